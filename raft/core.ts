@@ -1,0 +1,370 @@
+/**
+ * One replica of one shard as a pure function of its inputs: `step`, `propose`, `readIndex`,
+ * `tick`, `durable`, ... change the state, `ready()` says what is to be done. No clock, no
+ * randomness of its own, no I/O, no waiting. Whoever runs it must
+ *
+ * 1. give `write.records` to the store, in the order of the `ready()` calls, and send `messages`;
+ * 2. call `written(write)` and `durable(write)` when the store says so, in order;
+ * 3. apply entries up to `commit`, in order, and report `appliedTo`;
+ * 4. call `tick` at or after `wakeAt`.
+ */
+import { strict as assert } from 'node:assert';
+import { stepCandidate, tickElection } from './candidate.ts';
+import { type RaftConfig, validateRaftConfig } from './config.ts';
+import {
+  becomeFollower,
+  giveLeaderTime,
+  handlePreVote,
+  handleVote,
+  isSticky,
+  ownVoteDurable,
+  replyVote,
+  requestVote,
+  restartElectionTimer,
+  scheduleBootCampaign,
+  suspectLeader,
+} from './election.ts';
+import { stepFollower } from './follower.ts';
+import { sendHeartbeat } from './heartbeat.ts';
+import { assertReplica } from './invariants.ts';
+import { stepLeader, tickLeader } from './leader.ts';
+import { RaftLog } from './log.ts';
+import { MembershipHistory } from './membership.ts';
+import { decodeMembership } from './membership-codec.ts';
+import type { PeerMessage, VoteRequest } from './messages.ts';
+import type { Rng } from './ports.ts';
+import { committedIndex } from './quorum.ts';
+import { startReads } from './read-index.ts';
+import type { LoadRequest, PendingWrite, Ready } from './ready.ts';
+import {
+  appendOwn,
+  type CommandBody,
+  handleLoaded,
+  markWritten,
+  maybeCommit,
+  probeAgain,
+  replicateToAll,
+} from './replication.ts';
+import { type Instant, RaftState, type Role } from './state.ts';
+import {
+  type Entry,
+  type EntryId,
+  EntryType,
+  type LogIndex,
+  type Membership,
+  type MonotonicMs,
+  type RecoveredShard,
+  type ReplicaId,
+  type ShardTimeMs,
+  type Term,
+} from './types.ts';
+import { takeWrite } from './writes.ts';
+
+export interface CoreOptions {
+  readonly recovered: RecoveredShard;
+  readonly applied: LogIndex;
+  readonly config: RaftConfig;
+  readonly rng: Rng;
+}
+
+export type ProposeResult = Entry | 'notLeader' | 'overloaded';
+export type ReadResult = 'accepted' | 'notLeader' | 'overloaded';
+
+export class RaftCore {
+  readonly #state: RaftState;
+
+  constructor(options: CoreOptions) {
+    const { recovered, applied } = options;
+    const { state, shard } = recovered;
+    const membership = new MembershipHistory(state.logStart.index, state.membership);
+    for (const { index, head } of recovered.configEntries) {
+      membership.append(index, decodeMembership(head));
+    }
+    const commit = Math.max(state.hardState.commit, applied, state.logStart.index);
+    const log = new RaftLog({
+      logStart: state.logStart,
+      termStarts: recovered.termStarts,
+      lastIndex: recovered.lastIndex,
+      commit: Math.min(commit, recovered.lastIndex),
+      applied: Math.max(applied, state.logStart.index),
+    });
+    this.#state = new RaftState({
+      shard,
+      self: state.replica,
+      settings: validateRaftConfig(options.config),
+      rng: options.rng,
+      log,
+      membership,
+      hardState: state.hardState,
+    });
+    if (recovered.lastIndex === 0) log.lastTimeWas(0);
+  }
+
+  get shard(): number {
+    return this.#state.shard;
+  }
+  get self(): ReplicaId {
+    return this.#state.self;
+  }
+  get role(): Role {
+    return this.#state.role;
+  }
+  get term(): Term {
+    return this.#state.term;
+  }
+  get leader(): ReplicaId {
+    return this.#state.leader;
+  }
+  get log(): RaftLog {
+    return this.#state.log;
+  }
+  get membership(): MembershipHistory {
+    return this.#state.membership;
+  }
+  /** First index of the own term while leading. */
+  get reignFirstIndex(): LogIndex | undefined {
+    return this.#state.reign?.firstIndex;
+  }
+
+  #at(now: Instant): void {
+    // A clock that seems to run backwards would only disturb timers: hold the last value.
+    this.#state.nowMs = Math.max(this.#state.nowMs, now.nowMs);
+    this.#state.wallMs = now.wallMs;
+  }
+
+  /** Boot: arms the first election timer. */
+  start(now: Instant): void {
+    this.#at(now);
+    restartElectionTimer(this.#state);
+    scheduleBootCampaign(this.#state, this.#state.settings.bootDelayMs);
+  }
+
+  /** The time of the last recovered entry, read by the driver. No campaign happens before. */
+  lastTimeWas(timeMs: ShardTimeMs): void {
+    this.#state.log.lastTimeWas(timeMs);
+  }
+
+  step(message: PeerMessage, now: Instant): void {
+    const state = this.#state;
+    this.#at(now);
+    if (message.to !== state.self || message.shard !== state.shard) return;
+    if (message.type === 'preVote') {
+      handlePreVote(state, message);
+      return;
+    }
+    if (message.term > state.term && !this.#stepUp(message)) return;
+    if (message.term < state.term) {
+      this.#answerOldTerm(message);
+      return;
+    }
+    if (message.type === 'vote') handleVote(state, message);
+    else this.#dispatch(message);
+  }
+
+  /** A newer term (paper 5.1). False: the message is to be ignored. */
+  #stepUp(message: PeerMessage): boolean {
+    const state = this.#state;
+    if (message.type === 'preVoteReply' && message.granted) {
+      if (state.role === 'preCandidate') stepCandidate(state, message);
+      return false;
+    }
+    if (message.type === 'vote' && isSticky(state) && !message.transfer) return false;
+    const isLeader = message.type === 'append' || message.type === 'heartbeat';
+    becomeFollower(state, message.term, isLeader ? message.from : 0);
+    return true;
+  }
+
+  /** Tells a sender of an older term about ours: a stranded leader or candidate must learn it. */
+  #answerOldTerm(message: PeerMessage): void {
+    const state = this.#state;
+    const { shard, self: from, term } = state;
+    if (message.type === 'vote') replyVote(state, message as VoteRequest, false);
+    if (message.type !== 'append' && message.type !== 'heartbeat') return;
+    const reply = { shard, from, to: message.from, term, round: 0, wallMs: state.wallMs };
+    state.out.send({ ...reply, type: 'heartbeatReply' });
+  }
+
+  #dispatch(message: PeerMessage): void {
+    const state = this.#state;
+    switch (state.role) {
+      case 'follower':
+        stepFollower(state, message);
+        break;
+      case 'preCandidate':
+      case 'candidate':
+        stepCandidate(state, message);
+        break;
+      case 'leader':
+        stepLeader(state, message);
+        break;
+      default: {
+        const unknown: never = state.role;
+        assert.fail(unknown);
+      }
+    }
+  }
+
+  /** The entry is appended in memory at once; it leaves with the next `ready()`. */
+  propose(command: CommandBody, wantsWritten: boolean, now: Instant): ProposeResult {
+    const state = this.#state;
+    const { reign, log, settings } = state;
+    this.#at(now);
+    if (reign === undefined) return 'notLeader';
+    const bytes = command.head.length + command.payload.length;
+    const isOver =
+      log.lastIndex - log.commit >= settings.maxUncommittedEntries ||
+      reign.uncommittedBytes + bytes > settings.maxUncommittedBytes;
+    // One command larger than the bound still passes when nothing else waits.
+    if (isOver && log.lastIndex > log.commit) return 'overloaded';
+    const entry = appendOwn(state, EntryType.command, command);
+    if (wantsWritten) {
+      state.wantsWritten = true;
+      reign.wantsWrittenTo = entry.index;
+    }
+    return entry;
+  }
+
+  readIndex(id: number, now: Instant): ReadResult {
+    const { reign, settings } = this.#state;
+    this.#at(now);
+    if (reign === undefined) return 'notLeader';
+    if (reign.reads.count >= settings.maxPendingReads) return 'overloaded';
+    reign.reads.request(id);
+    return 'accepted';
+  }
+
+  get nextDeadlineMs(): MonotonicMs {
+    const state = this.#state;
+    if (state.reign !== undefined) return state.reign.heartbeatAtMs;
+    return Math.min(state.electionAtMs, state.stickyRetryAtMs);
+  }
+
+  tick(now: Instant): void {
+    this.#at(now);
+    if (this.#state.role === 'leader') tickLeader(this.#state);
+    else tickElection(this.#state);
+  }
+
+  /** The store has `write` in its page cache. */
+  written(write: PendingWrite): void {
+    const state = this.#state;
+    if (write.isWritten) return;
+    write.isWritten = true;
+    state.log.writtenTo(write.lastIndex);
+    if (state.reign !== undefined) markWritten(state.reign, state.self, state.log.written);
+    state.out.release(write.afterWritten);
+  }
+
+  /** The store has `write` on the disk; called in the order of the writes. */
+  durable(write: PendingWrite, now: Instant): void {
+    const state = this.#state;
+    this.#at(now);
+    assert(state.pendingWrites.shift() === write, 'writes become durable in order');
+    this.written(write);
+    state.log.durableTo(write.lastIndex);
+    state.out.release(write.afterDurable);
+    if (write.hardState !== undefined) state.durableState = write.hardState;
+    if (state.reign !== undefined) {
+      state.reign.matched.set(state.self, state.log.durable);
+      maybeCommit(state, state.reign);
+    }
+    ownVoteDurable(state);
+  }
+
+  loaded(request: LoadRequest, entries: readonly Entry[], now: Instant): void {
+    this.#at(now);
+    handleLoaded(this.#state, request, entries);
+  }
+
+  appliedTo(index: LogIndex): void {
+    this.#state.log.appliedTo(index);
+  }
+
+  /** The control connection to a replica's node is (again) up: what was under way is lost. */
+  peerUp(replica: ReplicaId, now: Instant): void {
+    const state = this.#state;
+    this.#at(now);
+    const progress = state.reign?.progress.get(replica);
+    if (state.reign !== undefined && progress !== undefined) {
+      probeAgain(progress);
+      sendHeartbeat(state, state.reign, replica);
+    } else if (state.role === 'preCandidate' && state.votes.get(replica) !== true) {
+      requestVote(state, 'preVote', replica);
+    } else if (state.role === 'candidate' && !state.votes.has(replica)) {
+      requestVote(state, 'vote', replica);
+    } else if (state.role === 'follower') {
+      if (replica === state.leader) giveLeaderTime(state);
+      else scheduleBootCampaign(state, 0);
+    }
+  }
+
+  peerReset(replica: ReplicaId, now: Instant): void {
+    this.#at(now);
+    if (replica === this.#state.leader) suspectLeader(this.#state);
+  }
+
+  /** Retention: everything up to `start` may leave the log; recorded with the next write. */
+  setLogStart(start: EntryId): void {
+    const state = this.#state;
+    state.log.setStart(start);
+    state.membership.startAt(start.index);
+    state.mustWriteState = true;
+  }
+
+  ready(): Ready {
+    const state = this.#state;
+    const { reign, log } = state;
+    if (reign !== undefined) {
+      startReads(state, reign);
+      replicateToAll(state, reign);
+    }
+    const write = takeWrite(state);
+    assertReplica(state);
+    log.evict(state.settings.maxTailBytes);
+    const failedReads = state.failedReads;
+    state.failedReads = [];
+    return {
+      write,
+      messages: state.out.takeMessages(),
+      loads: state.out.takeLoads(),
+      confirmedReads: reign === undefined ? [] : reign.reads.takeConfirmed(),
+      failedReads,
+      commit: log.commit,
+      wakeAt: this.nextDeadlineMs,
+    };
+  }
+
+  /** In the page cache of a quorum through here (own term's entries only while leading). */
+  get majorityWritten(): LogIndex {
+    const { reign, config } = this.#state;
+    if (reign === undefined) return 0;
+    const index = committedIndex(config, reign.writtenMarks);
+    return index >= reign.firstIndex ? index : 0;
+  }
+
+  get ownWritten(): LogIndex {
+    return this.#state.log.written;
+  }
+
+  /** How many replicas have `index` durable (or, weaker, in the page cache). */
+  replicasWith(index: LogIndex, level: 'durable' | 'written'): number {
+    const { reign } = this.#state;
+    if (reign === undefined) return 0;
+    let count = 0;
+    for (const reached of (level === 'durable' ? reign.matched : reign.writtenMarks).values()) {
+      if (reached >= index) count++;
+    }
+    return count;
+  }
+
+  /** What is known to be durable at `replica`; for others than itself only while leading. */
+  matchOf(replica: ReplicaId): LogIndex {
+    const state = this.#state;
+    if (replica === state.self) return state.log.durable;
+    return state.reign?.matched.get(replica) ?? 0;
+  }
+
+  get currentMembership(): Membership {
+    return this.#state.membership.current;
+  }
+}

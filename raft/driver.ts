@@ -1,0 +1,384 @@
+/**
+ * Runs the cores of all shards of a node against the ports. Inputs of one event-loop turn are
+ * gathered: each marks its shard dirty, and one deferred flush makes one store write for all shards
+ * and one send per node and lane. No promise, no periodic tick (internals rule 14).
+ *
+ * The order inside a flush is the contract: write handed over, then messages that may leave, then
+ * apply and answers. Messages that promise durability are in the write and leave with it.
+ */
+import { strict as assert } from 'node:assert';
+import { validateRaftConfig } from './config.ts';
+import { RaftCore } from './core.ts';
+import { Outbox } from './driver-outbox.ts';
+import { ShardRunner } from './driver-shard.ts';
+import type {
+  DriverOptions,
+  ProposalDone,
+  ProposalLevel,
+  ReadDone,
+  ShardStatus,
+} from './driver-types.ts';
+import { errorCode, RaftErrorCode } from './errors.ts';
+import type { PeerMessage } from './messages.ts';
+import type { LogRecord } from './ports.ts';
+import type { LoadRequest, PendingWrite, Ready } from './ready.ts';
+import type { CommandBody } from './replication.ts';
+import type { Instant } from './state.ts';
+import type {
+  Entry,
+  EntryId,
+  LogIndex,
+  Membership,
+  MonotonicMs,
+  NodeId,
+  RecoveredShard,
+  ShardId,
+  ShardTimeMs,
+} from './types.ts';
+
+export type * from './driver-types.ts';
+
+/** The part of one flush's store write that belongs to one shard. */
+interface ShardWrite {
+  readonly runner: ShardRunner;
+  readonly write: PendingWrite;
+}
+
+export class RaftDriver {
+  readonly #options: DriverOptions;
+  readonly #shards = new Map<ShardId, ShardRunner>();
+  readonly #outbox = new Outbox();
+  #dirty: ShardRunner[] = [];
+  #isFlushDeferred = false;
+  #isRunning = false;
+  #isStopped = false;
+  /** Read once per turn: the inputs of one turn count as simultaneous. */
+  #instant: Instant | undefined = undefined;
+  #armedAtMs: MonotonicMs = Number.POSITIVE_INFINITY;
+
+  constructor(options: DriverOptions) {
+    validateRaftConfig(options.config);
+    this.#options = {
+      ...options,
+      onFatal: (error) => {
+        if (this.#isStopped) return;
+        this.stop();
+        options.onFatal(error);
+      },
+    };
+  }
+
+  /**
+   * `appliedTimeMs` is the shard time of the last applied entry, for a log emptied by retention.
+   */
+  addShard(recovered: RecoveredShard, applied: LogIndex, appliedTimeMs: ShardTimeMs = 0): void {
+    const { shard } = recovered;
+    assert(!this.#shards.has(shard), 'a shard is added once');
+    const { config, rng } = this.#options;
+    const core = new RaftCore({ recovered, applied, config, rng });
+    if (recovered.lastIndex === recovered.state.logStart.index) core.lastTimeWas(appliedTimeMs);
+    const runner = new ShardRunner(core, this.#options, (dirty) => this.#markDirty(dirty));
+    runner.appliedTimeMs = appliedTimeMs;
+    this.#shards.set(shard, runner);
+    if (this.#isRunning) this.#startShard(runner);
+  }
+
+  start(): void {
+    assert(!this.#isRunning && !this.#isStopped, 'a driver starts once');
+    this.#isRunning = true;
+    for (const runner of this.#shards.values()) this.#startShard(runner);
+  }
+
+  #startShard(runner: ShardRunner): void {
+    const { core, shard } = runner;
+    core.start(this.#now());
+    this.#markDirty(runner);
+    if (core.log.lastTimeMs !== undefined) return;
+    const last = core.log.lastIndex;
+    this.#options.store.read(shard, last, last, 1, (error, entries) => {
+      if (this.#isStopped) return;
+      const isCompacted = error !== undefined && errorCode(error) === RaftErrorCode.compacted;
+      if (error !== undefined && !isCompacted) this.#options.onFatal(error);
+      // Gone or replaced meanwhile: apply or the leader's entries tell the time instead.
+      else core.lastTimeWas(entries[0]?.timeMs ?? runner.appliedTimeMs);
+    });
+  }
+
+  /** Whoever waits gets `unknown`; nothing is sent or written any more. */
+  stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#options.clock.cancelWake();
+    for (const runner of this.#shards.values()) runner.stop();
+  }
+
+  /** `done` is called exactly once; refusals call it before this returns. */
+  propose(
+    shard: ShardId,
+    command: CommandBody,
+    level: ProposalLevel,
+    done: ProposalDone,
+  ): EntryId | undefined {
+    const runner = this.#shards.get(shard);
+    if (runner === undefined || !this.#isLive) {
+      done({ status: 'notLeader' });
+      return undefined;
+    }
+    const outcome = runner.core.propose(command, level !== 'majorityFsync', this.#now());
+    if (outcome === 'notLeader') done(runner.notLeader());
+    else if (outcome === 'overloaded') done({ status: 'overloaded' });
+    else {
+      runner.proposals.add(level, outcome, done);
+      this.#markDirty(runner);
+      return outcome;
+    }
+    return undefined;
+  }
+
+  /** Calls back once a fresh quorum round is done and applied >= its index. */
+  readIndex(shard: ShardId, done: ReadDone): void {
+    const runner = this.#shards.get(shard);
+    if (runner === undefined || !this.#isLive) {
+      done({ status: 'notLeader' });
+      return;
+    }
+    const result = runner.core.readIndex(runner.reads.nextId, this.#now());
+    if (result === 'notLeader') done(runner.notLeader());
+    else if (result === 'overloaded') done({ status: 'overloaded' });
+    else {
+      runner.reads.add(done);
+      this.#markDirty(runner);
+    }
+  }
+
+  receive(from: NodeId, messages: readonly PeerMessage[]): void {
+    if (!this.#isLive) return;
+    const now = this.#now();
+    for (const message of messages) {
+      const runner = this.#shards.get(message.shard);
+      // Internals rule 8: the sender must be who the membership says lives on that node.
+      if (runner === undefined || runner.core.membership.nodeOf(message.from) !== from) continue;
+      runner.core.step(message, now);
+      this.#markDirty(runner);
+    }
+  }
+
+  /** The control connection to `node` came up. */
+  peerUp(node: NodeId): void {
+    this.#forPeer(node, (runner, replica) => runner.core.peerUp(replica, this.#now()));
+  }
+
+  /** The control connection from or to `node` was reset. */
+  peerReset(node: NodeId): void {
+    this.#forPeer(node, (runner, replica) => runner.core.peerReset(replica, this.#now()));
+  }
+
+  #forPeer(node: NodeId, act: (runner: ShardRunner, replica: number) => void): void {
+    if (!this.#isLive) return;
+    for (const runner of this.#shards.values()) {
+      const replica = runner.core.membership.replicaOn(node);
+      if (replica === undefined || replica === runner.core.self) continue;
+      act(runner, replica);
+      this.#markDirty(runner);
+    }
+  }
+
+  get #isLive(): boolean {
+    return this.#isRunning && !this.#isStopped;
+  }
+
+  #now(): Instant {
+    const { clock } = this.#options;
+    this.#instant ??= { nowMs: clock.nowMs(), wallMs: clock.wallMs() };
+    return this.#instant;
+  }
+
+  #markDirty(runner: ShardRunner): void {
+    if (!runner.isDirty) {
+      runner.isDirty = true;
+      this.#dirty.push(runner);
+    }
+    this.#deferFlush();
+  }
+
+  #deferFlush(): void {
+    if (this.#isFlushDeferred || !this.#isLive) return;
+    this.#isFlushDeferred = true;
+    this.#options.clock.defer(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#isFlushDeferred = false;
+    if (this.#isStopped) return;
+    this.#instant = undefined;
+    this.#tickDue();
+    const batch = this.#dirty;
+    this.#dirty = [];
+    const readies = batch.map((runner) => {
+      runner.isDirty = false;
+      return runner.core.ready();
+    });
+    this.#write(batch, readies);
+    this.#send(batch, readies);
+    this.#settle(batch, readies);
+    this.#armWake();
+    this.#instant = undefined;
+  }
+
+  /**
+   * Deadlines are looked at here and not in the timer's own callback: after a pause the messages
+   * that already wait are handled first, so that a living leader is not suspected.
+   */
+  #tickDue(): void {
+    const now = this.#now();
+    for (const runner of this.#shards.values()) {
+      if (runner.core.nextDeadlineMs > now.nowMs) continue;
+      runner.core.tick(now);
+      this.#markDirtyInFlush(runner);
+    }
+  }
+
+  #markDirtyInFlush(runner: ShardRunner): void {
+    if (runner.isDirty) return;
+    runner.isDirty = true;
+    this.#dirty.push(runner);
+  }
+
+  #write(batch: readonly ShardRunner[], readies: readonly Ready[]): void {
+    const records: LogRecord[] = [];
+    const writes: ShardWrite[] = [];
+    let wantsWritten = false;
+    readies.forEach(({ write }, at) => {
+      if (write === undefined) return;
+      for (const record of write.records) records.push(record);
+      writes.push({ runner: batch[at]!, write });
+      wantsWritten ||= write.wantsWritten;
+    });
+    if (writes.length === 0) return;
+    const onDurable = (): void => this.#onDurable(writes);
+    const onWritten = (): void => this.#onWritten(writes);
+    this.#options.store.write(records, wantsWritten ? { onWritten, onDurable } : { onDurable });
+  }
+
+  #onWritten(writes: readonly ShardWrite[]): void {
+    if (this.#isStopped) return;
+    for (const { runner, write } of writes) {
+      runner.core.written(write);
+      this.#markDirty(runner);
+    }
+  }
+
+  #onDurable(writes: readonly ShardWrite[]): void {
+    if (this.#isStopped) return;
+    const { events } = this.#options;
+    for (const { runner, write } of writes) {
+      runner.core.durable(write, this.#now());
+      this.#markDirty(runner);
+      events.onDurable?.(runner.shard, runner.core.log.durable);
+    }
+  }
+
+  #send(batch: readonly ShardRunner[], readies: readonly Ready[]): void {
+    readies.forEach(({ messages, loads }, at) => {
+      const runner = batch[at]!;
+      for (const message of messages) {
+        const node = runner.core.membership.nodeOf(message.to);
+        if (node !== undefined) this.#outbox.add(node, message);
+      }
+      for (const load of loads) this.#load(runner, load);
+    });
+    this.#outbox.flush(this.#options.transport);
+  }
+
+  #load(runner: ShardRunner, load: LoadRequest): void {
+    const { store, onFatal } = this.#options;
+    store.read(runner.shard, load.from, load.to, load.maxBytes, (error, entries) => {
+      if (this.#isStopped) return;
+      const isCompacted = error !== undefined && errorCode(error) === RaftErrorCode.compacted;
+      if (error !== undefined && !isCompacted) {
+        onFatal(error);
+        return;
+      }
+      runner.core.loaded(load, isCompacted ? [] : entries, this.#now());
+      this.#markDirty(runner);
+    });
+  }
+
+  #settle(batch: readonly ShardRunner[], readies: readonly Ready[]): void {
+    readies.forEach((ready, at) => {
+      if (!this.#isStopped) batch[at]!.settle(ready);
+    });
+  }
+
+  /** One timer for all shards, moved only when it would be late: hearing a leader costs nothing. */
+  #armWake(): void {
+    let earliestMs = Number.POSITIVE_INFINITY;
+    for (const { core } of this.#shards.values()) {
+      earliestMs = Math.min(earliestMs, core.nextDeadlineMs);
+    }
+    if (this.#isStopped || earliestMs >= this.#armedAtMs) return;
+    this.#armedAtMs = earliestMs;
+    this.#options.clock.wakeAt(earliestMs, () => {
+      this.#armedAtMs = Number.POSITIVE_INFINITY;
+      this.#deferFlush();
+    });
+  }
+
+  shards(): ShardId[] {
+    return [...this.#shards.keys()];
+  }
+
+  #shard(shard: ShardId): ShardRunner {
+    const runner = this.#shards.get(shard);
+    assert(runner !== undefined, 'the shard lives on this node');
+    return runner;
+  }
+
+  status(shard: ShardId): ShardStatus {
+    return this.#shard(shard).status();
+  }
+
+  leaderOf(shard: ShardId): NodeId | undefined {
+    return this.#shards.get(shard)?.leaderNode;
+  }
+
+  isReady(shard: ShardId): boolean {
+    return this.#shards.get(shard)?.isReady ?? false;
+  }
+
+  /** The hot tail, without I/O; undefined when `from` is not in memory. */
+  cachedEntries(
+    shard: ShardId,
+    from: LogIndex,
+    to: LogIndex,
+    maxBytes: number,
+  ): readonly Entry[] | undefined {
+    const entries = this.#shard(shard).core.log.slice(from, to, maxBytes);
+    return entries.length === 0 ? undefined : entries;
+  }
+
+  matchedByAll(shard: ShardId): LogIndex {
+    return this.#shard(shard).matchedByAll();
+  }
+
+  /** This node's own log of the shard is durable through here. A truncation lowers it. */
+  durableIndex(shard: ShardId): LogIndex {
+    return this.#shard(shard).core.log.durable;
+  }
+
+  /** Entries up to and including this one are gone from the log. */
+  logStart(shard: ShardId): EntryId {
+    return this.#shard(shard).core.log.start;
+  }
+
+  membership(shard: ShardId): Membership {
+    return this.#shard(shard).core.currentMembership;
+  }
+
+  /** Retention: entries up to `start` may leave the log (the caller's checkpoint is synced). */
+  setLogStart(shard: ShardId, start: EntryId): void {
+    const runner = this.#shard(shard);
+    runner.core.setLogStart(start);
+    this.#markDirty(runner);
+  }
+}

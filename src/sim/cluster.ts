@@ -1,0 +1,167 @@
+/** All machines, the network between them, and the invariants that watch every event. */
+import type { PeerMessage } from '../../raft/messages.ts';
+import type { DriverEvents } from '../../raft/ports.ts';
+import type { Entry, Membership, NodeId, ShardId } from '../../raft/types.ts';
+import { Answers } from './invariants/answers.ts';
+import { Committed } from './invariants/committed.ts';
+import { expectLogsMatch } from './invariants/log-matching.ts';
+import { OneLeaderPerTerm } from './invariants/one-leader.ts';
+import { OwnTermCommits } from './invariants/own-term.ts';
+import { Promises } from './invariants/promises.ts';
+import { SimNetwork } from './network.ts';
+import { SimNode } from './node.ts';
+import type { Swarm } from './options.ts';
+import type { Random } from './random.ts';
+import type { Scheduler } from './scheduler.ts';
+import { TraceHash } from './trace-hash.ts';
+
+/** Comparing whole logs is dear: only every so many events. */
+const LOG_MATCHING_EVERY_EVENTS = 500;
+
+export class SimCluster {
+  readonly nodes: readonly SimNode[];
+  readonly shards: readonly ShardId[];
+  readonly network: SimNetwork;
+  readonly scheduler: Scheduler;
+  readonly swarm: Swarm;
+  readonly trace = new TraceHash();
+  readonly leaders = new OneLeaderPerTerm();
+  readonly committed: Committed;
+  readonly answers: Answers;
+  readonly #promises = new Promises();
+  readonly #ownTerm = new OwnTermCommits();
+
+  constructor(scheduler: Scheduler, random: Random, swarm: Swarm) {
+    this.scheduler = scheduler;
+    this.swarm = swarm;
+    this.shards = Array.from({ length: swarm.shards }, (_, shard) => shard);
+    this.network = new SimNetwork(scheduler, random.fork(), { ...swarm }, (from, to, messages) =>
+      this.node(to).receive(from, messages),
+    );
+    const world = {
+      scheduler,
+      swarm,
+      send: (from: NodeId, to: NodeId, messages: readonly PeerMessage[]) =>
+        this.#send(from, to, messages),
+      timeOf: (shard: ShardId, index: number) => this.committed.of(shard)[index - 1]?.timeMs ?? 0,
+      events: (node: NodeId) => this.#events(node),
+      watcher: (node: NodeId) => ({
+        onApply: (shard: ShardId, entry: Entry) => this.committed.applied(shard, entry),
+        onPass: (shard: ShardId) => this.#checkCommit(shard, this.node(node)),
+      }),
+    };
+    this.committed = new Committed(() => this.nodes.map(({ disk }) => disk));
+    this.answers = new Answers(this.committed);
+    this.nodes = Array.from(
+      { length: swarm.nodes },
+      (_, at) => new SimNode(at + 1, world, random.fork()),
+    );
+    for (const node of this.nodes) this.#format(node);
+  }
+
+  /** Replica ids differ from node ids on purpose: mixing them up must not go unnoticed. */
+  #membership(shard: ShardId): Membership {
+    const replicas = Array.from({ length: this.swarm.nodes }, (_, at) => ({
+      replica: 100 * (shard + 1) + at + 1,
+      node: at + 1,
+      incarnation: 'sim',
+    }));
+    const voters = replicas.map(({ replica }) => replica);
+    const config = { voters, votersOutgoing: [], learners: [], learnersNext: [] };
+    return { config, replicas };
+  }
+
+  #format(node: SimNode): void {
+    for (const shard of this.shards) {
+      const membership = this.#membership(shard);
+      node.disk.format(shard, {
+        hardState: { term: 0, vote: 0, commit: 0 },
+        replica: membership.replicas[node.id - 1]!.replica,
+        logStart: { index: 0, term: 0 },
+        membership,
+      });
+    }
+  }
+
+  node(id: NodeId): SimNode {
+    return this.nodes[id - 1]!;
+  }
+
+  #send(from: NodeId, to: NodeId, messages: readonly PeerMessage[]): void {
+    for (const message of messages) {
+      this.#promises.sent(message, this.node(from).disk);
+      this.trace.add(`${from}>${to} ${message.type} ${message.shard} ${message.term}`);
+    }
+    this.network.send(from, to, messages);
+  }
+
+  #events(node: NodeId): DriverEvents {
+    return {
+      onLeader: (shard, leader, term) => {
+        this.trace.add(`${node} leader ${shard} ${leader} ${term}`);
+        if (leader !== node) return;
+        this.leaders.leads(shard, term, node);
+        const { disk, driver } = this.node(node);
+        const { lastIndex, commit } = driver!.status(shard);
+        this.committed.expectComplete(shard, disk, lastIndex);
+        this.#ownTerm.leads(shard, node, term, commit);
+      },
+    };
+  }
+
+  #checkCommit(shard: ShardId, { id, driver, disk }: SimNode): void {
+    const { role, term, commit } = driver!.status(shard);
+    if (role !== 'leader') return;
+    this.#ownTerm.committed(shard, id, term, commit, disk.written.get(shard)!.entry(commit)?.term);
+  }
+
+  start(node: SimNode): void {
+    this.trace.add(`${node.id} start`);
+    node.start();
+    this.#connect(node);
+  }
+
+  #connect(node: SimNode): void {
+    for (const peer of this.nodes) {
+      if (peer === node || !peer.isUp || this.network.isCut(peer.id, node.id)) continue;
+      this.#notice(peer, () => peer.driver?.peerUp(node.id));
+      this.#notice(node, () => node.driver?.peerUp(peer.id));
+    }
+  }
+
+  #notice(node: SimNode, run: () => void): void {
+    this.scheduler.after(this.swarm.delayMaxMs, node.alive(run));
+  }
+
+  crash(node: SimNode, power: boolean): void {
+    this.trace.add(`${node.id} crash ${power}`);
+    node.crash(power);
+    this.resetConnections(node);
+  }
+
+  /** Peers see the connection break. */
+  resetConnections(node: SimNode): void {
+    for (const peer of this.nodes) {
+      if (peer === node || !peer.isUp) continue;
+      this.#notice(peer, () => peer.driver?.peerReset(node.id));
+    }
+  }
+
+  reconnect(node: SimNode): void {
+    if (node.isUp) this.#connect(node);
+  }
+
+  /** After each event. */
+  check(): void {
+    if (this.scheduler.events % LOG_MATCHING_EVERY_EVENTS === 0) this.checkLogs();
+  }
+
+  checkLogs(): void {
+    const disks = this.nodes.map(({ disk }) => disk);
+    for (const shard of this.shards) expectLogsMatch(shard, disks);
+  }
+
+  leaderOf(shard: ShardId): SimNode | undefined {
+    return this.nodes.find(({ driver }) => driver?.isReady(shard));
+  }
+}

@@ -1,0 +1,70 @@
+/** What one run may meet: every seed draws its own mixture (swarm testing). */
+import { DEFAULT_RAFT_CONFIG, type RaftConfig } from '../../raft/config.ts';
+import type { Random } from './random.ts';
+
+export interface SimOptions {
+  /** Virtual time with faults, then at most this long for everybody to agree again. */
+  readonly faultMs: number;
+  readonly healMs: number;
+  /** Fixed instead of drawn, for tests that need a certain shape. */
+  readonly nodes?: number;
+  readonly shards?: number;
+  readonly withoutFaults?: boolean;
+}
+
+export const DEFAULT_SIM_OPTIONS: SimOptions = { faultMs: 20_000, healMs: 40_000 };
+
+export interface Swarm {
+  readonly nodes: number;
+  readonly shards: number;
+  readonly raft: RaftConfig;
+  readonly lossRate: number;
+  readonly duplicateRate: number;
+  readonly delayMaxMs: number;
+  /** Some packets are late by much more: they meet another term. */
+  readonly straggleRate: number;
+  readonly writeMaxMs: number;
+  readonly syncMaxMs: number;
+  readonly proposalsPerSecond: number;
+  readonly readsPerSecond: number;
+  readonly meanFaultGapMs: number;
+  readonly retention: boolean;
+}
+
+function drawRaftConfig(random: Random): RaftConfig {
+  const maxAppendBytes = random.pick([200, 1000, 1_048_576]);
+  const maxInflightAppends = random.pick([1, 3, 256]);
+  // A narrow window drains slowly: a long backlog would only test the patience of the heal phase.
+  const isNarrow = maxAppendBytes < 1_048_576 || maxInflightAppends === 1;
+  return {
+    ...DEFAULT_RAFT_CONFIG,
+    maxAppendBytes,
+    maxInflightAppends,
+    maxInflightBytes: maxAppendBytes * random.pick([1, 4]),
+    maxTailBytes: random.pick([1, 2000, 4_194_304]),
+    maxApplyEntries: random.pick([1, 7, 4096]),
+    maxApplyLoadBytes: random.pick([100, 4_194_304]),
+    maxUncommittedEntries: random.pick([5, isNarrow ? 20 : 65_536]),
+    maxCommitLag: random.pick([1, 1000]),
+    electionTimeoutMs: random.pick([450, 1000]),
+  };
+}
+
+export function drawSwarm(random: Random, options: SimOptions): Swarm {
+  const calm = options.withoutFaults === true;
+  return {
+    nodes: options.nodes ?? random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]),
+    shards: options.shards ?? random.pick([1, 1, 2, 3]),
+    raft: drawRaftConfig(random),
+    lossRate: calm ? 0 : random.pick([0, 0, 0.01, 0.1, 0.3]),
+    duplicateRate: calm ? 0 : random.pick([0, 0.05, 0.3]),
+    delayMaxMs: random.pick([1, 5, 50]),
+    straggleRate: calm ? 0 : random.pick([0, 0.02]),
+    writeMaxMs: random.pick([0.1, 2]),
+    syncMaxMs: random.pick([1, 10, 200]),
+    proposalsPerSecond: random.pick([5, 50, 200]),
+    readsPerSecond: random.pick([0, 10, 50]),
+    meanFaultGapMs: calm ? Number.POSITIVE_INFINITY : random.pick([300, 1000, 3000]),
+    retention: random.chance(0.5),
+  };
+}

@@ -1,0 +1,132 @@
+/**
+ * One seeded history of a whole cluster: a phase with faults, in which nothing may become wrong,
+ * and a phase without, in which everything must become well. The seed alone reproduces it.
+ */
+import { SimClients } from './clients.ts';
+import { SimCluster } from './cluster.ts';
+import { expect, SimFailure } from './failure.ts';
+import { type FaultKind, SimNemesis } from './nemesis.ts';
+import { DEFAULT_SIM_OPTIONS, drawSwarm, type SimOptions, type Swarm } from './options.ts';
+import { Random } from './random.ts';
+import { Scheduler } from './scheduler.ts';
+
+export interface SimStats {
+  readonly virtualMs: number;
+  readonly events: number;
+  readonly packets: number;
+  readonly dropped: number;
+  readonly syncs: number;
+  readonly leaders: number;
+  readonly committed: number;
+  readonly proposals: number;
+  readonly acked: number;
+  readonly unknown: number;
+  readonly reads: number;
+  readonly faults: Partial<Record<FaultKind, number>>;
+}
+
+export interface SimResult {
+  readonly seed: number;
+  readonly ok: boolean;
+  /** The invariant that broke, and how. */
+  readonly failure?: string;
+  readonly stats: SimStats;
+  readonly traceHash: string;
+}
+
+/** After the faults end, a leader must be there within this. */
+const HEAL_STEP_MS = 250;
+
+class Run {
+  readonly #options: SimOptions;
+  readonly #scheduler = new Scheduler();
+  readonly #swarm: Swarm;
+  readonly #cluster: SimCluster;
+  readonly #clients: SimClients;
+  readonly #nemesis: SimNemesis;
+
+  constructor(seed: number, options: SimOptions) {
+    const random = new Random(seed);
+    this.#options = options;
+    this.#swarm = drawSwarm(random, options);
+    this.#cluster = new SimCluster(this.#scheduler, random.fork(), this.#swarm);
+    this.#clients = new SimClients(this.#cluster, random.fork());
+    this.#nemesis = new SimNemesis(this.#cluster, random.fork());
+  }
+
+  #runFor(ms: number): void {
+    this.#scheduler.runUntil(this.#scheduler.nowMs + ms, () => this.#cluster.check());
+  }
+
+  all(): void {
+    for (const node of this.#cluster.nodes) this.#cluster.start(node);
+    this.#clients.start();
+    this.#nemesis.start();
+    this.#runFor(this.#options.faultMs);
+    this.#nemesis.heal();
+    this.#clients.stop();
+    this.#getWell();
+    this.#cluster.checkLogs();
+    this.#cluster.answers.expectAll(this.#cluster.shards);
+  }
+
+  /** Liveness: one more command per shard is applied, on every node, within the bound. */
+  #getWell(): void {
+    const { nodes, shards, committed, answers } = this.#cluster;
+    const untilMs = this.#scheduler.nowMs + this.#options.healMs;
+    const pending = new Set(shards);
+    const isWell = (): boolean =>
+      pending.size === 0 &&
+      shards.every((shard) =>
+        nodes.every(({ machine }) => machine.appliedIndex(shard) === committed.of(shard).length),
+      );
+    while (!isWell()) {
+      const isLate = this.#scheduler.nowMs >= untilMs;
+      expect(!isLate, 'liveness', () => `shards ${[...pending]} after ${this.#options.healMs} ms`);
+      for (const shard of pending) {
+        const before = answers.counts.applied;
+        this.#clients.propose(shard, () => {
+          if (answers.counts.applied > before) pending.delete(shard);
+        });
+      }
+      this.#runFor(HEAL_STEP_MS);
+    }
+  }
+
+  stats(): SimStats {
+    const { network, nodes, leaders, committed, shards, answers } = this.#cluster;
+    const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+    return {
+      virtualMs: this.#scheduler.nowMs,
+      events: this.#scheduler.events,
+      packets: network.packets,
+      dropped: network.dropped,
+      syncs: sum(nodes.map(({ disk }) => disk.syncs)),
+      leaders: leaders.count,
+      committed: sum(shards.map((shard) => committed.of(shard).length)),
+      proposals: this.#clients.proposals,
+      acked: answers.acked,
+      unknown: answers.counts.unknown,
+      reads: answers.readsOk,
+      faults: this.#nemesis.counts,
+    };
+  }
+
+  get traceHash(): string {
+    return this.#cluster.trace.value;
+  }
+}
+
+/** Never throws for a broken invariant or assertion: it is the result. */
+export function runSeed(seed: number, options: Partial<SimOptions> = {}): SimResult {
+  const run = new Run(seed, { ...DEFAULT_SIM_OPTIONS, ...options });
+  let failure: string | undefined;
+  try {
+    run.all();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    failure = error instanceof SimFailure ? error.message : (error.stack ?? error.message);
+  }
+  const result = { seed, ok: failure === undefined, stats: run.stats(), traceHash: run.traceHash };
+  return failure === undefined ? result : { ...result, failure };
+}
