@@ -1,0 +1,165 @@
+/**
+ * The file of one checkpoint: a shard's small state at one applied index. Header, rows, count and
+ * a checksum over all of it; whoever reads it verifies it whole before using a row.
+ *
+ * `[magic 8][version u32][shard u32][index u64][term u64][timeMs u64][membership length u32]
+ * [membership]` then rows `[kind u8][key length u32][value length u32][key][value]` then
+ * `[0 u8][row count u64][crc32 u32]`.
+ */
+import { open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { StorageError } from './errors.ts';
+import { isTableKind, MAX_TABLE_KEY_BYTES, readUint64, writeUint64 } from './keys.ts';
+import type { TableRow } from './level-db.ts';
+import { type AppliedMark, unknownFormat } from './row-codec.ts';
+
+const MAGIC = Buffer.from('HFCHKPT\0', 'latin1');
+const VERSION = 1;
+const HEAD_BYTES = 44;
+const ROW_HEAD_BYTES = 9;
+const END_BYTES = 13;
+const MAX_MEMBERSHIP_BYTES = 1024 * 1024;
+const MAX_VALUE_BYTES = 256 * 1024 * 1024;
+const READ_BYTES = 64 * 1024;
+
+export interface CheckpointHead {
+  readonly applied: AppliedMark;
+  /** The shard's membership as of the applied index, as the caller wrote it. */
+  readonly membership: string;
+}
+
+export function encodeHead({ applied, membership }: CheckpointHead): Buffer {
+  const text = Buffer.from(membership, 'utf8');
+  const head = Buffer.alloc(HEAD_BYTES);
+  MAGIC.copy(head);
+  head.writeUInt32BE(VERSION, 8);
+  head.writeUInt32BE(applied.shard, 12);
+  writeUint64(head, applied.index, 16);
+  writeUint64(head, applied.term, 24);
+  writeUint64(head, applied.timeMs, 32);
+  head.writeUInt32BE(text.length, 40);
+  return Buffer.concat([head, text]);
+}
+
+export function encodeRow(row: TableRow): Buffer {
+  const head = Buffer.allocUnsafe(ROW_HEAD_BYTES);
+  head[0] = row.kind;
+  head.writeUInt32BE(row.key.length, 1);
+  head.writeUInt32BE(row.value.length, 5);
+  return Buffer.concat([head, row.key, row.value]);
+}
+
+/** `crc` = over everything before. */
+export function encodeEnd(rowCount: number, crc: number): Buffer {
+  const end = Buffer.alloc(END_BYTES);
+  writeUint64(end, rowCount, 1);
+  end.writeUInt32BE(crc32(end.subarray(0, 9), crc), 9);
+  return end;
+}
+
+/** A file read forwards in pieces; everything taken is checksummed. */
+class CheckedReader {
+  readonly #file: string;
+  readonly #chunks: AsyncIterator<Buffer>;
+  #buffer: Buffer = Buffer.alloc(0);
+  crc = 0;
+
+  constructor(file: string, chunks: AsyncIterator<Buffer>) {
+    this.#file = file;
+    this.#chunks = chunks;
+  }
+
+  async take(bytes: number): Promise<Buffer> {
+    await this.#fill(bytes);
+    const taken = this.#buffer.subarray(0, bytes);
+    this.#buffer = this.#buffer.subarray(bytes);
+    this.crc = crc32(taken, this.crc);
+    return taken;
+  }
+
+  async expectEnd(): Promise<void> {
+    const next = await this.#chunks.next();
+    if (this.#buffer.length > 0 || next.done !== true) throw this.damaged('bytes after its end');
+  }
+
+  damaged(why: string): StorageError {
+    return new StorageError('DATA_LOSS', `checkpoint ${this.#file}: ${why}`);
+  }
+
+  async #fill(bytes: number): Promise<void> {
+    if (this.#buffer.length >= bytes) return;
+    const parts = [this.#buffer];
+    let length = this.#buffer.length;
+    while (length < bytes) {
+      const next = await this.#chunks.next();
+      if (next.done === true) throw this.damaged('it is cut short');
+      parts.push(next.value);
+      length += next.value.length;
+    }
+    this.#buffer = Buffer.concat(parts);
+  }
+}
+
+async function takeHead(reader: CheckedReader): Promise<CheckpointHead> {
+  const head = await reader.take(HEAD_BYTES);
+  if (!head.subarray(0, 8).equals(MAGIC)) throw reader.damaged('it is not a checkpoint');
+  const version = head.readUInt32BE(8);
+  if (version !== VERSION) throw unknownFormat(`checkpoint format ${version}`);
+  const length = head.readUInt32BE(40);
+  if (length > MAX_MEMBERSHIP_BYTES) throw reader.damaged(`membership of ${length} bytes`);
+  const applied = {
+    shard: head.readUInt32BE(12),
+    index: readUint64(head, 16),
+    term: readUint64(head, 24),
+    timeMs: readUint64(head, 32),
+  };
+  return { applied, membership: (await reader.take(length)).toString('utf8') };
+}
+
+async function takeRow(reader: CheckedReader, kind: number): Promise<TableRow> {
+  if (!isTableKind(kind)) throw reader.damaged(`unknown table ${kind}`);
+  const lengths = await reader.take(ROW_HEAD_BYTES - 1);
+  const [keyBytes, valueBytes] = [lengths.readUInt32BE(0), lengths.readUInt32BE(4)];
+  if (keyBytes > MAX_TABLE_KEY_BYTES || valueBytes > MAX_VALUE_BYTES) {
+    throw reader.damaged('row lengths are impossible');
+  }
+  const bytes = await reader.take(keyBytes + valueBytes);
+  return { kind, key: bytes.subarray(0, keyBytes), value: bytes.subarray(keyBytes) };
+}
+
+/**
+ * Gives the head, then each row to `onRow`. Throws `DATA_LOSS` for a damaged file, at the latest
+ * at its end: rows may be used only when it has returned.
+ */
+export async function readCheckpointFile(
+  file: string,
+  onRow: (row: TableRow) => void | Promise<void>,
+): Promise<CheckpointHead & { readonly rowCount: number }> {
+  const handle = await open(file, 'r');
+  try {
+    const stream = handle.createReadStream({ highWaterMark: READ_BYTES, autoClose: false });
+    const reader = new CheckedReader(file, stream[Symbol.asyncIterator]());
+    const head = await takeHead(reader);
+    let rowCount = 0;
+    for (;;) {
+      const kind = (await reader.take(1))[0] as number;
+      if (kind === 0) break;
+      const row = await takeRow(reader, kind);
+      rowCount++;
+      await onRow(row);
+    }
+    await takeEnd(reader, rowCount);
+    return { ...head, rowCount };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function takeEnd(reader: CheckedReader, rowCount: number): Promise<void> {
+  const count = readUint64(await reader.take(8), 0);
+  const { crc } = reader;
+  const stored = (await reader.take(4)).readUInt32BE(0);
+  if (stored !== crc) throw reader.damaged('checksum does not match');
+  if (count !== rowCount) throw reader.damaged(`${rowCount} rows instead of ${count}`);
+  await reader.expectEnd();
+}

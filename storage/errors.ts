@@ -1,0 +1,33 @@
+/** Why storage refused or gave up. Callers match on the code, never on the class or the text. */
+export type StorageErrorCode =
+  /** Bytes that were once known to be on the disk are missing or do not verify. */
+  | 'DATA_LOSS'
+  /** The entry is below the start of the shard's log. */
+  | 'COMPACTED'
+  /** The entry is not in the log (past its end, or the shard is unknown). */
+  | 'OUT_OF_RANGE'
+  /** A bounded queue is full. */
+  | 'RESOURCE_EXHAUSTED'
+  /** The disk refused an operation; after a write or a sync this ends the process. */
+  | 'IO'
+  /** The directory belongs to another live process. */
+  | 'LOCKED'
+  /** Written by a format that this version does not know. */
+  | 'UNKNOWN_FORMAT'
+  /** The log was closed, or stopped by an earlier failure. */
+  | 'CLOSED';
+
+export class StorageError extends Error {
+  readonly code: StorageErrorCode;
+
+  constructor(code: StorageErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'StorageError';
+    this.code = code;
+  }
+}
+
+/** Names what was being done to which file; the system's own text follows. */
+export function ioError(action: string, path: string, cause: Error): StorageError {
+  return new StorageError('IO', `${action} ${path}: ${cause.message}`, cause);
+}

@@ -1,0 +1,137 @@
+/**
+ * The bytes of one flush. Headers and small bodies are copied into one reused buffer; large heads
+ * and payloads go to the kernel from where they lie.
+ */
+import assert from 'node:assert';
+import type { LogRecord } from '../raft/ports.ts';
+import type { Entry, ShardId, ShardState } from '../raft/types.ts';
+import type { SegmentIdentity } from './record.ts';
+import {
+  ENVELOPE_BYTES,
+  RECORD_HEADER_BYTES,
+  sealEnvelope,
+  writePortableHeader,
+  writeStateHeader,
+} from './record.ts';
+import { SEGMENT_HEADER_BYTES } from './segment.ts';
+import { encodeShardState } from './state-codec.ts';
+
+/** Bodies below this are cheaper to copy than to hand over one by one. */
+const COPY_BELOW_BYTES = 4096;
+const STAGING_BYTES = 1024 * 1024;
+/** Room in the staging buffer for any record's header, small head and small payload. */
+const MAX_STAGED_RECORD_BYTES = RECORD_HEADER_BYTES + 2 * COPY_BELOW_BYTES;
+
+export class FlushBuffer {
+  private readonly maxBytes: number;
+  private readonly staging = Buffer.allocUnsafeSlow(STAGING_BYTES);
+  private segment: SegmentIdentity = { epoch: 0, sequence: 0 };
+  private start = 0;
+  private syncedPosition = 0;
+  private total = 0;
+  private staged = 0;
+  private flushedStaged = 0;
+  private out: Uint8Array[] = [];
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  /** Bytes gathered so far. */
+  get bytes(): number {
+    return this.total;
+  }
+
+  /** Where the next record will lie in the file. */
+  get position(): number {
+    return this.start + this.total;
+  }
+
+  begin(segment: SegmentIdentity, position: number, syncedPosition: number): void {
+    assert.equal(this.total, 0, 'the last flush has not ended');
+    this.segment = segment;
+    this.start = position;
+    this.syncedPosition = syncedPosition;
+  }
+
+  end(): void {
+    this.total = 0;
+    this.staged = 0;
+    this.flushedStaged = 0;
+    this.out = [];
+  }
+
+  /** A flush takes at least one record, however large. */
+  fits(record: LogRecord): boolean {
+    if (this.total === 0) return true;
+    if (this.staged + MAX_STAGED_RECORD_BYTES > STAGING_BYTES) return false;
+    if (record.kind === 'state') return true;
+    const { head, payload } = record.entry;
+    return this.total + RECORD_HEADER_BYTES + head.length + payload.length <= this.maxBytes;
+  }
+
+  addEntry(shard: ShardId, entry: Entry): void {
+    const at = this.staged;
+    writePortableHeader(this.staging, at + ENVELOPE_BYTES, shard, entry);
+    sealEnvelope(this.staging, at, this.segment, this.position, this.syncedPosition);
+    this.staged += RECORD_HEADER_BYTES;
+    this.addBytes(entry.head);
+    this.addBytes(entry.payload);
+    this.total += RECORD_HEADER_BYTES + entry.head.length + entry.payload.length;
+  }
+
+  addState(shard: ShardId, state: ShardState): void {
+    const body = encodeShardState(state);
+    const at = this.staged;
+    writeStateHeader(this.staging, at + 0, shard, body);
+    sealEnvelope(this.staging, at, this.segment, this.position, this.syncedPosition);
+    this.staged += RECORD_HEADER_BYTES;
+    this.addBytes(body);
+    this.total += RECORD_HEADER_BYTES + body.length;
+  }
+
+  parts(): Uint8Array[] {
+    this.flushStaged();
+    return this.out;
+  }
+
+  /** What a new segment holds behind its header block: all states, then copied records. */
+  static initialContent(
+    segment: SegmentIdentity,
+    shards: Iterable<{ readonly shard: ShardId; readonly state: ShardState }>,
+    copies: readonly Buffer[],
+  ): { readonly parts: Buffer[]; readonly end: number } {
+    const parts: Buffer[] = [];
+    let position = SEGMENT_HEADER_BYTES;
+    const add = (record: Buffer): void => {
+      sealEnvelope(record, 0, segment, position, 0);
+      parts.push(record);
+      position += record.length;
+    };
+    for (const { shard, state } of shards) {
+      const body = encodeShardState(state);
+      const record = Buffer.concat([Buffer.alloc(RECORD_HEADER_BYTES), body]);
+      writeStateHeader(record, 0, shard, body);
+      add(record);
+    }
+    for (const record of copies) add(record);
+    return { parts: [Buffer.concat(parts)], end: position };
+  }
+
+  private addBytes(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    if (bytes.length < COPY_BELOW_BYTES) {
+      this.staging.set(bytes, this.staged);
+      this.staged += bytes.length;
+      return;
+    }
+    this.flushStaged();
+    this.out.push(bytes);
+  }
+
+  private flushStaged(): void {
+    if (this.staged === this.flushedStaged) return;
+    this.out.push(this.staging.subarray(this.flushedStaged, this.staged));
+    this.flushedStaged = this.staged;
+  }
+}

@@ -1,0 +1,333 @@
+/**
+ * The node's LevelDB: a derived index over the commit log, always equal to a replay up to what
+ * its `applied` rows say (internals rule 6).
+ */
+import { strict as assert } from 'node:assert';
+import type { ShardId, ShardTimeMs } from '../raft/types.ts';
+import { BatchWindow } from './batch-window.ts';
+import { StorageError } from './errors.ts';
+import { type IndexDrop, IndexDropper } from './index-dropper.ts';
+import {
+  type IndexReads,
+  indexReads,
+  type OnIndexRow,
+  type OnIndexRows,
+  type Scan,
+} from './index-reader.ts';
+import * as keys from './keys.ts';
+import {
+  type Database,
+  openDatabase,
+  scanAll,
+  stateReads,
+  type TableRow,
+  tableRows,
+  throwReadError,
+} from './level-db.ts';
+import * as rows from './row-codec.ts';
+import { deleteState, missingCurrent } from './state-directory.ts';
+import {
+  examineState,
+  type LogEnds,
+  rebuildBecause,
+  type StateContent,
+  type StateVerdict,
+} from './state-verdict.ts';
+import { type MergedBatch, opBytes, type StateOp, WriteQueue } from './write-queue.ts';
+
+const DEFAULTS = Object.freeze({
+  /** Changes that wait or are being written; who writes must hold back before. */
+  maxPendingBytes: 32 * 1024 * 1024,
+  maxBatchBytes: 1024 * 1024,
+  batchDelayMs: 10,
+  writeBufferBytes: 4 * 1024 * 1024,
+});
+/** LevelDB has two write buffers, each may be exceeded by one batch: twice that, to be safe. */
+const KEPT_WRITE_BUFFERS = 4;
+
+export interface LevelStateOptions {
+  readonly directory: string;
+  /** Who the directory belongs to: node and incarnation. */
+  readonly identity: string;
+  /** Per shard of this node: to find out whether state and log fit. */
+  readonly logEnds: ReadonlyMap<ShardId, LogEnds>;
+  /** First failed write: nothing is called back after it, the process must end. */
+  readonly onFatal: (error: Error) => void;
+  readonly maxPendingBytes?: number;
+  readonly maxBatchBytes?: number;
+  readonly batchDelayMs?: number;
+  readonly writeBufferBytes?: number;
+}
+
+export interface LoadedShard {
+  /** undefined = nothing of the shard was ever applied here. */
+  readonly applied: rows.AppliedMark | undefined;
+  readonly rows: readonly TableRow[];
+}
+
+/** One moment of a shard's small state. */
+export interface ShardSnapshot {
+  readonly applied: rows.AppliedMark | undefined;
+  /** In key order, a few at a time. */
+  rows(): AsyncGenerator<readonly TableRow[]>;
+  close(): Promise<void>;
+}
+
+export interface LevelStateStats {
+  readonly pendingBytes: number;
+  readonly batches: number;
+  readonly ops: number;
+  readonly newestBatch: number;
+  readonly waitingDrops: number;
+}
+
+export interface Effects {
+  readonly ops: readonly StateOp[];
+  readonly applied: readonly rows.AppliedMark[];
+  readonly drops?: readonly IndexDrop[];
+}
+
+export async function openLevelState(options: LevelStateOptions): Promise<LevelState> {
+  const complete: CompleteOptions = { ...DEFAULTS, ...options };
+  const missing = await missingCurrent(options.directory);
+  const opened = missing === undefined ? await openDatabase(complete, true) : missing;
+  if (typeof opened !== 'string') {
+    const content = await examineState(stateReads(opened), options.identity, options.logEnds);
+    if (content.verdict.kind !== 'rebuild') return new LevelState(opened, complete, content);
+    await opened.close();
+    return rebuilt(complete, content);
+  }
+  return rebuilt(complete, rebuildBecause(opened));
+}
+
+async function rebuilt(options: CompleteOptions, content: StateContent): Promise<LevelState> {
+  await deleteState(options.directory);
+  const database = await openDatabase(options, true);
+  if (typeof database === 'string') throw new StorageError('IO', database);
+  return new LevelState(database, options, content);
+}
+
+type CompleteOptions = Required<LevelStateOptions>;
+
+export class LevelState {
+  readonly verdict: StateVerdict;
+  readonly #database: Database;
+  readonly #options: CompleteOptions;
+  readonly #window: BatchWindow;
+  readonly #queue: WriteQueue;
+  readonly #dropper: IndexDropper;
+  readonly #index: IndexReads;
+  readonly #applied: Map<ShardId, rows.AppliedMark>;
+  /** The format record is in the store, or waits to be written. */
+  #complete: boolean;
+  #failed = false;
+  #batches = 0;
+  #ops = 0;
+
+  constructor(database: Database, options: CompleteOptions, content: StateContent) {
+    this.#database = database;
+    this.#options = options;
+    this.verdict = content.verdict;
+    this.#window = new BatchWindow(options.writeBufferBytes * KEPT_WRITE_BUFFERS, content.batches);
+    this.#applied = new Map(content.applied);
+    this.#complete = content.verdict.kind === 'ok';
+    const { maxBatchBytes, batchDelayMs, maxPendingBytes } = options;
+    const writeBatch = this.#writeBatch.bind(this);
+    this.#queue = new WriteQueue({ maxBatchBytes, batchDelayMs, maxPendingBytes, writeBatch });
+    const scan: Scan = (range, limit, onRows) => {
+      scanAll(database, range, limit).then(
+        (found) => onRows(undefined, found),
+        (error: Error) => onRows(error, []),
+      );
+    };
+    this.#index = indexReads(scan);
+    this.#dropper = new IndexDropper({
+      scan,
+      write: (ops, done) => this.#queue.push({ ops, applied: [], done }),
+      onError: (error) => this.#fail('read', error),
+    });
+    for (const drop of content.drops) {
+      this.#dropper.want(drop);
+      this.#dropper.ready(drop);
+    }
+  }
+
+  get pendingBytes(): number {
+    return this.#queue.pendingBytes;
+  }
+
+  /** False = whoever writes must wait for a `done`. */
+  get hasRoom(): boolean {
+    return this.pendingBytes < this.#options.maxPendingBytes / 2;
+  }
+
+  /** What LevelDB holds, not what waits to be written. */
+  appliedOf(shard: ShardId): rows.AppliedMark | undefined {
+    return this.#applied.get(shard);
+  }
+
+  appliedMarks(): readonly rows.AppliedMark[] {
+    return [...this.#applied.values()];
+  }
+
+  /** Effects and the marks that speak for them go into one atomic batch. */
+  write(effects: Effects, done?: () => void): void {
+    assert(!this.#failed, 'the state store has failed');
+    assert(this.#complete || effects.applied.length === 0, 'the state store is being built');
+    const drops = effects.drops ?? [];
+    const ops = drops.length === 0 ? effects.ops : [...effects.ops, ...drops.map(dropRow)];
+    for (const drop of drops) this.#dropper.want(drop);
+    const onWritten =
+      drops.length === 0
+        ? done
+        : () => {
+            for (const drop of drops) this.#dropper.ready(drop);
+            done?.();
+          };
+    this.#queue.push({ ops, applied: effects.applied, done: onWritten });
+  }
+
+  /** Part of a build: counts for nothing until `completeBuild`. Resolves when there is room. */
+  async writeBuilding(effects: Effects): Promise<void> {
+    assert(!this.#complete, 'the state store is complete');
+    this.#queue.push({ ops: effects.ops, applied: effects.applied, done: undefined });
+    if (!this.hasRoom) await this.flush();
+  }
+
+  /** From here on a store that was empty or thrown away is whole. */
+  async completeBuild(): Promise<void> {
+    if (this.#complete) return;
+    this.#complete = true;
+    const { identity } = this.#options;
+    const value = rows.encodeFormatBody({ version: keys.FORMAT_VERSION, identity });
+    await this.flush();
+    this.#queue.push({ ops: [{ key: keys.formatKey(), value }], applied: [], done: undefined });
+    await this.flush();
+  }
+
+  async loadShard(shard: ShardId): Promise<LoadedShard> {
+    const snapshot = await this.snapshotShard(shard);
+    try {
+      const loaded: TableRow[] = [];
+      for await (const step of snapshot.rows()) for (const row of step) loaded.push(row);
+      return { applied: snapshot.applied, rows: loaded };
+    } finally {
+      await snapshot.close();
+    }
+  }
+
+  async snapshotShard(shard: ShardId): Promise<ShardSnapshot> {
+    const snapshot = this.#database.snapshot();
+    const key = keys.appliedKey(shard);
+    const stored = await this.#database.get(key, { snapshot }).catch(throwReadError);
+    return {
+      applied:
+        stored === undefined ? undefined : rows.decodeAppliedBody(shard, rows.unseal(key, stored)),
+      rows: () => tableRows(this.#database, shard, snapshot),
+      close: () => snapshot.close(),
+    };
+  }
+
+  /** The written row that holds `offset` and those after it; what waits is the caller's. */
+  indexFrom(
+    shard: ShardId,
+    queueId: number,
+    offset: number,
+    limit: number,
+    onRows: OnIndexRows,
+  ): void {
+    this.#index.indexFrom(shard, queueId, offset, limit, onRows);
+  }
+
+  /** First row between the offsets that became visible at or after `atMs`. */
+  firstIndexAtTime(
+    shard: ShardId,
+    queueId: number,
+    startOffset: number,
+    endOffset: number,
+    atMs: ShardTimeMs,
+    onRow: OnIndexRow,
+  ): void {
+    const newer = (row: rows.IndexRow): boolean => row.storedAtMs >= atMs;
+    this.#index.firstIndexWhere(shard, queueId, startOffset, endOffset, newer, onRow);
+  }
+
+  /** First row between the offsets with which the queue exceeds `bytes` cumulative bytes. */
+  firstIndexPastBytes(
+    shard: ShardId,
+    queueId: number,
+    startOffset: number,
+    endOffset: number,
+    bytes: number,
+    onRow: OnIndexRow,
+  ): void {
+    const past = (row: rows.IndexRow): boolean => row.cumulativeBytes > bytes;
+    this.#index.firstIndexWhere(shard, queueId, startOffset, endOffset, past, onRow);
+  }
+
+  /** Resolves when everything written so far can be read. */
+  flush(): Promise<void> {
+    return new Promise((resolve) => this.#queue.whenIdle(resolve));
+  }
+
+  async close(): Promise<void> {
+    this.#dropper.close();
+    if (!this.#failed) await this.flush();
+    await this.#database.close();
+  }
+
+  stats(): LevelStateStats {
+    return {
+      pendingBytes: this.pendingBytes,
+      batches: this.#batches,
+      ops: this.#ops,
+      newestBatch: this.#window.newest,
+      waitingDrops: this.#dropper.waiting,
+    };
+  }
+
+  #writeBatch(batch: MergedBatch, onWritten: () => void): void {
+    const chain = this.#database.batch();
+    let bytes = 0;
+    const put = (op: StateOp): void => {
+      bytes += opBytes(op);
+      if (op.value === undefined) chain.del(op.key);
+      else chain.put(op.key, rows.seal(op.key, op.value));
+    };
+    for (const op of batch.ops) put(op);
+    for (const mark of batch.applied) {
+      put({ key: keys.appliedKey(mark.shard), value: rows.encodeAppliedBody(mark) });
+    }
+    const { number, expired } = this.#window.add(bytes);
+    put({ key: keys.batchKey(number), value: rows.encodeIntegerBody(bytes) });
+    for (const old of expired) put({ key: keys.batchKey(old), value: undefined });
+    this.#batches++;
+    this.#ops += batch.ops.length;
+    chain.write().then(
+      () => {
+        for (const mark of batch.applied) this.#applied.set(mark.shard, mark);
+        onWritten();
+      },
+      (error: Error) => this.#fail('write', error),
+    );
+  }
+
+  #fail(action: string, error: Error): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    const message = `${action} state ${this.#options.directory}: ${error.message}`;
+    this.#options.onFatal(new StorageError('IO', message, error));
+  }
+}
+
+function dropRow({ shard, queueId, startOffset }: IndexDrop): StateOp {
+  return { key: keys.indexDropKey(shard, queueId), value: rows.encodeIntegerBody(startOffset) };
+}
+
+/** Rows of index entries ready to be written. */
+export function indexOp(shard: ShardId, row: rows.IndexRow): StateOp {
+  return {
+    key: keys.indexKey(shard, row.queueId, rows.lastOffsetOf(row)),
+    value: rows.encodeIndexBody(row),
+  };
+}
