@@ -1,0 +1,265 @@
+/**
+ * Commands as the `head` of log entries. Grammar (uint and text as in bytes.ts, lists prefixed by
+ * their length):
+ *
+ *   head           = kind:u8 version:u8 fields
+ *   produce        = queueId count durability hasProducer [producerId producerEpoch sequence]
+ *   openQueue      = queueId topicId queue
+ *   closeQueue     = queueId
+ *   prepare        = producerGroup callerId topic queueId count firstCheckAfterMs checkIntervalMs
+ *   end            = producerGroup (0 term index | 1 callerId) decision
+ *   leaseChecks    = producerGroup leaseMs [term index]*
+ *   commitOffsets  = group topicId [queue offset]*       resetOffsets = the same
+ *   forgetTopic    = topicId
+ *   trim           = logTrim [queueId startOffset startIndex]*
+ *
+ * Heads are replayed for as long as the log is kept: kinds are never renumbered, a changed layout
+ * gets a new version. A head that this version cannot read stops the replica.
+ */
+import assert from 'node:assert';
+import { ByteReader, ByteWriter, FormatError } from './bytes.ts';
+import type {
+  Command,
+  Durability,
+  ProducerSequence,
+  QueueOffsetEntry,
+  TransactionId,
+  TransactionRef,
+} from './commands.ts';
+
+type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
+
+const VERSION = 1;
+
+/** On disk: never renumber, never reuse. */
+const KIND = {
+  produce: 1,
+  openQueue: 2,
+  closeQueue: 3,
+  prepare: 4,
+  end: 5,
+  leaseChecks: 6,
+  commitOffsets: 7,
+  resetOffsets: 8,
+  forgetTopic: 9,
+  trim: 10,
+} as const satisfies Record<Command['type'], number>;
+
+const DECISIONS = ['commit', 'rollback', 'unknown'] as const;
+
+export function encodeCommand(command: Command): Uint8Array {
+  const out = new ByteWriter(64).u8(KIND[command.type]).u8(VERSION);
+  switch (command.type) {
+    case 'produce':
+      return encodeProduce(command, out);
+    case 'openQueue':
+      return out.uint(command.queueId).text(command.topicId).uint(command.queue).finish();
+    case 'closeQueue':
+      return out.uint(command.queueId).finish();
+    case 'prepare':
+      return encodePrepare(command, out);
+    case 'end':
+      return encodeEnd(command, out);
+    case 'leaseChecks':
+      return encodeLeaseChecks(command, out);
+    case 'commitOffsets':
+    case 'resetOffsets':
+      return encodeOffsets(command, out);
+    case 'forgetTopic':
+      return out.text(command.topicId).finish();
+    case 'trim':
+      return encodeTrim(command, out);
+    default:
+      return assertNever(command);
+  }
+}
+
+/** Throws `FormatError` on anything that `encodeCommand` would not have written. */
+export function decodeCommand(head: Uint8Array): Command {
+  const from = new ByteReader(head);
+  const kind = from.u8();
+  const version = from.u8();
+  if (version !== VERSION) throw new FormatError(`command ${kind} has version ${version}`);
+  const command = decodeFields(kind, from);
+  from.expectEnd();
+  return command;
+}
+
+function decodeFields(kind: number, from: ByteReader): Command {
+  switch (kind) {
+    case KIND.produce:
+      return decodeProduce(from);
+    case KIND.openQueue:
+      return {
+        type: 'openQueue',
+        queueId: from.uint(),
+        topicId: from.text(),
+        queue: from.uint(),
+      };
+    case KIND.closeQueue:
+      return { type: 'closeQueue', queueId: from.uint() };
+    case KIND.prepare:
+      return decodePrepare(from);
+    case KIND.end:
+      return decodeEnd(from);
+    case KIND.leaseChecks:
+      return decodeLeaseChecks(from);
+    case KIND.commitOffsets:
+      return decodeOffsets('commitOffsets', from);
+    case KIND.resetOffsets:
+      return decodeOffsets('resetOffsets', from);
+    case KIND.forgetTopic:
+      return { type: 'forgetTopic', topicId: from.text() };
+    case KIND.trim:
+      return decodeTrim(from);
+    default:
+      throw new FormatError(`command kind ${kind} is not known here`);
+  }
+}
+
+function encodeProduce(command: CommandOf<'produce'>, out: ByteWriter): Uint8Array {
+  assert(command.count >= 1);
+  out.uint(command.queueId).uint(command.count).u8(command.durability);
+  const { producer } = command;
+  if (producer === undefined) return out.u8(0).finish();
+  out.u8(1).text(producer.producerId).uint(producer.producerEpoch);
+  return out.uint(producer.sequence).finish();
+}
+
+function decodeProduce(from: ByteReader): Command {
+  const queueId = from.uint();
+  const count = readCount(from);
+  const durability = readDurability(from);
+  const producer = readChoice(from, 2) === 1 ? readProducer(from) : undefined;
+  return { type: 'produce', queueId, count, durability, producer };
+}
+
+function readProducer(from: ByteReader): ProducerSequence {
+  return { producerId: from.text(), producerEpoch: from.uint(), sequence: from.uint() };
+}
+
+function encodePrepare(command: CommandOf<'prepare'>, out: ByteWriter): Uint8Array {
+  assert(command.count >= 1);
+  out.text(command.producerGroup).text(command.callerId).text(command.topic);
+  out.uint(command.queueId).uint(command.count);
+  return out.uint(command.firstCheckAfterMs).uint(command.checkIntervalMs).finish();
+}
+
+function decodePrepare(from: ByteReader): Command {
+  return {
+    type: 'prepare',
+    producerGroup: from.text(),
+    callerId: from.text(),
+    topic: from.text(),
+    queueId: from.uint(),
+    count: readCount(from),
+    firstCheckAfterMs: from.uint(),
+    checkIntervalMs: from.uint(),
+  };
+}
+
+function encodeEnd(command: CommandOf<'end'>, out: ByteWriter): Uint8Array {
+  const { transaction } = command;
+  out.text(command.producerGroup);
+  if (transaction.by === 'id') {
+    out.u8(0).uint(transaction.id.term).uint(transaction.id.index);
+  } else {
+    out.u8(1).text(transaction.callerId);
+  }
+  return out.u8(DECISIONS.indexOf(command.decision)).finish();
+}
+
+function decodeEnd(from: ByteReader): Command {
+  const producerGroup = from.text();
+  const transaction: TransactionRef =
+    readChoice(from, 2) === 0
+      ? { by: 'id', id: readTransactionId(from) }
+      : { by: 'caller', callerId: from.text() };
+  const decision = DECISIONS[readChoice(from, DECISIONS.length)]!;
+  return { type: 'end', producerGroup, transaction, decision };
+}
+
+function encodeLeaseChecks(command: CommandOf<'leaseChecks'>, out: ByteWriter): Uint8Array {
+  out.text(command.producerGroup).uint(command.leaseMs).uint(command.transactions.length);
+  for (const id of command.transactions) out.uint(id.term).uint(id.index);
+  return out.finish();
+}
+
+function decodeLeaseChecks(from: ByteReader): Command {
+  const producerGroup = from.text();
+  const leaseMs = from.uint();
+  const transactions = readList(from, readTransactionId);
+  return { type: 'leaseChecks', producerGroup, transactions, leaseMs };
+}
+
+function readTransactionId(from: ByteReader): TransactionId {
+  return { term: from.uint(), index: from.uint() };
+}
+
+function encodeOffsets(
+  command: CommandOf<'commitOffsets'> | CommandOf<'resetOffsets'>,
+  out: ByteWriter,
+): Uint8Array {
+  out.text(command.group).text(command.topicId).uint(command.offsets.length);
+  for (const entry of command.offsets) out.uint(entry.queue).uint(entry.offset);
+  return out.finish();
+}
+
+function decodeOffsets(type: 'commitOffsets' | 'resetOffsets', from: ByteReader): Command {
+  const group = from.text();
+  const topicId = from.text();
+  return { type, group, topicId, offsets: readList(from, readOffset) };
+}
+
+function readOffset(from: ByteReader): QueueOffsetEntry {
+  return { queue: from.uint(), offset: from.uint() };
+}
+
+function encodeTrim(command: CommandOf<'trim'>, out: ByteWriter): Uint8Array {
+  out.uint(command.logTrim).uint(command.queues.length);
+  for (const queue of command.queues) {
+    out.uint(queue.queueId).uint(queue.startOffset).uint(queue.startIndex);
+  }
+  return out.finish();
+}
+
+function decodeTrim(from: ByteReader): Command {
+  const logTrim = from.uint();
+  const queues = readList(from, () => ({
+    queueId: from.uint(),
+    startOffset: from.uint(),
+    startIndex: from.uint(),
+  }));
+  return { type: 'trim', queues, logTrim };
+}
+
+function readList<Item>(from: ByteReader, readItem: (from: ByteReader) => Item): Item[] {
+  const length = from.listLength();
+  const items: Item[] = [];
+  for (let i = 0; i < length; i += 1) items.push(readItem(from));
+  return items;
+}
+
+function readCount(from: ByteReader): number {
+  const count = from.uint();
+  if (count < 1) throw new FormatError('a batch without messages');
+  return count;
+}
+
+function readChoice(from: ByteReader, choices: number): number {
+  const choice = from.u8();
+  if (choice >= choices) throw new FormatError(`choice ${choice} of ${choices}`);
+  return choice;
+}
+
+function readDurability(from: ByteReader): Durability {
+  const level = from.u8();
+  if (level !== 1 && level !== 2 && level !== 3 && level !== 4) {
+    throw new FormatError(`durability ${level} is not known here`);
+  }
+  return level;
+}
+
+function assertNever(command: never): never {
+  throw new TypeError(`not a command: ${JSON.stringify(command)}`);
+}

@@ -1,0 +1,177 @@
+/**
+ * The closed union of commands that a data shard's log holds, and what applying one answers.
+ * A command is the `head` of an entry (see command-codec.ts); message bytes are its `payload`.
+ */
+import type { LogIndex, Term } from '../../raft/types.ts';
+
+/** Issued by the metadata shard, never reused, unique in the cluster. */
+export type QueueId = number;
+
+/** Durability levels as on the wire (types.proto); the numbers are stored: never renumber. */
+export const Durability = { majorityFsync: 1, majority: 2, leader: 3, none: 4 } as const;
+export type Durability = (typeof Durability)[keyof typeof Durability];
+
+/** Names the request of an idempotent producer (internals rule 13). */
+export interface ProducerSequence {
+  readonly producerId: string;
+  readonly producerEpoch: number;
+  readonly sequence: number;
+}
+
+export interface QueueOffsetEntry {
+  readonly queue: number;
+  readonly offset: number;
+}
+
+export type Command =
+  /** Payload = the request's messages. */
+  | {
+      readonly type: 'produce';
+      readonly queueId: QueueId;
+      readonly count: number;
+      readonly durability: Durability;
+      readonly producer: ProducerSequence | undefined;
+    }
+  | {
+      readonly type: 'openQueue';
+      readonly queueId: QueueId;
+      readonly topicId: string;
+      /** The queue's number within its topic. */
+      readonly queue: number;
+    }
+  | { readonly type: 'closeQueue'; readonly queueId: QueueId }
+  /**
+   * Payload = the half messages of one queue. The transaction's id is (shard, term, index) of this
+   * entry.
+   */
+  | {
+      readonly type: 'prepare';
+      readonly producerGroup: string;
+      /** '' = the caller gave none. */
+      readonly callerId: string;
+      readonly topic: string;
+      readonly queueId: QueueId;
+      readonly count: number;
+      readonly firstCheckAfterMs: number;
+      readonly checkIntervalMs: number;
+    }
+  | {
+      readonly type: 'end';
+      readonly producerGroup: string;
+      readonly transaction: TransactionRef;
+      readonly decision: 'commit' | 'rollback' | 'unknown';
+    }
+  /** Checks about to be handed to a producer: counted before they leave. */
+  | {
+      readonly type: 'leaseChecks';
+      readonly producerGroup: string;
+      readonly transactions: readonly TransactionId[];
+      readonly leaseMs: number;
+    }
+  /** Group commands live in the shard that the group's name hashes to. */
+  | {
+      readonly type: 'commitOffsets';
+      readonly group: string;
+      readonly topicId: string;
+      readonly offsets: readonly QueueOffsetEntry[];
+    }
+  | {
+      readonly type: 'resetOffsets';
+      readonly group: string;
+      readonly topicId: string;
+      readonly offsets: readonly QueueOffsetEntry[];
+    }
+  /** The topic is gone: forget what groups committed on it. */
+  | { readonly type: 'forgetTopic'; readonly topicId: string }
+  /** Start offsets rise; entries up to `logTrim` are needed by nothing (internals rules 5, 7). */
+  | {
+      readonly type: 'trim';
+      readonly queues: readonly {
+        readonly queueId: QueueId;
+        readonly startOffset: number;
+        /** Log index of the entry that holds `startOffset`; 0 = the queue is empty from there. */
+        readonly startIndex: LogIndex;
+      }[];
+      readonly logTrim: LogIndex;
+    };
+
+export interface TransactionId {
+  readonly term: Term;
+  readonly index: LogIndex;
+}
+
+/** By the id that Prepare answered, or by the caller's own id within the producer group. */
+export type TransactionRef =
+  | { readonly by: 'id'; readonly id: TransactionId }
+  | { readonly by: 'caller'; readonly callerId: string };
+
+/** Where a (half or visible) batch stands in the log. */
+export interface StoredAt {
+  readonly term: Term;
+  readonly index: LogIndex;
+}
+
+/** What `apply` answers to whoever proposed the entry. */
+export type ApplyResult =
+  | { readonly type: 'refused'; readonly refusal: Refusal }
+  | {
+      readonly type: 'produced';
+      /** Entry that holds the messages: an earlier one for a duplicate. */
+      readonly at: StoredAt;
+      readonly baseOffset: number;
+      readonly count: number;
+      readonly duplicate: boolean;
+    }
+  | {
+      readonly type: 'prepared';
+      readonly id: TransactionId;
+      readonly count: number;
+      readonly firstCheckAtMs: number;
+      readonly duplicate: boolean;
+    }
+  | {
+      readonly type: 'ended';
+      readonly state: 'undecided' | 'committed' | 'rolledBack';
+      readonly queueId: QueueId;
+      /** Only when committed. */
+      readonly baseOffset: number;
+      readonly count: number;
+    }
+  | { readonly type: 'leased'; readonly checks: readonly LeasedCheck[] }
+  | { readonly type: 'offsets'; readonly epoch: number }
+  /** Entries up to `logTrim` are needed by nothing. */
+  | { readonly type: 'trimmed'; readonly logTrim: LogIndex }
+  | { readonly type: 'done' };
+
+export interface LeasedCheck {
+  readonly id: TransactionId;
+  readonly callerId: string;
+  readonly topic: string;
+  readonly queueId: QueueId;
+  readonly queue: number;
+  readonly count: number;
+  readonly checkCount: number;
+  readonly preparedAtMs: number;
+}
+
+/** Closed list; the service maps each to a gRPC status and a reason of docs/errors.md. */
+export type Refusal =
+  | { readonly reason: 'QUEUE_NOT_OPEN'; readonly queueId: QueueId }
+  /** `expected` = the sequence of the next new request; `given` = that of this one. */
+  | {
+      readonly reason: 'SEQUENCE_GAP' | 'SEQUENCE_TOO_OLD' | 'SEQUENCE_MISMATCH';
+      readonly expected: number;
+      readonly given: number;
+    }
+  | { readonly reason: 'PRODUCER_FENCED'; readonly epoch: number; readonly given: number }
+  | { readonly reason: 'TRANSACTION_NOT_FOUND' }
+  | { readonly reason: 'TRANSACTION_FOREIGN' }
+  | { readonly reason: 'TRANSACTION_ENDED'; readonly state: 'committed' | 'rolledBack' }
+  | { readonly reason: 'TRANSACTION_ID_REUSED' }
+  | { readonly reason: 'GROUP_NOT_FOUND'; readonly group: string }
+  | {
+      readonly reason: 'OFFSET_FALLS';
+      readonly queue: number;
+      readonly current: number;
+      readonly given: number;
+    };

@@ -1,0 +1,226 @@
+/**
+ * A data shard's replicated state machine: state and entry in, new state, rows and an answer out.
+ * Deterministic: time, ids and decisions come with the entry. Every concept has its own file; this
+ * one reads commands and hands them on.
+ */
+import assert from 'node:assert';
+import type { Entry, LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
+import { EntryType } from '../../raft/types.ts';
+import type { DataShard, GroupOffsetView, QueueView, TransactionView } from './api.ts';
+import { decodeCommand } from './command-codec.ts';
+import type {
+  ApplyResult,
+  Command,
+  QueueId,
+  Refusal,
+  TransactionId,
+  TransactionRef,
+} from './commands.ts';
+import type { SequencedRequest } from './dedup.ts';
+import { Dedup } from './dedup.ts';
+import { Groups } from './groups.ts';
+import { HalfMessages } from './half-messages.ts';
+import { HalfReferences } from './half-references.ts';
+import type { DataShardLimits } from './limits.ts';
+import { DATA_SHARD_LIMITS } from './limits.ts';
+import { Queues } from './queues.ts';
+import type { StateRow, StateWriter, Table } from './state-port.ts';
+import { Transactions } from './transactions.ts';
+
+type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
+
+const DONE: ApplyResult = Object.freeze({ type: 'done' });
+
+/** `limits` must be the same on every replica. */
+export function createDataShard(
+  shard: ShardId,
+  limits: DataShardLimits = DATA_SHARD_LIMITS,
+): DataShard {
+  return new DataShardState(shard, limits);
+}
+
+class DataShardState implements DataShard {
+  readonly #shard: ShardId;
+  readonly #queues: Queues;
+  readonly #dedup: Dedup;
+  readonly #transactions: Transactions;
+  readonly #references = new HalfReferences();
+  readonly #halfMessages: HalfMessages;
+  readonly #groups = new Groups();
+  #lastIndex: LogIndex = 0;
+  #lastTimeMs: ShardTimeMs = 0;
+
+  constructor(shard: ShardId, limits: DataShardLimits) {
+    this.#shard = shard;
+    this.#queues = new Queues(limits.maxClosedQueues);
+    this.#dedup = new Dedup(limits);
+    this.#transactions = new Transactions(limits);
+    this.#halfMessages = new HalfMessages(this.#queues, this.#transactions, this.#references);
+  }
+
+  load(rows: Iterable<StateRow>): void {
+    assert(this.#lastIndex === 0 && this.#queues.all().next().done, 'loaded after use');
+    const tables = new Map<Table, StateRow[]>();
+    for (const row of rows) {
+      const sameTable = tables.get(row.table);
+      if (sameTable === undefined) tables.set(row.table, [row]);
+      else sameTable.push(row);
+    }
+    const rowsOf = (table: Table): StateRow[] => tables.get(table) ?? [];
+    this.#queues.load(rowsOf('queue'));
+    this.#dedup.load(rowsOf('producer'));
+    this.#transactions.load(rowsOf('transaction'));
+    this.#references.load(rowsOf('half-reference'));
+    this.#groups.load(rowsOf('group'), rowsOf('group-offset'));
+  }
+
+  apply(entry: Entry, out: StateWriter): ApplyResult {
+    assert(entry.index > this.#lastIndex, `shard ${this.#shard}: an entry applied twice`);
+    assert(entry.timeMs >= this.#lastTimeMs, `shard ${this.#shard}: shard time fell`);
+    this.#lastIndex = entry.index;
+    this.#lastTimeMs = entry.timeMs;
+    if (entry.type !== EntryType.command) return DONE;
+    return this.#dispatch(decodeCommand(entry.head), entry, out);
+  }
+
+  queue(queueId: QueueId): QueueView | undefined {
+    return this.#queues.get(queueId);
+  }
+
+  queues(): Iterable<QueueView> {
+    return this.#queues.all();
+  }
+
+  groupEpoch(group: string): number | undefined {
+    return this.#groups.epoch(group);
+  }
+
+  groupOffsets(group: string, topicId: string): readonly GroupOffsetView[] {
+    return this.#groups.offsets(group, topicId);
+  }
+
+  transaction(producerGroup: string, ref: TransactionRef): TransactionView | undefined {
+    const found = this.#transactions.find(producerGroup, ref);
+    return found?.producerGroup === producerGroup ? found : undefined;
+  }
+
+  dueChecks(producerGroup: string, nowMs: ShardTimeMs, limit: number): readonly TransactionId[] {
+    return this.#transactions.checks.due(producerGroup, nowMs, limit).map(({ id }) => id);
+  }
+
+  nextCheckAtMs(producerGroup: string): ShardTimeMs | undefined {
+    return this.#transactions.checks.nextCheckAtMs(producerGroup);
+  }
+
+  lowestHalfIndex(): LogIndex | undefined {
+    return lower(this.#transactions.lowestIndex(), this.#references.lowestIndex());
+  }
+
+  lowestNeededIndex(): LogIndex | undefined {
+    return lower(this.lowestHalfIndex(), this.#queues.lowestIndex('bounds'));
+  }
+
+  counts(): { producers: number; transactions: number; groups: number; groupOffsets: number } {
+    return {
+      producers: this.#dedup.count,
+      transactions: this.#transactions.undecidedCount,
+      groups: this.#groups.count,
+      groupOffsets: this.#groups.offsetCount,
+    };
+  }
+
+  #dispatch(command: Command, entry: Entry, out: StateWriter): ApplyResult {
+    switch (command.type) {
+      case 'produce':
+        return this.#produce(command, entry, out);
+      case 'prepare':
+        return this.#halfMessages.prepare(command, entry, out);
+      case 'end':
+        return this.#halfMessages.end(command, entry, out);
+      case 'leaseChecks':
+        return this.#halfMessages.leaseChecks(command, entry, out);
+      case 'commitOffsets':
+        return this.#groups.commit(command.group, command.topicId, command.offsets, out);
+      case 'resetOffsets':
+        return this.#groups.reset(command.group, command.topicId, command.offsets, out);
+      case 'forgetTopic':
+        this.#groups.forgetTopic(command.topicId, out);
+        return DONE;
+      case 'openQueue':
+        return this.#openQueue(command, out);
+      case 'closeQueue':
+        return this.#closeQueue(command.queueId, entry, out);
+      case 'trim':
+        return this.#trim(command, entry, out);
+      default:
+        return assertNever(command);
+    }
+  }
+
+  #produce(command: CommandOf<'produce'>, entry: Entry, out: StateWriter): ApplyResult {
+    const { queueId, count } = command;
+    const queue = this.#queues.get(queueId);
+    if (queue === undefined) return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
+    const request = hasProducer(command) ? command : undefined;
+    if (request !== undefined) {
+      const verdict = this.#dedup.check(request);
+      if (verdict.type === 'refused') return verdict;
+      if (verdict.type === 'repeat') {
+        const { index, term, baseOffset } = verdict.first;
+        return { type: 'produced', at: { term, index }, baseOffset, count, duplicate: true };
+      }
+    }
+    const at = { term: entry.term, index: entry.index };
+    const batch = { at, count, bytes: entry.payload.length, storedAtMs: entry.timeMs };
+    const baseOffset = this.#queues.append(queue, batch, out);
+    if (request !== undefined) this.#dedup.accept(request, baseOffset, entry, out);
+    return { type: 'produced', at, baseOffset, count, duplicate: false };
+  }
+
+  #openQueue(command: CommandOf<'openQueue'>, out: StateWriter): ApplyResult {
+    const { queueId, topicId, queue } = command;
+    const isOpen = this.#queues.open(queueId, topicId, queue, out);
+    return isOpen ? DONE : refused({ reason: 'QUEUE_NOT_OPEN', queueId });
+  }
+
+  #closeQueue(queueId: QueueId, entry: Entry, out: StateWriter): ApplyResult {
+    this.#transactions.dropQueue(queueId, out);
+    this.#dedup.dropQueue(queueId, out);
+    this.#references.trim(queueId, Number.MAX_SAFE_INTEGER, out);
+    this.#queues.close(queueId, entry.index, out);
+    return DONE;
+  }
+
+  #trim(command: CommandOf<'trim'>, entry: Entry, out: StateWriter): ApplyResult {
+    assert(command.logTrim < entry.index, 'log trim past its own entry');
+    for (const trim of command.queues) {
+      const rises = this.#queues.trim(trim, command.logTrim, out);
+      if (rises) this.#references.trim(trim.queueId, trim.startOffset, out);
+    }
+    const needed = lower(this.lowestHalfIndex(), this.#queues.lowestIndex('exact'));
+    assert(
+      needed === undefined || command.logTrim < needed,
+      `shard ${this.#shard}: log trim to ${command.logTrim}, but entry ${needed} is needed`,
+    );
+    return { type: 'trimmed', logTrim: command.logTrim };
+  }
+}
+
+function hasProducer(
+  command: CommandOf<'produce'>,
+): command is CommandOf<'produce'> & SequencedRequest {
+  return command.producer !== undefined;
+}
+
+function lower(a: LogIndex | undefined, b: LogIndex | undefined): LogIndex | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
+}
+
+function refused(refusal: Refusal): ApplyResult {
+  return { type: 'refused', refusal };
+}
+
+function assertNever(command: never): never {
+  throw new TypeError(`not a command: ${JSON.stringify(command)}`);
+}

@@ -1,0 +1,45 @@
+/**
+ * Bounds of a data shard's state. Every replica must use the same values: they decide what `apply`
+ * forgets. The three admission limits are checked by the service, against `counts()`, before an
+ * entry is proposed; `apply` never refuses because of them.
+ */
+export interface DataShardLimits {
+  /** A producer unheard for this long (shard time) may be forgotten with its dedup window. */
+  readonly producerIdleMs: number;
+  /** (producer, queue) pairs kept; beyond it the longest idle ones are forgotten. */
+  readonly maxProducers: number;
+  /** How long the outcome of an ended transaction, and its caller id, are remembered. */
+  readonly endedTransactionKeepMs: number;
+  /** Outcomes remembered; beyond it the oldest go even before `endedTransactionKeepMs`. */
+  readonly maxEndedTransactions: number;
+  /** Closed queue ids remembered, so that a late `openQueue` cannot open them again. */
+  readonly maxClosedQueues: number;
+  /** Admission: undecided transactions. */
+  readonly maxUndecidedTransactions: number;
+  /** Admission: consumer groups. */
+  readonly maxGroups: number;
+  /** Admission: committed offsets, over all groups. */
+  readonly maxGroupOffsets: number;
+}
+
+const DAY_MS = 86_400_000;
+
+export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
+  producerIdleMs: 7 * DAY_MS,
+  maxProducers: 4096,
+  endedTransactionKeepMs: DAY_MS,
+  maxEndedTransactions: 20_000,
+  maxClosedQueues: 4096,
+  maxUndecidedTransactions: 20_000,
+  maxGroups: 5000,
+  maxGroupOffsets: 100_000,
+});
+
+/** Requests remembered per (producer, epoch, queue): as many as may be in flight (rule 13). */
+export const DEDUP_WINDOW_REQUESTS = 64;
+
+/** Offsets per half-message reference: one small row for as many offsets. */
+export const HALF_REFERENCE_OFFSETS = 1024;
+
+/** Expired things that one entry may forget: keeps every apply short. */
+export const MAX_FORGOTTEN_PER_ENTRY = 16;

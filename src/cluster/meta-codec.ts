@@ -1,0 +1,138 @@
+/**
+ * Metadata commands and rows as JSON behind a version byte: they are rare, and readable in an
+ * inspection. What is decoded is checked field by field, for it is replayed for ever.
+ */
+import type { Durability } from '../broker/commands.ts';
+import type { MetaCommand, TopicConfig } from './api.ts';
+
+const VERSION = 1;
+
+/** Bytes that are not what this version writes. */
+export class MetaFormatError extends Error {
+  override readonly name = 'MetaFormatError';
+}
+
+export function encodeMetaCommand(command: MetaCommand): Uint8Array {
+  return encodeVersionedJson(command);
+}
+
+export function decodeMetaCommand(head: Uint8Array): MetaCommand {
+  const fields = decodeVersionedJson(head);
+  switch (fields.type) {
+    case 'createTopic':
+      return {
+        type: 'createTopic',
+        name: text(fields, 'name'),
+        queueCount: count(fields, 'queueCount'),
+        config: decodeConfig(record(fields, 'config')),
+      };
+    case 'updateTopic':
+      return {
+        type: 'updateTopic',
+        name: text(fields, 'name'),
+        topicId: text(fields, 'topicId'),
+        queueCount: fields.queueCount === undefined ? undefined : count(fields, 'queueCount'),
+        config: decodePartialConfig(record(fields, 'config')),
+      };
+    case 'deleteTopic':
+      return { type: 'deleteTopic', name: text(fields, 'name'), topicId: text(fields, 'topicId') };
+    case 'topicOpened': {
+      const topicId = text(fields, 'topicId');
+      return { type: 'topicOpened', topicId, queueCount: count(fields, 'queueCount') };
+    }
+    case 'topicClosed':
+      return { type: 'topicClosed', topicId: text(fields, 'topicId') };
+    case 'registerNode':
+      return {
+        type: 'registerNode',
+        node: uint(fields, 'node'),
+        address: text(fields, 'address'),
+      };
+    case 'trim':
+      return { type: 'trim', logTrim: uint(fields, 'logTrim') };
+    default:
+      throw new MetaFormatError(`metadata command ${String(fields.type)} is not known here`);
+  }
+}
+
+export type JsonRecord = Readonly<Record<string, unknown>>;
+
+export function encodeVersionedJson(value: object): Uint8Array {
+  const json = Buffer.from(JSON.stringify(value), 'utf8');
+  const bytes = new Uint8Array(1 + json.length);
+  bytes[0] = VERSION;
+  bytes.set(json, 1);
+  return bytes;
+}
+
+export function decodeVersionedJson(bytes: Uint8Array): JsonRecord {
+  if (bytes[0] !== VERSION) throw new MetaFormatError(`version ${bytes[0]} is not known here`);
+  const json = Buffer.from(bytes.buffer, bytes.byteOffset + 1, bytes.length - 1);
+  return asRecord(parse(json.toString('utf8')));
+}
+
+export function decodeConfig(fields: JsonRecord): TopicConfig {
+  return {
+    retentionMs: uint(fields, 'retentionMs'),
+    retentionBytes: uint(fields, 'retentionBytes'),
+    durability: durability(fields),
+  };
+}
+
+export function text(fields: JsonRecord, name: string): string {
+  const value = fields[name];
+  if (typeof value !== 'string') throw new MetaFormatError(`${name} is not a text`);
+  return value;
+}
+
+export function uint(fields: JsonRecord, name: string): number {
+  const value = fields[name];
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw new MetaFormatError(`${name} is not an unsigned integer`);
+  }
+  return value;
+}
+
+/** A topic without queues would never become active. */
+function count(fields: JsonRecord, name: string): number {
+  const value = uint(fields, name);
+  if (value === 0) throw new MetaFormatError(`${name} is zero`);
+  return value;
+}
+
+export function record(fields: JsonRecord, name: string): JsonRecord {
+  return asRecord(fields[name]);
+}
+
+export function asRecord(value: unknown): JsonRecord {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new MetaFormatError('not a record');
+  }
+  return value as JsonRecord;
+}
+
+function decodePartialConfig(fields: JsonRecord): Partial<TopicConfig> {
+  return {
+    ...(fields.retentionMs === undefined ? {} : { retentionMs: uint(fields, 'retentionMs') }),
+    ...(fields.retentionBytes === undefined
+      ? {}
+      : { retentionBytes: uint(fields, 'retentionBytes') }),
+    ...(fields.durability === undefined ? {} : { durability: durability(fields) }),
+  };
+}
+
+function durability(fields: JsonRecord): Durability {
+  const level = uint(fields, 'durability');
+  if (level !== 1 && level !== 2 && level !== 3 && level !== 4) {
+    throw new MetaFormatError(`durability ${level} is not known here`);
+  }
+  return level;
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new MetaFormatError('not JSON', { cause });
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * The metadata shard's replicated state machine: topics, their queues' places, node addresses.
+ * Deterministic. It only records what shall be; the reconciler brings it about in the data shards
+ * and reports back with commands, so that a crash in between loses nothing.
+ */
+import assert from 'node:assert';
+import type { Entry, NodeId, ShardId, ShardTimeMs } from '../../raft/types.ts';
+import { EntryType } from '../../raft/types.ts';
+import type { StateRow, StateWriter } from '../broker/state-port.ts';
+import type {
+  MetaCommand,
+  MetaResult,
+  MetaState,
+  PendingTopic,
+  TopicQueue,
+  TopicView,
+} from './api.ts';
+import { keyHash } from './hash.ts';
+import {
+  decodeMetaCommand,
+  decodeVersionedJson,
+  encodeVersionedJson,
+  MetaFormatError,
+  text,
+  uint,
+} from './meta-codec.ts';
+import { placeQueues } from './placement.ts';
+import type { TopicRecord } from './topics.ts';
+import { isGrowing, Topics } from './topics.ts';
+
+export type { MetaState } from './api.ts';
+
+type CommandOf<Type extends MetaCommand['type']> = Extract<MetaCommand, { type: Type }>;
+type RefusalReason = Extract<MetaResult, { type: 'refused' }>['reason'];
+
+/** Bounds of the metadata; the same on every replica. */
+export interface MetaLimits {
+  readonly maxTopics: number;
+  /** Queues of all topics together. */
+  readonly maxQueues: number;
+}
+
+export const META_LIMITS: MetaLimits = Object.freeze({ maxTopics: 10_000, maxQueues: 100_000 });
+
+const DONE: MetaResult = Object.freeze({ type: 'done' });
+const COUNTER_KEY = 'next-queue-id';
+const NODE_KEY_PREFIX = 'node/';
+
+export function createMetaState(dataShards: number, limits: MetaLimits = META_LIMITS): MetaState {
+  assert(Number.isInteger(dataShards) && dataShards >= 1);
+  return new MetaShardState(dataShards, limits);
+}
+
+class MetaShardState implements MetaState {
+  readonly #limits: MetaLimits;
+  readonly #topics = new Topics();
+  readonly #nodes = new Map<NodeId, string>();
+  /** Index i: queues on data shard i + 1, also those being opened or closed. */
+  readonly #queuesPerShard: number[];
+  #queueCount = 0;
+  #nextQueueId = 1;
+
+  constructor(dataShards: number, limits: MetaLimits) {
+    this.#limits = limits;
+    this.#queuesPerShard = new Array<number>(dataShards).fill(0);
+  }
+
+  load(rows: Iterable<StateRow>): void {
+    assert(this.#topics.count === 0 && this.#nodes.size === 0, 'loaded after use');
+    const topicRows: StateRow[] = [];
+    for (const row of rows) {
+      if (row.table === 'topic') topicRows.push(row);
+      else if (row.table === 'meta') this.#loadMetaRow(row);
+    }
+    this.#topics.load(topicRows);
+    for (const topic of this.#topics.all()) this.#count(topic.queues, 1);
+  }
+
+  apply(entry: Entry, out: StateWriter): MetaResult {
+    if (entry.type !== EntryType.command) return DONE;
+    const command = decodeMetaCommand(entry.head);
+    switch (command.type) {
+      case 'createTopic':
+        return this.#createTopic(command, entry, out);
+      case 'updateTopic':
+        return this.#updateTopic(command, out);
+      case 'deleteTopic':
+        return this.#deleteTopic(command, out);
+      case 'topicOpened':
+        return this.#topicOpened(command, out);
+      case 'topicClosed':
+        return this.#topicClosed(command, out);
+      case 'registerNode':
+        return this.#registerNode(command, out);
+      case 'trim':
+        assert(command.logTrim < entry.index, 'log trim past its own entry');
+        return { type: 'trimmed', logTrim: command.logTrim };
+      default:
+        return assertNever(command);
+    }
+  }
+
+  topic(name: string): TopicView | undefined {
+    const view = this.#topics.viewByName(name);
+    return view?.state === 'deleting' ? undefined : view;
+  }
+
+  topicById(topicId: string): TopicView | undefined {
+    return this.#topics.view(topicId);
+  }
+
+  topics(after: string, limit: number): readonly TopicView[] {
+    return this.#topics.viewsAfter(after, limit);
+  }
+
+  topicCount(): number {
+    return this.#topics.count;
+  }
+
+  nodes(): readonly { node: NodeId; address: string }[] {
+    const nodes = Array.from(this.#nodes, ([node, address]) => ({ node, address }));
+    return nodes.sort((a, b) => a.node - b.node);
+  }
+
+  shardOfGroup(group: string): ShardId {
+    return 1 + (keyHash(group) % this.#queuesPerShard.length);
+  }
+
+  pendingTopics(): readonly PendingTopic[] {
+    return this.#topics.pending();
+  }
+
+  #createTopic(command: CommandOf<'createTopic'>, entry: Entry, out: StateWriter): MetaResult {
+    const { name, queueCount, config } = command;
+    const known = this.#topics.byName(name);
+    if (known?.state === 'deleting') return refuse('TOPIC_BUSY', `${name} is being deleted`);
+    if (known !== undefined) return refuse('TOPIC_EXISTS', `${name} has id ${known.topicId}`);
+    if (this.#topics.count >= this.#limits.maxTopics) {
+      return refuse('TOO_MANY_TOPICS', `maxTopics ${this.#limits.maxTopics} is reached`);
+    }
+    if (this.#exceedsQueues(queueCount)) return this.#tooManyQueues();
+    const queues = this.#place(0, queueCount, out);
+    return this.#put(
+      {
+        name,
+        topicId: String(entry.index),
+        queueEpoch: 1,
+        config,
+        createdAtMs: entry.timeMs as ShardTimeMs,
+        state: 'creating',
+        queues,
+        openCount: 0,
+      },
+      out,
+    );
+  }
+
+  #updateTopic(command: CommandOf<'updateTopic'>, out: StateWriter): MetaResult {
+    const found = this.#find(command.name, command.topicId);
+    if ('type' in found) return found;
+    if (found.state === 'deleting') return notFound(command.name);
+    const { queues, config } = found;
+    const wanted = command.queueCount ?? queues.length;
+    if (wanted < queues.length) {
+      return refuse('QUEUES_ONLY_GROW', `${found.name} has ${queues.length} queues`);
+    }
+    if (wanted > queues.length && isGrowing(found)) {
+      return refuse('TOPIC_BUSY', `queues of ${found.name} are still being opened`);
+    }
+    if (this.#exceedsQueues(wanted - queues.length)) return this.#tooManyQueues();
+    const added = this.#place(queues.length, wanted - queues.length, out);
+    return this.#put(
+      { ...found, config: { ...config, ...command.config }, queues: [...queues, ...added] },
+      out,
+    );
+  }
+
+  /** Repeated while the queues are being closed: the same answer. */
+  #deleteTopic(command: CommandOf<'deleteTopic'>, out: StateWriter): MetaResult {
+    const found = this.#find(command.name, command.topicId);
+    if ('type' in found) return found;
+    return this.#put({ ...found, state: 'deleting' }, out);
+  }
+
+  #topicOpened(command: CommandOf<'topicOpened'>, out: StateWriter): MetaResult {
+    const { topicId, queueCount } = command;
+    const topic = this.#topics.byId(topicId);
+    const isStale = topic === undefined || topic.state === 'deleting';
+    if (isStale || queueCount <= topic.openCount) return DONE;
+    assert(queueCount <= topic.queues.length, 'more queues opened than were placed');
+    const isFirst = topic.state === 'creating';
+    const queueEpoch = topic.queueEpoch + (isFirst ? 0 : 1);
+    return this.#put({ ...topic, state: 'active', openCount: queueCount, queueEpoch }, out);
+  }
+
+  #topicClosed(command: CommandOf<'topicClosed'>, out: StateWriter): MetaResult {
+    const topic = this.#topics.byId(command.topicId);
+    if (topic?.state !== 'deleting') return DONE;
+    this.#count(topic.queues, -1);
+    this.#topics.remove(topic, out);
+    return DONE;
+  }
+
+  #registerNode(command: CommandOf<'registerNode'>, out: StateWriter): MetaResult {
+    const { node, address } = command;
+    if (this.#nodes.get(node) === address) return DONE;
+    this.#nodes.set(node, address);
+    out.put('meta', metaKey(`${NODE_KEY_PREFIX}${node}`), encodeVersionedJson({ node, address }));
+    return DONE;
+  }
+
+  /** By name, checked against the id where the caller gave one. */
+  #find(name: string, topicId: string): TopicRecord | MetaResult {
+    const topic = this.#topics.byName(name);
+    if (topic === undefined) return notFound(name);
+    if (topicId === '' || topicId === topic.topicId) return topic;
+    return refuse('TOPIC_RECREATED', `${name} has id ${topic.topicId}, not ${topicId}`);
+  }
+
+  #place(firstQueue: number, count: number, out: StateWriter): TopicQueue[] {
+    if (count === 0) return [];
+    const firstId = this.#nextQueueId;
+    const queues = placeQueues(this.#queuesPerShard, count).map((shard, i) => ({
+      queue: firstQueue + i,
+      queueId: firstId + i,
+      shard,
+    }));
+    this.#count(queues, 1);
+    this.#nextQueueId += count;
+    out.put('meta', metaKey(COUNTER_KEY), encodeVersionedJson({ next: this.#nextQueueId }));
+    return queues;
+  }
+
+  #count(queues: readonly TopicQueue[], step: 1 | -1): void {
+    for (const { shard } of queues) {
+      assert(shard >= 1 && shard <= this.#queuesPerShard.length, 'a queue on no data shard');
+      this.#queuesPerShard[shard - 1]! += step;
+    }
+    this.#queueCount += step * queues.length;
+  }
+
+  #exceedsQueues(added: number): boolean {
+    return added > 0 && this.#queueCount + added > this.#limits.maxQueues;
+  }
+
+  #tooManyQueues(): MetaResult {
+    const { maxQueues } = this.#limits;
+    return refuse('TOO_MANY_TOPICS', `maxQueues ${maxQueues} of the cluster would be exceeded`);
+  }
+
+  #put(topic: TopicRecord, out: StateWriter): MetaResult {
+    return { type: 'topic', topic: this.#topics.put(topic, out) };
+  }
+
+  #loadMetaRow({ key, value }: StateRow): void {
+    const name = Buffer.from(key).toString('utf8');
+    const fields = decodeVersionedJson(value);
+    if (name === COUNTER_KEY) this.#nextQueueId = uint(fields, 'next');
+    else if (name.startsWith(NODE_KEY_PREFIX)) {
+      this.#nodes.set(uint(fields, 'node'), text(fields, 'address'));
+    } else throw new MetaFormatError(`metadata row ${name} is not known here`);
+  }
+}
+
+function metaKey(name: string): Uint8Array {
+  return new Uint8Array(Buffer.from(name, 'utf8'));
+}
+
+function notFound(name: string): MetaResult {
+  return refuse('TOPIC_NOT_FOUND', `no topic ${name}`);
+}
+
+function refuse(reason: RefusalReason, detail: string): MetaResult {
+  return { type: 'refused', reason, detail };
+}
+
+function assertNever(command: never): never {
+  throw new TypeError(`not a metadata command: ${JSON.stringify(command)}`);
+}

@@ -1,0 +1,63 @@
+/** Arbitrary commands of every kind, for property tests. */
+import fc from 'fast-check';
+import type { Command, Durability, TransactionRef } from '../../src/broker/commands.ts';
+
+const uint = fc.oneof(fc.nat(300), fc.maxSafeNat());
+const text = fc.string({ unit: 'grapheme', maxLength: 20 });
+const count = fc.integer({ min: 1, max: 5000 });
+const id = fc.record({ term: uint, index: uint });
+const offsets = fc.array(fc.record({ queue: uint, offset: uint }), { maxLength: 8 });
+
+const producer = fc.record({ producerId: text, producerEpoch: uint, sequence: uint });
+const durability = fc.constantFrom<Durability>(1, 2, 3, 4);
+const transaction = fc.oneof(
+  id.map((value): TransactionRef => ({ by: 'id', id: value })),
+  text.map((callerId): TransactionRef => ({ by: 'caller', callerId })),
+);
+const trimmed = fc.record({ queueId: uint, startOffset: uint, startIndex: uint });
+
+export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
+  fc.record({
+    type: fc.constant('produce' as const),
+    queueId: uint,
+    count,
+    durability,
+    producer: fc.option(producer, { nil: undefined }),
+  }),
+  fc.record({ type: fc.constant('openQueue' as const), queueId: uint, topicId: text, queue: uint }),
+  fc.record({ type: fc.constant('closeQueue' as const), queueId: uint }),
+  fc.record({
+    type: fc.constant('prepare' as const),
+    producerGroup: text,
+    callerId: text,
+    topic: text,
+    queueId: uint,
+    count,
+    firstCheckAfterMs: uint,
+    checkIntervalMs: uint,
+  }),
+  fc.record({
+    type: fc.constant('end' as const),
+    producerGroup: text,
+    transaction,
+    decision: fc.constantFrom('commit' as const, 'rollback' as const, 'unknown' as const),
+  }),
+  fc.record({
+    type: fc.constant('leaseChecks' as const),
+    producerGroup: text,
+    transactions: fc.array(id, { maxLength: 8 }),
+    leaseMs: uint,
+  }),
+  fc.record({
+    type: fc.constantFrom('commitOffsets' as const, 'resetOffsets' as const),
+    group: text,
+    topicId: text,
+    offsets,
+  }),
+  fc.record({ type: fc.constant('forgetTopic' as const), topicId: text }),
+  fc.record({
+    type: fc.constant('trim' as const),
+    queues: fc.array(trimmed, { maxLength: 8 }),
+    logTrim: uint,
+  }),
+);

@@ -1,0 +1,234 @@
+/**
+ * Random histories of a data shard, as leaders would write them: mostly sensible commands, with
+ * repeats, late ones and wrong ones among them. Steps are plain numbers, so that they shrink.
+ */
+import fc from 'fast-check';
+import type {
+  ApplyResult,
+  Command,
+  Durability,
+  TransactionRef,
+} from '../../src/broker/commands.ts';
+import type { DataShardLimits } from '../../src/broker/limits.ts';
+import { ShardFixture } from './data-shard.ts';
+
+/** Small bounds, so that a short history reaches them. */
+export const SMALL_LIMITS: Partial<DataShardLimits> = {
+  producerIdleMs: 1500,
+  maxProducers: 4,
+  endedTransactionKeepMs: 1500,
+  maxEndedTransactions: 5,
+  // A closed id never comes back in these histories.
+  maxClosedQueues: 1000,
+};
+
+export interface Step {
+  readonly kind: number;
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+}
+
+function number(max: number): fc.Arbitrary<number> {
+  return fc.noBias(fc.nat(max));
+}
+
+export const anySteps = fc.array(
+  fc.record({ kind: number(99), a: number(9999), b: number(9999), c: number(9999) }),
+  { minLength: 1, maxLength: 160, size: 'max' },
+);
+
+export const GROUPS = ['g', 'h'];
+const QUEUES_WANTED = 3;
+
+interface Prepared {
+  readonly group: string;
+  readonly command: Command;
+  readonly ref: TransactionRef;
+}
+
+export class History {
+  readonly shard = new ShardFixture(SMALL_LIMITS);
+  /** How often each outcome came: a history that never reaches one proves nothing about it. */
+  readonly tally: Map<string, number>;
+  readonly #trims: Command[] = [];
+  readonly #prepared: Prepared[] = [];
+  readonly #sent: Extract<Command, { type: 'produce' }>[] = [];
+  #lastQueueId = 0;
+
+  constructor(tally = new Map<string, number>()) {
+    this.tally = tally;
+  }
+
+  /** The next command; also moves time and, now and then, the term. */
+  next(step: Step): { command: Command; payloadBytes: number } {
+    this.shard.timeMs += step.c % 60;
+    if (step.c % 20 === 0) this.shard.term += 1;
+    const isShort = [...this.shard.state.queues()].length < QUEUES_WANTED;
+    const command = isShort ? this.#openQueue(step) : this.#command(step);
+    return { command, payloadBytes: step.b % 40 };
+  }
+
+  /** What became of it. */
+  note(command: Command, result: ApplyResult): void {
+    const name = outcomeName(command, result);
+    this.tally.set(name, (this.tally.get(name) ?? 0) + 1);
+    if (command.type === 'prepare' && result.type === 'prepared' && !result.duplicate) {
+      const { producerGroup, callerId } = command;
+      const byId: TransactionRef = { by: 'id', id: result.id };
+      const ref: TransactionRef = callerId === '' ? byId : { by: 'caller', callerId };
+      this.#prepared.push({ group: producerGroup, command, ref });
+    }
+    const isNew = result.type === 'produced' && !result.duplicate;
+    if (command.type === 'produce' && command.producer !== undefined && isNew) {
+      this.#sent.push(command);
+    }
+  }
+
+  #command(step: Step): Command {
+    const { kind, a, b, c } = step;
+    const queueId = this.#anyQueue(a);
+    if (kind < 2) return this.#openQueue(step);
+    if (kind < 4) return { type: 'closeQueue', queueId };
+    if (kind < 14) {
+      return { type: 'produce', queueId, count: 1 + (b % 900), durability: 1, producer: undefined };
+    }
+    if (kind < 36) return this.#produceWithSequence(queueId, step);
+    if (kind < 50) return this.#prepare(queueId, step);
+    if (kind < 66) return this.#end(step);
+    const producerGroup = GROUPS[b % 2]!;
+    if (kind < 74) {
+      const { timeMs, state } = this.shard;
+      const transactions = state.dueChecks(producerGroup, timeMs, 1 + (a % 3));
+      return { type: 'leaseChecks', producerGroup, transactions, leaseMs: c % 300 };
+    }
+    if (kind < 88) return groupCommand(step);
+    return this.#trim(a, b);
+  }
+
+  #anyQueue(a: number): number {
+    const open = [...this.shard.state.queues()].map(({ queueId }) => queueId);
+    if (a % 40 === 0 || open.length === 0) return 1 + (a % (this.#lastQueueId + 2));
+    return open[a % open.length]!;
+  }
+
+  /** Usually a new id; now and then one that was there before. */
+  #openQueue({ a, b }: Step): Command {
+    if (a % 4 === 0 && this.#lastQueueId > 0) {
+      const queueId = 1 + (b % this.#lastQueueId);
+      return { type: 'openQueue', queueId, topicId: `t${queueId % 2}`, queue: queueId };
+    }
+    this.#lastQueueId += 1;
+    const queueId = this.#lastQueueId;
+    return { type: 'openQueue', queueId, topicId: `t${queueId % 2}`, queue: queueId };
+  }
+
+  #produceWithSequence(queueId: number, { a, b, c }: Step): Command {
+    const sent = this.#sent;
+    if (a % 4 === 0 && sent.length > 0) {
+      const again = sent[Math.max(0, sent.length - 1 - (b % 8))]!;
+      return c % 5 === 0 ? { ...again, count: again.count + 1 } : again;
+    }
+    const producerId = `p${b % 3}`;
+    const last = sent.findLast(
+      (old) => old.queueId === queueId && old.producer?.producerId === producerId,
+    );
+    const epoch = (last?.producer?.producerEpoch ?? 0) + (c % 15 === 0 ? 1 : 0);
+    const isSameEpoch = last?.producer?.producerEpoch === epoch;
+    const next = isSameEpoch ? last.producer.sequence + last.count : 0;
+    const sequence = next + (c % 11 === 0 ? 2 : 0);
+    const durability = (b % 8 === 0 ? 2 + (c % 3) : 1) as Durability;
+    const producer = { producerId, producerEpoch: epoch, sequence };
+    return { type: 'produce', queueId, count: 1 + (a % 3), durability, producer };
+  }
+
+  #prepare(queueId: number, { a, b, c }: Step): Command {
+    const old = this.#prepared[b % Math.max(1, this.#prepared.length)];
+    if (a % 5 === 0 && old?.command.type === 'prepare') {
+      return c % 3 === 0 ? { ...old.command, count: old.command.count + 1 } : old.command;
+    }
+    return {
+      type: 'prepare',
+      producerGroup: GROUPS[b % 2]!,
+      callerId: a % 2 === 0 ? '' : `c${this.shard.index}`,
+      topic: 'orders',
+      queueId,
+      count: 1 + (b % 700),
+      firstCheckAfterMs: a % 200,
+      checkIntervalMs: b % 200,
+    };
+  }
+
+  #end({ a, b, c }: Step): Command {
+    const prepared = this.#prepared;
+    const recent = prepared[Math.max(0, prepared.length - 1 - (a % 8))];
+    const decision = (['commit', 'commit', 'rollback', 'unknown'] as const)[c % 4]!;
+    if (recent === undefined || b % 20 === 0) {
+      const transaction: TransactionRef = { by: 'caller', callerId: `c${c % 6}` };
+      return { type: 'end', producerGroup: GROUPS[a % 2]!, transaction, decision };
+    }
+    const producerGroup = b % 20 === 1 ? 'foreign' : recent.group;
+    return { type: 'end', producerGroup, transaction: recent.ref, decision };
+  }
+
+  /** A trim decided now, or one decided some entries ago that comes late. */
+  #trim(a: number, b: number): Command {
+    const trims = this.#trims;
+    trims.push(decideTrim(this.shard, a));
+    return trims[Math.max(0, trims.length - 1 - (b % 3))]!;
+  }
+}
+
+function groupCommand({ kind, a, b, c }: Step): Command {
+  const group = GROUPS[c % 2]!;
+  const topicId = `t${a % 2}`;
+  if (kind === 74) return { type: 'forgetTopic', topicId };
+  const offsets = [
+    { queue: a % 3, offset: b % 20 },
+    { queue: b % 3, offset: a % 20 },
+  ];
+  const type = kind < 78 ? 'resetOffsets' : 'commitOffsets';
+  return { type, group, topicId, offsets };
+}
+
+/** What still stands in the open queues, as the index rows say. */
+export function liveRows(
+  shard: ShardFixture,
+): { queueId: number; baseOffset: number; index: number }[] {
+  return shard.rows.index.filter(({ queueId, baseOffset, count }) => {
+    const queue = shard.state.queue(queueId);
+    return queue !== undefined && baseOffset + count > queue.startOffset;
+  });
+}
+
+/** As a leader would: whole batches, from applied state; the log as far as nothing needs it. */
+function decideTrim(shard: ShardFixture, a: number): Command {
+  let lowest = shard.index + 1;
+  const queues = [];
+  for (const { queueId, startOffset, endOffset } of shard.state.queues()) {
+    const rows = liveRows(shard).filter((row) => row.queueId === queueId);
+    const first = rows[a % (rows.length + 1)];
+    if (first !== undefined) lowest = Math.min(lowest, first.index);
+    const newStart = first?.baseOffset ?? endOffset;
+    if (newStart <= startOffset) continue;
+    queues.push({ queueId, startOffset: newStart, startIndex: first?.index ?? 0 });
+  }
+  lowest = Math.min(lowest, shard.state.lowestHalfIndex() ?? lowest);
+  return { type: 'trim', queues, logTrim: lowest - 1 };
+}
+
+function outcomeName(command: Command, result: ApplyResult): string {
+  switch (result.type) {
+    case 'refused':
+      return `${command.type} ${result.refusal.reason}`;
+    case 'produced':
+    case 'prepared':
+      return `${command.type} ${result.duplicate ? 'repeat' : 'new'}`;
+    case 'ended':
+      return `${command.type} ${result.state}`;
+    case 'leased':
+      return `${command.type} ${result.checks.length > 0 ? 'some' : 'none'}`;
+    default:
+      return command.type;
+  }
+}

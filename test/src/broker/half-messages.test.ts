@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import { ShardFixture } from '../../harness/data-shard.ts';
+
+function opened(limits: ConstructorParameters<typeof ShardFixture>[0] = {}): ShardFixture {
+  const test = new ShardFixture(limits);
+  test.open(1);
+  test.open(2);
+  return test;
+}
+
+describe('half messages', () => {
+  it('are invisible until they are committed, then get offsets at the end', () => {
+    const test = opened();
+    expect(test.prepare('', 2)).toEqual({
+      type: 'prepared',
+      id: { term: 1, index: 3 },
+      count: 2,
+      firstCheckAtMs: 7000,
+      duplicate: false,
+    });
+    expect(test.rows.index).toEqual([]);
+    expect(test.state.queue(1)?.endOffset).toBe(0);
+    test.produce(1, 3, 5);
+    test.term = 2;
+    test.timeMs = 2000;
+    expect(test.end(3, 'commit')).toEqual({
+      type: 'ended',
+      state: 'committed',
+      queueId: 1,
+      baseOffset: 3,
+      count: 2,
+    });
+    expect(test.rows.index.at(-1)).toEqual({
+      queueId: 1,
+      baseOffset: 3,
+      count: 2,
+      index: 3,
+      term: 1,
+      storedAtMs: 2000,
+      cumulativeBytes: 25,
+    });
+  });
+
+  it('vanish when rolled back', () => {
+    const test = opened();
+    test.prepare();
+    expect(test.end(3, 'rollback')).toMatchObject({ state: 'rolledBack' });
+    expect(test.rows.index).toEqual([]);
+    expect(test.state.lowestHalfIndex()).toBeUndefined();
+    expect(test.state.nextCheckAtMs('g')).toBeUndefined();
+  });
+
+  it('need an open queue', () => {
+    const test = opened();
+    expect(test.prepare('', 1, { queueId: 9 })).toEqual({
+      type: 'refused',
+      refusal: { reason: 'QUEUE_NOT_OPEN', queueId: 9 },
+    });
+  });
+
+  it('have one outcome', () => {
+    const test = opened();
+    test.prepare('c');
+    test.prepare('r');
+    const committed = test.end('c', 'commit');
+    const rolledBack = test.end('r', 'rollback');
+    for (const twin of [test, test.reloaded()]) {
+      twin.produce(1);
+      expect(twin.end(3, 'commit')).toEqual(committed);
+      expect(twin.end('r', 'rollback')).toEqual(rolledBack);
+      expect(twin.end(3, 'unknown')).toEqual(committed);
+      expect(twin.end('c', 'rollback')).toEqual({
+        type: 'refused',
+        refusal: { reason: 'TRANSACTION_ENDED', state: 'committed' },
+      });
+      expect(twin.end('r', 'commit')).toEqual({
+        type: 'refused',
+        refusal: { reason: 'TRANSACTION_ENDED', state: 'rolledBack' },
+      });
+      expect(twin.state.queue(1)?.endOffset).toBe(2);
+    }
+  });
+
+  it('belong to their producer group', () => {
+    const test = opened();
+    test.prepare('mine');
+    const foreign = { refusal: { reason: 'TRANSACTION_FOREIGN' } };
+    const notFound = { refusal: { reason: 'TRANSACTION_NOT_FOUND' } };
+    expect(test.end(3, 'commit', 'other')).toMatchObject(foreign);
+    expect(test.end('mine', 'commit', 'other')).toMatchObject(notFound);
+    expect(test.end(4, 'commit')).toMatchObject(notFound);
+    expect(test.end(3, 'commit', 'g', 2)).toMatchObject(notFound);
+    expect(test.end('none', 'commit')).toMatchObject(notFound);
+    const ref = { by: 'id', id: { term: 1, index: 3 } } as const;
+    expect(test.state.transaction('other', ref)).toBeUndefined();
+    expect(test.state.transaction('g', ref)).toMatchObject({ callerId: 'mine', count: 1 });
+  });
+
+  it('with a caller id can be prepared again', () => {
+    const test = opened();
+    const first = test.prepare('c', 2);
+    for (const twin of [test, test.reloaded()]) {
+      expect(twin.prepare('c', 2)).toEqual({ ...first, duplicate: true });
+      const reused = { refusal: { reason: 'TRANSACTION_ID_REUSED' } };
+      expect(twin.prepare('c', 3)).toMatchObject(reused);
+      expect(twin.prepare('c', 2, { queueId: 2 })).toMatchObject(reused);
+      expect(twin.prepare('c', 2, { group: 'other' })).toMatchObject({ duplicate: false });
+      twin.end('c', 'commit');
+      expect(twin.prepare('c', 2)).toEqual({ ...first, duplicate: true });
+    }
+  });
+
+  it('without one are new each time', () => {
+    const test = opened();
+    test.prepare();
+    expect(test.prepare()).toMatchObject({ duplicate: false });
+    expect(test.state.counts().transactions).toBe(2);
+  });
+
+  it('tell group and caller id apart however they are cut', () => {
+    const test = opened();
+    test.prepare('bc', 1, { group: 'a' });
+    expect(test.prepare('c', 1, { group: 'ab' })).toMatchObject({ duplicate: false });
+  });
+});
+
+describe('remembering outcomes', () => {
+  it('is bounded in number, first ended first', () => {
+    const test = opened({ maxEndedTransactions: 2 });
+    for (const id of ['a', 'b', 'c', 'd']) test.prepare(id);
+    for (const id of ['c', 'a']) test.end(id, 'rollback');
+    for (const twin of [test, test.reloaded()]) {
+      twin.end('b', 'rollback');
+      const notFound = { refusal: { reason: 'TRANSACTION_NOT_FOUND' } };
+      expect(twin.end('c', 'rollback')).toMatchObject(notFound);
+      expect(twin.end('a', 'rollback')).toMatchObject({ state: 'rolledBack' });
+      expect(twin.end('d', 'commit')).toMatchObject({ state: 'committed' });
+      expect(twin.prepare('c')).toMatchObject({ duplicate: false });
+    }
+  });
+
+  it('ends after a day, for others never', () => {
+    const test = opened({ endedTransactionKeepMs: 100 });
+    test.prepare('a');
+    test.prepare('undecided');
+    test.end('a', 'commit');
+    test.timeMs += 99;
+    test.prepare('b');
+    test.end('b', 'commit');
+    expect(test.end('a', 'commit')).toMatchObject({ state: 'committed' });
+    test.timeMs += 1;
+    test.prepare('c');
+    test.end('c', 'commit');
+    expect(test.end('a', 'commit')).toMatchObject({ type: 'refused' });
+    expect(test.end('b', 'commit')).toMatchObject({ state: 'committed' });
+    test.timeMs += 1e9;
+    expect(test.end('undecided', 'commit')).toMatchObject({ state: 'committed' });
+  });
+});
+
+describe('half references', () => {
+  it('name the lowest entry that a live half message lies in', () => {
+    const test = opened();
+    test.prepare('a', 1000);
+    test.prepare('b', 1000);
+    test.prepare('c');
+    expect(test.state.lowestHalfIndex()).toBe(3);
+    test.end('b', 'commit');
+    test.end('a', 'commit');
+    test.end('c', 'rollback');
+    // b: offsets 0…999, bucket 0; a: 1000…1999, its last offset in bucket 1.
+    for (const twin of [test, test.reloaded()]) {
+      expect(twin.state.lowestHalfIndex()).toBe(3);
+      const trim = (startOffset: number, startIndex: number): void => {
+        const queues = [{ queueId: 1, startOffset, startIndex }];
+        twin.apply({ type: 'trim', queues, logTrim: 1 });
+      };
+      trim(1024, 3);
+      expect(twin.state.lowestHalfIndex()).toBe(3);
+      twin.produce(1, 100);
+      trim(2047, 9);
+      expect(twin.state.lowestHalfIndex()).toBe(3);
+      trim(2048, 9);
+      expect(twin.state.lowestHalfIndex()).toBeUndefined();
+      expect(twin.rows.rows().filter(({ table }) => table === 'half-reference')).toEqual([]);
+    }
+  });
+});
