@@ -1,0 +1,216 @@
+/**
+ * The network between the nodes of a cluster. Each node dials two connections to each other node,
+ * `control` and `bulk` (internals rule 11), and speaks only on those; on the connections that it
+ * accepted it listens, and answers the calls that came in on them.
+ */
+import { performance } from 'node:perf_hooks';
+import type { PeerMessage } from '../../raft/messages.ts';
+import type { NodeId } from '../../raft/types.ts';
+import { Acceptor } from './acceptor.ts';
+import type { IncomingCall, NodeIdentity, PeerCall, PeerNetwork } from './api.ts';
+import type { ConnectionEvents } from './connection.ts';
+import type { PeerContext, PeerLogger } from './context.ts';
+import { Refusals } from './context.ts';
+import { Deadlines } from './deadlines.ts';
+import { FrameWriter } from './frame-writer.ts';
+import type { Life } from './gatekeeper.ts';
+import { Gatekeeper } from './gatekeeper.ts';
+import type { RefusalReason } from './handshake.ts';
+import type { PeerLimits } from './limits.ts';
+import { DEFAULT_PEER_LIMITS } from './limits.ts';
+import type { PeerEvents, PeerStats } from './peer.ts';
+import { Peer } from './peer.ts';
+import { Resolver } from './resolver.ts';
+import type { HostPort, PeerTransport } from './transport.ts';
+import { TCP_TRANSPORT } from './transport.ts';
+
+export interface PeerNetworkOptions {
+  readonly identity: NodeIdentity;
+  /** Port 0 takes a free one; `start` tells which. */
+  readonly listen: HostPort;
+  /** The other nodes (an entry for this node is ignored). Addresses are read at every dial. */
+  readonly peers: ReadonlyMap<NodeId, HostPort>;
+  /** Read at every handshake. A node without an entry may come with any incarnation. */
+  readonly knownIncarnations: ReadonlyMap<NodeId, string>;
+  /** The latest life of each peer that earlier boots of this node saw (internals rule 8). */
+  readonly seenLives?: ReadonlyMap<NodeId, Life>;
+  readonly limits?: Partial<PeerLimits>;
+  readonly transport?: PeerTransport;
+  readonly logger: PeerLogger;
+  onMessages(from: NodeId, messages: readonly PeerMessage[]): void;
+  /** This node and the peer can speak and be spoken to. */
+  onPeerUp(node: NodeId): void;
+  /** The peer's control connection to this node is gone (its process died, or the way to it). */
+  onPeerReset(node: NodeId): void;
+  onCall(call: IncomingCall): void;
+  /** A life of a peer that was not seen before: to be remembered across boots. */
+  onPeerLife?(node: NodeId, life: Life): void;
+}
+
+export interface PeerNetworkStats {
+  readonly peers: readonly PeerStats[];
+  readonly refusals: Readonly<Partial<Record<RefusalReason, number>>>;
+  readonly pendingHandshakes: number;
+  readonly deadlines: number;
+}
+
+export interface RunningPeerNetwork extends PeerNetwork {
+  /** Listens, then dials; rejects if the address cannot be listened on. */
+  start(): Promise<void>;
+  /** Every call has its outcome and every socket is gone when it resolves. No events after it. */
+  close(): Promise<void>;
+  /** Where it listens, once started. */
+  address(): HostPort;
+  stats(): PeerNetworkStats;
+}
+
+export function createPeerNetwork(options: PeerNetworkOptions): RunningPeerNetwork {
+  return new TcpPeerNetwork(options);
+}
+
+function createContext(options: PeerNetworkOptions): PeerContext {
+  const { identity, peers, knownIncarnations, logger } = options;
+  const nowMs = (): number => performance.now();
+  return {
+    identity,
+    logger,
+    limits: { ...DEFAULT_PEER_LIMITS, ...options.limits },
+    transport: options.transport ?? TCP_TRANSPORT,
+    resolver: new Resolver(),
+    gatekeeper: new Gatekeeper(
+      identity,
+      peers,
+      knownIncarnations,
+      options.seenLives ?? [],
+      (node, life) => options.onPeerLife?.(node, life),
+    ),
+    refusals: new Refusals(logger, nowMs),
+    deadlines: new Deadlines({
+      nowMs,
+      setTimer: (delayMs, fire) => setTimeout(fire, delayMs),
+      clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout),
+    }),
+    writer: new FrameWriter(),
+    random: Math.random,
+    addressOf: (node) => peers.get(node),
+  };
+}
+
+class TcpPeerNetwork implements RunningPeerNetwork {
+  readonly #options: PeerNetworkOptions;
+  readonly #context: PeerContext;
+  readonly #acceptor: Acceptor;
+  readonly #peers = new Map<NodeId, Peer>();
+  readonly #listeners = new Set<(node: NodeId, up: boolean) => void>();
+  #keepAlive: NodeJS.Timeout | undefined;
+  #address: HostPort;
+  #state: 'new' | 'open' | 'closed' = 'new';
+
+  constructor(options: PeerNetworkOptions) {
+    this.#options = options;
+    this.#address = options.listen;
+    this.#context = createContext(options);
+    this.#acceptor = new Acceptor(
+      this.#context,
+      (connection, greeting): ConnectionEvents =>
+        this.#peer(greeting.node).admit(connection, greeting),
+    );
+    for (const node of options.peers.keys()) {
+      if (node !== options.identity.node) this.#peer(node);
+    }
+  }
+
+  async start(): Promise<void> {
+    if (this.#state !== 'new') throw new TypeError('a peer network starts once');
+    this.#state = 'open';
+    this.#address = await this.#acceptor.listen(this.#options.listen);
+    if (this.#closed()) return this.#acceptor.close();
+    for (const peer of this.#peers.values()) peer.start();
+    const elapsedMs = this.#context.limits.keepAliveIntervalMs;
+    this.#keepAlive = setInterval(() => {
+      for (const peer of this.#peers.values()) peer.keepAlive(elapsedMs);
+    }, elapsedMs);
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    clearInterval(this.#keepAlive);
+    for (const peer of this.#peers.values()) peer.stop();
+    this.#context.deadlines.clear();
+    await this.#acceptor.close();
+  }
+
+  address(): HostPort {
+    return this.#address;
+  }
+
+  send(to: NodeId, lane: 'control' | 'bulk', messages: readonly PeerMessage[]): void {
+    this.#peers.get(to)?.send(lane, messages);
+  }
+
+  call(...[to, request, done]: Parameters<PeerNetwork['call']>): PeerCall {
+    const peer = this.#peers.get(to);
+    if (peer !== undefined) return peer.call(request, done);
+    queueMicrotask(() => done({ status: 'notSent' }));
+    return { cancel: () => undefined };
+  }
+
+  isUp(node: NodeId): boolean {
+    return this.#peers.get(node)?.isUp ?? false;
+  }
+
+  peers(): readonly NodeId[] {
+    return [...this.#peers.keys()];
+  }
+
+  onPeerChange(listener: (node: NodeId, up: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  stats(): PeerNetworkStats {
+    return {
+      peers: [...this.#peers.values()].map((peer) => peer.stats()),
+      refusals: { ...this.#context.refusals.counts },
+      pendingHandshakes: this.#acceptor.pending,
+      deadlines: this.#context.deadlines.size,
+    };
+  }
+
+  #closed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** A node that was added to the map of peers after the start is dialled when it is first seen. */
+  #peer(node: NodeId): Peer {
+    const known = this.#peers.get(node);
+    if (known !== undefined) return known;
+    const peer = new Peer(node, this.#context, this.#events());
+    this.#peers.set(node, peer);
+    if (this.#state === 'open') peer.start();
+    return peer;
+  }
+
+  #events(): PeerEvents {
+    const options = this.#options;
+    const { logger } = this.#context;
+    return {
+      onMessages: (from, messages) => options.onMessages(from, messages),
+      onCall: (call) => options.onCall(call),
+      onUp: (node) => {
+        logger.info(`node ${node} is connected`);
+        options.onPeerUp(node);
+        for (const listener of [...this.#listeners]) listener(node, true);
+      },
+      onDown: (node, reason) => {
+        if (this.#closed()) return;
+        logger.warn(`node ${node} is disconnected: ${reason}`);
+        for (const listener of [...this.#listeners]) listener(node, false);
+      },
+      onReset: (node) => {
+        if (!this.#closed()) options.onPeerReset(node);
+      },
+    };
+  }
+}
