@@ -1,0 +1,102 @@
+/** What the commands that talk to a cluster have in common. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { connect, DEFAULT_SERVERS, type Durability, type Holdfast } from '../client/index.ts';
+import { ExitCode, Failure, oneLine } from '../failure.ts';
+import { formatTable } from './table.ts';
+
+export interface ClientOptions {
+  readonly server?: string;
+  readonly json?: boolean;
+}
+
+export function addClientOptions(command: Command): Command {
+  return command
+    .option(
+      '-s, --server <HOST:PORT,…>',
+      `one or more nodes (default: $HOLDFAST_SERVER or ${DEFAULT_SERVERS})`,
+    )
+    .option('--json', 'for scripts: JSON instead of text');
+}
+
+/** Runs `work` with a client that is closed afterwards, whatever happens. */
+export async function withClient(
+  options: ClientOptions,
+  work: (client: Holdfast) => Promise<void>,
+): Promise<void> {
+  const servers = options.server ?? (process.env.HOLDFAST_SERVER || DEFAULT_SERVERS);
+  const client = open(servers);
+  try {
+    await work(client);
+  } finally {
+    await client.close();
+  }
+}
+
+function open(servers: string): Holdfast {
+  try {
+    return connect({ servers });
+  } catch (error) {
+    if (error instanceof TypeError) throw new Failure(oneLine(error), ExitCode.usage);
+    throw error;
+  }
+}
+
+const LEVELS: readonly Durability[] = ['MAJORITY_FSYNC', 'MAJORITY', 'LEADER', 'NONE'];
+
+/** `majority-fsync` as well as `MAJORITY_FSYNC`. */
+export function durabilityOption(text: string): Durability {
+  const name = text.toUpperCase().replaceAll('-', '_');
+  const level = LEVELS.find((one) => one === name);
+  if (level !== undefined) return level;
+  throw new InvalidArgumentError(`must be one of ${LEVELS.join(', ')}.`);
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** `500ms`, `30s`, `15m`, `72h`, `7d`. */
+export function durationOption(text: string): number {
+  const match = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text);
+  const value = Number(match?.[1]) * (UNIT_MS[match?.[2] ?? ''] ?? Number.NaN);
+  if (Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError('must be a number and a unit: ms, s, m, h or d, such as 72h.');
+}
+
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  '': 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+/** `1000000`, `500MB`, `10GiB`. */
+export function bytesOption(text: string): number {
+  const match = /^(\d{1,15})\s*([A-Za-z]*)$/.exec(text);
+  const value = Number(match?.[1]) * (UNIT_BYTES[match?.[2] ?? '-'] ?? Number.NaN);
+  if (Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError('must be bytes, also with KB, MB, GB, KiB, MiB or GiB.');
+}
+
+/** Writes to stdout and waits when the reader is slow. */
+export function print(text: string | Uint8Array): Promise<void> | undefined {
+  if (process.stdout.write(text)) return undefined;
+  return new Promise((resolve) => process.stdout.once('drain', resolve));
+}
+
+export function printJson(value: unknown): void {
+  void print(`${JSON.stringify(value)}\n`);
+}
+
+export function printTable(heads: readonly string[], rows: readonly (readonly unknown[])[]): void {
+  for (const line of formatTable(heads, rows)) void print(`${line}\n`);
+}

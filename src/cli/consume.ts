@@ -1,0 +1,158 @@
+import { isUtf8 } from 'node:buffer';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Consumer, Holdfast, Message, StartFrom } from '../client/index.ts';
+import {
+  addClientOptions,
+  type ClientOptions,
+  durationOption,
+  print,
+  withClient,
+} from './client-options.ts';
+import { wholeNumber } from './options.ts';
+
+interface ConsumeOptions extends ClientOptions {
+  readonly from: StartFrom;
+  readonly queue?: number;
+  readonly group?: string;
+  readonly max?: number;
+  readonly follow?: boolean;
+}
+
+/** In follow mode the group's place is committed at least every so many messages. */
+const COMMIT_EVERY = 1000;
+const FETCH_BYTES = 4 * 1024 * 1024;
+
+export function registerConsume(program: Command): void {
+  const consume = program
+    .command('consume <TOPIC>')
+    .description('print messages, queue by queue up to their ends; with --follow as they come')
+    .option(
+      '--from <WHERE>',
+      'earliest, latest, a time (2026-01-31T12:00Z, 15m ago as 15m, or Unix ms)',
+      fromOption,
+      'earliest',
+    )
+    .option('-q, --queue <N>', 'only this queue', wholeNumber(0, 1023))
+    .option('-g, --group <NAME>', 'begin where the group stands, and commit what was printed')
+    .option(
+      '-n, --max <N>',
+      'stop after this many messages',
+      wholeNumber(1, Number.MAX_SAFE_INTEGER),
+    )
+    .option('-f, --follow', 'do not stop at the end');
+  addClientOptions(consume).action(consumeTopic);
+}
+
+function fromOption(text: string): StartFrom {
+  if (text === 'earliest' || text === 'latest') return text;
+  if (/^\d{11,15}$/.test(text)) return new Date(Number(text));
+  if (/^\d+(ms|s|m|h|d)$/.test(text)) return new Date(Date.now() - durationOption(text));
+  const time = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : new Date(Number.NaN);
+  if (!Number.isNaN(time.getTime())) return time;
+  throw new InvalidArgumentError('must be earliest, latest, or a time such as 2026-01-31T12:00Z.');
+}
+
+async function consumeTopic(topic: string, options: ConsumeOptions): Promise<void> {
+  const stop = new AbortController();
+  const interrupt = () => stop.abort();
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  try {
+    await withClient(options, async (client) => {
+      const { from, group, queue } = options;
+      const queues = queue === undefined ? undefined : [queue];
+      const consumer = client.consumer({ topic, from, group, queues, signal: stop.signal });
+      if (options.follow === true) await follow(consumer, options);
+      else await readToEnds(client, consumer, options, stop.signal);
+    });
+  } finally {
+    process.removeListener('SIGINT', interrupt);
+    process.removeListener('SIGTERM', interrupt);
+  }
+}
+
+async function follow(consumer: Consumer, options: ConsumeOptions): Promise<void> {
+  const { max = Number.POSITIVE_INFINITY, group } = options;
+  let printed = 0;
+  let uncommitted = 0;
+  for await (const first of consumer) {
+    const messages = [first, ...consumer.takeWaiting(Math.min(max - printed, COMMIT_EVERY) - 1)];
+    await printMessages(messages, options);
+    printed += messages.length;
+    uncommitted += messages.length;
+    if (group !== undefined && (uncommitted >= COMMIT_EVERY || messages.length === 1)) {
+      await consumer.commit();
+      uncommitted = 0;
+    }
+    if (printed >= max) break;
+  }
+  if (group !== undefined) await consumer.commit();
+}
+
+/** The ends are those of the start: what comes meanwhile is for the next run. */
+async function readToEnds(
+  client: Holdfast,
+  consumer: Consumer,
+  options: ConsumeOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { topic } = consumer;
+  const { max = Number.POSITIVE_INFINITY, group } = options;
+  const places = await consumer.locate();
+  const { queues, topicId } = places;
+  let left = max;
+  for (const place of queues) {
+    let { offset } = place;
+    while (offset < place.endOffset && left > 0 && !signal.aborted) {
+      const maxMessages = Math.min(left, place.endOffset - offset, 2 ** 31 - 1);
+      const query = {
+        topic,
+        queue: place.queue,
+        offset,
+        maxBytes: FETCH_BYTES,
+        maxMessages,
+        topicId,
+      };
+      const { messages, nextOffset } = await client.fetch(query);
+      await printMessages(messages, options);
+      left -= messages.length;
+      offset = nextOffset;
+    }
+    if (group === undefined || offset === place.offset) continue;
+    const offsets = [{ queue: place.queue, offset }];
+    await client.admin.commitOffsets({ group, topic, topicId, offsets });
+  }
+}
+
+async function printMessages(messages: readonly Message[], options: ClientOptions): Promise<void> {
+  const format = options.json === true ? jsonLine : rawLine;
+  const chunks: Buffer[] = [];
+  for (const message of messages) chunks.push(...format(message));
+  if (chunks.length > 0) await print(Buffer.concat(chunks));
+}
+
+const NEWLINE = Buffer.from('\n');
+
+function rawLine({ body }: Message): Buffer[] {
+  return [body, NEWLINE];
+}
+
+/** Scripts outside rely on this shape. */
+function jsonLine(message: Message): Buffer[] {
+  const { queue, offset, key, tag, body, properties, messageId } = message;
+  const content = isUtf8(body)
+    ? { body: body.toString('utf8') }
+    : { body_base64: body.toString('base64') };
+  const facts = {
+    queue,
+    offset,
+    key,
+    tag,
+    ...content,
+    properties,
+    message_id: messageId,
+    stored_at_ms: message.storedAtMs,
+    born_at_ms: message.bornAtMs,
+  };
+  return [Buffer.from(`${JSON.stringify(facts)}\n`)];
+}

@@ -1,0 +1,64 @@
+/** All commands. A command's file is loaded when it is called, so that each starts quickly. */
+import { Command, CommanderError } from 'commander';
+import { ExitCode } from '../failure.ts';
+import { packageVersion } from '../package-root.ts';
+
+/** Adds one command (with its options and action) to the program. */
+export type Register = (program: Command) => void;
+
+/** First words of the command line, in the order of `--help`. */
+const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
+  up: async () => [(await import('./up.ts')).registerUp],
+  serve: async () => [(await import('./serve.ts')).registerServe],
+  cluster: async () => [
+    (await import('./cluster-init.ts')).registerClusterInit,
+    (await import('./cluster-status.ts')).registerClusterStatus,
+  ],
+  topic: async () => [(await import('./topic.ts')).registerTopic],
+  produce: async () => [(await import('./produce.ts')).registerProduce],
+  consume: async () => [(await import('./consume.ts')).registerConsume],
+  inspect: async () => [(await import('./inspect.ts')).registerInspect],
+  sim: async () => [(await import('./sim.ts')).registerSim],
+};
+
+/** The `cluster` command, which several files add to. */
+export function clusterCommand(program: Command): Command {
+  const existing = program.commands.find((command) => command.name() === 'cluster');
+  return existing ?? program.command('cluster').description('give birth to a cluster, look at one');
+}
+
+/** Runs one command line to its end; gives the exit code. Expected failures are thrown. */
+export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const program = await programFor(words[0]);
+  try {
+    await program.parseAsync([...words], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+  }
+  return Number(process.exitCode ?? ExitCode.ok);
+}
+
+/** With the command that is called alone; with all of them when none is, or an unknown one. */
+async function programFor(name: string | undefined): Promise<Command> {
+  const load = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load === undefined) return fullProgram();
+  const program = newProgram();
+  for (const add of await load()) add(program);
+  return program;
+}
+
+/** With every command, as `--help` shows it. */
+export async function fullProgram(): Promise<Command> {
+  const program = newProgram();
+  for (const load of Object.values(COMMANDS)) for (const add of await load()) add(program);
+  return program;
+}
+
+function newProgram(): Command {
+  return new Command('holdfast')
+    .description('A Raft-replicated message log that never lets go of an acknowledged message')
+    .version(packageVersion())
+    .showHelpAfterError('(--help shows the options)')
+    .exitOverride();
+}

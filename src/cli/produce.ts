@@ -1,0 +1,171 @@
+import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import type { Command } from 'commander';
+import { type BatchAck, type Durability, HoldfastError, type Producer } from '../client/index.ts';
+import { errorCode, Failure, oneLine } from '../failure.ts';
+import {
+  addClientOptions,
+  type ClientOptions,
+  durabilityOption,
+  durationOption,
+  print,
+  printJson,
+  withClient,
+} from './client-options.ts';
+import { LineSplitter, LineTooLong } from './lines.ts';
+import { wholeNumber } from './options.ts';
+
+interface ProduceOptions extends ClientOptions {
+  readonly queue?: number;
+  readonly key?: string;
+  readonly durability?: Durability;
+  readonly file?: string;
+  readonly timeout: number;
+}
+
+/** maxMessageBytes: what the whole encoded message may take. */
+const MESSAGE_BYTES_MAX = 4_000_000;
+/** Tag and length of the body; key and tag come on top and are checked when a line is sent. */
+const BODY_OVERHEAD_BYTES = 5;
+
+export function registerProduce(program: Command): void {
+  const produce = program
+    .command('produce <TOPIC>')
+    .description('send each line of the input as a message; bytes are kept as they are')
+    .option('-q, --queue <N>', 'send all to this queue', wholeNumber(0, 1023))
+    .option('-k, --key <KEY>', 'key of all messages; the same key goes to the same queue')
+    .option('--durability <LEVEL>', 'MAJORITY_FSYNC, MAJORITY, LEADER, NONE', durabilityOption)
+    .option('-f, --file <PATH>', 'read this file instead of stdin')
+    .option('--timeout <TIME>', 'give up on a message after this long', durationOption, 30_000);
+  addClientOptions(produce).action(produceLines);
+}
+
+async function produceLines(topic: string, options: ProduceOptions): Promise<void> {
+  await withClient(options, async (client) => {
+    const { durability, timeout: timeoutMs } = options;
+    const totals = new Totals();
+    const onBatch = (ack: BatchAck) => {
+      totals.add(ack);
+      if (options.json === true) printJson(ackJson(ack));
+    };
+    const producer = client.producer({ topic, durability, timeoutMs, onBatch });
+    const sender = new LineSender(producer, options);
+    try {
+      // An unknown topic is reported even when there is nothing to send.
+      await client.admin.describeTopic(topic, { timeoutMs });
+      await sender.sendAll(openInput(options.file));
+    } catch (error) {
+      if (options.json !== true && totals.messages > 0) totals.print(topic);
+      throw error;
+    } finally {
+      await producer.close();
+    }
+    if (options.json !== true) totals.print(topic);
+  });
+}
+
+/** Scripts outside rely on this shape. */
+export function ackJson(ack: BatchAck) {
+  return {
+    queue: ack.queue,
+    base_offset: ack.baseOffset ?? null,
+    count: ack.count,
+    term: ack.term,
+    log_index: ack.logIndex,
+    durability: ack.durability,
+  };
+}
+
+function openInput(path: string | undefined): Readable {
+  return path === undefined ? process.stdin : createReadStream(path, { highWaterMark: 1 << 20 });
+}
+
+/** Reads ahead only as far as the producer has room. */
+class LineSender {
+  readonly #producer: Producer;
+  readonly #options: ProduceOptions;
+  #lines = 0;
+  #failure: Failure | undefined;
+
+  constructor(producer: Producer, options: ProduceOptions) {
+    this.#producer = producer;
+    this.#options = options;
+  }
+
+  async sendAll(input: Readable): Promise<void> {
+    const splitter = new LineSplitter(MESSAGE_BYTES_MAX - BODY_OVERHEAD_BYTES);
+    try {
+      for await (const chunk of input) {
+        for (const line of splitter.push(chunk as Buffer)) this.#send(line);
+        await this.#producer.whenRoom();
+        if (this.#failure !== undefined) break;
+      }
+      const rest = splitter.end();
+      if (rest !== undefined && this.#failure === undefined) this.#send(rest);
+    } catch (error) {
+      await this.#producer.flush();
+      throw this.#failure ?? inputFailure(error, this.#options.file);
+    }
+    await this.#producer.flush();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #send(body: Buffer): void {
+    this.#lines += 1;
+    const lineNumber = this.#lines;
+    const { key, queue } = this.#options;
+    this.#producer.send({ body, key, orderingKey: key, queue }).catch((error: unknown) => {
+      this.#failure ??= lineFailure(lineNumber, error);
+    });
+  }
+}
+
+function lineFailure(lineNumber: number, error: unknown): Failure {
+  const unknown = error instanceof HoldfastError && error.outcomeUnknown;
+  const outcome = unknown ? ' (it may be stored all the same)' : '';
+  return new Failure(`line ${lineNumber}: ${oneLine(error)}${outcome}`, 1, error);
+}
+
+function inputFailure(error: unknown, path: string | undefined): unknown {
+  if (error instanceof LineTooLong) {
+    const limit = `a message takes at most ${MESSAGE_BYTES_MAX} bytes`;
+    return new Failure(`line ${error.lineNumber}: too long, ${limit}; nothing after it was sent`);
+  }
+  const code = errorCode(error);
+  if (code === undefined) return error;
+  return new Failure(`cannot read ${path ?? 'stdin'}: ${oneLine(error)}`, 1, error);
+}
+
+/** What was acknowledged, per queue: the summary for people. */
+class Totals {
+  messages = 0;
+  readonly #queues = new Map<number, { count: number; first: number | undefined; last: number }>();
+  #durability = '';
+
+  add({ queue, count, baseOffset, durability }: BatchAck): void {
+    this.#durability = durability;
+    this.messages += count;
+    const last = (baseOffset ?? 0) + count - 1;
+    const total = this.#queues.get(queue);
+    if (total === undefined) {
+      this.#queues.set(queue, { count, first: baseOffset, last });
+      return;
+    }
+    total.count += count;
+    total.last = Math.max(total.last, last);
+  }
+
+  print(topic: string): void {
+    const queues = [...this.#queues].sort(([a], [b]) => a - b);
+    const level = this.#durability === '' ? '' : ` at ${this.#durability}`;
+    void print(`${messageText(this.messages)} acknowledged on ${topic}${level}\n`);
+    for (const [queue, { count, first, last }] of queues) {
+      const offsets = first === undefined ? '' : `, offsets ${first} to ${last}`;
+      void print(`  queue ${queue}: ${messageText(count)}${offsets}\n`);
+    }
+  }
+}
+
+function messageText(count: number): string {
+  return count === 1 ? '1 message' : `${count} messages`;
+}

@@ -1,0 +1,164 @@
+import type { Command } from 'commander';
+import type { Durability, Topic, TopicDescription } from '../client/index.ts';
+import {
+  addClientOptions,
+  bytesOption,
+  type ClientOptions,
+  durabilityOption,
+  durationOption,
+  print,
+  printJson,
+  printTable,
+  withClient,
+} from './client-options.ts';
+import { wholeNumber } from './options.ts';
+
+interface TopicOptions extends ClientOptions {
+  readonly queues?: number;
+  readonly retention?: number;
+  readonly retentionBytes?: number;
+  readonly durability?: Durability;
+}
+
+export function registerTopic(program: Command): void {
+  const topic = program
+    .command('topic')
+    .description('create, list, describe, update, delete topics');
+  const named = (name: string, text: string) =>
+    addClientOptions(topic.command(`${name} <TOPIC>`).description(text));
+  addSettings(named('create', 'make a topic; done when every queue is open')).action(createTopic);
+  addSettings(named('update', 'change what is given; queues only grow')).action(updateTopic);
+  named('describe', 'queues of a topic: shard, leader, offsets').action(describeTopic);
+  named('delete', 'remove a topic and all its messages').action(deleteTopic);
+  addClientOptions(topic.command('list').description('all topics')).action(listTopics);
+}
+
+function addSettings(command: Command): Command {
+  return command
+    .option(
+      '-q, --queues <N>',
+      'number of queues (default for a new topic: 3)',
+      wholeNumber(1, 1024),
+    )
+    .option(
+      '--retention <TIME>',
+      'keep messages this long: 30m, 72h, 7d; 0s = for ever',
+      durationOption,
+    )
+    .option(
+      '--retention-bytes <BYTES>',
+      'keep this much per queue: 10GiB; 0 = no limit',
+      bytesOption,
+    )
+    .option(
+      '--durability <LEVEL>',
+      'default of its producers: MAJORITY_FSYNC, MAJORITY, LEADER, NONE',
+      durabilityOption,
+    );
+}
+
+async function createTopic(name: string, options: TopicOptions): Promise<void> {
+  await withClient(options, async ({ admin }) => {
+    const topic = await admin.createTopic({ name, ...settings(options) });
+    if (options.json === true) printJson(topicJson(topic));
+    else await print(`topic ${name} created with ${queueText(topic.queueCount)}\n`);
+  });
+}
+
+async function updateTopic(name: string, options: TopicOptions): Promise<void> {
+  await withClient(options, async ({ admin }) => {
+    const topic = await admin.updateTopic({ name, ...settings(options) });
+    if (options.json === true) printJson(topicJson(topic));
+    else await print(`topic ${name} updated: ${configText(topic)}\n`);
+  });
+}
+
+async function deleteTopic(name: string, options: ClientOptions): Promise<void> {
+  await withClient(options, async ({ admin }) => {
+    await admin.deleteTopic(name);
+    if (options.json === true) printJson({ name, deleted: true });
+    else await print(`topic ${name} deleted\n`);
+  });
+}
+
+async function listTopics(options: ClientOptions): Promise<void> {
+  await withClient(options, async ({ admin }) => {
+    const topics = await admin.listTopics();
+    if (options.json === true) {
+      printJson(topics.map(topicJson));
+      return;
+    }
+    const rows = topics.map((topic) => [topic.name, topic.queueCount, ...configCells(topic)]);
+    printTable(['TOPIC', 'QUEUES', 'RETENTION', 'DURABILITY'], rows);
+  });
+}
+
+async function describeTopic(name: string, options: ClientOptions): Promise<void> {
+  await withClient(options, async ({ admin }) => {
+    const description = await admin.describeTopic(name);
+    if (options.json === true) printJson(descriptionJson(description));
+    else printDescription(description);
+  });
+}
+
+function printDescription({ topic, queues }: TopicDescription): void {
+  void print(`topic ${topic.name}, id ${topic.topicId}: ${configText(topic)}\n`);
+  const rows = queues.map((queue) => [
+    queue.queue,
+    queue.shard,
+    queue.leader === 0 ? 'none' : `node ${queue.leader}`,
+    queue.startOffset,
+    queue.endOffset,
+  ]);
+  printTable(['QUEUE', 'SHARD', 'LEADER', 'START', 'END'], rows);
+}
+
+function settings(options: TopicOptions) {
+  const { queues, retention, retentionBytes, durability } = options;
+  return {
+    ...(queues === undefined ? {} : { queueCount: queues }),
+    ...(retention === undefined ? {} : { retentionMs: retention }),
+    ...(retentionBytes === undefined ? {} : { retentionBytes }),
+    ...(durability === undefined ? {} : { durability }),
+  };
+}
+
+function topicJson(topic: Topic) {
+  const { name, topicId, queueCount, queueEpoch, config, createdAtMs } = topic;
+  return {
+    name,
+    topic_id: topicId,
+    queue_count: queueCount,
+    queue_epoch: queueEpoch,
+    retention_ms: config.retentionMs,
+    retention_bytes: config.retentionBytes,
+    durability: config.durability,
+    created_at_ms: createdAtMs,
+  };
+}
+
+function descriptionJson({ topic, queues }: TopicDescription) {
+  const rows = queues.map(({ queue, shard, leader, startOffset, endOffset }) => ({
+    queue,
+    shard,
+    leader,
+    start_offset: startOffset,
+    end_offset: endOffset,
+  }));
+  return { ...topicJson(topic), queues: rows };
+}
+
+function queueText(count: number): string {
+  return count === 1 ? '1 queue' : `${count} queues`;
+}
+
+function configCells({ config }: Topic): [string, string] {
+  const time = config.retentionMs === 0 ? 'for ever' : `${config.retentionMs / 3_600_000} h`;
+  const bytes = config.retentionBytes === 0 ? '' : `, ${config.retentionBytes} bytes per queue`;
+  return [time + bytes, config.durability];
+}
+
+function configText(topic: Topic): string {
+  const [retention, durability] = configCells(topic);
+  return `${queueText(topic.queueCount)}, kept ${retention}, ${durability}`;
+}

@@ -1,0 +1,173 @@
+/** `holdfast up`: a local cluster of real processes, kept alive until Ctrl-C. */
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { lockDirectory } from '../../storage/lock.ts';
+import { formatAddress } from '../address.ts';
+import { makeDirectoryDurably } from '../cluster/durable-file.ts';
+import {
+  deleteLocalCluster,
+  LOCAL_NODES_MAX,
+  type LocalCluster,
+  type LocalNode,
+  openLocalCluster,
+} from '../cluster/local-cluster.ts';
+import { launchNodeProcess } from '../cluster/node-process.ts';
+import { assertCanListen } from '../cluster/ports.ts';
+import { Supervisor, type SupervisorEvent, startFailure } from '../cluster/supervisor.ts';
+import { GRPC_PORT_BASE } from '../config.ts';
+import { packageVersion } from '../package-root.ts';
+import { repeated, wholeNumber } from './options.ts';
+
+const DEFAULT_ROOT = '.holdfast';
+/** A second signal this soon is taken for the same impatient key press. */
+const FORCE_AFTER_MS = 3000;
+/** They name one node, so they must not reach all of them. */
+const PER_NODE_VARIABLES = ['NODE', 'DATA', 'LISTEN_GRPC', 'LISTEN_PEER', 'PEERS', 'CLUSTER_ID'];
+
+interface UpOptions {
+  readonly nodes?: number;
+  readonly data: string;
+  readonly basePort: number;
+  readonly fresh: boolean;
+  readonly set: readonly string[];
+}
+
+export function registerUp(program: Command): void {
+  program
+    .command('up')
+    .description('run a cluster on this machine: real processes, restarted when they die')
+    .option('--nodes <n>', 'how many (default: 3)', wholeNumber(1, LOCAL_NODES_MAX))
+    .option('--data <dir>', 'where the data is kept', DEFAULT_ROOT)
+    .option(
+      '--base-port <p>',
+      'node i serves gRPC on p+i and its peers on p+100+i',
+      wholeNumber(1, 65_000),
+      GRPC_PORT_BASE,
+    )
+    .option('--fresh', 'delete the data of the cluster in --data first', false)
+    .option('--set <key=value>', 'a setting for all nodes, see docs/operations.md', repeated, [])
+    .action(up);
+}
+
+async function up(options: UpOptions): Promise<void> {
+  const root = resolve(options.data);
+  makeDirectoryDurably(root);
+  const lock = lockDirectory(root);
+  try {
+    if (options.fresh) deleteLocalCluster(root);
+    const cluster = openLocalCluster({
+      root,
+      nodes: options.nodes,
+      basePort: options.basePort,
+      birth: {},
+      createdAtMs: Date.now(),
+    });
+    await assertPortsFree(cluster, options.basePort);
+    await supervise(cluster, options);
+  } finally {
+    lock.release();
+  }
+}
+
+async function assertPortsFree({ nodes }: LocalCluster, basePort: number): Promise<void> {
+  const advice = `stop that process, or choose other ports: --base-port ${basePort + 1000}`;
+  for (const { grpc, peer } of nodes) {
+    await assertCanListen(grpc, advice);
+    await assertCanListen(peer, advice);
+  }
+}
+
+/** Until the cluster is stopped by a signal, or cannot start. */
+async function supervise(cluster: LocalCluster, options: UpOptions): Promise<void> {
+  let supervisor: Supervisor | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      supervisor = new Supervisor(
+        cluster.nodes.map(({ node }) => node),
+        {
+          launch: (node, events) => launch(cluster.nodes[node - 1]!, options.set, events),
+          nowMs: () => performance.now(),
+          after: cancellableTimer,
+          onEvent: (event) => {
+            if (event.type === 'failed') reject(startFailure(event.node, event.reason));
+            else report(event);
+          },
+        },
+      );
+      onStopSignals(supervisor, resolve);
+      supervisor.start();
+      announce(cluster, supervisor, options);
+    });
+  } finally {
+    await supervisor?.stop();
+  }
+}
+
+function cancellableTimer(delayMs: number, run: () => void): () => void {
+  const timer = setTimeout(run, delayMs);
+  return () => {
+    clearTimeout(timer);
+  };
+}
+
+function launch(
+  node: LocalNode,
+  settings: readonly string[],
+  events: Parameters<typeof launchNodeProcess>[1],
+): ReturnType<typeof launchNodeProcess> {
+  const environment = { ...process.env };
+  for (const name of PER_NODE_VARIABLES) delete environment[`HOLDFAST_${name}`];
+  const bin = join(fileURLToPath(new URL('.', import.meta.url)), '..', 'bin.cjs');
+  const flags = settings.flatMap((setting) => ['--set', setting]);
+  return launchNodeProcess(
+    {
+      command: [bin, 'serve', '--config', node.configFile, ...flags],
+      environment,
+      logFile: node.logFile,
+    },
+    events,
+  );
+}
+
+/** The first signal drains; one more, not at once, ends what is left. */
+function onStopSignals(supervisor: Supervisor, stop: () => void): void {
+  let askedAtMs: number | undefined;
+  const onSignal = () => {
+    if (askedAtMs === undefined) {
+      askedAtMs = performance.now();
+      console.error('stopping (again after 3 s to force)');
+      stop();
+    } else if (performance.now() - askedAtMs >= FORCE_AFTER_MS) {
+      supervisor.kill();
+    }
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+}
+
+function report(event: Exclude<SupervisorEvent, { type: 'failed' }>): void {
+  if (event.type === 'ready') console.log('ready');
+  else if (event.type === 'restarted') console.error(`node ${event.node}: pid ${event.pid}`);
+  else console.error(`node ${event.node} died (${event.reason}); again in ${event.delayMs} ms`);
+}
+
+/** Everything before the line `ready`, printed while the nodes start. */
+function announce(cluster: LocalCluster, supervisor: Supervisor, options: UpOptions): void {
+  const count = cluster.nodes.length;
+  const age = cluster.newborn ? 'new cluster' : 'cluster';
+  console.log(`holdfast ${packageVersion()}: ${age} ${cluster.clusterId}, data in ${options.data}`);
+  for (const { node, grpc, peer, logFile } of cluster.nodes) {
+    const pid = supervisor.pidOf(node) ?? '-';
+    const at = `gRPC ${formatAddress(grpc)}  peers ${formatAddress(peer)}  pid ${pid}`;
+    console.log(`  node ${node}  ${at}  log ${logFile}`);
+  }
+  const holdfast = process.env.npm_config_user_agent === undefined ? 'holdfast' : 'npx holdfast';
+  const first = cluster.nodes[0]!.grpc;
+  const isDefault = first.port === GRPC_PORT_BASE + 1;
+  const server = isDefault ? '' : ` --server ${formatAddress(first)}`;
+  console.log(`In another terminal (any of the ${count} addresses will do):`);
+  console.log(`  ${holdfast} topic create orders${server}`);
+  console.log(`  echo "hello" | ${holdfast} produce orders${server}`);
+  console.log(`  ${holdfast} consume orders --from earliest${server}`);
+  console.log('Ctrl-C stops the cluster; the data stays.');
+}

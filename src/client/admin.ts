@@ -1,0 +1,215 @@
+import { type CallKind, type Calls, plan } from './calls.ts';
+import { int, list, optionalInt, topic, topicConfigOut } from './convert.ts';
+import type { Proto, Service, WireObject } from './proto.ts';
+import type {
+  CallOptions,
+  ClusterDescription,
+  GroupOffset,
+  Limit,
+  QueueOffset,
+  QueueOffsets,
+  Topic,
+  TopicConfig,
+  TopicDescription,
+} from './types.ts';
+
+export interface CreateTopic extends Partial<TopicConfig> {
+  readonly name: string;
+  /** Default 3. */
+  readonly queueCount?: number | undefined;
+}
+
+export interface UpdateTopic extends Partial<TopicConfig> {
+  readonly name: string;
+  /** Only grows. */
+  readonly queueCount?: number | undefined;
+  /** Guards against a topic deleted and created again under this name. */
+  readonly topicId?: string | undefined;
+}
+
+export interface OffsetsQuery {
+  readonly topic: string;
+  /** Default: all. */
+  readonly queues?: readonly number[] | undefined;
+  /** Also find the first offset stored at or after this time (Unix milliseconds). */
+  readonly atMs?: number | undefined;
+}
+
+export interface CommitOffsets {
+  readonly group: string;
+  readonly topic: string;
+  readonly topicId?: string | undefined;
+  /** The next offset to read, per queue; all or none are committed. */
+  readonly offsets: readonly QueueOffset[];
+}
+
+export interface ResetOffsets {
+  readonly group: string;
+  readonly topic: string;
+  /** Default: all. Not with a list of offsets. */
+  readonly queues?: readonly number[] | undefined;
+  readonly to: 'earliest' | 'latest' | Date | readonly QueueOffset[];
+}
+
+const LIST_PAGE_SIZE = 1000;
+
+/** Topics, offsets, and what the cluster says about itself. */
+export class Admin {
+  readonly #calls: Calls;
+  readonly #proto: Proto;
+
+  constructor(calls: Calls, proto: Proto) {
+    this.#calls = calls;
+    this.#proto = proto;
+  }
+
+  /** Done when every queue is open. */
+  async createTopic(create: CreateTopic, options?: CallOptions): Promise<Topic> {
+    const { name, queueCount = 0 } = create;
+    const request = { name, queue_count: queueCount, config: topicConfigOut(create) };
+    return topic((await this.#call('Admin', 'CreateTopic', request, 'once', options)).topic);
+  }
+
+  async updateTopic(update: UpdateTopic, options?: CallOptions): Promise<Topic> {
+    const { name, queueCount = 0, topicId = '' } = update;
+    const config = topicConfigOut(update);
+    const request = { name, topic_id: topicId, queue_count: queueCount, config };
+    const answer = await this.#call('Admin', 'UpdateTopic', request, 'idempotent', options);
+    return topic(answer.topic);
+  }
+
+  /** Done when every queue is closed. The messages are gone. */
+  async deleteTopic(name: string, options?: CallOptions & { topicId?: string }): Promise<void> {
+    const request = { name, topic_id: options?.topicId ?? '' };
+    await this.#call('Admin', 'DeleteTopic', request, 'once', options);
+  }
+
+  /** All topics, by name. */
+  async listTopics(options?: CallOptions): Promise<Topic[]> {
+    const topics: Topic[] = [];
+    let token = '';
+    do {
+      const request = { page_size: LIST_PAGE_SIZE, page_token: token };
+      const page = await this.#call('Admin', 'ListTopics', request, 'read', options);
+      topics.push(...list(page.topics).map(topic));
+      token = String(page.next_page_token ?? '');
+    } while (token !== '');
+    return topics;
+  }
+
+  async describeTopic(name: string, options?: CallOptions): Promise<TopicDescription> {
+    const answer = await this.#call('Admin', 'DescribeTopic', { name }, 'read', options);
+    const queues = list(answer.queues).map((queue) => ({
+      queue: int(queue.queue),
+      shard: int(queue.shard),
+      leader: int(queue.leader),
+      startOffset: int(queue.start_offset),
+      endOffset: int(queue.end_offset),
+    }));
+    return { topic: topic(answer.topic), queues };
+  }
+
+  async describeCluster(options?: CallOptions): Promise<ClusterDescription> {
+    const answer = await this.#call('Admin', 'DescribeCluster', {}, 'read', options);
+    const nodes = list(answer.nodes).map((node) => ({
+      id: int(node.id),
+      address: String(node.address),
+      pid: int(node.pid),
+      up: node.up === true,
+    }));
+    const shards = list(answer.shards).map(shard);
+    return { clusterId: String(answer.cluster_id), node: int(answer.node), nodes, shards };
+  }
+
+  /** Every limit that a call can run into. */
+  async limits(options?: CallOptions): Promise<Limit[]> {
+    const answer = await this.#call('Admin', 'DescribeLimits', {}, 'read', options);
+    return list(answer.limits).map((limit) => ({
+      name: String(limit.name),
+      value: int(limit.value),
+      unit: String(limit.unit),
+      meaning: String(limit.meaning),
+    }));
+  }
+
+  async listOffsets(query: OffsetsQuery, options?: CallOptions): Promise<QueueOffsets[]> {
+    const time = query.atMs === undefined ? {} : { at_ms: String(query.atMs) };
+    const request = { topic: query.topic, queues: query.queues ?? [], ...time };
+    const answer = await this.#call('Log', 'ListOffsets', request, 'read', options);
+    return list(answer.queues).map((queue) => ({
+      queue: int(queue.queue),
+      startOffset: int(queue.start_offset),
+      endOffset: int(queue.end_offset),
+      offsetAtTime: optionalInt(queue, 'offset_at_time'),
+    }));
+  }
+
+  async groupOffsets(
+    query: { group: string; topic: string; queues?: readonly number[] },
+    options?: CallOptions,
+  ): Promise<GroupOffset[]> {
+    const { group, topic: name, queues = [] } = query;
+    const request = { group, topic: name, queues };
+    const answer = await this.#call('Log', 'GetOffset', request, 'read', options);
+    return list(answer.queues).map((queue) => ({
+      queue: int(queue.queue),
+      offset: optionalInt(queue, 'offset'),
+      startOffset: int(queue.start_offset),
+      endOffset: int(queue.end_offset),
+      lag: int(queue.lag),
+    }));
+  }
+
+  async commitOffsets(commit: CommitOffsets, options?: CallOptions): Promise<void> {
+    const { group, topic: name, topicId = '', offsets } = commit;
+    const request = { group, topic: name, topic_id: topicId, offsets: offsetsOut(offsets) };
+    await this.#call('Log', 'CommitOffset', request, 'idempotent', options);
+  }
+
+  /** The one way back: moves committed offsets anywhere and raises their epoch. */
+  async resetOffsets(reset: ResetOffsets, options?: CallOptions): Promise<QueueOffset[]> {
+    const { group, topic: name, queues = [], to } = reset;
+    const request = { group, topic: name, queues, ...resetTarget(to) };
+    const answer = await this.#call('Log', 'ResetOffsets', request, 'once', options);
+    return list(answer.offsets).map((at) => ({
+      queue: int(at.queue),
+      offset: int(at.offset),
+    }));
+  }
+
+  #call(
+    service: Service,
+    name: string,
+    request: WireObject,
+    kind: CallKind,
+    options: CallOptions | undefined,
+  ): Promise<WireObject> {
+    return this.#calls.unary(this.#proto.method(service, name), request, plan(kind, options, true));
+  }
+}
+
+function shard(from: WireObject): ClusterDescription['shards'][number] {
+  return {
+    id: int(from.id),
+    leader: int(from.leader),
+    term: int(from.term),
+    commitIndex: int(from.commit_index),
+    appliedIndex: int(from.applied_index),
+    replicas: list(from.replicas).map((replica) => ({
+      node: int(replica.node),
+      matchIndex: int(replica.match_index),
+      role: String(replica.role),
+    })),
+  };
+}
+
+function offsetsOut(offsets: readonly QueueOffset[]): WireObject[] {
+  return offsets.map(({ queue, offset }) => ({ queue, offset: String(offset) }));
+}
+
+function resetTarget(to: ResetOffsets['to']): WireObject {
+  if (to === 'earliest') return { from: 'EARLIEST' };
+  if (to === 'latest') return { from: 'LATEST' };
+  if (to instanceof Date) return { at_ms: String(to.getTime()) };
+  return { offsets: { offsets: offsetsOut(to) } };
+}

@@ -1,0 +1,59 @@
+/** From what @grpc/proto-loader builds to our types: int64 comes as text and is converted once. */
+import { durabilityName, durabilityNumber } from './produce-codec.ts';
+import type { WireObject } from './proto.ts';
+import type { Durability, Topic, TopicConfig } from './types.ts';
+
+export function int(value: unknown): number {
+  const number = Number(value ?? 0);
+  if (!Number.isSafeInteger(number)) throw new RangeError(`number out of range: ${value}`);
+  return number;
+}
+
+/** Absent stays absent: for `optional` fields. */
+export function optionalInt(holder: WireObject, field: string): number | undefined {
+  // With `oneofs`, a proto3 optional that is set is named by its synthetic oneof.
+  return holder[`_${field}`] === field ? int(holder[field]) : undefined;
+}
+
+export function list(value: unknown): readonly WireObject[] {
+  return (value ?? []) as readonly WireObject[];
+}
+
+export function object(value: unknown): WireObject {
+  return (value ?? {}) as WireObject;
+}
+
+export function durability(value: unknown): Durability {
+  if (typeof value === 'number') return durabilityName(value);
+  return durabilityNumber(value as Durability) > 0 ? (value as Durability) : 'MAJORITY_FSYNC';
+}
+
+export function topic(value: unknown): Topic {
+  const from = object(value);
+  return {
+    name: String(from.name),
+    topicId: String(from.topic_id),
+    queueCount: int(from.queue_count),
+    queueEpoch: int(from.queue_epoch),
+    config: topicConfig(object(from.config)),
+    createdAtMs: int(from.created_at_ms),
+  };
+}
+
+function topicConfig(from: WireObject): TopicConfig {
+  return {
+    retentionMs: int(from.retention_ms),
+    retentionBytes: int(from.retention_bytes),
+    durability: durability(from.durability),
+  };
+}
+
+/** Unset fields are left out: the server's default, or what is there already. */
+export function topicConfigOut(config: Partial<TopicConfig>): WireObject {
+  const { retentionMs, retentionBytes, durability: level } = config;
+  return {
+    ...(retentionMs === undefined ? {} : { retention_ms: String(retentionMs) }),
+    ...(retentionBytes === undefined ? {} : { retention_bytes: String(retentionBytes) }),
+    ...(level === undefined ? {} : { durability: level }),
+  };
+}

@@ -1,0 +1,94 @@
+import { Admin } from './admin.ts';
+import { Calls } from './calls.ts';
+import { Consumer, type ConsumerHost, type ConsumerOptions } from './consumer.ts';
+import { Fetcher, type FetchOptions, type FetchResult } from './fetcher.ts';
+import { produceStreams } from './produce-stream.ts';
+import { Producer, type ProducerHost } from './producer.ts';
+import type { ProducerOptions } from './producer-options.ts';
+import { Proto } from './proto.ts';
+import { parseServers, Servers } from './servers.ts';
+import { subscriptions } from './subscription.ts';
+import { Transactions } from './transactions.ts';
+import type { CallOptions } from './types.ts';
+
+export interface ConnectOptions {
+  /** `host:port` of one or more nodes; several in a list or separated by commas. */
+  readonly servers: string | readonly string[];
+}
+
+export const DEFAULT_SERVERS = 'localhost:7401';
+
+/**
+ * A cluster, as a client sees it. Connections are made when they are needed; whatever was opened
+ * from here is closed with it.
+ */
+export class Holdfast implements AsyncDisposable {
+  readonly admin: Admin;
+  readonly #proto = new Proto();
+  readonly #servers: Servers;
+  readonly #calls: Calls;
+  readonly #fetcher: Fetcher;
+  readonly #producerHost: ProducerHost;
+  readonly #consumerHost: ConsumerHost;
+  readonly #open = new Set<Producer | Consumer>();
+  #closing: Promise<void> | undefined;
+
+  constructor(options: ConnectOptions) {
+    this.#servers = new Servers(parseServers(options.servers));
+    this.#calls = new Calls(this.#servers);
+    this.admin = new Admin(this.#calls, this.#proto);
+    this.#fetcher = new Fetcher(this.#calls, this.#proto);
+    const shared = {
+      admin: this.admin,
+      servers: this.#servers,
+      closed: (one: Producer | Consumer) => void this.#open.delete(one),
+    };
+    const produce = this.#proto.rawMethod('Log', 'ProduceStream');
+    const subscribe = this.#proto.method('Log', 'Subscribe');
+    this.#producerHost = { ...shared, openStream: produceStreams(produce) };
+    this.#consumerHost = { ...shared, openSubscription: subscriptions(subscribe) };
+  }
+
+  /** Sends to one topic. */
+  producer(options: ProducerOptions): Producer {
+    const producer = new Producer(options, this.#producerHost);
+    this.#open.add(producer);
+    return producer;
+  }
+
+  /** Reads one topic; starts when the first message is asked for. */
+  consumer(options: ConsumerOptions): Consumer {
+    const consumer = new Consumer(options, this.#consumerHost);
+    this.#open.add(consumer);
+    return consumer;
+  }
+
+  /** The half messages of one producer group. */
+  transactions(group: string): Transactions {
+    return new Transactions(group, this.#calls, this.#proto, this.admin);
+  }
+
+  /** Reads one queue once, from an offset; waits at its end when asked to. */
+  fetch(query: FetchOptions, options?: CallOptions): Promise<FetchResult> {
+    return this.#fetcher.fetch(query, options);
+  }
+
+  /** Waits for what producers have sent, then closes everything. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#open].map((one) => one.close()));
+    this.#servers.close();
+  }
+}
+
+export function connect(options: ConnectOptions = { servers: DEFAULT_SERVERS }): Holdfast {
+  return new Holdfast(options);
+}

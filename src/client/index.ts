@@ -1,0 +1,30 @@
+/** The typed client of Holdfast: what `import … from 'holdfast'` gives. */
+export type {
+  Admin,
+  CommitOffsets,
+  CreateTopic,
+  OffsetsQuery,
+  ResetOffsets,
+  UpdateTopic,
+} from './admin.ts';
+export type { CheckLoop, CheckLoopOptions } from './check-loop.ts';
+export type { Consumer, ConsumerOptions } from './consumer.ts';
+export { HoldfastError, type StatusName } from './errors.ts';
+export type { FetchOptions, FetchResult } from './fetcher.ts';
+export { keyHash, queueOfKey } from './hash.ts';
+export { type ConnectOptions, connect, DEFAULT_SERVERS, type Holdfast } from './holdfast.ts';
+export type { Producer } from './producer.ts';
+export type { ProducerOptions } from './producer-options.ts';
+export type { StartFrom } from './start-positions.ts';
+export type {
+  Check,
+  CheckHandler,
+  CheckPart,
+  Decision,
+  EndResult,
+  EndTarget,
+  PrepareOptions,
+  Transaction,
+  Transactions,
+} from './transactions.ts';
+export type * from './types.ts';

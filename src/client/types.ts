@@ -1,0 +1,154 @@
+/** What callers of the client see. */
+
+/** What an acknowledgement means; `docs/guarantees.md` tells what each level survives. */
+export type Durability = 'MAJORITY_FSYNC' | 'MAJORITY' | 'LEADER' | 'NONE';
+
+export interface OutgoingMessage {
+  /** Business key: shown in listings and traces. */
+  readonly key?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly properties?: Readonly<Record<string, string>> | undefined;
+  /** Text is sent as UTF-8. Absent = no bytes. */
+  readonly body?: Uint8Array | string | undefined;
+  /** When the application made it, Unix milliseconds. */
+  readonly bornAtMs?: number | undefined;
+}
+
+export interface SendMessage extends OutgoingMessage {
+  /** Messages with the same ordering key go to the same queue, in the order of their sends. */
+  readonly orderingKey?: string | undefined;
+  /** Names the queue outright; then `orderingKey` routes nothing. */
+  readonly queue?: number | undefined;
+}
+
+/** The acknowledgement of one message. */
+export interface Ack {
+  readonly queue: number;
+  /** Absent for levels weaker than MAJORITY_FSYNC: no offset is certain yet. */
+  readonly offset: number | undefined;
+  readonly messageId: string;
+  readonly term: number;
+  readonly logIndex: number;
+  readonly durability: Durability;
+  /** A retry found the message already stored; this is the first answer. */
+  readonly duplicate: boolean;
+}
+
+/** The acknowledgement of one request: the messages that left together. */
+export interface BatchAck {
+  readonly queue: number;
+  readonly baseOffset: number | undefined;
+  readonly count: number;
+  readonly firstMessageId: string;
+  readonly term: number;
+  readonly logIndex: number;
+  readonly durability: Durability;
+  readonly replicas: number;
+  readonly duplicate: boolean;
+}
+
+export interface Message {
+  readonly topic: string;
+  readonly queue: number;
+  readonly offset: number;
+  readonly key: string;
+  readonly tag: string;
+  readonly properties: Readonly<Record<string, string>>;
+  /** A view into what the network delivered; copy it to keep it for long. */
+  readonly body: Buffer;
+  /** 0 = the producer gave none. */
+  readonly bornAtMs: number;
+  readonly storedAtMs: number;
+  readonly messageId: string;
+}
+
+export interface CallOptions {
+  /** How long the call may take in all, retries included. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TopicConfig {
+  /** 0 = keep for ever. */
+  readonly retentionMs: number;
+  /** Per queue; 0 = no limit. */
+  readonly retentionBytes: number;
+  readonly durability: Durability;
+}
+
+export interface Topic {
+  readonly name: string;
+  readonly topicId: string;
+  readonly queueCount: number;
+  /** Changes whenever `queueCount` does. */
+  readonly queueEpoch: number;
+  readonly config: TopicConfig;
+  readonly createdAtMs: number;
+}
+
+export interface QueueDescription {
+  readonly queue: number;
+  readonly shard: number;
+  /** Node id; 0 = none known. */
+  readonly leader: number;
+  readonly startOffset: number;
+  readonly endOffset: number;
+}
+
+export interface TopicDescription {
+  readonly topic: Topic;
+  readonly queues: readonly QueueDescription[];
+}
+
+export interface ClusterDescription {
+  readonly clusterId: string;
+  /** The node that answered. */
+  readonly node: number;
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly address: string;
+    readonly pid: number;
+    readonly up: boolean;
+  }[];
+  readonly shards: readonly {
+    readonly id: number;
+    readonly leader: number;
+    readonly term: number;
+    readonly commitIndex: number;
+    readonly appliedIndex: number;
+    readonly replicas: readonly {
+      readonly node: number;
+      readonly matchIndex: number;
+      readonly role: string;
+    }[];
+  }[];
+}
+
+export interface Limit {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly meaning: string;
+}
+
+export interface QueueOffset {
+  readonly queue: number;
+  readonly offset: number;
+}
+
+export interface QueueOffsets {
+  readonly queue: number;
+  readonly startOffset: number;
+  readonly endOffset: number;
+  /** Only when a time was asked for. */
+  readonly offsetAtTime: number | undefined;
+}
+
+export interface GroupOffset {
+  readonly queue: number;
+  /** undefined = never committed. */
+  readonly offset: number | undefined;
+  readonly startOffset: number;
+  readonly endOffset: number;
+  readonly lag: number;
+}

@@ -1,0 +1,45 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/**
+ * Replaces a small file so that after a power cut it holds either the old or the new text: written
+ * beside, synced, renamed over, and the directory synced so that the new name is durable too.
+ */
+export function writeDurably(file: string, text: string): void {
+  const temporary = `${file}.new`;
+  const descriptor = openSync(temporary, 'w', 0o644);
+  try {
+    writeFileSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(temporary, file);
+  syncDirectory(dirname(file));
+}
+
+/** Creates a directory with its parents; every new name is durable when this returns. */
+export function makeDirectoryDurably(directory: string): void {
+  if (existsSync(directory)) return;
+  const parent = dirname(join(directory));
+  if (parent !== directory) makeDirectoryDurably(parent);
+  mkdirSync(directory, { recursive: true });
+  syncDirectory(parent);
+}
+
+function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,75 @@
+/** The way into a node's data directory: whose it is, that nobody else is in it, which boot. */
+import type { NodeConfig } from '../config.ts';
+import { ExitCode, Failure } from '../failure.ts';
+import { contentOf } from './birth.ts';
+import { countBoot, hasIdentity, type Identity, readIdentity } from './identity.ts';
+
+/** Checks that the directory was born, and as this very node. Writes nothing. */
+export function checkDirectory(config: NodeConfig): Identity {
+  if (!hasIdentity(config.data)) throw unborn(config);
+  const identity = readIdentity(config.data);
+  const { clusterId, node } = identity;
+  const whose = `${config.data} belongs to node ${node} of cluster ${clusterId}`;
+  if (node !== config.node) {
+    throw new Failure(`${whose}, not to node ${config.node}; correct node or data`);
+  }
+  if (config.clusterId !== undefined && config.clusterId !== clusterId) {
+    throw new Failure(
+      `${whose}, but the configuration says clusterId: ${config.clusterId}; correct one of them`,
+    );
+  }
+  assertSameMembers(config, identity, whose);
+  assertSameBirth(config, identity);
+  return identity;
+}
+
+function unborn({ node, data }: NodeConfig): Failure {
+  const what = contentOf(data).length === 0 ? 'is empty' : 'holds no identity.json';
+  return new Failure(
+    `node ${node}: ${data} ${what}. For a new cluster run "holdfast cluster init --config FILE…"` +
+      ' once, with the files of all nodes; a node that lost its directory cannot come back under' +
+      ' its old number ("holdfast cluster add", for a replacement, is not there yet)',
+  );
+}
+
+function assertSameMembers(config: NodeConfig, { members }: Identity, whose: string): void {
+  const nodes = members.map(({ node }) => node);
+  const stranger = [...config.peers.keys()].find((node) => !nodes.includes(node));
+  if (stranger !== undefined) {
+    throw new Failure(
+      `${whose}, which has nodes ${nodes.join(', ')}; the configuration lists node ${stranger} ` +
+        'under peers. Is this the data of another cluster?',
+    );
+  }
+  const unknown = nodes.find((node) => node !== config.node && !config.peers.has(node));
+  if (unknown === undefined) return;
+  throw new Failure(`no address for node ${unknown}: add it under peers`, ExitCode.usage);
+}
+
+function assertSameBirth({ birth }: NodeConfig, identity: Identity): void {
+  for (const key of ['dataShards', 'replicationFactor'] as const) {
+    const written = birth[key];
+    if (written === undefined || written === identity[key]) continue;
+    throw new Failure(
+      `${key}: ${written} is written, but the cluster was born with ${identity[key]}, for life`,
+      ExitCode.usage,
+    );
+  }
+}
+
+export interface EnteredDirectory {
+  readonly identity: Identity;
+  readonly bootCounter: number;
+  /** Lets the next process in. Idempotent. */
+  release(): void;
+}
+
+/** Checks, locks, and counts the boot. `lock` fails with the pid when a live process is inside. */
+export function enterDirectory(
+  config: NodeConfig,
+  lock: (directory: string) => { release(): void },
+): EnteredDirectory {
+  const identity = checkDirectory(config);
+  const held = lock(config.data);
+  return { identity, bootCounter: countBoot(config.data), release: () => held.release() };
+}

@@ -1,0 +1,180 @@
+/** What a written configuration may contain, and the relations that must hold in it. */
+import { z } from 'zod';
+import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from './address.ts';
+import {
+  DEFAULTS,
+  GRPC_PORT_BASE,
+  LOG_LEVELS,
+  type NodeConfig,
+  PEER_PORT_OFFSET,
+} from './config.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const NODE_MAX = 10_000;
+/** A record holds one request and its head; a segment must hold the largest record. */
+const RECORD_OVERHEAD_BYTES = MIB;
+/** Below this ratio one lost heartbeat could already cost a leader its office. */
+const HEARTBEATS_PER_ELECTION_MIN = 3;
+
+const whole = (least: number, most: number) => z.number().int().min(least).max(most);
+
+const address = z
+  .string()
+  .refine((text) => parseAddress(text) !== undefined, 'must be host:port, such as 127.0.0.1:7401')
+  .transform((text) => parseAddress(text)!);
+
+const endpoints = z.strictObject({ grpc: address.optional(), peer: address.optional() });
+
+export const configSchema = z.strictObject({
+  node: whole(1, NODE_MAX),
+  data: z.string().min(1),
+  listen: endpoints.prefault({}),
+  advertise: endpoints.prefault({}),
+  peers: z.record(z.string().regex(/^[1-9]\d*$/, 'must be a node number'), address).prefault({}),
+  insecure: z.boolean().default(DEFAULTS.insecure),
+  clusterId: z.string().min(1).optional(),
+  dataShards: whole(1, 1024).optional(),
+  replicationFactor: whole(1, 7).optional(),
+  raft: z
+    .strictObject({
+      heartbeatIntervalMs: whole(10, 60_000).default(DEFAULTS.raft.heartbeatIntervalMs),
+      electionTimeoutMs: whole(50, 600_000).default(DEFAULTS.raft.electionTimeoutMs),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      segmentBytes: whole(MIB, 4 * GIB).default(DEFAULTS.log.segmentBytes),
+      maxFlushBytes: whole(64 * KIB, GIB).default(DEFAULTS.log.maxFlushBytes),
+      maxQueuedBytes: whole(MIB, 4 * GIB).default(DEFAULTS.log.maxQueuedBytes),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      maxMessageBytes: whole(1, 15 * MIB).default(DEFAULTS.limits.maxMessageBytes),
+      maxRequestBytes: whole(64 * KIB, 16 * MIB).default(DEFAULTS.limits.maxRequestBytes),
+      maxInflightRequestBytes: whole(MIB, 64 * GIB).default(
+        DEFAULTS.limits.maxInflightRequestBytes,
+      ),
+      maxWaitingCalls: whole(1, 10_000_000).default(DEFAULTS.limits.maxWaitingCalls),
+      maxWaitMs: whole(0, 3_600_000).default(DEFAULTS.limits.maxWaitMs),
+      maxStreamBytesInFlight: whole(64 * KIB, GIB).default(DEFAULTS.limits.maxStreamBytesInFlight),
+    })
+    .prefault({}),
+  transactions: z
+    .strictObject({
+      firstCheckAfterMs: whole(1, 86_400_000).default(DEFAULTS.transactions.firstCheckAfterMs),
+      checkIntervalMs: whole(1, 86_400_000).default(DEFAULTS.transactions.checkIntervalMs),
+    })
+    .prefault({}),
+  retention: z
+    .strictObject({
+      checkIntervalMs: whole(10, 86_400_000).default(DEFAULTS.retention.checkIntervalMs),
+      checkpointBytes: whole(64 * KIB, 64 * GIB).default(DEFAULTS.retention.checkpointBytes),
+    })
+    .prefault({}),
+  logLevel: z.enum(LOG_LEVELS).default(DEFAULTS.logLevel),
+});
+
+type Written = z.output<typeof configSchema>;
+
+/** Fills in what depends on other fields, and freezes. */
+export function toNodeConfig(written: Written): NodeConfig {
+  const listen = { ...defaultEndpoints(written.node), ...definedOnly(written.listen) };
+  const advertise = { ...listen, ...definedOnly(written.advertise) };
+  const peers = new Map(
+    Object.entries(written.peers)
+      .map(([node, at]) => [Number(node), at] as const)
+      .filter(([node]) => node !== written.node),
+  );
+  return deepFreeze({
+    node: written.node,
+    data: written.data,
+    listen,
+    advertise,
+    peers,
+    insecure: written.insecure,
+    clusterId: written.clusterId,
+    birth: definedOnly({
+      dataShards: written.dataShards,
+      replicationFactor: written.replicationFactor,
+    }),
+    raft: written.raft,
+    log: written.log,
+    limits: written.limits,
+    transactions: written.transactions,
+    retention: written.retention,
+    logLevel: written.logLevel,
+  });
+}
+
+function defaultEndpoints(node: number): { grpc: Address; peer: Address } {
+  const port = GRPC_PORT_BASE + node;
+  return {
+    grpc: { host: '127.0.0.1', port },
+    peer: { host: '127.0.0.1', port: port + PEER_PORT_OFFSET },
+  };
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+function definedOnly<T extends object>(value: T): Defined<T> {
+  const entries = Object.entries(value).filter(([, field]) => field !== undefined);
+  return Object.fromEntries(entries) as Defined<T>;
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const field of Object.values(value)) {
+    if (typeof field === 'object' && field !== null) deepFreeze(field);
+  }
+  return Object.freeze(value);
+}
+
+/** The first relation between fields that does not hold, as one line; undefined when all do. */
+export function brokenRelation(config: NodeConfig): string | undefined {
+  return brokenListen(config) ?? brokenSizes(config) ?? brokenTimes(config);
+}
+
+function brokenListen({ node, listen, advertise, insecure }: NodeConfig): string | undefined {
+  for (const kind of ['grpc', 'peer'] as const) {
+    const at = formatAddress(listen[kind]);
+    if (!insecure && !isLoopback(listen[kind].host)) {
+      return (
+        `listen.${kind}: ${at} can be reached from other machines, without encryption or ` +
+        'passwords; listen on 127.0.0.1, or write insecure: true if that network is trusted'
+      );
+    }
+    if (isWildcard(advertise[kind].host)) {
+      return `advertise.${kind}: needed for node ${node}, because nobody can dial ${at}`;
+    }
+  }
+  if (formatAddress(listen.grpc) !== formatAddress(listen.peer)) return undefined;
+  return `listen.peer: ${formatAddress(listen.peer)} is listen.grpc too; give it a port of its own`;
+}
+
+function brokenSizes({ limits, log }: NodeConfig): string | undefined {
+  const room = limits.maxRequestBytes - limits.maxMessageBytes;
+  if (room < KIB) {
+    return (
+      `limits.maxRequestBytes: ${limits.maxRequestBytes} must be at least 1024 above ` +
+      `limits.maxMessageBytes (${limits.maxMessageBytes}), or the largest message cannot be sent`
+    );
+  }
+  if (log.segmentBytes < limits.maxRequestBytes + RECORD_OVERHEAD_BYTES) {
+    return (
+      `log.segmentBytes: ${log.segmentBytes} must be at least ${RECORD_OVERHEAD_BYTES} above ` +
+      `limits.maxRequestBytes (${limits.maxRequestBytes}), or the largest request fits no segment`
+    );
+  }
+  return undefined;
+}
+
+function brokenTimes({ raft }: NodeConfig): string | undefined {
+  const least = HEARTBEATS_PER_ELECTION_MIN * raft.heartbeatIntervalMs;
+  if (raft.electionTimeoutMs >= least) return undefined;
+  return (
+    `raft.electionTimeoutMs: ${raft.electionTimeoutMs} must be at least ` +
+    `${HEARTBEATS_PER_ELECTION_MIN} times raft.heartbeatIntervalMs (${raft.heartbeatIntervalMs})`
+  );
+}

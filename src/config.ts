@@ -1,0 +1,114 @@
+/**
+ * The configuration of one node, field by field. `config-sources.ts` gathers it from file,
+ * environment and flags; this file says what is legal and gives the defaults.
+ */
+import type { NodeId } from '../raft/types.ts';
+import type { Address } from './address.ts';
+
+/** Settings that every node of a cluster must agree on. Fixed at birth, kept in `identity.json`. */
+export interface BirthConfig {
+  /** Raft groups that hold queues. More of them spread load over more leaders. */
+  readonly dataShards: number;
+  /** Copies of each data shard (never more than there are nodes). */
+  readonly replicationFactor: number;
+}
+
+/** May differ between nodes for the time of a rolling change, but not by much for long. */
+export interface RaftTimings {
+  /** How often a leader is heard when nothing happens. Lower finds a silent leader sooner. */
+  readonly heartbeatIntervalMs: number;
+  /** Silence after which a follower asks for votes: a random time in [1x, 2x). */
+  readonly electionTimeoutMs: number;
+}
+
+export interface LogConfig {
+  /** Size of a commit log file; disk space comes back one whole file at a time. */
+  readonly segmentBytes: number;
+  /** Most bytes in one write and sync; bounds how long a small record waits behind big ones. */
+  readonly maxFlushBytes: number;
+  /** Most bytes waiting for the disk; over it produce calls get RESOURCE_EXHAUSTED. */
+  readonly maxQueuedBytes: number;
+}
+
+export interface ServiceLimits {
+  /** One encoded Message. Larger: INVALID_ARGUMENT MESSAGE_TOO_LARGE. */
+  readonly maxMessageBytes: number;
+  /** One request on the wire. */
+  readonly maxRequestBytes: number;
+  /** Request bytes held by this node at once, over all connections. */
+  readonly maxInflightRequestBytes: number;
+  /** Calls of this node that wait for a leader. */
+  readonly maxWaitingCalls: number;
+  /** Longest long poll. */
+  readonly maxWaitMs: number;
+  /** Bytes on their way to one Subscribe stream. */
+  readonly maxStreamBytesInFlight: number;
+}
+
+export interface TransactionConfig {
+  /** After a half message was stored, when its producer group is first asked for the outcome. */
+  readonly firstCheckAfterMs: number;
+  /** Between two such questions. */
+  readonly checkIntervalMs: number;
+}
+
+export interface RetentionConfig {
+  /** How often a shard's leader looks for messages past their topic's retention. */
+  readonly checkIntervalMs: number;
+  /** Log of a shard between two checkpoints of its small state; log goes only below one. */
+  readonly checkpointBytes: number;
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface NodeConfig {
+  /** This node's number in the cluster, from 1. */
+  readonly node: NodeId;
+  /** The node's own directory. One node, one directory, for life. */
+  readonly data: string;
+  readonly listen: { readonly grpc: Address; readonly peer: Address };
+  /** How clients and other nodes reach this node, where that differs from `listen`. */
+  readonly advertise: { readonly grpc: Address; readonly peer: Address };
+  /** Where the other nodes listen for peers. Overrides replicated addresses for dialling. */
+  readonly peers: ReadonlyMap<NodeId, Address>;
+  /** Allows to listen beyond loopback without TLS and tokens: who can connect may do anything. */
+  readonly insecure: boolean;
+  /** When set, a data directory of another cluster is refused at start. */
+  readonly clusterId: string | undefined;
+  /** What was written in the configuration; only used at birth, compared afterwards. */
+  readonly birth: Partial<BirthConfig>;
+  readonly raft: RaftTimings;
+  readonly log: LogConfig;
+  readonly limits: ServiceLimits;
+  readonly transactions: TransactionConfig;
+  readonly retention: RetentionConfig;
+  readonly logLevel: LogLevel;
+}
+
+export const BIRTH_DEFAULTS: BirthConfig = Object.freeze({ dataShards: 12, replicationFactor: 3 });
+
+/** Ports of node i by default: `GRPC_PORT_BASE` + i and `PEER_PORT_BASE` + i. */
+export const GRPC_PORT_BASE = 7400;
+export const PEER_PORT_OFFSET = 100;
+
+export const DEFAULTS = Object.freeze({
+  insecure: false,
+  raft: Object.freeze({ heartbeatIntervalMs: 150, electionTimeoutMs: 1000 }),
+  log: Object.freeze({
+    segmentBytes: 64 * 1024 * 1024,
+    maxFlushBytes: 8 * 1024 * 1024,
+    maxQueuedBytes: 128 * 1024 * 1024,
+  }),
+  limits: Object.freeze({
+    maxMessageBytes: 4_000_000,
+    maxRequestBytes: 16 * 1024 * 1024,
+    maxInflightRequestBytes: 256 * 1024 * 1024,
+    maxWaitingCalls: 10_000,
+    maxWaitMs: 30_000,
+    maxStreamBytesInFlight: 4 * 1024 * 1024,
+  }),
+  transactions: Object.freeze({ firstCheckAfterMs: 6000, checkIntervalMs: 30_000 }),
+  retention: Object.freeze({ checkIntervalMs: 10_000, checkpointBytes: 64 * 1024 * 1024 }),
+  logLevel: 'info',
+}) satisfies Partial<NodeConfig>;

@@ -1,0 +1,83 @@
+/** Opens what a node keeps on disk: the commit log first, then the state that derives from it. */
+import { join } from 'node:path';
+import type { RecoveredShard, ShardId } from '../raft/types.ts';
+import { type CommitLog, closeCommitLog, openCommitLog } from '../storage/commit-log.ts';
+import type { LevelState, LoadedShard } from '../storage/level-state.ts';
+import { openState } from '../storage/open-state.ts';
+import { initialShardStates, missingAtBirth } from './cluster/first-configuration.ts';
+import { type Identity, isLogBorn, markLogBorn } from './cluster/identity.ts';
+import type { NodeConfig } from './config.ts';
+
+/**
+ * What leaders elsewhere may have on its way to this node's log, beyond what it admits itself: the
+ * in-flight window of every shard (raft `maxInflightBytes`).
+ */
+const FOLLOWING_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface NodeStorage {
+  readonly log: CommitLog;
+  readonly state: LevelState;
+  readonly recovered: readonly RecoveredShard[];
+  readonly loaded: ReadonlyMap<ShardId, LoadedShard>;
+  readonly checkpointDirectory: string;
+  /** Lines for the operator about what was found. */
+  readonly report: readonly string[];
+  close(): Promise<void>;
+}
+
+export async function openNodeStorage(
+  config: NodeConfig,
+  identity: Identity,
+  onFatal: (error: Error) => void,
+): Promise<NodeStorage> {
+  const log = await openLog(config, identity, onFatal);
+  const checkpointDirectory = join(config.data, 'checkpoints');
+  const opened = await openState({
+    directory: join(config.data, 'state'),
+    identity: `${identity.clusterId}/${identity.node}/${identity.incarnation}`,
+    logEnds: new Map(log.recovered.map((found) => [found.shard, endsOf(found)])),
+    checkpointDirectory,
+    onFatal,
+  });
+  return {
+    log,
+    state: opened.state,
+    recovered: log.recovered,
+    loaded: opened.shards,
+    checkpointDirectory,
+    report: opened.report,
+    async close() {
+      await opened.state.close();
+      await closeCommitLog(log);
+    },
+  };
+}
+
+function endsOf(found: RecoveredShard): { start: number; last: number } {
+  return { start: found.state.logStart.index, last: found.lastIndex };
+}
+
+/** At birth the log gets the first configuration of each shard, once in its life. */
+async function openLog(
+  config: NodeConfig,
+  identity: Identity,
+  onFatal: (error: Error) => void,
+): Promise<CommitLog> {
+  const born = isLogBorn(config.data);
+  const createShards = born
+    ? []
+    : [...initialShardStates(identity)].map(([shard, state]) => ({ shard, state }));
+  const log = await openCommitLog({
+    directory: join(config.data, 'log'),
+    onFatal,
+    createShards,
+    limits: { ...config.log, maxQueuedBytes: config.log.maxQueuedBytes + FOLLOWING_BYTES_MAX },
+  });
+  missingAtBirth(
+    identity,
+    born,
+    log.recovered.map(({ shard }) => shard),
+  );
+  if (!born) markLogBorn(config.data);
+  return log;
+}

@@ -1,0 +1,167 @@
+/**
+ * The composition root: builds one node from its parts and decides the order of start and stop.
+ * Storage before Raft, Raft before the network, the network before the service; stop is the reverse.
+ */
+import type { Logger } from 'pino';
+import { DEFAULT_RAFT_CONFIG } from '../raft/config.ts';
+import { RaftDriver } from '../raft/driver.ts';
+import type { DriverOptions } from '../raft/driver-types.ts';
+import type { NodeId, ShardId } from '../raft/types.ts';
+import { lockDirectory } from '../storage/lock.ts';
+import { formatAddress } from './address.ts';
+import { createDataShard } from './broker/data-shard.ts';
+import { createSystemClock } from './clock.ts';
+import type { Identity } from './cluster/identity.ts';
+import { createMetaState } from './cluster/meta-state.ts';
+import { enterDirectory } from './cluster/node-directory.ts';
+import { PeerLives } from './cluster/peer-lives.ts';
+import { keepRegistered } from './cluster/registration.ts';
+import { runTopicReconciler } from './cluster/run-reconciler.ts';
+import type { RunningNode } from './cluster/running-node.ts';
+import type { NodeConfig } from './config.ts';
+import { type NodeStorage, openNodeStorage } from './node-storage.ts';
+import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
+import { serviceConfig } from './service/config.ts';
+import { createService, type Service } from './service/service.ts';
+import { Listeners } from './shards/listeners.ts';
+import { LogKeeper } from './shards/log-keeper.ts';
+import { driverEvents, LocalShardHost } from './shards/shard-host.ts';
+import { META_SHARD, ShardMachine } from './shards/shard-machine.ts';
+import { StateFlush } from './shards/state-flush.ts';
+import { stateRows } from './shards/tables.ts';
+import { QueueWaiters } from './shards/waiters.ts';
+
+/** Whatever ends the process: the first failed write or sync, or a broken invariant. */
+function fatal(logger: Logger, error: Error): never {
+  logger.fatal({ err: error }, 'ends');
+  throw error;
+}
+
+export async function startNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
+  const directory = enterDirectory(config, lockDirectory);
+  const { identity, bootCounter } = directory;
+  // Thrown from an event, it reaches `main.ts` as an uncaught exception: the process ends.
+  const onFatal = (error: Error): void => void setImmediate(() => fatal(logger, error));
+  const storage = await openNodeStorage(config, identity, onFatal);
+  logger.info({ recovery: storage.log.report, boot: bootCounter }, 'storage open');
+  for (const line of storage.report) logger.warn(line);
+  const shards = createShards(config, identity, storage, onFatal);
+  const { host, driver } = shards;
+  let service: Service | undefined;
+  const peers = createPeers(config, identity, bootCounter, logger, driver, (call) => {
+    service?.onPeerCall(call);
+  });
+  shards.connect(peers);
+  service = createService({
+    host,
+    peers,
+    logger,
+    clusterId: identity.clusterId,
+    config: serviceConfig({ ...config.limits, ...config.transactions }),
+  });
+  const reconciler = runTopicReconciler(host, shards.meta, service);
+  const registration = keepRegistered(host, service, formatAddress(config.advertise.grpc));
+  await peers.start();
+  driver.start();
+  const { port } = await service.start(config.listen.grpc);
+  const keeper = new LogKeeper({ ...shards, storage, config: config.retention, logger, onFatal });
+  keeper.start();
+  return {
+    grpcPort: port,
+    peerPort: peers.address().port,
+    host,
+    async stop() {
+      registration.stop();
+      reconciler.stop();
+      await keeper.stop();
+      await service.stop(STOP_GRACE_MS);
+      driver.stop();
+      await peers.close();
+      await storage.close();
+      directory.release();
+    },
+  };
+}
+
+/** Calls under way get this long to end when the node is asked to stop. */
+const STOP_GRACE_MS = 3000;
+
+function createPeers(
+  config: NodeConfig,
+  identity: Identity,
+  bootCounter: number,
+  logger: Logger,
+  driver: RaftDriver,
+  onCall: Parameters<typeof createPeerNetwork>[0]['onCall'],
+): RunningPeerNetwork {
+  const { clusterId, node, incarnation, members } = identity;
+  const lives = new PeerLives(config.data);
+  return createPeerNetwork({
+    identity: { clusterId, node, incarnation, bootCounter },
+    listen: config.listen.peer,
+    peers: config.peers,
+    knownIncarnations: new Map(members.map((member) => [member.node, member.incarnation])),
+    seenLives: lives.seen,
+    onPeerLife: (peer, life) => lives.remember(peer, life),
+    logger,
+    onMessages: (from, messages) => driver.receive(from, messages),
+    onPeerUp: (peer) => driver.peerUp(peer),
+    onPeerReset: (peer) => driver.peerReset(peer),
+    onCall,
+  });
+}
+
+function createShards(
+  config: NodeConfig,
+  identity: Identity,
+  storage: NodeStorage,
+  onFatal: (error: Error) => void,
+) {
+  const leadership = new Listeners<[ShardId]>();
+  const applied = new Listeners<[ShardId]>();
+  const waiters = new QueueWaiters(serviceConfig().maxLongPolls);
+  const flush: StateFlush = new StateFlush(storage.state, {
+    durableIndexOf: (shard) => driver.durableIndex(shard),
+  });
+  const meta = createMetaState(identity.dataShards);
+  const machine = new ShardMachine(meta, flush, waiters, (shard) => applied.call(shard));
+  let send: DriverOptions['transport']['send'] = () => undefined;
+  const driver: RaftDriver = new RaftDriver({
+    node: identity.node,
+    config: { ...DEFAULT_RAFT_CONFIG, ...config.raft },
+    store: storage.log,
+    transport: { send: (to, lane, messages) => send(to, lane, messages) },
+    clock: createSystemClock(),
+    rng: Math.random,
+    stateMachine: machine,
+    events: driverEvents(flush, waiters, leadership),
+    onFatal,
+  });
+  for (const recovered of storage.recovered) {
+    const { shard } = recovered;
+    const loaded = storage.loaded.get(shard);
+    const data = shard === META_SHARD ? undefined : createDataShard(shard);
+    (data ?? meta).load(stateRows(loaded?.rows ?? []));
+    const mark = loaded?.applied ?? { index: 0, timeMs: 0 };
+    machine.hold(shard, data, mark.timeMs);
+    driver.addShard(recovered, mark.index, mark.timeMs);
+  }
+  const all = Array.from({ length: identity.dataShards + 1 }, (_, shard) => shard);
+  const host = new LocalShardHost({
+    node: identity.node,
+    shards: all,
+    driver,
+    log: storage.log,
+    maxQueuedBytes: config.log.maxQueuedBytes,
+    machine,
+    flush,
+    waiters,
+    meta,
+    leadership,
+    applied,
+  });
+  const connect = (peers: RunningPeerNetwork): void => {
+    send = (to: NodeId, lane, messages) => peers.send(to, lane, messages);
+  };
+  return { host, driver, machine, flush, meta, connect };
+}

@@ -1,0 +1,68 @@
+/** Calls that wait until this node's own replica of the metadata shard shows something. */
+import type { ShardHost } from '../shards/api.ts';
+import { CallError } from '../status.ts';
+import type { Call } from './call.ts';
+
+const META_SHARD = 0;
+
+interface Wait {
+  readonly call: Call;
+  readonly until: () => boolean;
+  readonly wake: () => void;
+}
+
+export class AppliedWaits {
+  readonly #host: ShardHost;
+  readonly #maxWaits: number;
+  readonly #waits = new Set<Wait>();
+  readonly #unsubscribe: () => void;
+
+  constructor(host: ShardHost, maxWaits: number) {
+    this.#host = host;
+    this.#maxWaits = maxWaits;
+    this.#unsubscribe = host.onApplied((shard) => {
+      if (shard === META_SHARD && this.#waits.size > 0) this.#wake();
+    });
+  }
+
+  get size(): number {
+    return this.#waits.size;
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    this.#waits.clear();
+  }
+
+  /** The call's `abort` is taken while it waits. */
+  wait(call: Call, until: () => boolean, then: (refused: CallError | undefined) => void): void {
+    if (until()) {
+      then(undefined);
+      return;
+    }
+    if (this.#waits.size >= this.#maxWaits) {
+      then(new CallError('NODE_BUSY', 'too many calls wait on this node: try again later'));
+      return;
+    }
+    const wait: Wait = { call, until, wake: () => then(undefined) };
+    this.#waits.add(wait);
+    call.waitingFor = 'the metadata of this node to catch up';
+    call.abort = () => this.#waits.delete(wait);
+  }
+
+  /** Through which index this node has applied the metadata shard. */
+  appliedIndex(): number {
+    const status = this.#host.status().find((shard) => shard.shard === META_SHARD);
+    return status?.appliedIndex ?? 0;
+  }
+
+  #wake(): void {
+    for (const wait of [...this.#waits]) {
+      if (!wait.until()) continue;
+      this.#waits.delete(wait);
+      if (wait.call.finished) continue;
+      wait.call.abort = undefined;
+      wait.wake();
+    }
+  }
+}

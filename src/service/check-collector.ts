@@ -1,0 +1,232 @@
+/**
+ * Checks that are due in the shards that this node leads. Each is counted by a replicated command
+ * before it leaves, so that two pollers do not both run it. Woken by applied entries, leadership
+ * and one timer for the next due time.
+ */
+import { encodeCommand } from '../broker/command-codec.ts';
+import type { ApplyResult, LeasedCheck, TransactionId } from '../broker/commands.ts';
+import { messageIdText, transactionIdText } from '../convert.ts';
+import type { ShardHost } from '../shards/api.ts';
+import { CallError } from '../status.ts';
+import type { Call, Done } from './call.ts';
+import { gatherCallbacks } from './callbacks.ts';
+import { decodeJson } from './internal-methods.ts';
+import type { NodeMethod } from './methods.ts';
+import { type CheckAnswer, encodeCheck, encodeChecks } from './responses.ts';
+
+export interface ChecksQuestion {
+  readonly producerGroup: string;
+  readonly maxChecks: number;
+  readonly waitMs: number;
+  readonly leaseMs: number;
+}
+
+const NO_BYTES = new Uint8Array(0);
+/** Shard time may run apart from this clock: look again at the latest after this. */
+const MAX_SLEEP_MS = 60_000;
+/** A check that is due "now" by our clock may be due a moment later by the shard's. */
+const MIN_SLEEP_MS = 10;
+
+export class CheckCollector {
+  readonly method: NodeMethod;
+  readonly #host: ShardHost;
+  readonly #maxPolls: number;
+  readonly #polls = new Set<CollectPoll>();
+  readonly #unsubscribe: readonly (() => void)[];
+
+  constructor(host: ShardHost, maxPolls: number) {
+    this.#host = host;
+    this.#maxPolls = maxPolls;
+    const wake = () => {
+      for (const poll of this.#polls) poll.schedule();
+    };
+    this.#unsubscribe = [host.onApplied(wake), host.onLeadership(wake)];
+    this.method = {
+      name: '.checks/collect',
+      perform: (call, body, done) => this.#collect(call, decodeJson<ChecksQuestion>(body), done),
+    };
+  }
+
+  get polls(): number {
+    return this.#polls.size;
+  }
+
+  close(): void {
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    for (const poll of [...this.#polls]) poll.giveUp();
+  }
+
+  #collect(call: Call, question: ChecksQuestion, done: Done): void {
+    if (this.#polls.size >= this.#maxPolls) {
+      done(
+        new CallError('NODE_BUSY', 'too many polls wait on this node: try again later'),
+        undefined,
+      );
+      return;
+    }
+    const poll: CollectPoll = new CollectPoll(this.#host, question, (error, answer) => {
+      this.#polls.delete(poll);
+      call.hurry = undefined;
+      call.abort = undefined;
+      done(error, answer);
+    });
+    this.#polls.add(poll);
+    call.hurry = () => poll.hurry();
+    call.abort = () => poll.giveUp();
+    poll.start();
+  }
+}
+
+class CollectPoll {
+  readonly #host: ShardHost;
+  readonly #question: ChecksQuestion;
+  readonly #done: Done;
+  #timer: NodeJS.Timeout | undefined;
+  #end: NodeJS.Timeout | undefined;
+  #scheduled = false;
+  #leasing = false;
+  #hurried = false;
+  #finished = false;
+
+  constructor(host: ShardHost, question: ChecksQuestion, done: Done) {
+    this.#host = host;
+    this.#question = question;
+    this.#done = done;
+  }
+
+  start(): void {
+    const { waitMs } = this.#question;
+    if (waitMs > 0) this.#end = setTimeout(() => this.hurry(), waitMs);
+    else this.#hurried = true;
+    this.#look();
+  }
+
+  /** Many entries applied in one turn are one look. */
+  schedule(): void {
+    if (this.#scheduled || this.#leasing || this.#finished) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#look();
+    });
+  }
+
+  /** Answers now; checks that are just being leased are waited for. */
+  hurry(): void {
+    this.#hurried = true;
+    if (!this.#leasing) this.#finish([]);
+  }
+
+  giveUp(): void {
+    this.#finish([]);
+  }
+
+  #look(): void {
+    if (this.#finished || this.#leasing) return;
+    const due = this.#due();
+    if (due.length > 0) this.#lease(due);
+    else if (this.#hurried) this.#finish([]);
+    else this.#sleep();
+  }
+
+  #due(): { shard: number; ids: readonly TransactionId[] }[] {
+    const { producerGroup, maxChecks } = this.#question;
+    const due: { shard: number; ids: readonly TransactionId[] }[] = [];
+    let room = maxChecks;
+    for (const shard of this.#ledShards()) {
+      if (room <= 0) break;
+      const nowMs = this.#host.shardTimeMs(shard);
+      const ids = this.#host.data(shard).dueChecks(producerGroup, nowMs, room);
+      if (ids.length === 0) continue;
+      room -= ids.length;
+      due.push({ shard, ids });
+    }
+    return due;
+  }
+
+  #ledShards(): number[] {
+    return this.#host.shards().filter((shard) => shard !== 0 && this.#host.isReady(shard));
+  }
+
+  #sleep(): void {
+    let sleepMs = MAX_SLEEP_MS;
+    for (const shard of this.#ledShards()) {
+      const atMs = this.#host.data(shard).nextCheckAtMs(this.#question.producerGroup);
+      if (atMs !== undefined) sleepMs = Math.min(sleepMs, atMs - this.#host.shardTimeMs(shard));
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#look(), Math.max(MIN_SLEEP_MS, sleepMs));
+  }
+
+  #lease(due: readonly { shard: number; ids: readonly TransactionId[] }[]): void {
+    this.#leasing = true;
+    const checks: Buffer[] = [];
+    let open = due.length;
+    for (const { shard, ids } of due) {
+      this.#leaseInShard(shard, ids, (leased) => {
+        checks.push(...leased);
+        open -= 1;
+        if (open > 0) return;
+        this.#leasing = false;
+        if (checks.length > 0 || this.#hurried) this.#finish(checks);
+        else this.#sleep();
+      });
+    }
+  }
+
+  /** A shard that lost its leader meanwhile yields nothing: its checks come up again. */
+  #leaseInShard(
+    shard: number,
+    transactions: readonly TransactionId[],
+    done: (checks: readonly Buffer[]) => void,
+  ): void {
+    const { producerGroup, leaseMs } = this.#question;
+    const head = encodeCommand({ type: 'leaseChecks', producerGroup, transactions, leaseMs });
+    this.#host.propose(shard, head, NO_BYTES, 'majorityFsync', (outcome) => {
+      const result = outcome.status === 'applied' ? (outcome.result as ApplyResult) : undefined;
+      if (result?.type !== 'leased') {
+        done([]);
+        return;
+      }
+      gatherCallbacks<LeasedCheck, Buffer>(
+        result.checks,
+        (check, answer) => this.#withMessages(shard, check, answer),
+        (_error, checks) => done(checks.filter((check) => check !== undefined)),
+      );
+    });
+  }
+
+  /** Damage must not hide a check: it is delivered without its messages. */
+  #withMessages(
+    shard: number,
+    check: LeasedCheck,
+    answer: (error?: CallError, check?: Buffer) => void,
+  ): void {
+    this.#host.readEntry(shard, check.id.index, (error, entry) => {
+      const intact = error === undefined && entry?.term === check.id.term;
+      answer(undefined, encodeCheck(checkAnswer(shard, check, intact ? entry.payload : NO_BYTES)));
+    });
+  }
+
+  #finish(checks: readonly Uint8Array[]): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#end);
+    this.#done(undefined, encodeChecks(checks));
+  }
+}
+
+function checkAnswer(shard: number, check: LeasedCheck, messages: Uint8Array): CheckAnswer {
+  return {
+    transactionId: transactionIdText({ shard, ...check.id }),
+    callerId: check.callerId,
+    checkCount: check.checkCount,
+    preparedAtMs: check.preparedAtMs,
+    topic: check.topic,
+    queue: check.queue,
+    firstMessageId: messageIdText(shard, check.id.index, 0),
+    count: check.count,
+    messages,
+  };
+}

@@ -1,0 +1,205 @@
+/**
+ * PollChecks: asks every node for the due checks of the shards that it leads, answers with the
+ * first that has some, and takes along what the others had already leased.
+ */
+import type { NodeId } from '../../raft/types.ts';
+import { checkedNumber, MAX_INT32 } from '../convert.ts';
+import type { PeerCall, PeerNetwork } from '../peers/api.ts';
+import type { Call, Calls, Done } from './call.ts';
+import type { ChecksQuestion } from './check-collector.ts';
+import type { ServiceConfig } from './config.ts';
+import { encodeJson } from './internal-methods.ts';
+import type { NodeMethod } from './methods.ts';
+import { decodeRequest, type Proto, type ProtoMethod } from './proto.ts';
+import { checkGroup } from './transactions.ts';
+
+export const POLL_CHECKS_PATH = '/holdfast.v1.Transactions/PollChecks';
+export const WATCH_CHECKS_PATH = '/holdfast.v1.Transactions/WatchChecks';
+
+/** What a forwarded poll may take beyond its wait, before it counts as lost. */
+const ANSWER_SLACK_MS = 5_000;
+
+interface PollChecksRequest {
+  readonly producer_group: string;
+  readonly max_checks?: number;
+  readonly max_wait_ms?: number;
+  readonly check_lease_ms: number;
+}
+
+export class CheckCalls {
+  readonly #peers: PeerNetwork;
+  readonly #calls: Calls;
+  readonly #collect: NodeMethod;
+  readonly #config: ServiceConfig;
+  readonly #poll: ProtoMethod;
+  readonly #watch: ProtoMethod;
+
+  constructor(
+    peers: PeerNetwork,
+    calls: Calls,
+    collect: NodeMethod,
+    config: ServiceConfig,
+    proto: Proto,
+  ) {
+    this.#peers = peers;
+    this.#calls = calls;
+    this.#collect = collect;
+    this.#config = config;
+    this.#poll = proto.method(POLL_CHECKS_PATH);
+    this.#watch = proto.method(WATCH_CHECKS_PATH);
+  }
+
+  /** A unary PollChecks of a client. */
+  poll(call: Call, request: Uint8Array, done: Done): void {
+    const asked = decodeRequest<PollChecksRequest>(this.#poll, request);
+    const waitMs = checkedNumber('max_wait_ms', asked.max_wait_ms ?? 0, MAX_INT32);
+    const leftMs = Math.floor(call.remainingMs) - this.#config.longPollMarginMs;
+    const longestMs = Math.max(0, Math.min(waitMs, leftMs, this.#config.maxWaitMs));
+    this.broadcast(call, this.#question(asked, longestMs), done);
+  }
+
+  /** What a WatchChecks stream asks again and again. */
+  watchQuestion(request: Uint8Array): ChecksQuestion {
+    const asked = decodeRequest<PollChecksRequest>(this.#watch, request);
+    return this.#question(asked, this.#config.maxWaitMs);
+  }
+
+  broadcast(call: Call, question: ChecksQuestion, done: Done): void {
+    new Broadcast(this.#peers, this.#calls, this.#collect, this.#config, call, question, done);
+  }
+
+  #question(asked: PollChecksRequest, waitMs: number): ChecksQuestion {
+    checkGroup(asked.producer_group);
+    const { maxChecks, defaultChecks, maxCheckLeaseMs, checkIntervalMs } = this.#config;
+    const leaseMs = checkedNumber('check_lease_ms', asked.check_lease_ms, maxCheckLeaseMs);
+    return {
+      producerGroup: asked.producer_group,
+      maxChecks: checkedNumber('max_checks', asked.max_checks ?? 0, maxChecks) || defaultChecks,
+      waitMs,
+      leaseMs: leaseMs || checkIntervalMs,
+    };
+  }
+}
+
+/** One poll over all nodes. */
+class Broadcast {
+  readonly #peers: PeerNetwork;
+  readonly #calls: Calls;
+  readonly #config: ServiceConfig;
+  readonly #question: ChecksQuestion;
+  readonly #call: Call;
+  readonly #done: Done;
+  readonly #endsAtMs: number;
+  /** Polls without an outcome yet, by node; our own under 0. */
+  readonly #open = new Map<NodeId, PeerCall>();
+  readonly #answers: Uint8Array[] = [];
+  readonly #unsubscribe: () => void;
+  #merge: NodeJS.Timeout | undefined;
+  #starting = true;
+  #winding = false;
+  #finished = false;
+
+  constructor(
+    peers: PeerNetwork,
+    calls: Calls,
+    collect: NodeMethod,
+    config: ServiceConfig,
+    call: Call,
+    question: ChecksQuestion,
+    done: Done,
+  ) {
+    this.#peers = peers;
+    this.#calls = calls;
+    this.#config = config;
+    this.#question = question;
+    this.#call = call;
+    this.#done = done;
+    this.#endsAtMs = calls.clock.nowMs() + question.waitMs;
+    // A node that comes up may lead shards whose checks are due.
+    this.#unsubscribe = peers.onPeerChange((node, up) => {
+      if (up && !this.#winding && !this.#open.has(node)) this.#askPeer(node);
+    });
+    call.abort = () => this.#giveUp();
+    this.#askOurselves(collect);
+    for (const node of peers.peers()) this.#askPeer(node);
+    this.#starting = false;
+    this.#checkEnd();
+  }
+
+  #askOurselves(collect: NodeMethod): void {
+    let open = true;
+    const own = this.#call.child((_error, answer) => {
+      open = false;
+      this.#settle(0, answer);
+    });
+    collect.perform(own, encodeJson(this.#question), own.finish);
+    if (open) this.#open.set(0, { cancel: () => own.cancel() });
+  }
+
+  #askPeer(node: NodeId): void {
+    const leftMs = Math.max(0, Math.round(this.#endsAtMs - this.#calls.clock.nowMs()));
+    const request = {
+      method: '.checks/collect',
+      timeoutMs: leftMs + ANSWER_SLACK_MS,
+      lane: '',
+      body: encodeJson({ ...this.#question, waitMs: leftMs }),
+    };
+    let open = true;
+    const peerCall = this.#peers.call(node, request, (outcome) => {
+      open = false;
+      this.#settle(node, outcome.status === 'ok' ? outcome.body : undefined);
+    });
+    if (open) this.#open.set(node, peerCall);
+  }
+
+  #settle(node: NodeId, answer: Uint8Array | undefined): void {
+    this.#open.delete(node);
+    if (this.#finished) return;
+    if (answer !== undefined && answer.length > 0) {
+      this.#answers.push(answer);
+      this.#windUp();
+    }
+    this.#checkEnd();
+  }
+
+  #checkEnd(): void {
+    if (this.#starting || this.#finished || this.#open.size > 0) return;
+    const over = this.#calls.clock.nowMs() >= this.#endsAtMs;
+    if (this.#winding || over) this.#finish();
+    else this.#endLater();
+  }
+
+  /** One node has checks: the others answer with what they have, soon. */
+  #windUp(): void {
+    if (this.#winding) return;
+    this.#winding = true;
+    this.#merge = setTimeout(() => this.#finish(), this.#config.checksMergeMs);
+    for (const peerCall of [...this.#open.values()]) peerCall.cancel();
+  }
+
+  /** No node can be asked: wait for one to come up, or for the end of the poll. */
+  #endLater(): void {
+    clearTimeout(this.#merge);
+    const leftMs = this.#endsAtMs - this.#calls.clock.nowMs();
+    this.#merge = setTimeout(() => this.#finish(), Math.max(0, leftMs));
+  }
+
+  #giveUp(): void {
+    for (const peerCall of [...this.#open.values()]) peerCall.cancel();
+    this.#close();
+  }
+
+  #finish(): void {
+    if (this.#finished) return;
+    this.#close();
+    // Encoded repeated fields end to end are one list.
+    this.#done(undefined, Buffer.concat(this.#answers));
+  }
+
+  #close(): void {
+    this.#finished = true;
+    clearTimeout(this.#merge);
+    this.#unsubscribe();
+    this.#call.abort = undefined;
+  }
+}

@@ -1,0 +1,112 @@
+/** DescribeCluster: each shard as its own leader sees it, put together from all nodes. */
+import type { NodeId } from '../../raft/types.ts';
+import type { PeerNetwork } from '../peers/api.ts';
+import type { ShardHost, ShardStatus } from '../shards/api.ts';
+import type { Call } from './call.ts';
+import { decodeJson, encodeJson } from './internal-methods.ts';
+import type { NodeMethod } from './methods.ts';
+
+interface NodeReport {
+  readonly node: NodeId;
+  readonly pid: number;
+  readonly shards: readonly ShardStatus[];
+}
+
+export class ClusterStatus {
+  readonly method: NodeMethod;
+  readonly #host: ShardHost;
+  readonly #peers: PeerNetwork;
+  readonly #clusterId: string;
+  readonly #timeoutMs: number;
+
+  constructor(host: ShardHost, peers: PeerNetwork, clusterId: string, timeoutMs: number) {
+    this.#host = host;
+    this.#peers = peers;
+    this.#clusterId = clusterId;
+    this.#timeoutMs = timeoutMs;
+    this.method = {
+      name: '.cluster/status',
+      perform: (_call, _body, done) => done(undefined, encodeJson(this.#ownReport())),
+    };
+  }
+
+  /** Best effort: a node that does not answer in time is shown without its part. */
+  async describe(call: Call): Promise<object> {
+    const peers = this.#peers.peers();
+    const answers = await Promise.all(peers.map((node) => this.#ask(call, node)));
+    const reports = [this.#ownReport(), ...answers.filter((answer) => answer !== undefined)];
+    const pids = new Map(reports.map((report) => [report.node, report.pid]));
+    const addresses = new Map(
+      this.#host
+        .meta()
+        .nodes()
+        .map((node) => [node.node, node.address]),
+    );
+    const nodes = [this.#host.node, ...peers].sort((a, b) => a - b);
+    return {
+      cluster_id: this.#clusterId,
+      node: this.#host.node,
+      nodes: nodes.map((id) => ({
+        id,
+        address: addresses.get(id) ?? '',
+        pid: pids.get(id) ?? 0,
+        up: id === this.#host.node || this.#peers.isUp(id),
+      })),
+      shards: mergedShards(reports),
+    };
+  }
+
+  #ownReport(): NodeReport {
+    return { node: this.#host.node, pid: process.pid, shards: this.#host.status() };
+  }
+
+  #ask(call: Call, node: NodeId): Promise<NodeReport | undefined> {
+    const timeoutMs = Math.ceil(Math.min(this.#timeoutMs, call.remainingMs));
+    const request = { method: this.method.name, timeoutMs, lane: '', body: new Uint8Array(0) };
+    return new Promise((resolve) => {
+      const giveUp = setTimeout(() => resolve(undefined), timeoutMs);
+      this.#peers.call(node, request, (outcome) => {
+        clearTimeout(giveUp);
+        resolve(outcome.status === 'ok' ? decodeJson<NodeReport>(outcome.body) : undefined);
+      });
+    });
+  }
+}
+
+/** Per shard the newest claim to lead it, or else the newest view of it. */
+export function mergedShards(reports: readonly NodeReport[]): object[] {
+  const best = new Map<number, { status: ShardStatus; leads: boolean }>();
+  for (const report of reports) {
+    for (const status of report.shards) {
+      const leads = status.leader === report.node;
+      const known = best.get(status.shard);
+      if (known === undefined || isBetter({ status, leads }, known)) {
+        best.set(status.shard, { status, leads });
+      }
+    }
+  }
+  return [...best.values()]
+    .sort((a, b) => a.status.shard - b.status.shard)
+    .map(({ status }) => ({
+      id: status.shard,
+      leader: status.leader ?? 0,
+      term: status.term,
+      commit_index: status.commitIndex,
+      applied_index: status.appliedIndex,
+      replicas: status.replicas.map((replica) => ({
+        node: replica.node,
+        match_index: replica.matchIndex,
+        role: replica.role,
+      })),
+    }));
+}
+
+interface Claim {
+  readonly status: ShardStatus;
+  readonly leads: boolean;
+}
+
+function isBetter(claim: Claim, known: Claim): boolean {
+  if (claim.status.term !== known.status.term) return claim.status.term > known.status.term;
+  return claim.leads && !known.leads;
+}

@@ -1,0 +1,63 @@
+/** Cold calls are written with promises; this is the bridge to the callback world below. */
+import type { Router } from '../router.ts';
+import { type CallError, toCallError } from '../status.ts';
+import type { Call, Done } from './call.ts';
+import { decodeJson, encodeJson } from './internal-methods.ts';
+import type { ShardMethod } from './methods.ts';
+import { shardTarget } from './methods.ts';
+import { decodeRequest, encodeResponse, type ProtoMethod } from './proto.ts';
+
+/** Asks the leader of a shard an internal question. */
+export function ask<Answer>(
+  router: Router,
+  call: Call,
+  method: ShardMethod,
+  shard: number,
+  question: unknown,
+): Promise<Answer> {
+  const body = question instanceof Uint8Array ? question : encodeJson(question);
+  return new Promise((resolve, reject) => {
+    const child = call.child((error, answer) => {
+      if (error !== undefined) reject(error);
+      else resolve(decodeJson<Answer>(answer!));
+    });
+    router.route(child, { method, target: shardTarget(shard), body }, child.finish);
+  });
+}
+
+/** Waits for a callback step of the call itself. */
+export function step<Value>(
+  run: (done: (error: CallError | undefined, value: Value | undefined) => void) => void,
+): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    run((error, value) => {
+      if (error !== undefined) reject(error);
+      else resolve(value as Value);
+    });
+  });
+}
+
+/** Runs an async handler between a decoded request and an encoded response. */
+export function runCold<Request>(
+  method: ProtoMethod,
+  handler: (call: Call, request: Request) => Promise<object>,
+): (call: Call, bytes: Uint8Array, done: Done) => void {
+  return (call, bytes, done) => {
+    const request = decodeRequest<Request>(method, bytes);
+    handler(call, request).then(
+      (response) => finish(method, response, done),
+      (error: unknown) => done(toCallError(error), undefined),
+    );
+  };
+}
+
+function finish(method: ProtoMethod, response: object, done: Done): void {
+  let bytes: Buffer;
+  try {
+    bytes = encodeResponse(method, response);
+  } catch (error) {
+    done(toCallError(error), undefined);
+    return;
+  }
+  done(undefined, bytes);
+}

@@ -1,0 +1,78 @@
+/** gRPC calls as `Call`s: deadline, cancellation, admission, errors as trailers. */
+import type {
+  handleUnaryCall,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
+} from '@grpc/grpc-js';
+import { type CallError, toCallError } from '../status.ts';
+import type { Admission } from './admission.ts';
+import { type Call, type Calls, type Done, OWN_CALL } from './call.ts';
+import type { ServiceConfig } from './config.ts';
+import { toGrpcError } from './error-codec.ts';
+import { asBuffer } from './wire.ts';
+
+export type RawUnary = ServerUnaryCall<Buffer, Buffer>;
+export type RawWritable = ServerWritableStream<Buffer, Buffer>;
+export type RawDuplex = ServerDuplexStream<Buffer, Buffer>;
+
+/** What runs a unary call on the node that was asked. May throw a CallError at once. */
+export type UnaryExecutor = (call: Call, request: Uint8Array, done: Done) => void;
+
+export interface FacadeParts {
+  readonly calls: Calls;
+  readonly admission: Admission;
+  readonly config: ServiceConfig;
+  readonly onBug: (error: CallError) => void;
+}
+
+/** Milliseconds that a gRPC call has, within what we allow. */
+export function timeoutOf(
+  grpcCall: { getDeadline(): Date | number },
+  config: ServiceConfig,
+): number {
+  const deadline = grpcCall.getDeadline();
+  if (deadline === Number.POSITIVE_INFINITY) return config.defaultCallTimeoutMs;
+  return Math.max(0, Math.min(Number(deadline) - Date.now(), config.maxCallTimeoutMs));
+}
+
+/** `polls`: where calls that may wait for long are kept, to be ended when the node stops. */
+export function unaryHandler(
+  parts: FacadeParts,
+  execute: UnaryExecutor,
+  polls?: Set<Call>,
+): handleUnaryCall<Buffer, Buffer> {
+  const { admission, calls, config } = parts;
+  return (grpcCall: RawUnary, callback: sendUnaryData<Buffer>) => {
+    const { request } = grpcCall;
+    const refused = admission.enter(request.length);
+    if (refused !== undefined) {
+      callback(toGrpcError(refused));
+      return;
+    }
+    const call: Call = calls.open(timeoutOf(grpcCall, config), OWN_CALL, (error, answer) => {
+      admission.leave(request.length);
+      polls?.delete(call);
+      if (error === undefined) callback(null, asBuffer(answer!));
+      else refuse(parts, callback, error);
+    });
+    polls?.add(call);
+    grpcCall.on('cancelled', () => call.cancel());
+    try {
+      execute(call, request, call.finish);
+    } catch (error) {
+      call.finish(toCallError(error), undefined);
+    }
+  };
+}
+
+function refuse(parts: FacadeParts, callback: sendUnaryData<Buffer>, error: CallError): void {
+  if (error.reason === 'INTERNAL') parts.onBug(error);
+  callback(toGrpcError(error));
+}
+
+/** Ends a stream with an error in the trailers. */
+export function failStream(stream: RawDuplex | RawWritable, error: CallError): void {
+  stream.emit('error', toGrpcError(error));
+}

@@ -1,0 +1,106 @@
+/** The gRPC server: every limit said, raw bytes in and out, health and reflection. */
+import {
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import type { ServiceConfig } from './config.ts';
+import { repairedDescriptors } from './descriptors.ts';
+import { type Proto, SERVICE_NAMES } from './proto.ts';
+import { asBuffer } from './wire.ts';
+
+export interface Listen {
+  readonly host: string;
+  /** 0 = any free one. */
+  readonly port: number;
+}
+
+/** By gRPC path. */
+export type Handlers = ReadonlyMap<string, UntypedServiceImplementation[string]>;
+
+const HEALTH_SERVICE = 'grpc.health.v1.Health';
+const same = (bytes: Buffer): Buffer => bytes;
+
+export class GrpcServer {
+  readonly #server: Server;
+  readonly #health: HealthImplementation;
+
+  constructor(proto: Proto, handlers: Handlers, config: ServiceConfig) {
+    this.#server = new Server({
+      'grpc.max_receive_message_length': config.maxRequestBytes,
+      // Our own bounds (maxResponseBytes, maxFetchBytes) hold before this one could.
+      'grpc.max_send_message_length': -1,
+      'grpc.max_concurrent_streams': config.maxConcurrentStreams,
+      'grpc.keepalive_time_ms': config.keepaliveTimeMs,
+      'grpc.keepalive_timeout_ms': config.keepaliveTimeoutMs,
+      'grpc.keepalive_permit_without_calls': 1,
+      'grpc-node.max_session_memory': config.maxSessionMemoryMb,
+      'grpc.enable_channelz': 0,
+    });
+    for (const name of SERVICE_NAMES) this.#addService(proto, name, handlers);
+    this.#health = new HealthImplementation();
+    this.#health.addToServer(this.#server);
+    new ReflectionService(repairedDescriptors(proto.all), {
+      services: [...SERVICE_NAMES, HEALTH_SERVICE],
+    }).addToServer(this.#server);
+  }
+
+  start(listen: Listen): Promise<{ port: number }> {
+    return new Promise((resolve, reject) => {
+      const address = `${bracketed(listen.host)}:${listen.port}`;
+      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+        if (error !== null) {
+          reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+          return;
+        }
+        this.setServing(true);
+        resolve({ port });
+      });
+    });
+  }
+
+  setServing(serving: boolean): void {
+    const status = serving ? 'SERVING' : 'NOT_SERVING';
+    for (const name of ['', ...SERVICE_NAMES]) this.#health.setStatus(name, status);
+  }
+
+  /** Lets calls end; after `graceMs` cuts what is left. */
+  stop(graceMs: number): Promise<void> {
+    this.setServing(false);
+    return new Promise((resolve) => {
+      const force = setTimeout(() => this.#server.forceShutdown(), graceMs);
+      this.#server.tryShutdown(() => {
+        clearTimeout(force);
+        resolve();
+      });
+    });
+  }
+
+  /** All methods with identity (de)serialisers: bytes are looked at, where need be, further in. */
+  #addService(proto: Proto, name: string, handlers: Handlers): void {
+    const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
+    const implementation: UntypedServiceImplementation = {};
+    for (const [method, found] of Object.entries(proto.methods(name))) {
+      const { path, requestStream, responseStream } = found;
+      const handler = handlers.get(path);
+      if (handler === undefined) throw new TypeError(`no handler for ${path}`);
+      implementation[method] = handler;
+      definition[method] = {
+        ...{ path, requestStream, responseStream },
+        requestSerialize: same,
+        requestDeserialize: same,
+        responseSerialize: asBuffer,
+        responseDeserialize: same,
+      };
+    }
+    this.#server.addService(definition as ServiceDefinition, implementation);
+  }
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}

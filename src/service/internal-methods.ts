@@ -1,0 +1,157 @@
+/**
+ * What nodes ask of each other for the cold calls: short JSON in and out. Each runs on the leader
+ * of a shard, after it has proved that it leads.
+ */
+import type { ShardHost } from '../shards/api.ts';
+import { type CallError, toCallError } from '../status.ts';
+import type { Call, Done } from './call.ts';
+import { gatherCallbacks } from './callbacks.ts';
+import type { ShardMethod, Target } from './methods.ts';
+import { proposalError, queueNotOpen, readError } from './refusals.ts';
+import { refuseCommand } from './state-admission.ts';
+
+const META_SHARD = 0;
+
+const NO_BYTES = new Uint8Array(0);
+
+export function encodeJson(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
+
+/** From another node of this cluster and version: trusted to have the shape that it should. */
+export function decodeJson<Value>(bytes: Uint8Array): Value {
+  return JSON.parse(Buffer.from(bytes).toString('utf8')) as Value;
+}
+
+export interface Proposed {
+  readonly term: number;
+  readonly index: number;
+  readonly replicas: number;
+  readonly result: unknown;
+}
+
+/** Start, end and offset at a time of queues, by queue id. */
+export interface QueuesQuestion {
+  readonly queueIds: readonly number[];
+  readonly atMs?: number;
+}
+export interface QueueRange {
+  readonly start: number;
+  readonly end: number;
+  readonly atTime: number;
+}
+
+export interface GroupQuestion {
+  readonly group: string;
+  readonly topicId: string;
+}
+export interface GroupAnswer {
+  /** null = the group does not exist. */
+  readonly epoch: number | null;
+  readonly offsets: readonly { readonly queue: number; readonly offset: number }[];
+}
+
+export interface InternalMethods {
+  /** → {index} of what the shard had committed. */
+  readonly readIndex: ShardMethod;
+  /** Head of a command → Proposed. */
+  readonly propose: ShardMethod;
+  /** QueuesQuestion → QueueRange[]. */
+  readonly queues: ShardMethod;
+  /** GroupQuestion → GroupAnswer. */
+  readonly group: ShardMethod;
+}
+
+export function createInternalMethods(host: ShardHost): InternalMethods {
+  return {
+    readIndex: {
+      name: '.shard/read-index',
+      kind: 'read',
+      perform: (_call, target, _body, _parsed, done) =>
+        afterRound(host, target, done, (index) => done(undefined, encodeJson({ index }))),
+    },
+    propose: {
+      name: '.shard/propose',
+      kind: 'write',
+      perform: (call, target, body, _parsed, done) => propose(host, call, target, body, done),
+    },
+    queues: {
+      name: '.shard/queues',
+      kind: 'read',
+      perform: (_call, target, body, _parsed, done) =>
+        afterRound(host, target, done, () => queueRanges(host, target, decodeJson(body), done)),
+    },
+    group: {
+      name: '.shard/group',
+      kind: 'read',
+      perform: (_call, target, body, _parsed, done) =>
+        afterRound(host, target, done, () => {
+          const question = decodeJson<GroupQuestion>(body);
+          const data = host.data(target.shard);
+          const answer: GroupAnswer = {
+            epoch: data.groupEpoch(question.group) ?? null,
+            offsets: data.groupOffsets(question.group, question.topicId),
+          };
+          done(undefined, encodeJson(answer));
+        }),
+    },
+  };
+}
+
+/** `then` runs when this node has applied all that was committed before the call (thesis, 6.4). */
+function afterRound(
+  host: ShardHost,
+  target: Target,
+  done: Done,
+  then: (index: number) => void,
+): void {
+  host.readIndex(target.shard, (outcome) => {
+    if (outcome.status === 'ok') then(outcome.index);
+    else done(readError(outcome, target.shard), undefined);
+  });
+}
+
+function propose(host: ShardHost, call: Call, target: Target, head: Uint8Array, done: Done): void {
+  if (target.shard !== META_SHARD) {
+    const refused = refuseCommand(host.data(target.shard), head);
+    if (refused !== undefined) {
+      done(refused, undefined);
+      return;
+    }
+  }
+  call.mayHaveTakenEffect = true;
+  host.propose(target.shard, head, NO_BYTES, 'majorityFsync', (outcome) => {
+    if (outcome.status === 'applied' || outcome.status === 'written') {
+      const { term, index, replicas } = outcome;
+      const result = outcome.status === 'applied' ? outcome.result : undefined;
+      done(undefined, encodeJson({ term, index, replicas, result } satisfies Proposed));
+      return;
+    }
+    call.mayHaveTakenEffect = outcome.status === 'unknown';
+    done(proposalError(outcome, target.shard), undefined);
+  });
+}
+
+function queueRanges(host: ShardHost, target: Target, question: QueuesQuestion, done: Done): void {
+  const data = host.data(target.shard);
+  const range = (queueId: number, answer: (error?: CallError, range?: QueueRange) => void) => {
+    const queue = data.queue(queueId);
+    if (queue === undefined) {
+      answer(queueNotOpen());
+      return;
+    }
+    const { startOffset: start, endOffset: end } = queue;
+    if (question.atMs === undefined) {
+      answer(undefined, { start, end, atTime: end });
+      return;
+    }
+    host.offsetAtTime(target.shard, queueId, question.atMs, (error, atTime) => {
+      if (error !== undefined) answer(toCallError(error));
+      else answer(undefined, { start, end, atTime });
+    });
+  };
+  gatherCallbacks(question.queueIds, range, (error, ranges) => {
+    if (error !== undefined) done(error, undefined);
+    else done(undefined, encodeJson(ranges));
+  });
+}

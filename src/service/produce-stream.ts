@@ -1,0 +1,207 @@
+/** ProduceStream: pipelined requests of one client, each queue through a pipe of its own. */
+import type { Router } from '../router.ts';
+import { type CallError, toCallError } from '../status.ts';
+import { type Admission, stopping } from './admission.ts';
+import { type Calls, OWN_CALL } from './call.ts';
+import type { ServiceConfig } from './config.ts';
+import { encodeError } from './error-codec.ts';
+import { failStream, type RawDuplex, timeoutOf } from './grpc-calls.ts';
+import type { ProduceCalls } from './produce.ts';
+import { type PipeRequest, QueuePipe } from './queue-pipe.ts';
+import { readStreamFrame, type StreamFrameHead } from './request-head.ts';
+import { encodeStreamAnswer } from './responses.ts';
+
+export interface ProduceStreamParts {
+  readonly router: Router;
+  readonly calls: Calls;
+  readonly admission: Admission;
+  readonly produce: ProduceCalls;
+  readonly config: ServiceConfig;
+  /** Never used before by this node, in no life of it. */
+  readonly streamId: string;
+  readonly onClosed: () => void;
+}
+
+/** A request on its way, with what it holds of this node's bounds. */
+interface Entry extends PipeRequest {
+  readonly frameBytes: number;
+  /** -1 = admission refused it. */
+  readonly admittedBytes: number;
+}
+
+export class ProduceStream {
+  readonly #stream: RawDuplex;
+  readonly #parts: ProduceStreamParts;
+  readonly #pipes = new Map<number, QueuePipe>();
+  /** Frames behind one whose topic is being looked up. */
+  readonly #intake: Buffer[] = [];
+  #resolving = false;
+  #open = 0;
+  #openBytes = 0;
+  #writable = true;
+  #halfClosed = false;
+  #closed = false;
+
+  constructor(stream: RawDuplex, parts: ProduceStreamParts) {
+    this.#stream = stream;
+    this.#parts = parts;
+    stream.on('data', (frame: Buffer) => this.#receive(frame));
+    stream.on('end', () => {
+      this.#halfClosed = true;
+      this.#maybeEnd();
+    });
+    stream.on('cancelled', () => this.#close());
+    stream.on('drain', () => {
+      this.#writable = true;
+      this.#throttle();
+    });
+  }
+
+  /** The node is going down: requests without an answer are unknown to the client. */
+  stop(): void {
+    this.#fail(stopping());
+  }
+
+  #receive(frame: Buffer): void {
+    if (this.#closed) return;
+    this.#open += 1;
+    this.#openBytes += frame.length;
+    this.#intake.push(frame);
+    this.#throttle();
+    this.#drainIntake();
+  }
+
+  #drainIntake(): void {
+    while (!this.#closed && !this.#resolving && this.#intake.length > 0) {
+      this.#take(this.#intake.shift()!);
+    }
+  }
+
+  #take(frame: Buffer): void {
+    const { admission, calls, produce } = this.#parts;
+    let head: StreamFrameHead;
+    try {
+      head = readStreamFrame(frame);
+    } catch (error) {
+      // Without a request id there is nothing to answer to.
+      this.#fail(toCallError(error));
+      return;
+    }
+    const refused = admission.enter(frame.length);
+    const entry: Entry = {
+      ...{ requestId: head.requestId, resume: head.resume, body: head.request },
+      ...{ head: undefined, refused, deadlineMs: calls.clock.nowMs() + this.#timeoutMs() },
+      ...{ frameBytes: frame.length, admittedBytes: refused === undefined ? frame.length : -1 },
+    };
+    if (refused !== undefined) {
+      this.#refuse(entry, refused);
+      return;
+    }
+    try {
+      const resolved = produce.resolveNow(head.request);
+      if (resolved === undefined) this.#resolveLater(entry);
+      else
+        this.#pipe(resolved.target.queueId).add({ ...entry, head: resolved.head }, resolved.target);
+    } catch (error) {
+      this.#refuse(entry, toCallError(error));
+    }
+  }
+
+  /** The topic must be asked for first; what follows on the stream waits, to keep its order. */
+  #resolveLater(entry: Entry): void {
+    const { calls, produce } = this.#parts;
+    this.#resolving = true;
+    const call = calls.open(entry.deadlineMs - calls.clock.nowMs(), OWN_CALL, (error) => {
+      this.#resolving = false;
+      if (error !== undefined) this.#refuse(entry, error);
+      this.#drainIntake();
+    });
+    produce.resolve(call, entry.body, (error, resolved) => {
+      if (call.finished) return;
+      if (error === undefined) {
+        const { head, target } = resolved!;
+        this.#pipe(target.queueId).add({ ...entry, head }, target);
+      }
+      call.finish(error, undefined);
+    });
+  }
+
+  /** In its turn where it names a queue that we know, else at once. */
+  #refuse(entry: Entry, refused: CallError): void {
+    if (this.#closed) {
+      this.#leave(entry);
+      return;
+    }
+    const queueId = this.#parts.produce.namedQueue(entry.body);
+    if (queueId === undefined) this.#answer(entry, refused, undefined);
+    else this.#pipe(queueId).add({ ...entry, refused }, undefined);
+  }
+
+  #pipe(queueId: number): QueuePipe {
+    const known = this.#pipes.get(queueId);
+    if (known !== undefined) return known;
+    const { calls, config, produce, router, streamId } = this.#parts;
+    const pipe = new QueuePipe({
+      ...{ router, calls, method: produce.method, laneName: `${streamId}.${queueId}` },
+      maxInFlight: config.maxQueueRequestsInFlight,
+      answer: (request, error, ack) => this.#answer(request as Entry, error, ack),
+    });
+    this.#pipes.set(queueId, pipe);
+    return pipe;
+  }
+
+  #answer(entry: Entry, error: CallError | undefined, ack: Uint8Array | undefined): void {
+    this.#leave(entry);
+    if (this.#closed) return;
+    const { requestId } = entry;
+    const answer =
+      error === undefined
+        ? encodeStreamAnswer(requestId, 2, ack!)
+        : encodeStreamAnswer(requestId, 3, encodeError(error));
+    if (!this.#stream.write(answer)) this.#writable = false;
+    this.#throttle();
+    this.#maybeEnd();
+  }
+
+  #leave(entry: Entry): void {
+    this.#open -= 1;
+    this.#openBytes -= entry.frameBytes;
+    if (entry.admittedBytes >= 0) this.#parts.admission.leave(entry.admittedBytes);
+  }
+
+  /** Reads on only while what is unanswered and unsent stays within its bounds. */
+  #throttle(): void {
+    const { maxStreamRequestsInFlight, maxProduceStreamBytesInFlight } = this.#parts.config;
+    const full =
+      !this.#writable ||
+      this.#open >= maxStreamRequestsInFlight ||
+      this.#openBytes >= maxProduceStreamBytesInFlight;
+    if (full) this.#stream.pause();
+    else if (this.#stream.isPaused()) this.#stream.resume();
+  }
+
+  #timeoutMs(): number {
+    const { config } = this.#parts;
+    return Math.min(timeoutOf(this.#stream, config), config.defaultCallTimeoutMs);
+  }
+
+  #maybeEnd(): void {
+    if (!this.#halfClosed || this.#open > 0 || this.#closed) return;
+    this.#close();
+    this.#stream.end();
+  }
+
+  #fail(error: CallError): void {
+    if (this.#closed) return;
+    this.#close();
+    failStream(this.#stream, error);
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#intake.length = 0;
+    for (const pipe of this.#pipes.values()) pipe.close();
+    this.#parts.onClosed();
+  }
+}

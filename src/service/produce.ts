@@ -1,0 +1,287 @@
+/** Produce: the node that was asked picks the queue, the shard's leader appends. */
+import type { ProposalOutcome } from '../../raft/driver.ts';
+import { encodeCommand } from '../broker/command-codec.ts';
+import { type ApplyResult, Durability } from '../broker/commands.ts';
+import type { TopicView } from '../cluster/api.ts';
+import { keyHash } from '../cluster/hash.ts';
+import { checkedId } from '../convert.ts';
+import type { Router } from '../router.ts';
+import type { ShardHost } from '../shards/api.ts';
+import { CallError } from '../status.ts';
+import type { Call, Done } from './call.ts';
+import type { ServiceConfig } from './config.ts';
+import type { ShardMethod, Target } from './methods.ts';
+import { proposalError, refusalError } from './refusals.ts';
+import { ProduceHead, peekQueue, readProduceHead } from './request-head.ts';
+import { encodeProduceAck, type ProduceAck } from './responses.ts';
+import type { TopicDirectory } from './topic-directory.ts';
+
+export const PRODUCE_PATH = '/holdfast.v1.Log/Produce';
+
+/** What the driver waits for, by durability; NONE is answered before. */
+const LEVELS = {
+  [Durability.majorityFsync]: 'majorityFsync',
+  [Durability.majority]: 'majority',
+  [Durability.leader]: 'leader',
+  [Durability.none]: 'leader',
+} as const;
+
+export interface ResolvedProduce {
+  readonly head: ProduceHead;
+  readonly target: Target;
+}
+
+export class ProduceCalls {
+  readonly method: ShardMethod;
+  readonly #host: ShardHost;
+  readonly #router: Router;
+  readonly #topics: TopicDirectory;
+  readonly #config: ServiceConfig;
+  readonly #picker: QueuePicker;
+
+  constructor(
+    host: ShardHost,
+    router: Router,
+    topics: TopicDirectory,
+    config: ServiceConfig,
+    picker: QueuePicker,
+  ) {
+    this.#host = host;
+    this.#router = router;
+    this.#topics = topics;
+    this.#config = config;
+    this.#picker = picker;
+    this.method = {
+      name: PRODUCE_PATH,
+      kind: 'write',
+      perform: (call, target, body, parsed, done) => this.#append(call, target, body, parsed, done),
+    };
+  }
+
+  /** A unary Produce of a client. */
+  produce(call: Call, request: Uint8Array, done: Done): void {
+    this.resolve(call, request, (error, resolved) => {
+      if (error !== undefined) {
+        done(error, undefined);
+        return;
+      }
+      const { head, target } = resolved!;
+      this.#router.route(call, { method: this.method, target, body: request, parsed: head }, done);
+    });
+  }
+
+  /** As `resolve`, without waiting; undefined = the metadata's leader must be asked first. */
+  resolveNow(request: Uint8Array): ResolvedProduce | undefined {
+    const head = readProduceHead(request, this.#config);
+    checkHead(head);
+    const topic = this.#topics.known(head);
+    if (topic === undefined) return undefined;
+    const queue = this.#picker.pick(topic, head);
+    if (queue instanceof CallError) throw queue;
+    return { head, target: produceTarget(topic, queue, head.durability) };
+  }
+
+  /** The queue that a refused request names, where that much can be told. */
+  namedQueue(request: Uint8Array): number | undefined {
+    const { topic, queue } = peekQueue(request);
+    return this.#host.meta().topic(topic)?.queues[queue]?.queueId;
+  }
+
+  /** Reads and checks a request; finds its queue. Throws what can be refused at sight. */
+  resolve(
+    call: Call,
+    request: Uint8Array,
+    done: (error: CallError | undefined, resolved: ResolvedProduce | undefined) => void,
+  ): void {
+    const head = readProduceHead(request, this.#config);
+    checkHead(head);
+    this.#topics.find(call, head, (error, topic) => {
+      if (error !== undefined) {
+        done(error, undefined);
+        return;
+      }
+      const queue = this.#picker.pick(topic!, head);
+      if (queue instanceof CallError) done(queue, undefined);
+      else done(undefined, { head, target: produceTarget(topic!, queue, head.durability) });
+    });
+  }
+
+  #append(call: Call, target: Target, body: Uint8Array, parsed: unknown, done: Done): void {
+    const head = parsed instanceof ProduceHead ? parsed : readProduceHead(body, this.#config);
+    const durability = target.variant as Durability;
+    const command = encodeCommand({
+      type: 'produce',
+      queueId: target.queueId,
+      count: head.count,
+      durability,
+      producer:
+        head.producerId === ''
+          ? undefined
+          : {
+              producerId: head.producerId,
+              producerEpoch: head.producerEpoch,
+              sequence: head.sequence,
+            },
+    });
+    call.mayHaveTakenEffect = true;
+    let answered = false;
+    const { shard } = target;
+    this.#host.propose(shard, command, head.payload, LEVELS[durability], (outcome) => {
+      if (answered) return;
+      answered = true;
+      this.#answer(call, target, head, outcome, done);
+    });
+    if (durability !== Durability.none || answered) return;
+    // One-way: accepted, and nothing more is promised; the id is not known yet.
+    answered = true;
+    done(undefined, encodeProduceAck(weakAck(target, head, { term: 0, index: 0, replicas: 0 })));
+  }
+
+  #answer(
+    call: Call,
+    target: Target,
+    head: ProduceHead,
+    outcome: ProposalOutcome,
+    done: Done,
+  ): void {
+    if (outcome.status === 'written') {
+      done(undefined, encodeProduceAck(weakAck(target, head, outcome)));
+    } else if (outcome.status === 'applied') {
+      const result = outcome.result as ApplyResult;
+      if (result.type === 'produced') {
+        done(undefined, encodeProduceAck(appliedAck(target, result, outcome.replicas)));
+      } else done(appliedError(result), undefined);
+    } else {
+      call.mayHaveTakenEffect = outcome.status === 'unknown';
+      done(proposalError(outcome, target.shard), undefined);
+    }
+  }
+}
+
+/** The error in a result that is not the one hoped for. */
+export function appliedError(result: ApplyResult): CallError {
+  if (result.type === 'refused') return refusalError(result.refusal);
+  return new CallError('INTERNAL', `unexpected result ${result.type}`);
+}
+
+function weakAck(
+  target: Target,
+  head: ProduceHead,
+  at: { term: number; index: number; replicas: number },
+): ProduceAck {
+  return {
+    shard: target.shard,
+    term: at.term,
+    index: at.index,
+    baseOffset: undefined,
+    count: head.count,
+    queue: target.queue,
+    durability: target.variant,
+    replicas: at.replicas,
+    duplicate: false,
+  };
+}
+
+type Produced = Extract<ApplyResult, { type: 'produced' }>;
+
+function appliedAck(target: Target, result: Produced, replicas: number): ProduceAck {
+  return {
+    shard: target.shard,
+    term: result.at.term,
+    index: result.at.index,
+    baseOffset: result.baseOffset,
+    count: result.count,
+    queue: target.queue,
+    durability: Durability.majorityFsync,
+    replicas,
+    duplicate: result.duplicate,
+  };
+}
+
+function checkHead(head: ProduceHead): void {
+  if (head.count === 0) {
+    throw new CallError(
+      'EMPTY_BATCH',
+      'the request holds no message: send at least one (an empty body is fine)',
+    );
+  }
+  if (head.durability > Durability.none) {
+    throw new CallError('INVALID_REQUEST', `durability ${head.durability} does not exist`);
+  }
+  if (head.producerId === '') {
+    if (head.sequence === 0 && head.producerEpoch === 0) return;
+    throw new CallError('INVALID_REQUEST', 'sequence and producer_epoch need a producer_id');
+  }
+  checkedId('producer_id', head.producerId);
+  if (head.queue < 0) {
+    throw new CallError(
+      'QUEUE_REQUIRED',
+      'a request with producer_id must name its queue: sequences are counted per queue',
+    );
+  }
+}
+
+function produceTarget(topic: TopicView, queue: number, durability: number): Target {
+  const { shard, queueId } = topic.queues[queue]!;
+  return { shard, queueId, queue, variant: durability || topic.config.durability };
+}
+
+/** What a queue is picked by. */
+export interface QueueWish {
+  /** -1 = not named. */
+  readonly queue: number;
+  readonly orderingKeys: readonly string[] | undefined;
+  readonly count: number;
+}
+
+/** Round robin for requests that name neither queue nor key: per topic, on this node. */
+export class QueuePicker {
+  readonly #next = new Map<string, number>();
+  readonly #maxTopics: number;
+  readonly #maxKeyBytes: number;
+
+  constructor(maxTopics: number, maxKeyBytes: number) {
+    this.#maxTopics = maxTopics;
+    this.#maxKeyBytes = maxKeyBytes;
+  }
+
+  pick(topic: TopicView, wish: QueueWish): number | CallError {
+    if (wish.orderingKeys !== undefined) return this.#byKey(topic, wish);
+    if (wish.queue >= 0) return wish.queue;
+    const next = this.#next.get(topic.topicId) ?? 0;
+    if (this.#next.size >= this.#maxTopics) this.#next.clear();
+    this.#next.set(topic.topicId, (next + 1) % topic.queues.length);
+    return next % topic.queues.length;
+  }
+
+  #byKey(topic: TopicView, wish: QueueWish): number | CallError {
+    const keys = wish.orderingKeys!;
+    if (keys.length !== 1 && keys.length !== wish.count) {
+      return new CallError(
+        'INVALID_REQUEST',
+        `${keys.length} ordering_keys for ${wish.count} messages: give one, or one per message`,
+      );
+    }
+    let queue = -1;
+    for (const key of keys) {
+      if (Buffer.byteLength(key) > this.#maxKeyBytes) {
+        return new CallError(
+          'INVALID_REQUEST',
+          `an ordering key has more than ${this.#maxKeyBytes} bytes (maxOrderingKeyBytes)`,
+        );
+      }
+      const falls = keyHash(key) % topic.queues.length;
+      if (queue >= 0 && falls !== queue) return differentQueues(queue, falls);
+      queue = falls;
+    }
+    // A queue that is named wins: the client picked it by the same hash, or means to override it.
+    return wish.queue >= 0 ? wish.queue : queue;
+  }
+}
+
+function differentQueues(first: number, other: number): CallError {
+  return new CallError(
+    'KEYS_ON_DIFFERENT_QUEUES',
+    `the ordering_keys fall on queues ${first} and ${other}: send one request per queue`,
+  );
+}

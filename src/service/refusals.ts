@@ -1,0 +1,143 @@
+/** What Raft and the state machines refuse, as errors for callers. */
+import type { ProposalOutcome, ReadOutcome } from '../../raft/driver.ts';
+import type { ShardId } from '../../raft/types.ts';
+import type { Refusal } from '../broker/commands.ts';
+import type { MetaResult } from '../cluster/api.ts';
+import { notLeader } from '../router.ts';
+import { CallError } from '../status.ts';
+
+type FailedProposal = Exclude<ProposalOutcome, { status: 'applied' | 'written' }>;
+
+export function proposalError(outcome: FailedProposal, shard: ShardId): CallError {
+  switch (outcome.status) {
+    case 'notLeader':
+      return notLeader(shard, outcome.leader);
+    // Definite: another entry was applied in its place, so it may be routed again.
+    case 'replaced':
+      return notLeader(shard, undefined);
+    case 'overloaded':
+      return overloaded(shard);
+    case 'unknown':
+      return new CallError(
+        'OUTCOME_UNKNOWN',
+        `the leader of shard ${shard} stepped down before the entry was committed: it may still be`,
+      );
+  }
+}
+
+/** Reads are simply asked again, so a round that was cut short is no more than NOT_LEADER. */
+export function readError(
+  outcome: Exclude<ReadOutcome, { status: 'ok' }>,
+  shard: ShardId,
+): CallError {
+  if (outcome.status === 'overloaded') return overloaded(shard);
+  return notLeader(shard, outcome.status === 'notLeader' ? outcome.leader : undefined);
+}
+
+function overloaded(shard: ShardId): CallError {
+  return new CallError(
+    'SHARD_OVERLOADED',
+    `the leader of shard ${shard} holds as much uncommitted data as it may: nothing was appended`,
+    { retryAfterMs: 100 },
+  );
+}
+
+export function refusalError(refusal: Refusal): CallError {
+  switch (refusal.reason) {
+    case 'QUEUE_NOT_OPEN':
+      return queueNotOpen();
+    case 'SEQUENCE_GAP':
+      return sequenceError(refusal, 'skips ahead: send what is missing first');
+    case 'SEQUENCE_TOO_OLD':
+      return sequenceError(refusal, 'is older than the answers that are kept');
+    case 'SEQUENCE_MISMATCH':
+      return sequenceError(refusal, 'was used before with another number of messages');
+    case 'PRODUCER_FENCED':
+      return new CallError(
+        'PRODUCER_FENCED',
+        `producer_epoch ${refusal.given} is stale: ${refusal.epoch} is at work`,
+        { metadata: { 'producer-epoch': String(refusal.epoch) } },
+      );
+    case 'OFFSET_FALLS':
+      return new CallError(
+        'OFFSET_FALLS',
+        `queue ${refusal.queue}: offset ${refusal.given} is below the committed ` +
+          `${refusal.current}. Only ResetOffsets goes back`,
+        { metadata: { queue: String(refusal.queue), 'current-offset': String(refusal.current) } },
+      );
+    case 'GROUP_NOT_FOUND':
+      return groupNotFound(refusal.group);
+    default:
+      return transactionError(refusal);
+  }
+}
+
+export function queueNotOpen(): CallError {
+  return new CallError(
+    'QUEUE_NOT_OPEN',
+    'the queue is just being opened or closed: nothing was stored, try again',
+    { retryAfterMs: 50 },
+  );
+}
+
+export function groupNotFound(group: string): CallError {
+  return new CallError(
+    'GROUP_NOT_FOUND',
+    `group ${JSON.stringify(group)} does not exist: the first CommitOffset creates it`,
+  );
+}
+
+function sequenceError(refusal: Extract<Refusal, { expected: number }>, what: string): CallError {
+  return new CallError(
+    refusal.reason,
+    `sequence ${refusal.given} ${what}; expected ${refusal.expected}`,
+    { metadata: { 'expected-sequence': String(refusal.expected) } },
+  );
+}
+
+type TransactionRefusal = Extract<Refusal, { reason: `TRANSACTION_${string}` }>;
+
+function transactionError(refusal: TransactionRefusal): CallError {
+  switch (refusal.reason) {
+    case 'TRANSACTION_NOT_FOUND':
+      return transactionNotFound();
+    case 'TRANSACTION_FOREIGN':
+      return new CallError(
+        'TRANSACTION_FOREIGN',
+        'the transaction belongs to another producer_group: only that one may end it',
+      );
+    case 'TRANSACTION_ENDED': {
+      const state = refusal.state === 'committed' ? 'COMMITTED' : 'ROLLED_BACK';
+      return new CallError('TRANSACTION_ENDED', `the transaction is ${state} for good`, {
+        metadata: { 'transaction-state': state },
+      });
+    }
+    case 'TRANSACTION_ID_REUSED':
+      return new CallError(
+        'TRANSACTION_ID_REUSED',
+        'transaction_id was used for other messages in this producer_group: choose another',
+      );
+  }
+}
+
+export function transactionNotFound(): CallError {
+  return new CallError(
+    'TRANSACTION_NOT_FOUND',
+    'no such transaction: never prepared here, or ended so long ago that it is forgotten',
+  );
+}
+
+type MetaRefusal = Extract<MetaResult, { type: 'refused' }>;
+
+export function metaError(refusal: MetaRefusal, name: string): CallError {
+  if (refusal.reason === 'TOPIC_NOT_FOUND') return topicNotFound(name);
+  return new CallError(refusal.reason, refusal.detail);
+}
+
+export function topicNotFound(name: string): CallError {
+  return new CallError(
+    'TOPIC_NOT_FOUND',
+    `topic ${JSON.stringify(name)} does not exist: ` +
+      `create it with \`holdfast topic create ${name}\``,
+  );
+}

@@ -1,0 +1,155 @@
+/** One table of all gRPC methods: what runs when a client calls this node. */
+import { randomUUID } from 'node:crypto';
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import { type CallError, toCallError } from '../status.ts';
+import type { Call } from './call.ts';
+import { POLL_CHECKS_PATH, WATCH_CHECKS_PATH } from './checks.ts';
+import { runCold } from './cold.ts';
+import { FETCH_PATH } from './fetch.ts';
+import {
+  failStream,
+  type RawDuplex,
+  type RawWritable,
+  type UnaryExecutor,
+  unaryHandler,
+} from './grpc-calls.ts';
+import { limitsOf } from './limits.ts';
+import { PRODUCE_PATH } from './produce.ts';
+import { ProduceStream } from './produce-stream.ts';
+import type { Parts } from './service.ts';
+import { stateLimits } from './state-admission.ts';
+import { SUBSCRIBE_PATH, SubscribeStream } from './subscribe.ts';
+import { END_PATH, PREPARE_PATH } from './transactions.ts';
+import { WatchChecksStream } from './watch-checks.ts';
+
+export const PRODUCE_STREAM_PATH = '/holdfast.v1.Log/ProduceStream';
+
+type Handler = UntypedServiceImplementation[string];
+/** Open streams, to be ended when the node stops. */
+type Streams = Set<{ stop(): void }>;
+
+export function createHandlers(
+  parts: Parts,
+  streams: Streams,
+  polls: Set<Call>,
+): ReadonlyMap<string, Handler> {
+  const handlers = new Map<string, Handler>();
+  for (const [path, execute] of unaryExecutors(parts)) {
+    const waits = path === FETCH_PATH || path === POLL_CHECKS_PATH;
+    handlers.set(path, unaryHandler(parts, execute, waits ? polls : undefined));
+  }
+  for (const [path, handler] of streamHandlers(parts, streams)) handlers.set(path, handler);
+  return handlers;
+}
+
+function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
+  const { checks, cluster, config, fetch, offsets, options, produce, proto } = parts;
+  const { topicCalls, transactions } = parts;
+  const cold = <Request>(
+    path: string,
+    handler: (call: Call, request: Request) => Promise<object>,
+  ): [string, UnaryExecutor] => [path, runCold<Request>(proto.method(path), handler)];
+  const limits = limitsOf(config, [...stateLimits(), ...(options.otherLimits ?? [])]);
+  return [
+    [PRODUCE_PATH, (call, bytes, done) => produce.produce(call, bytes, done)],
+    [FETCH_PATH, (call, bytes, done) => fetch.fetch(call, bytes, done)],
+    [PREPARE_PATH, (call, bytes, done) => transactions.prepare(call, bytes, done)],
+    [END_PATH, (call, bytes, done) => transactions.end(call, bytes, done)],
+    [POLL_CHECKS_PATH, (call, bytes, done) => checks.poll(call, bytes, done)],
+    cold('/holdfast.v1.Log/ListOffsets', (call, request) =>
+      offsets.listOffsets(call, request as Parameters<typeof offsets.listOffsets>[1]),
+    ),
+    cold('/holdfast.v1.Log/CommitOffset', (call, request) =>
+      offsets.commitOffset(call, request as Parameters<typeof offsets.commitOffset>[1]),
+    ),
+    cold('/holdfast.v1.Log/GetOffset', (call, request) =>
+      offsets.getOffset(call, request as Parameters<typeof offsets.getOffset>[1]),
+    ),
+    cold('/holdfast.v1.Log/ResetOffsets', (call, request) =>
+      offsets.resetOffsets(call, request as Parameters<typeof offsets.resetOffsets>[1]),
+    ),
+    cold('/holdfast.v1.Admin/CreateTopic', (call, request) =>
+      topicCalls.create(call, request as Parameters<typeof topicCalls.create>[1]),
+    ),
+    cold('/holdfast.v1.Admin/UpdateTopic', (call, request) =>
+      topicCalls.update(call, request as Parameters<typeof topicCalls.update>[1]),
+    ),
+    cold('/holdfast.v1.Admin/DeleteTopic', (call, request) =>
+      topicCalls.delete(call, request as Parameters<typeof topicCalls.delete>[1]),
+    ),
+    cold('/holdfast.v1.Admin/ListTopics', (call, request) =>
+      topicCalls.list(call, request as Parameters<typeof topicCalls.list>[1]),
+    ),
+    cold('/holdfast.v1.Admin/DescribeTopic', (call, request) =>
+      topicCalls.describe(call, request as Parameters<typeof topicCalls.describe>[1]),
+    ),
+    cold('/holdfast.v1.Admin/DescribeCluster', (call) => cluster.describe(call)),
+    cold('/holdfast.v1.Admin/DescribeLimits', () => Promise.resolve({ limits })),
+  ];
+}
+
+function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
+  const { calls, checks, config, fetch, host, offsets, produce, proto, router } = parts;
+  const { admission } = parts;
+  // Lanes are remembered by other nodes: no name may come back after a restart.
+  const streamPrefix = randomUUID().slice(0, 8);
+  let streamCount = 0;
+  const protoMethod = proto.method(SUBSCRIBE_PATH);
+  return [
+    [
+      PRODUCE_STREAM_PATH,
+      (stream: RawDuplex) =>
+        opened(parts, streams, stream, (onClosed) => {
+          streamCount += 1;
+          const streamId = `${streamPrefix}-${streamCount}`;
+          const own = { router, calls, admission, produce, config, streamId, onClosed };
+          return new ProduceStream(stream, own);
+        }),
+    ],
+    [
+      SUBSCRIBE_PATH,
+      (stream: RawDuplex) =>
+        opened(parts, streams, stream, (onClosed) => {
+          const own = { host, router, calls, offsets, fetch: fetch.method, protoMethod, config };
+          return new SubscribeStream(stream, { ...own, onClosed });
+        }),
+    ],
+    [
+      WATCH_CHECKS_PATH,
+      (stream: RawWritable) =>
+        opened(parts, streams, stream, (onClosed) => {
+          const question = checks.watchQuestion(stream.request);
+          return new WatchChecksStream(stream, calls, checks, question, onClosed);
+        }),
+    ],
+  ];
+}
+
+/** Counts a stream against its bound, and keeps it where a stopping node finds it. */
+function opened(
+  parts: Parts,
+  streams: Streams,
+  stream: RawDuplex | RawWritable,
+  open: (onClosed: () => void) => { stop(): void },
+): void {
+  const refused: CallError | undefined = parts.admission.openStream();
+  if (refused !== undefined) {
+    failStream(stream, refused);
+    return;
+  }
+  let entry: { stop(): void } | undefined;
+  let closed = false;
+  const onClosed = () => {
+    if (closed) return;
+    closed = true;
+    parts.admission.closeStream();
+    if (entry !== undefined) streams.delete(entry);
+  };
+  try {
+    entry = open(onClosed);
+    if (!closed) streams.add(entry);
+  } catch (error) {
+    onClosed();
+    failStream(stream, toCallError(error));
+  }
+}

@@ -1,0 +1,172 @@
+/** The service of one node, put together: executors, the gRPC façade, answers to other nodes. */
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { ShardId } from '../../raft/types.ts';
+import { encodeCommand } from '../broker/command-codec.ts';
+import type { ApplyResult, Command } from '../broker/commands.ts';
+import type { MetaCommand, MetaResult } from '../cluster/api.ts';
+import { encodeMetaCommand } from '../cluster/meta-codec.ts';
+import type { IncomingCall, PeerNetwork } from '../peers/api.ts';
+import { Router } from '../router.ts';
+import type { ShardHost } from '../shards/api.ts';
+import type { CallError } from '../status.ts';
+import { Admission, stopping } from './admission.ts';
+import { AppliedWaits } from './applied-waits.ts';
+import { type Call, Calls, OWN_CALL } from './call.ts';
+import { CheckCollector } from './check-collector.ts';
+import { CheckCalls } from './checks.ts';
+import { ClusterStatus } from './cluster-status.ts';
+import { type ServiceConfig, serviceConfig } from './config.ts';
+import { Deadlines, SYSTEM_DEADLINE_CLOCK } from './deadlines.ts';
+import { FetchCalls } from './fetch.ts';
+import { GrpcServer, type Listen } from './grpc-server.ts';
+import { createInternalMethods, decodeJson, type Proposed } from './internal-methods.ts';
+import type { Limit } from './limits.ts';
+import { shardTarget } from './methods.ts';
+import { OffsetCalls } from './offsets.ts';
+import { PeerServer } from './peer-server.ts';
+import { ProduceCalls, QueuePicker } from './produce.ts';
+import { Proto } from './proto.ts';
+import { createHandlers } from './registry.ts';
+import { TopicDirectory } from './topic-directory.ts';
+import { TopicCalls } from './topics.ts';
+import { TransactionCalls } from './transactions.ts';
+
+const META_SHARD = 0;
+/** Topics whose round-robin position is remembered. */
+const MAX_PICKED_TOPICS = 20_000;
+
+export interface ServiceLogger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface ServiceOptions {
+  readonly host: ShardHost;
+  readonly peers: PeerNetwork;
+  readonly clusterId: string;
+  readonly logger: ServiceLogger;
+  readonly config?: Partial<ServiceConfig>;
+  /** Limits of other parts, for DescribeLimits. */
+  readonly otherLimits?: readonly Limit[];
+}
+
+export interface ServiceStats {
+  readonly calls: number;
+  readonly streams: number;
+  readonly inflightRequestBytes: number;
+  readonly waitingCalls: number;
+  readonly longPolls: number;
+}
+
+export interface Service {
+  start(listen: Listen): Promise<{ port: number }>;
+  /** Ends streams and long polls, lets the rest finish for `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+  onPeerCall(call: IncomingCall): void;
+  /** Brings a command to the leader of a shard, wherever that is. */
+  callShard(
+    shard: ShardId,
+    command: Command,
+    done: (error: CallError | undefined, result: ApplyResult | undefined) => void,
+  ): void;
+  proposeMeta(
+    command: MetaCommand,
+    done: (error: CallError | undefined, result: MetaResult | undefined) => void,
+  ): void;
+  stats(): ServiceStats;
+}
+
+export type Parts = ReturnType<typeof createParts>;
+
+export function createParts(options: ServiceOptions) {
+  const { clusterId, host, logger, peers } = options;
+  const config = serviceConfig(options.config);
+  const clock = SYSTEM_DEADLINE_CLOCK;
+  const deadlines = new Deadlines(clock);
+  const calls = new Calls(clock, deadlines);
+  const router = new Router(host, peers, config, { clock, deadlines });
+  const admission = new Admission(config);
+  const proto = new Proto();
+  const methods = createInternalMethods(host);
+  const waits = new AppliedWaits(host, config.maxWaitingCalls);
+  const topics = new TopicDirectory(host, router, waits, methods.readIndex);
+  const picker = new QueuePicker(MAX_PICKED_TOPICS, config.maxOrderingKeyBytes);
+  const produce = new ProduceCalls(host, router, topics, config, picker);
+  const fetch = new FetchCalls(host, router, topics, config);
+  const offsets = new OffsetCalls(host, router, topics, methods, config.maxQueuesPerCall);
+  const transactions = new TransactionCalls(host, router, topics, config, picker, proto);
+  const collector = new CheckCollector(host, config.maxLongPolls);
+  const checks = new CheckCalls(peers, calls, collector.method, config, proto);
+  const topicCalls = new TopicCalls({ host, router, topics, waits, methods, offsets, config });
+  const cluster = new ClusterStatus(host, peers, clusterId, config.statusTimeoutMs);
+  const onBug = (error: CallError) => logger.error({ err: error.cause ?? error }, error.message);
+  return {
+    ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
+    ...{ offsets, onBug, options, produce, proto, router, topicCalls, transactions, waits },
+  };
+}
+
+export function createService(options: ServiceOptions): Service {
+  const parts = createParts(options);
+  const { admission, calls, collector, config, deadlines, fetch, methods, router, waits } = parts;
+  const streams = new Set<{ stop(): void }>();
+  const polls = new Set<Call>();
+  const handlers: ReadonlyMap<string, UntypedServiceImplementation[string]> = createHandlers(
+    parts,
+    streams,
+    polls,
+  );
+  const server = new GrpcServer(parts.proto, handlers, config);
+  const peerServer = createPeerServer(parts);
+
+  const propose = <Result>(
+    shard: ShardId,
+    head: Uint8Array,
+    done: (error: CallError | undefined, result: Result | undefined) => void,
+  ) => {
+    const call = calls.open(config.defaultCallTimeoutMs, OWN_CALL, (error, answer) => {
+      if (error !== undefined) done(error, undefined);
+      else done(undefined, decodeJson<Proposed>(answer!).result as Result);
+    });
+    const target = shardTarget(shard);
+    router.route(call, { method: methods.propose, target, body: head }, call.finish);
+  };
+
+  return {
+    start: (listen) => server.start(listen),
+    async stop(graceMs) {
+      admission.stop();
+      for (const stream of [...streams]) stream.stop();
+      for (const poll of [...polls]) poll.cancel(stopping());
+      await server.stop(graceMs);
+      collector.close();
+      waits.close();
+      router.close();
+      deadlines.close();
+    },
+    onPeerCall: (call) => peerServer.onPeerCall(call),
+    callShard: (shard, command, done) => propose(shard, encodeCommand(command), done),
+    proposeMeta: (command, done) => propose(META_SHARD, encodeMetaCommand(command), done),
+    stats: () => ({
+      calls: admission.calls,
+      streams: admission.streams,
+      inflightRequestBytes: admission.inflightBytes,
+      waitingCalls: router.waiting + waits.size,
+      longPolls: fetch.polls + collector.polls,
+    }),
+  };
+}
+
+function createPeerServer(parts: Parts): PeerServer {
+  const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
+  const { router, transactions } = parts;
+  return new PeerServer({
+    ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
+    shardMethods: [
+      ...[produce.method, fetch.method, transactions.prepareMethod, transactions.endMethod],
+      ...Object.values(methods),
+    ],
+    nodeMethods: [collector.method, cluster.method],
+  });
+}

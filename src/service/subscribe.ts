@@ -1,0 +1,271 @@
+/**
+ * Subscribe: credits in, batches out. Each queue is a long poll of its own; what a stream may hold
+ * is bounded by credit (messages) and by the bytes that are written and not yet sent.
+ */
+import type { TopicView } from '../cluster/api.ts';
+import { checkedName, checkedNumber, int64 } from '../convert.ts';
+import type { Router } from '../router.ts';
+import type { ShardHost } from '../shards/api.ts';
+import { CallError, toCallError } from '../status.ts';
+import { stopping } from './admission.ts';
+import { type Call, type Calls, OWN_CALL } from './call.ts';
+import type { ServiceConfig } from './config.ts';
+import { failStream, type RawDuplex } from './grpc-calls.ts';
+import type { ShardMethod } from './methods.ts';
+import type { OffsetCalls } from './offsets.ts';
+import { decodeRequest, type ProtoMethod } from './proto.ts';
+import { QueueLoop } from './queue-loop.ts';
+import { topicNotFound } from './refusals.ts';
+
+export const SUBSCRIBE_PATH = '/holdfast.v1.Log/Subscribe';
+
+const META_SHARD = 0;
+const LATEST = 2;
+const MIN_POLL_BYTES = 64 * 1024;
+
+interface StartFields {
+  readonly topic: string;
+  readonly queues: readonly { readonly queue: number; readonly offset: string }[];
+  readonly group: string;
+  readonly from: number;
+  readonly topic_id: string;
+  readonly credit: number;
+}
+interface SubscribeRequest {
+  readonly kind?: 'start' | 'credit';
+  readonly start?: StartFields;
+  readonly credit?: number;
+}
+
+export interface SubscribeParts {
+  readonly host: ShardHost;
+  readonly router: Router;
+  readonly calls: Calls;
+  readonly offsets: OffsetCalls;
+  readonly fetch: ShardMethod;
+  readonly protoMethod: ProtoMethod;
+  readonly config: ServiceConfig;
+  readonly onClosed: () => void;
+}
+
+export class SubscribeStream {
+  readonly #stream: RawDuplex;
+  readonly #parts: SubscribeParts;
+  readonly #loops = new Map<number, QueueLoop>();
+  #start: StartFields | undefined;
+  #topic: TopicView | undefined;
+  #beginning: Call | undefined;
+  #unwatch: (() => void) | undefined;
+  #credit = 0;
+  #unsentBytes = 0;
+  #writable = true;
+  #halfClosed = false;
+  #closed = false;
+
+  constructor(stream: RawDuplex, parts: SubscribeParts) {
+    this.#stream = stream;
+    this.#parts = parts;
+    stream.on('data', (frame: Buffer) => this.#receive(frame));
+    stream.on('end', () => {
+      this.#halfClosed = true;
+      this.#maybeEnd();
+    });
+    stream.on('cancelled', () => this.#close());
+    stream.on('drain', () => {
+      this.#writable = true;
+      this.#pollAll();
+    });
+  }
+
+  stop(): void {
+    this.fail(stopping());
+  }
+
+  /** Messages that may be sent now. */
+  get credit(): number {
+    return this.#closed ? 0 : this.#credit;
+  }
+
+  /** Whether another poll may bring bytes. */
+  get hasRoom(): boolean {
+    return this.#writable && this.#unsentBytes < this.#parts.config.maxStreamBytesInFlight;
+  }
+
+  get pollBytes(): number {
+    const { defaultFetchBytes, maxStreamBytesInFlight } = this.#parts.config;
+    const share = Math.floor(maxStreamBytesInFlight / Math.max(1, this.#loops.size));
+    return Math.max(MIN_POLL_BYTES, Math.min(share, defaultFetchBytes));
+  }
+
+  /** A frame with `count` messages, within credit and room. */
+  send(frame: Buffer, count: number): void {
+    this.#credit -= count;
+    this.#unsentBytes += frame.length;
+    const sent = () => {
+      this.#unsentBytes -= frame.length;
+      this.#pollAll();
+    };
+    if (!this.#stream.write(frame, sent)) this.#writable = false;
+    this.#maybeEnd();
+  }
+
+  fail(error: CallError): void {
+    if (this.#closed) return;
+    this.#close();
+    failStream(this.#stream, error);
+  }
+
+  #receive(frame: Buffer): void {
+    if (this.#closed) return;
+    try {
+      const request = decodeRequest<SubscribeRequest>(this.#parts.protoMethod, frame);
+      if (this.#start === undefined) this.#open(request.start ?? undefined);
+      else this.#grant(request);
+    } catch (error) {
+      this.fail(toCallError(error));
+    }
+  }
+
+  #grant(request: SubscribeRequest): void {
+    if (request.kind !== 'credit') {
+      throw new CallError('INVALID_REQUEST', 'only the first frame may be `start`');
+    }
+    this.#addCredit(request.credit ?? 0);
+    this.#pollAll();
+  }
+
+  #addCredit(credit: number): void {
+    const { maxCredit } = this.#parts.config;
+    this.#credit += checkedNumber('credit', credit, maxCredit);
+    if (this.#credit <= maxCredit) return;
+    throw new CallError(
+      'NUMBER_OUT_OF_RANGE',
+      `credit adds up to ${this.#credit}: at most ${maxCredit} (maxCredit) are allowed`,
+    );
+  }
+
+  #open(start: StartFields | undefined): void {
+    if (start === undefined) {
+      throw new CallError('INVALID_REQUEST', 'the first frame must be `start`');
+    }
+    checkStart(start, this.#parts.config.maxSubscribedQueues);
+    this.#start = start;
+    this.#addCredit(start.credit);
+    const { calls, config } = this.#parts;
+    const call = calls.open(config.defaultCallTimeoutMs, OWN_CALL, (error) => {
+      if (error !== undefined) this.fail(error);
+    });
+    this.#beginning = call;
+    this.#begin(call, start).then(
+      () => call.finish(undefined, undefined),
+      (error: unknown) => call.finish(toCallError(error), undefined),
+    );
+  }
+
+  async #begin(call: Call, start: StartFields): Promise<void> {
+    const named = start.queues.map((entry) => entry.queue);
+    const topic = await this.#parts.offsets.topic(call, start, named);
+    const offsets =
+      start.queues.length > 0
+        ? new Map(start.queues.map((entry) => [entry.queue, int64('offset', entry.offset)]))
+        : await this.#groupOffsets(call, topic, start);
+    if (this.#closed) return;
+    this.#topic = topic;
+    for (const [queue, offset] of offsets) this.#addLoop(topic, queue, offset);
+    this.#unwatch = this.#parts.host.onApplied((shard) => {
+      if (shard === META_SHARD) this.#topicChanged();
+    });
+    this.#topicChanged();
+    this.#pollAll();
+  }
+
+  /** Where the group stands on each queue, else `from`. */
+  async #groupOffsets(
+    call: Call,
+    topic: TopicView,
+    start: StartFields,
+  ): Promise<Map<number, number>> {
+    const { offsets } = this.#parts;
+    const ranges = await offsets.ranges(call, topic.queues, undefined);
+    const group =
+      start.group === '' ? undefined : await offsets.group(call, start.group, topic.topicId);
+    const committed = new Map(group?.offsets.map((entry) => [entry.queue, entry.offset]));
+    const positions = new Map<number, number>();
+    topic.queues.forEach(({ queue }, at) => {
+      const range = ranges[at]!;
+      const fallback = start.from === LATEST ? range.end : range.start;
+      // Retention may have passed the group by: what is gone cannot be read.
+      positions.set(queue, Math.max(committed.get(queue) ?? fallback, range.start));
+    });
+    return positions;
+  }
+
+  #topicChanged(): void {
+    const id = this.#topic?.topicId;
+    if (this.#closed || id === undefined) return;
+    const topic = this.#parts.host.meta().topicById(id);
+    if (topic === undefined || topic.state === 'deleting') {
+      this.fail(topicNotFound(this.#topic!.name));
+      return;
+    }
+    this.#topic = topic;
+    if (this.#start!.queues.length > 0) return;
+    for (const { queue } of topic.queues) {
+      // A queue that was added later is read whole.
+      if (!this.#loops.has(queue)) this.#addLoop(topic, queue, 0)?.poll();
+    }
+  }
+
+  #addLoop(topic: TopicView, queue: number, offset: number): QueueLoop | undefined {
+    const found = topic.queues[queue];
+    if (found === undefined) return undefined;
+    const { calls, config, fetch, router } = this.#parts;
+    const loop = new QueueLoop(this, { calls, config, fetch, router }, found, offset);
+    this.#loops.set(queue, loop);
+    return loop;
+  }
+
+  #pollAll(): void {
+    if (this.#closed) return;
+    for (const loop of this.#loops.values()) loop.poll();
+  }
+
+  /** A half-closed client still gets what it gave credit for. */
+  #maybeEnd(): void {
+    if (!this.#halfClosed || this.#credit > 0 || this.#closed) return;
+    this.#close();
+    this.#stream.end();
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#unwatch?.();
+    this.#beginning?.cancel();
+    for (const loop of this.#loops.values()) loop.close();
+    this.#parts.onClosed();
+  }
+}
+
+function checkStart(start: StartFields, maxQueues: number): void {
+  const { queues, group, from } = start;
+  if (from < 0 || from > LATEST) throw new CallError('INVALID_REQUEST', `from ${from} is unknown`);
+  if (group !== '') checkedName('group', group);
+  if (queues.length > maxQueues) {
+    throw new CallError(
+      'INVALID_REQUEST',
+      `${queues.length} queues: at most ${maxQueues} (maxSubscribedQueues) are allowed`,
+    );
+  }
+  if (queues.length === 0) return;
+  if (group !== '' || from !== 0) {
+    throw new CallError('INVALID_REQUEST', 'give `queues` with offsets, or `group` and `from`');
+  }
+  if (new Set(queues.map((entry) => entry.queue)).size < queues.length) {
+    throw new CallError('INVALID_REQUEST', 'a queue is named twice');
+  }
+  for (const { queue, offset } of queues) {
+    checkedNumber('queue', queue);
+    int64('offset', offset);
+  }
+}

@@ -1,0 +1,194 @@
+/** Topics: proposals to the metadata shard, then waiting until the reconciler has done its part. */
+import { type Durability, Durability as Levels } from '../broker/commands.ts';
+import type { MetaCommand, MetaResult, TopicConfig, TopicView } from '../cluster/api.ts';
+import { encodeMetaCommand } from '../cluster/meta-codec.ts';
+import { checkedName, checkedNumber, int64 } from '../convert.ts';
+import type { Router } from '../router.ts';
+import type { ShardHost } from '../shards/api.ts';
+import { CallError } from '../status.ts';
+import type { AppliedWaits } from './applied-waits.ts';
+import type { Call } from './call.ts';
+import { ask, step } from './cold.ts';
+import type { ServiceConfig } from './config.ts';
+import type { InternalMethods, Proposed } from './internal-methods.ts';
+import type { OffsetCalls } from './offsets.ts';
+import { metaError, topicNotFound } from './refusals.ts';
+import type { TopicDirectory } from './topic-directory.ts';
+
+const META_SHARD = 0;
+
+interface ConfigFields {
+  readonly retention_ms?: string;
+  readonly retention_bytes?: string;
+  readonly durability?: number;
+}
+export interface TopicChange {
+  readonly name: string;
+  readonly topic_id: string;
+  readonly queue_count: number;
+  readonly config: ConfigFields | null;
+}
+export interface ListTopicsRequest {
+  readonly page_size: number;
+  readonly page_token: string;
+}
+
+export class TopicCalls {
+  readonly #host: ShardHost;
+  readonly #router: Router;
+  readonly #topics: TopicDirectory;
+  readonly #waits: AppliedWaits;
+  readonly #methods: InternalMethods;
+  readonly #offsets: OffsetCalls;
+  readonly #config: ServiceConfig;
+
+  constructor(parts: {
+    host: ShardHost;
+    router: Router;
+    topics: TopicDirectory;
+    waits: AppliedWaits;
+    methods: InternalMethods;
+    offsets: OffsetCalls;
+    config: ServiceConfig;
+  }) {
+    this.#host = parts.host;
+    this.#router = parts.router;
+    this.#topics = parts.topics;
+    this.#waits = parts.waits;
+    this.#methods = parts.methods;
+    this.#offsets = parts.offsets;
+    this.#config = parts.config;
+  }
+
+  async create(call: Call, request: TopicChange): Promise<object> {
+    const name = checkedName('name', request.name);
+    const queueCount = this.#queueCount(request) || this.#config.defaultQueueCount;
+    const config: TopicConfig = {
+      retentionMs: this.#config.defaultRetentionMs,
+      retentionBytes: 0,
+      durability: Levels.majorityFsync,
+      ...configOf(request.config),
+    };
+    const created = await this.#propose(call, { type: 'createTopic', name, queueCount, config });
+    return { topic: topicFields(await this.#grown(call, created, queueCount)) };
+  }
+
+  async update(call: Call, request: TopicChange): Promise<object> {
+    const name = checkedName('name', request.name);
+    const queueCount = this.#queueCount(request) || undefined;
+    const config = configOf(request.config);
+    const topicId = request.topic_id;
+    const command = { type: 'updateTopic', name, topicId, queueCount, config } as const;
+    const changed = await this.#propose(call, command);
+    return { topic: topicFields(await this.#grown(call, changed, queueCount ?? 0)) };
+  }
+
+  async delete(call: Call, request: TopicChange): Promise<object> {
+    const name = checkedName('name', request.name);
+    const topicId = request.topic_id;
+    const deleted = await this.#propose(call, { type: 'deleteTopic', name, topicId });
+    const id = deleted?.topicId;
+    if (id !== undefined) {
+      await this.#until(call, () => this.#host.meta().topicById(id) === undefined);
+    }
+    return {};
+  }
+
+  async list(call: Call, request: ListTopicsRequest): Promise<object> {
+    const { defaultPageSize, maxPageSize } = this.#config;
+    const asked = checkedNumber('page_size', request.page_size) || defaultPageSize;
+    const pageSize = Math.min(asked, maxPageSize);
+    const after = Buffer.from(request.page_token, 'base64url').toString('utf8');
+    await step((done) => this.#topics.catchUp(call, (error) => done(error, undefined)));
+    const topics = this.#host.meta().topics(after, pageSize + 1);
+    const page = topics.slice(0, pageSize);
+    const last = topics.length > pageSize ? page.at(-1)!.name : '';
+    return {
+      topics: page.map(topicFields),
+      next_page_token: Buffer.from(last).toString('base64url'),
+    };
+  }
+
+  async describe(call: Call, request: { readonly name: string }): Promise<object> {
+    const name = checkedName('name', request.name);
+    // Answers for the topic as it is now, not as this node's replica still has it.
+    await step((done) => this.#topics.catchUp(call, (error) => done(error, undefined)));
+    const topic = this.#host.meta().topic(name);
+    if (topic === undefined) throw topicNotFound(name);
+    const ranges = await this.#offsets.ranges(call, topic.queues, undefined);
+    return {
+      topic: topicFields(topic),
+      queues: topic.queues.map(({ queue, shard }, at) => ({
+        queue,
+        shard,
+        leader: this.#host.leaderOf(shard) ?? 0,
+        start_offset: ranges[at]!.start,
+        end_offset: ranges[at]!.end,
+      })),
+    };
+  }
+
+  async #propose(call: Call, command: MetaCommand): Promise<TopicView | undefined> {
+    const method = this.#methods.propose;
+    const head = encodeMetaCommand(command);
+    const proposed = await ask<Proposed>(this.#router, call, method, META_SHARD, head);
+    const result = proposed.result as MetaResult;
+    if (result.type === 'refused') throw metaError(result, 'name' in command ? command.name : '');
+    return result.type === 'topic' ? result.topic : undefined;
+  }
+
+  /** Until every queue of the topic is open, as this node sees it. */
+  async #grown(call: Call, proposed: TopicView | undefined, count: number): Promise<TopicView> {
+    const id = proposed?.topicId ?? '';
+    const meta = this.#host.meta();
+    await this.#until(call, () => {
+      const topic = meta.topicById(id);
+      return topic?.state === 'active' && topic.queues.length >= count;
+    });
+    return meta.topicById(id)!;
+  }
+
+  #until(call: Call, condition: () => boolean): Promise<void> {
+    return step((done) => {
+      // A part of its own, so that it may take `abort`.
+      const part = call.child((error) => done(error, undefined));
+      this.#waits.wait(part, condition, (refused) => part.finish(refused, undefined));
+    });
+  }
+
+  #queueCount(request: TopicChange): number {
+    const { maxQueuesPerTopic } = this.#config;
+    return checkedNumber('queue_count', request.queue_count, maxQueuesPerTopic);
+  }
+}
+
+function configOf(fields: ConfigFields | null): Partial<TopicConfig> {
+  if (fields === null) return {};
+  const durability = checkedNumber('durability', fields.durability ?? 0);
+  if (durability > Levels.none) {
+    throw new CallError('INVALID_REQUEST', `durability ${durability} does not exist`);
+  }
+  const { retention_ms: retentionMs, retention_bytes: retentionBytes } = fields;
+  return {
+    ...(retentionMs === undefined ? {} : { retentionMs: int64('retention_ms', retentionMs) }),
+    ...(retentionBytes === undefined
+      ? {}
+      : { retentionBytes: int64('retention_bytes', retentionBytes) }),
+    ...(durability === 0 ? {} : { durability: durability as Durability }),
+  };
+}
+
+function topicFields(topic: TopicView): object {
+  return {
+    name: topic.name,
+    topic_id: topic.topicId,
+    queue_count: topic.queues.length,
+    queue_epoch: topic.queueEpoch,
+    config: {
+      retention_ms: topic.config.retentionMs,
+      retention_bytes: topic.config.retentionBytes,
+      durability: topic.config.durability,
+    },
+    created_at_ms: topic.createdAtMs,
+  };
+}

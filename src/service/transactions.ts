@@ -1,0 +1,254 @@
+/** Prepare and End: half messages of one queue and their outcome (api.md section 5). */
+import { encodeCommand } from '../broker/command-codec.ts';
+import { type ApplyResult, Durability, type TransactionRef } from '../broker/commands.ts';
+import { checkedId, parseTransactionId, transactionIdText } from '../convert.ts';
+import type { Router } from '../router.ts';
+import type { ShardHost } from '../shards/api.ts';
+import { CallError } from '../status.ts';
+import type { Call, Done } from './call.ts';
+import type { ServiceConfig } from './config.ts';
+import type { ShardMethod, Target } from './methods.ts';
+import { appliedError, type QueuePicker } from './produce.ts';
+import { decodeRequest, encodeResponse, type Proto, type ProtoMethod } from './proto.ts';
+import { proposalError, transactionNotFound } from './refusals.ts';
+import { type ProduceHead, readPrepareHead, readProduceHead } from './request-head.ts';
+import { encodePrepareAck } from './responses.ts';
+import { queueOf, type TopicDirectory } from './topic-directory.ts';
+
+export const PREPARE_PATH = '/holdfast.v1.Transactions/Prepare';
+export const END_PATH = '/holdfast.v1.Transactions/End';
+
+import { refuseTransaction } from './state-admission.ts';
+
+const NO_BYTES = new Uint8Array(0);
+const DECISIONS = ['', 'commit', 'rollback', 'unknown'] as const;
+const STATES = { undecided: 1, committed: 2, rolledBack: 3 } as const;
+
+interface EndRequest {
+  readonly producer_group: string;
+  readonly transaction_id: string;
+  readonly decision: number;
+  readonly topic: string;
+  readonly queue?: number;
+}
+
+interface Prepare {
+  readonly producerGroup: string;
+  readonly callerId: string;
+  readonly part: ProduceHead;
+}
+
+export class TransactionCalls {
+  readonly prepareMethod: ShardMethod;
+  readonly endMethod: ShardMethod;
+  readonly #host: ShardHost;
+  readonly #router: Router;
+  readonly #topics: TopicDirectory;
+  readonly #config: ServiceConfig;
+  readonly #picker: QueuePicker;
+  readonly #end: ProtoMethod;
+
+  constructor(
+    host: ShardHost,
+    router: Router,
+    topics: TopicDirectory,
+    config: ServiceConfig,
+    picker: QueuePicker,
+    proto: Proto,
+  ) {
+    this.#host = host;
+    this.#router = router;
+    this.#topics = topics;
+    this.#config = config;
+    this.#picker = picker;
+    this.#end = proto.method(END_PATH);
+    this.prepareMethod = {
+      name: PREPARE_PATH,
+      kind: 'write',
+      perform: (call, target, body, parsed, done) =>
+        this.#prepareHere(call, target, (parsed ?? this.#read(body)) as Prepare, done),
+    };
+    this.endMethod = {
+      name: END_PATH,
+      kind: 'write',
+      perform: (call, target, body, parsed, done) =>
+        this.#endHere(call, target, (parsed ?? decodeRequest(this.#end, body)) as EndRequest, done),
+    };
+  }
+
+  prepare(call: Call, request: Uint8Array, done: Done): void {
+    const prepare = this.#read(request);
+    const { part } = prepare;
+    if (part.count === 0) {
+      throw new CallError('EMPTY_BATCH', 'the part holds no message: send at least one');
+    }
+    if (prepare.callerId !== '' && part.queue < 0) {
+      throw new CallError(
+        'QUEUE_REQUIRED',
+        'with a transaction_id of your own, name the queue: it is how the transaction is found',
+      );
+    }
+    this.#topics.find(call, part, (error, topic) => {
+      if (error !== undefined) {
+        done(error, undefined);
+        return;
+      }
+      const queue = this.#picker.pick(topic!, part);
+      if (queue instanceof CallError) {
+        done(queue, undefined);
+        return;
+      }
+      const { shard, queueId } = queueOf(topic!, queue);
+      const target = { shard, queueId, queue, variant: Durability.majorityFsync };
+      const routed = { method: this.prepareMethod, target, body: request, parsed: prepare };
+      this.#router.route(call, routed, done);
+    });
+  }
+
+  end(call: Call, request: Uint8Array, done: Done): void {
+    const end = decodeRequest<EndRequest>(this.#end, request);
+    checkGroup(end.producer_group);
+    const decision = DECISIONS[end.decision] ?? '';
+    if (decision === '') {
+      throw new CallError('INVALID_REQUEST', 'decision must be COMMIT, ROLLBACK or UNKNOWN');
+    }
+    const id = parseTransactionId(end.transaction_id);
+    const route = (shard: number) => {
+      const target = { shard, queueId: 0, queue: 0, variant: 0 };
+      const routed = { method: this.endMethod, target, body: request, parsed: end };
+      this.#router.route(call, routed, done);
+    };
+    if (id === undefined) {
+      this.#shardOfCallerId(call, end, route, done);
+    } else if (id.shard > 0 && this.#host.shards().includes(id.shard)) {
+      route(id.shard);
+    } else done(transactionNotFound(), undefined);
+  }
+
+  #shardOfCallerId(call: Call, end: EndRequest, found: (shard: number) => void, done: Done): void {
+    if (end.transaction_id === '') {
+      throw new CallError('INVALID_REQUEST', 'transaction_id is missing');
+    }
+    checkedId('transaction_id', end.transaction_id);
+    const { queue } = end;
+    if (end.topic === '' || queue === undefined || queue < 0) {
+      throw new CallError(
+        'QUEUE_REQUIRED',
+        `${JSON.stringify(end.transaction_id)} is not an id that Prepare answered: ` +
+          'with your own id, give topic and queue too',
+      );
+    }
+    const wanted = { topic: end.topic, topicId: '', queue, queueEpoch: -1 };
+    this.#topics.find(call, wanted, (error, topic) => {
+      if (error !== undefined) done(error, undefined);
+      else found(queueOf(topic!, queue).shard);
+    });
+  }
+
+  #read(request: Uint8Array): Prepare {
+    const head = readPrepareHead(request);
+    checkGroup(head.producerGroup);
+    checkedId('transaction_id', head.transactionId);
+    if (parseTransactionId(head.transactionId) !== undefined) {
+      throw new CallError('INVALID_NAME', 'a transaction_id of your own must not begin like ours');
+    }
+    if (head.parts.length === 0) {
+      throw new CallError('INVALID_REQUEST', 'a Prepare needs one part: the messages of one queue');
+    }
+    if (head.parts.length > 1) {
+      throw new CallError(
+        'MULTI_QUEUE_TRANSACTION',
+        `${head.parts.length} parts: transactions over several queues are not built yet, send one`,
+      );
+    }
+    const part = readProduceHead(head.parts[0]!, this.#config);
+    return { producerGroup: head.producerGroup, callerId: head.transactionId, part };
+  }
+
+  #prepareHere(call: Call, target: Target, prepare: Prepare, done: Done): void {
+    const { part } = prepare;
+    const refused = refuseTransaction(this.#host.data(target.shard));
+    if (refused !== undefined) {
+      done(refused, undefined);
+      return;
+    }
+    const command = encodeCommand({
+      type: 'prepare',
+      producerGroup: prepare.producerGroup,
+      callerId: prepare.callerId,
+      topic: part.topic,
+      queueId: target.queueId,
+      count: part.count,
+      firstCheckAfterMs: this.#config.firstCheckAfterMs,
+      checkIntervalMs: this.#config.checkIntervalMs,
+    });
+    this.#propose(call, target.shard, command, part.payload, done, (result, replicas) => {
+      if (result.type !== 'prepared') throw appliedError(result);
+      const { id, count, firstCheckAtMs, duplicate } = result;
+      return encodePrepareAck({
+        transactionId: transactionIdText({ shard: target.shard, ...id }),
+        part: {
+          ...{ shard: target.shard, term: id.term, index: id.index, baseOffset: undefined },
+          ...{ count, queue: target.queue, durability: Durability.majorityFsync },
+          ...{ replicas, duplicate },
+        },
+        firstCheckAtMs,
+        duplicate,
+      });
+    });
+  }
+
+  #endHere(call: Call, target: Target, end: EndRequest, done: Done): void {
+    const decision = DECISIONS[end.decision] || 'unknown';
+    const command = encodeCommand({
+      type: 'end',
+      producerGroup: end.producer_group,
+      transaction: transactionRef(end.transaction_id),
+      decision,
+    });
+    this.#propose(call, target.shard, command, NO_BYTES, done, (result) => {
+      if (result.type !== 'ended') throw appliedError(result);
+      const queue = this.#host.data(target.shard).queue(result.queueId)?.queue ?? 0;
+      const { baseOffset, count } = result;
+      const committed = result.state === 'committed';
+      const parts = committed ? [{ queue, base_offset: baseOffset, count }] : [];
+      return encodeResponse(this.#end, { state: STATES[result.state], parts });
+    });
+  }
+
+  #propose(
+    call: Call,
+    shard: number,
+    head: Uint8Array,
+    payload: Uint8Array,
+    done: Done,
+    answer: (result: ApplyResult, replicas: number) => Buffer,
+  ): void {
+    call.mayHaveTakenEffect = true;
+    this.#host.propose(shard, head, payload, 'majorityFsync', (outcome) => {
+      if (outcome.status === 'applied') {
+        const result = outcome.result as ApplyResult;
+        if (result.type === 'refused') done(appliedError(result), undefined);
+        else done(undefined, answer(result, outcome.replicas));
+      } else if (outcome.status === 'written') {
+        done(new CallError('INTERNAL', 'written is not applied'), undefined);
+      } else {
+        call.mayHaveTakenEffect = outcome.status === 'unknown';
+        done(proposalError(outcome, shard), undefined);
+      }
+    });
+  }
+}
+
+function transactionRef(text: string): TransactionRef {
+  const id = parseTransactionId(text);
+  if (id === undefined) return { by: 'caller', callerId: text };
+  return { by: 'id', id: { term: id.term, index: id.index } };
+}
+
+export function checkGroup(producerGroup: string): void {
+  if (producerGroup === '') {
+    throw new CallError('INVALID_REQUEST', 'producer_group is missing: it says who may decide');
+  }
+  checkedId('producer_group', producerGroup, 127);
+}

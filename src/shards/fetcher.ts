@@ -1,0 +1,162 @@
+/**
+ * Fetch on the leader: range checks, waiting at the end of the queue, reading (internals rule 12:
+ * nothing is said about content unless this node leads and has applied an entry of its term).
+ */
+import type { ReadOutcome } from '../../raft/driver.ts';
+import type { NodeId, ShardId } from '../../raft/types.ts';
+import type { QueueView } from '../broker/api.ts';
+import type { QueueId } from '../broker/commands.ts';
+import type { Cancellable, FetchArguments, FetchOutcome } from './api.ts';
+import type { QueueReader } from './queue-reader.ts';
+import type { QueueWaiters, Waiter } from './waiters.ts';
+
+export interface FetchSource {
+  isReady(shard: ShardId): boolean;
+  leaderOf(shard: ShardId): NodeId | undefined;
+  queue(shard: ShardId, queueId: QueueId): QueueView | undefined;
+  readIndex(shard: ShardId, done: (outcome: ReadOutcome) => void): void;
+}
+
+export class Fetcher {
+  readonly #source: FetchSource;
+  readonly #reader: QueueReader;
+  readonly #waiters: QueueWaiters;
+
+  constructor(source: FetchSource, reader: QueueReader, waiters: QueueWaiters) {
+    this.#source = source;
+    this.#reader = reader;
+    this.#waiters = waiters;
+  }
+
+  fetch(args: FetchArguments, done: (outcome: FetchOutcome) => void): Cancellable {
+    const call = new FetchCall(args, this.#source, this.#reader, this.#waiters, done);
+    call.start();
+    return call;
+  }
+}
+
+class FetchCall implements Cancellable {
+  readonly #args: FetchArguments;
+  readonly #source: FetchSource;
+  readonly #reader: QueueReader;
+  readonly #waiters: QueueWaiters;
+  #done: ((outcome: FetchOutcome) => void) | undefined;
+  #waiter: Waiter | undefined;
+  /** A quorum round already confirmed that this node leads. */
+  #confirmed = false;
+  #waited = false;
+
+  constructor(
+    args: FetchArguments,
+    source: FetchSource,
+    reader: QueueReader,
+    waiters: QueueWaiters,
+    done: (outcome: FetchOutcome) => void,
+  ) {
+    this.#args = args;
+    this.#source = source;
+    this.#reader = reader;
+    this.#waiters = waiters;
+    this.#done = done;
+  }
+
+  start(): void {
+    if (this.#args.linearizable) this.#confirm();
+    else this.#look();
+  }
+
+  cancel(): void {
+    this.#waiter?.leave('cancelled');
+    this.#finish({ status: 'cancelled' });
+  }
+
+  #finish(outcome: FetchOutcome): void {
+    const done = this.#done;
+    this.#done = undefined;
+    done?.(outcome);
+  }
+
+  #notLeader(): void {
+    this.#finish({ status: 'notLeader', leader: this.#source.leaderOf(this.#args.shard) });
+  }
+
+  #confirm(): void {
+    this.#source.readIndex(this.#args.shard, (outcome) => {
+      if (outcome.status !== 'ok') {
+        this.#notLeader();
+        return;
+      }
+      this.#confirmed = true;
+      this.#look();
+    });
+  }
+
+  #look(): void {
+    const { shard, queueId, offset } = this.#args;
+    if (this.#done === undefined) return;
+    if (!this.#source.isReady(shard)) {
+      this.#notLeader();
+      return;
+    }
+    const queue = this.#source.queue(shard, queueId);
+    if (queue === undefined || !queue.open) this.#finish({ status: 'queueNotOpen' });
+    else if (offset < queue.startOffset) this.#outOfRange(queue);
+    else if (offset < queue.endOffset) this.#read(queue);
+    else if (offset === queue.endOffset) this.#waitOrAnswer(queue);
+    // A deposed leader may simply not know yet: only a confirmed one may say "past the end".
+    else if (this.#confirmed) this.#outOfRange(queue);
+    else this.#confirm();
+  }
+
+  #outOfRange(queue: QueueView): void {
+    const { startOffset, endOffset } = queue;
+    this.#finish({ status: 'outOfRange', startOffset, endOffset });
+  }
+
+  #empty(queue: QueueView): void {
+    const { startOffset, endOffset } = queue;
+    const nextOffset = this.#args.offset;
+    this.#finish({ status: 'ok', batches: [], nextOffset, startOffset, endOffset });
+  }
+
+  #waitOrAnswer(queue: QueueView): void {
+    const { shard, queueId, waitMs } = this.#args;
+    if (this.#waited || waitMs <= 0 || this.#waiters.full) {
+      this.#empty(queue);
+      return;
+    }
+    this.#waiter = this.#waiters.wait(shard, queueId, waitMs, (reason) => {
+      this.#waiter = undefined;
+      this.#waited = reason === 'timeout';
+      if (reason !== 'cancelled') this.#look();
+    });
+  }
+
+  #read(queue: QueueView): void {
+    const { shard, queueId, offset, maxBytes, maxMessages } = this.#args;
+    this.#reader.read({ shard, queueId, offset, maxBytes, maxMessages }, (error, batches) => {
+      if (error !== undefined) {
+        this.#readFailed(error);
+        return;
+      }
+      // The queue may have moved on while the disk was read: the ends are told as they are now.
+      const now = this.#source.queue(shard, queueId) ?? queue;
+      const last = batches[batches.length - 1];
+      this.#finish({
+        status: 'ok',
+        batches,
+        nextOffset: last === undefined ? offset : last.baseOffset + last.count,
+        startOffset: now.startOffset,
+        endOffset: now.endOffset,
+      });
+    });
+  }
+
+  #readFailed(error: Error): void {
+    const { shard, queueId, offset } = this.#args;
+    const queue = this.#source.queue(shard, queueId);
+    // Trimmed away while we were reading: the range check gives the true answer.
+    if (queue === undefined || offset < queue.startOffset) this.#look();
+    else this.#finish({ status: 'damaged', message: error.message });
+  }
+}

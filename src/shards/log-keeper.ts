@@ -1,0 +1,215 @@
+/**
+ * Keeps the log from growing for ever. At a steady pace: where this node leads, it decides and
+ * proposes what may go (retention.ts); for every shard it holds, it takes checkpoints and lets go of
+ * the log that an agreed trim point has made needless.
+ */
+import type { Logger } from 'pino';
+import type { RaftDriver } from '../../raft/driver.ts';
+import type { LogIndex, ShardId } from '../../raft/types.ts';
+import {
+  type CheckpointFile,
+  listCheckpoints,
+  pruneCheckpoints,
+  readCheckpoint,
+  takeCheckpoint,
+} from '../../storage/checkpoints.ts';
+import { encodeCommand } from '../broker/command-codec.ts';
+import type { MetaView } from '../cluster/api.ts';
+import { encodeMetaCommand } from '../cluster/meta-codec.ts';
+import type { RetentionConfig } from '../config.ts';
+import type { NodeStorage } from '../node-storage.ts';
+import { decideTrim, TRIM_ENTRIES_MIN, type TrimSource } from './retention.ts';
+import type { LocalShardHost } from './shard-host.ts';
+import { META_SHARD, type ShardMachine } from './shard-machine.ts';
+import type { StateFlush } from './state-flush.ts';
+
+/** Checkpoints in the log that is kept: enough that the oldest part goes in small steps. */
+const CHECKPOINTS_WANTED = 8;
+/** An idle shard's entries must not pin old segments for ever: a checkpoint after so many passes. */
+const IDLE_PASSES = 60;
+const NO_PAYLOAD = new Uint8Array(0);
+
+export interface LogKeeperParts {
+  readonly host: LocalShardHost;
+  readonly driver: RaftDriver;
+  readonly machine: ShardMachine;
+  readonly flush: StateFlush;
+  readonly meta: MetaView;
+  readonly storage: NodeStorage;
+  readonly config: RetentionConfig;
+  readonly logger: Logger;
+  readonly onFatal: (error: Error) => void;
+}
+
+interface Kept {
+  /** Newest checkpoint of this shard. */
+  newest: LogIndex;
+  passesSince: number;
+}
+
+export class LogKeeper {
+  readonly #parts: LogKeeperParts;
+  readonly #kept = new Map<ShardId, Kept>();
+  #timer: NodeJS.Timeout | undefined;
+  #pass: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(parts: LogKeeperParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    const { checkIntervalMs } = this.#parts.config;
+    this.#timer = setTimeout(() => {
+      this.#pass = this.#runPass().then(
+        () => {
+          if (!this.#stopped) this.start();
+        },
+        (error: Error) => this.#parts.onFatal(error),
+      );
+    }, checkIntervalMs);
+  }
+
+  /** Resolves when the pass under way has ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#pass;
+  }
+
+  async #runPass(): Promise<void> {
+    for (const shard of this.#parts.driver.shards()) {
+      if (this.#stopped) return;
+      if (this.#parts.host.isReady(shard)) await this.#maybeProposeTrim(shard);
+      await this.#maybeCheckpoint(shard);
+    }
+  }
+
+  async #maybeProposeTrim(shard: ShardId): Promise<void> {
+    const { driver, machine, host } = this.#parts;
+    const head = shard === META_SHARD ? this.#metaTrim() : await this.#dataTrim(shard);
+    if (head === undefined) return;
+    const trimmed = machine.logTrim(shard);
+    await new Promise<void>((resolve) => {
+      host.propose(shard, head, NO_PAYLOAD, 'majorityFsync', () => resolve());
+    });
+    const { logger } = this.#parts;
+    const through = machine.logTrim(shard);
+    if (through !== trimmed)
+      logger.debug({ shard, through, of: driver.status(shard).lastIndex }, 'trimmed');
+  }
+
+  /** Metadata entries are needed by nothing once they are applied everywhere. */
+  #metaTrim(): Uint8Array | undefined {
+    const { driver, machine } = this.#parts;
+    const { applied } = driver.status(META_SHARD);
+    const logTrim = Math.min(applied, driver.matchedByAll(META_SHARD));
+    if (logTrim - machine.logTrim(META_SHARD) < TRIM_ENTRIES_MIN) return undefined;
+    return encodeMetaCommand({ type: 'trim', logTrim });
+  }
+
+  async #dataTrim(shard: ShardId): Promise<Uint8Array | undefined> {
+    const proposal = await decideTrim(this.#trimSource(shard));
+    return proposal === undefined ? undefined : encodeCommand({ type: 'trim', ...proposal });
+  }
+
+  #trimSource(shard: ShardId): TrimSource {
+    const { driver, flush, host, machine, meta } = this.#parts;
+    return {
+      shard,
+      data: host.data(shard),
+      nowMs: host.shardTimeMs(shard),
+      matchedByAll: driver.matchedByAll(shard),
+      applied: driver.status(shard).applied,
+      logTrim: machine.logTrim(shard),
+      topicConfig: (topicId) => meta.topicById(topicId)?.config,
+      rowAt: (queueId, offset) =>
+        new Promise((resolve, reject) => {
+          flush.rowsFrom(shard, queueId, offset, 1, (error, rows) => {
+            if (error === undefined) resolve(rows[0]);
+            else reject(error);
+          });
+        }),
+      offsetAtTime: ({ queueId, startOffset, endOffset }, atMs) =>
+        new Promise((resolve, reject) => {
+          flush.firstOffsetAtTime(shard, queueId, startOffset, endOffset, atMs, (error, offset) => {
+            if (error === undefined) resolve(offset);
+            else reject(error);
+          });
+        }),
+      offsetPastBytes: ({ queueId, startOffset, endOffset }, bytes) =>
+        new Promise((resolve, reject) => {
+          flush.firstOffsetPastBytes(
+            shard,
+            queueId,
+            startOffset,
+            endOffset,
+            bytes,
+            (error, offset) => {
+              if (error === undefined) resolve(offset);
+              else reject(error);
+            },
+          );
+        }),
+    };
+  }
+
+  async #maybeCheckpoint(shard: ShardId): Promise<void> {
+    const kept = this.#kept.get(shard) ?? { newest: await this.#newest(shard), passesSince: 0 };
+    this.#kept.set(shard, kept);
+    kept.passesSince++;
+    await this.#maybeDropLog(shard);
+    if (!this.#isDue(shard, kept)) return;
+    const { driver, machine, storage } = this.#parts;
+    kept.passesSince = 0;
+    machine.resetLogBytes(shard);
+    const taken = await takeCheckpoint({
+      source: storage.state,
+      directory: storage.checkpointDirectory,
+      shard,
+      membership: () => JSON.stringify(driver.membership(shard)),
+    });
+    if (taken === undefined) return;
+    kept.newest = taken.index;
+    // Not by the start that Raft holds: until it is durable a crash goes back to the one before.
+    const start = storage.log.durableLogStart(shard);
+    await pruneCheckpoints(storage.checkpointDirectory, shard, start);
+  }
+
+  #isDue(shard: ShardId, kept: Kept): boolean {
+    const { driver, machine, storage, config } = this.#parts;
+    const entries = (storage.state.appliedOf(shard)?.index ?? 0) - kept.newest;
+    if (entries <= 0) return false;
+    const spacing = storage.log.bytesOnDisk() / CHECKPOINTS_WANTED;
+    if (machine.logBytes(shard) >= Math.max(config.checkpointBytes, spacing)) return true;
+    const held = driver.status(shard).applied - driver.logStart(shard).index;
+    return kept.passesSince >= IDLE_PASSES && held >= TRIM_ENTRIES_MIN;
+  }
+
+  async #newest(shard: ShardId): Promise<LogIndex> {
+    const own = await this.#checkpoints(shard);
+    return own.at(-1)?.index ?? 0;
+  }
+
+  async #checkpoints(shard: ShardId): Promise<CheckpointFile[]> {
+    const all = await listCheckpoints(this.#parts.storage.checkpointDirectory);
+    return all.filter((one) => one.shard === shard);
+  }
+
+  /** The log up to the newest checkpoint at or below the trim point is not needed any more. */
+  async #maybeDropLog(shard: ShardId): Promise<void> {
+    const { driver, machine, logger } = this.#parts;
+    const start = driver.logStart(shard).index;
+    const trim = machine.logTrim(shard);
+    if (trim <= start) return;
+    const usable = (await this.#checkpoints(shard)).filter(
+      ({ index }) => index > start && index <= trim,
+    );
+    const newest = usable.at(-1);
+    if (newest === undefined) return;
+    // Read back before anything rests on it: a damaged one must not become the only one.
+    const { applied } = await readCheckpoint(newest);
+    driver.setLogStart(shard, { index: applied.index, term: applied.term });
+    logger.debug({ shard, start: newest.index }, 'log start moved');
+  }
+}

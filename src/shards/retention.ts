@@ -1,0 +1,76 @@
+/**
+ * Retention, simple form. The leader of a shard decides what may go and proposes it (`trim`): start
+ * offsets rise identically everywhere. Each node then gives log space back by itself: it takes a
+ * checkpoint of the shard's small state now and then, and once the agreed trim point has passed one,
+ * the log up to that checkpoint is dropped (internals rules 4 and 5).
+ */
+import type { LogIndex, ShardId } from '../../raft/types.ts';
+import type { DataShard, QueueView } from '../broker/api.ts';
+import type { QueueId } from '../broker/commands.ts';
+import type { TopicConfig } from '../cluster/api.ts';
+
+/** A trim that frees nothing but entries waits for at least so many of them. */
+export const TRIM_ENTRIES_MIN = 256;
+
+export interface StartRow {
+  readonly baseOffset: number;
+  readonly index: LogIndex;
+}
+
+export interface TrimProposal {
+  readonly queues: readonly { queueId: QueueId; startOffset: number; startIndex: LogIndex }[];
+  readonly logTrim: LogIndex;
+}
+
+/** What the decision needs to know about the shard and its queues' index rows. */
+export interface TrimSource {
+  readonly shard: ShardId;
+  readonly data: DataShard;
+  readonly nowMs: number;
+  /** Every replica holds the log through here. Nothing beyond may go (no snapshot install yet). */
+  readonly matchedByAll: LogIndex;
+  readonly applied: LogIndex;
+  /** Of the last trim that was applied. */
+  readonly logTrim: LogIndex;
+  topicConfig(topicId: string): TopicConfig | undefined;
+  /** The row that holds `offset`; undefined at the end of the queue. */
+  rowAt(queueId: QueueId, offset: number): Promise<StartRow | undefined>;
+  offsetAtTime(queue: QueueView, atMs: number): Promise<number>;
+  /** First offset whose row goes past `bytes` of the queue's cumulative bytes. */
+  offsetPastBytes(queue: QueueView, bytes: number): Promise<number>;
+}
+
+async function newStart(source: TrimSource, queue: QueueView): Promise<number> {
+  const config = source.topicConfig(queue.topicId);
+  if (config === undefined || queue.startOffset === queue.endOffset) return queue.startOffset;
+  let start = queue.startOffset;
+  if (config.retentionMs > 0) {
+    start = Math.max(start, await source.offsetAtTime(queue, source.nowMs - config.retentionMs));
+  }
+  if (config.retentionBytes > 0) {
+    const past = queue.cumulativeBytes - config.retentionBytes;
+    if (past > 0) start = Math.max(start, await source.offsetPastBytes(queue, past));
+  }
+  return start;
+}
+
+/** What to propose, or undefined when it would gain too little. */
+export async function decideTrim(source: TrimSource): Promise<TrimProposal | undefined> {
+  const queues: { queueId: QueueId; startOffset: number; startIndex: LogIndex }[] = [];
+  let lowest = Math.min(source.matchedByAll, source.applied) + 1;
+  for (const queue of source.data.queues()) {
+    if (!queue.open) continue;
+    const wanted = await newStart(source, queue);
+    const row = await source.rowAt(queue.queueId, wanted);
+    // Whole batches go: a batch that holds one message still wanted stays.
+    const startOffset = row?.baseOffset ?? wanted;
+    if (row !== undefined) lowest = Math.min(lowest, row.index);
+    if (startOffset > queue.startOffset) {
+      queues.push({ queueId: queue.queueId, startOffset, startIndex: row?.index ?? 0 });
+    }
+  }
+  lowest = Math.min(lowest, source.data.lowestHalfIndex() ?? lowest);
+  const logTrim = Math.max(source.logTrim, lowest - 1);
+  const gain = logTrim - source.logTrim;
+  return queues.length > 0 || gain >= TRIM_ENTRIES_MIN ? { queues, logTrim } : undefined;
+}

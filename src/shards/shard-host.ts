@@ -1,0 +1,184 @@
+/** The shards of this node behind one face (api.ts): Raft driver, replicated states, readers. */
+import { crc32 } from 'node:zlib';
+import type { ProposalOutcome, RaftDriver, ReadOutcome } from '../../raft/driver.ts';
+import type { DriverEvents, LogStore } from '../../raft/ports.ts';
+import type { Entry, LogIndex, NodeId, ShardId, ShardTimeMs } from '../../raft/types.ts';
+import type { DataShard } from '../broker/api.ts';
+import type { QueueId } from '../broker/commands.ts';
+import type { MetaView } from '../cluster/api.ts';
+import type { Cancellable, FetchArguments, FetchOutcome, ShardHost, ShardStatus } from './api.ts';
+import { Fetcher } from './fetcher.ts';
+import type { Listeners } from './listeners.ts';
+import { QueueReader } from './queue-reader.ts';
+import type { ShardMachine } from './shard-machine.ts';
+import type { StateFlush } from './state-flush.ts';
+import type { QueueWaiters } from './waiters.ts';
+
+export interface HostParts {
+  readonly node: NodeId;
+  readonly shards: readonly ShardId[];
+  readonly driver: RaftDriver;
+  readonly log: LogStore & { readonly queuedBytes: number };
+  /** Bytes that may wait for this node's disk (`log.maxQueuedBytes`). */
+  readonly maxQueuedBytes: number;
+  readonly machine: ShardMachine;
+  readonly flush: StateFlush;
+  readonly waiters: QueueWaiters;
+  readonly meta: MetaView;
+  readonly leadership: Listeners<[ShardId]>;
+  readonly applied: Listeners<[ShardId]>;
+}
+
+/** What Raft tells about leadership and durability, passed on to whom it concerns. */
+export function driverEvents(
+  flush: StateFlush,
+  waiters: QueueWaiters,
+  leadership: Listeners<[ShardId]>,
+): DriverEvents {
+  return {
+    onLeader: (shard) => leadership.call(shard),
+    onReady: (shard) => leadership.call(shard),
+    onDeposed: (shard) => {
+      waiters.wakeShard(shard, 'deposed');
+      leadership.call(shard);
+    },
+    onDurable: (shard, index) => flush.durable(shard, index),
+  };
+}
+
+export class LocalShardHost implements ShardHost {
+  readonly #parts: HostParts;
+  readonly #fetcher: Fetcher;
+  #turnBytes = 0;
+
+  constructor(parts: HostParts) {
+    this.#parts = parts;
+    const { driver, flush, log, machine, waiters } = parts;
+    this.#fetcher = new Fetcher(
+      {
+        isReady: (shard) => driver.isReady(shard),
+        leaderOf: (shard) => driver.leaderOf(shard),
+        queue: (shard, queueId) => machine.data(shard).queue(queueId),
+        readIndex: (shard, done) => driver.readIndex(shard, done),
+      },
+      new QueueReader(flush, driver, log),
+      waiters,
+    );
+  }
+
+  get node(): NodeId {
+    return this.#parts.node;
+  }
+
+  shards(): readonly ShardId[] {
+    return this.#parts.shards;
+  }
+
+  leaderOf(shard: ShardId): NodeId | undefined {
+    return this.#parts.driver.leaderOf(shard);
+  }
+
+  isReady(shard: ShardId): boolean {
+    return this.#parts.driver.isReady(shard);
+  }
+
+  onLeadership(listener: (shard: ShardId) => void): () => void {
+    return this.#parts.leadership.add(listener);
+  }
+
+  onApplied(listener: (shard: ShardId) => void): () => void {
+    return this.#parts.applied.add(listener);
+  }
+
+  shardTimeMs(shard: ShardId): ShardTimeMs {
+    return Math.max(Date.now(), this.#parts.machine.timeMs(shard));
+  }
+
+  propose(
+    shard: ShardId,
+    head: Uint8Array,
+    payload: Uint8Array,
+    level: 'majorityFsync' | 'majority' | 'leader',
+    done: (outcome: ProposalOutcome) => void,
+  ): void {
+    const bytes = head.length + payload.length;
+    if (this.#isBacklogged(bytes)) {
+      done({ status: 'overloaded' });
+      return;
+    }
+    this.#countTurn(bytes);
+    const bodyCrc = crc32(payload, crc32(head));
+    this.#parts.driver.propose(shard, { head, payload, bodyCrc }, level, done);
+  }
+
+  /** The disk or the state store is behind: nothing new is taken in until it has caught up. */
+  #isBacklogged(bytes: number): boolean {
+    const { flush, log, maxQueuedBytes } = this.#parts;
+    return flush.isBacklogged || log.queuedBytes + this.#turnBytes + bytes > maxQueuedBytes;
+  }
+
+  /** What was proposed in this turn of the event loop reaches the log only at its end. */
+  #countTurn(bytes: number): void {
+    if (this.#turnBytes === 0) {
+      setImmediate(() => {
+        this.#turnBytes = 0;
+      });
+    }
+    this.#turnBytes += bytes;
+  }
+
+  readIndex(shard: ShardId, done: (outcome: ReadOutcome) => void): void {
+    this.#parts.driver.readIndex(shard, done);
+  }
+
+  data(shard: ShardId): DataShard {
+    return this.#parts.machine.data(shard);
+  }
+
+  meta(): MetaView {
+    return this.#parts.meta;
+  }
+
+  fetch(args: FetchArguments, done: (outcome: FetchOutcome) => void): Cancellable {
+    return this.#fetcher.fetch(args, done);
+  }
+
+  offsetAtTime(
+    shard: ShardId,
+    queueId: QueueId,
+    atMs: ShardTimeMs,
+    done: (error: Error | undefined, offset: number) => void,
+  ): void {
+    const queue = this.data(shard).queue(queueId);
+    if (queue === undefined) done(new Error(`queue ${queueId} is not open`), 0);
+    else {
+      const { startOffset, endOffset } = queue;
+      this.#parts.flush.firstOffsetAtTime(shard, queueId, startOffset, endOffset, atMs, done);
+    }
+  }
+
+  readEntry(
+    shard: ShardId,
+    index: LogIndex,
+    done: (error: Error | undefined, entry: Entry | undefined) => void,
+  ): void {
+    const { driver, log } = this.#parts;
+    const cached = driver.cachedEntries(shard, index, index, 1);
+    if (cached !== undefined) done(undefined, cached[0]);
+    else log.read(shard, index, index, 1, (error, entries) => done(error, entries[0]));
+  }
+
+  status(): readonly ShardStatus[] {
+    return this.#parts.driver.shards().map((shard) => {
+      const status = this.#parts.driver.status(shard);
+      return {
+        shard,
+        leader: status.leader,
+        term: status.term,
+        commitIndex: status.commit,
+        appliedIndex: status.applied,
+        replicas: status.replicas.map(({ node, matchIndex, role }) => ({ node, matchIndex, role })),
+      };
+    });
+  }
+}

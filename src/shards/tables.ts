@@ -1,0 +1,30 @@
+/** Which key kind of the store holds which table of the state machines. */
+
+import { KeyKind, type TableKind } from '../../storage/keys.ts';
+import type { TableRow } from '../../storage/level-db.ts';
+import type { StateRow, Table } from '../broker/state-port.ts';
+
+export const TABLE_KIND = {
+  queue: KeyKind.queue,
+  producer: KeyKind.producer,
+  transaction: KeyKind.transaction,
+  'caller-transaction': KeyKind.callerTransaction,
+  'half-reference': KeyKind.halfReference,
+  group: KeyKind.group,
+  'group-offset': KeyKind.groupOffset,
+  topic: KeyKind.topic,
+  meta: KeyKind.meta,
+} as const satisfies Record<Table, TableKind>;
+
+const KIND_TABLE: ReadonlyMap<TableKind, Table> = new Map(
+  (Object.keys(TABLE_KIND) as Table[]).map((table) => [TABLE_KIND[table], table]),
+);
+
+/** Rows as the state machines load them. */
+export function* stateRows(rows: Iterable<TableRow>): Generator<StateRow> {
+  for (const { kind, key, value } of rows) {
+    const table = KIND_TABLE.get(kind);
+    if (table === undefined) throw new TypeError(`key kind ${kind} is no table`);
+    yield { table, key, value };
+  }
+}

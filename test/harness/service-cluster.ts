@@ -1,0 +1,522 @@
+/**
+ * Several services in one process over real state machines and a make-believe consensus: an entry
+ * is committed when the leader proposes it. Leaders, connections and metadata lag are under the
+ * test's control; gRPC is real.
+ */
+import * as grpc from '@grpc/grpc-js';
+import type { ProposalOutcome, ReadOutcome } from '../../raft/driver.ts';
+import { EMPTY_BYTES, type Entry, EntryType } from '../../raft/types.ts';
+import type { DataShard } from '../../src/broker/api.ts';
+import { decodeCommand, encodeCommand } from '../../src/broker/command-codec.ts';
+import { createDataShard } from '../../src/broker/data-shard.ts';
+import type { QueueIndexRow, StateWriter } from '../../src/broker/state-port.ts';
+import type { MetaState } from '../../src/cluster/api.ts';
+import { encodeMetaCommand } from '../../src/cluster/meta-codec.ts';
+import { createMetaState } from '../../src/cluster/meta-state.ts';
+import type {
+  IncomingCall,
+  PeerAnswer,
+  PeerCallOutcome,
+  PeerNetwork,
+  PeerRequest,
+} from '../../src/peers/api.ts';
+import type { ServiceConfig } from '../../src/service/config.ts';
+import { Proto } from '../../src/service/proto.ts';
+import { createService, type Service } from '../../src/service/service.ts';
+import type {
+  Cancellable,
+  FetchArguments,
+  FetchedBatch,
+  FetchOutcome,
+  ShardHost,
+  ShardStatus,
+} from '../../src/shards/api.ts';
+import { sliceMessages } from '../../src/shards/message-slice.ts';
+
+const TERM = 7;
+
+interface ShardLog {
+  readonly entries: Entry[];
+  readonly data: DataShard;
+  readonly rows: QueueIndexRow[];
+  readonly waiters: Set<() => void>;
+}
+
+const logger = { info() {}, warn() {}, error() {} };
+
+export class FakeCluster {
+  readonly shards: readonly number[];
+  readonly leaders = new Map<number, number | undefined>();
+  readonly ready = new Map<number, boolean>();
+  readonly logs = new Map<number, ShardLog>();
+  readonly nodes: FakeNode[] = [];
+  timeMs = 1_700_000_000_000;
+  term = TERM;
+  /** Set to decide a proposal's fate before it is appended. */
+  intercept: ((shard: number) => ProposalOutcome | undefined) | undefined;
+  proposals = 0;
+
+  constructor(nodes: number, dataShards: number) {
+    this.shards = Array.from({ length: dataShards + 1 }, (_, shard) => shard);
+    for (const shard of this.shards) {
+      this.leaders.set(shard, (shard % nodes) + 1);
+      this.ready.set(shard, true);
+      const data = createDataShard(shard);
+      this.logs.set(shard, { entries: [], data, rows: [], waiters: new Set() });
+    }
+    for (let node = 1; node <= nodes; node += 1) this.nodes.push(new FakeNode(this, node));
+  }
+
+  async start(config: Partial<ServiceConfig> = {}): Promise<void> {
+    for (const node of this.nodes) await node.start(config);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.stop()));
+  }
+
+  node(id: number): FakeNode {
+    return this.nodes[id - 1]!;
+  }
+
+  /** Whoever led before is told to step down. */
+  setLeader(shard: number, node: number | undefined, ready = true): void {
+    this.leaders.set(shard, node);
+    this.ready.set(shard, ready);
+    for (const waiter of [...this.logs.get(shard)!.waiters]) waiter();
+    for (const one of this.nodes) one.tellLeadership(shard);
+  }
+
+  append(shard: number, head: Uint8Array, payload: Uint8Array): { entry: Entry; result: unknown } {
+    const log = this.logs.get(shard)!;
+    const entry: Entry = {
+      index: log.entries.length + 1,
+      term: this.term,
+      type: EntryType.command,
+      timeMs: this.timeMs,
+      head,
+      payload,
+      bodyCrc: 0,
+    };
+    log.entries.push(entry);
+    let result: unknown;
+    if (shard === 0) result = this.#applyMeta(entry);
+    else result = log.data.apply(entry, indexWriter(log));
+    for (const waiter of [...log.waiters]) waiter();
+    for (const one of this.nodes) one.tellApplied(shard);
+    return { entry, result };
+  }
+
+  /** A topic as the reconciler would leave it. */
+  createTopic(name: string, queueCount: number): void {
+    const config = { retentionMs: 0, retentionBytes: 0, durability: 1 } as const;
+    const command = { type: 'createTopic', name, queueCount, config } as const;
+    this.append(0, encodeMetaCommand(command), EMPTY_BYTES);
+    this.reconcile();
+  }
+
+  /** What the topic reconciler does, at once. */
+  reconcile(): void {
+    for (const pending of this.nodes[0]!.meta.pendingTopics()) {
+      const { phase, topicId, queues } = pending;
+      for (const { queue, queueId, shard } of queues) {
+        const command =
+          phase === 'open'
+            ? ({ type: 'openQueue', queueId, topicId, queue } as const)
+            : ({ type: 'closeQueue', queueId } as const);
+        this.append(shard, encodeCommand(command), EMPTY_BYTES);
+      }
+      const report =
+        phase === 'open'
+          ? ({ type: 'topicOpened', topicId, queueCount: pending.queueCount } as const)
+          : ({ type: 'topicClosed', topicId } as const);
+      this.append(0, encodeMetaCommand(report), EMPTY_BYTES);
+    }
+  }
+
+  #applyMeta(entry: Entry): unknown {
+    let result: unknown;
+    for (const node of this.nodes) {
+      const own = node.applyMeta(entry);
+      if (own !== undefined) result = own;
+    }
+    return result;
+  }
+}
+
+function indexWriter(log: ShardLog): StateWriter {
+  return { put() {}, putIndex: (row) => log.rows.push(row), dropIndexBelow() {} };
+}
+
+const silent: StateWriter = { put() {}, putIndex() {}, dropIndexBelow() {} };
+
+export class FakeNode {
+  readonly id: number;
+  readonly cluster: FakeCluster;
+  readonly meta: MetaState;
+  readonly host: ShardHost;
+  readonly peers: FakePeers;
+  service!: Service;
+  port = 0;
+  /** Entries of the metadata shard that this node was not given yet. */
+  readonly held: Entry[] = [];
+  holdMeta = false;
+  metaApplied = 0;
+  /** Polls that wait here. */
+  fetchWaiters = 0;
+  readonly leadershipListeners = new Set<(shard: number) => void>();
+  readonly appliedListeners = new Set<(shard: number) => void>();
+
+  constructor(cluster: FakeCluster, id: number) {
+    this.cluster = cluster;
+    this.id = id;
+    this.meta = createMetaState(cluster.shards.length - 1);
+    this.peers = new FakePeers(cluster, id);
+    this.host = createHost(this);
+  }
+
+  async start(config: Partial<ServiceConfig>): Promise<void> {
+    const { host, peers } = this;
+    this.service = createService({ host, peers, clusterId: 'test', logger, config });
+    const { port } = await this.service.start({ host: '127.0.0.1', port: 0 });
+    this.port = port;
+  }
+
+  stop(): Promise<void> {
+    return this.service.stop(100);
+  }
+
+  applyMeta(entry: Entry): unknown {
+    if (this.holdMeta) {
+      this.held.push(entry);
+      return undefined;
+    }
+    this.metaApplied = entry.index;
+    return this.meta.apply(entry, silent);
+  }
+
+  releaseMeta(): void {
+    this.holdMeta = false;
+    for (const entry of this.held.splice(0)) this.applyMeta(entry);
+    this.tellApplied(0);
+  }
+
+  tellLeadership(shard: number): void {
+    for (const listener of [...this.leadershipListeners]) listener(shard);
+  }
+
+  tellApplied(shard: number): void {
+    for (const listener of [...this.appliedListeners]) listener(shard);
+  }
+}
+
+function createHost(node: FakeNode): ShardHost {
+  const { cluster, id } = node;
+  const leads = (shard: number) => cluster.leaders.get(shard) === id && cluster.ready.get(shard);
+  const log = (shard: number) => cluster.logs.get(shard)!;
+  const notLeader = (shard: number) => {
+    const leader = cluster.leaders.get(shard);
+    return { status: 'notLeader' as const, ...(leader === undefined ? {} : { leader }) };
+  };
+  return {
+    node: id,
+    shards: () => cluster.shards,
+    leaderOf: (shard) => cluster.leaders.get(shard),
+    isReady: (shard) => leads(shard) === true,
+    onLeadership: (listener) => subscribe(node.leadershipListeners, listener),
+    onApplied: (listener) => subscribe(node.appliedListeners, listener),
+    shardTimeMs: () => cluster.timeMs,
+    propose(shard, head, payload, level, done) {
+      cluster.proposals += 1;
+      const fate = leads(shard) ? cluster.intercept?.(shard) : notLeader(shard);
+      if (fate !== undefined) {
+        done(fate);
+        return;
+      }
+      // Round trips take a turn of the loop, and come back in order.
+      setImmediate(() => {
+        const { entry, result } = cluster.append(shard, head, payload);
+        const at = { term: entry.term, index: entry.index, replicas: 2 };
+        done(
+          level === 'majorityFsync'
+            ? { status: 'applied', ...at, result }
+            : { status: 'written', ...at },
+        );
+      });
+    },
+    readIndex(shard, done: (outcome: ReadOutcome) => void) {
+      setImmediate(() => {
+        if (leads(shard)) done({ status: 'ok', index: log(shard).entries.length });
+        else done(notLeader(shard));
+      });
+    },
+    data: (shard) => log(shard).data,
+    meta: () => node.meta,
+    fetch: (args, done) => fakeFetch(node, args, done),
+    offsetAtTime(shard, queueId, atMs, done) {
+      const { data, rows } = log(shard);
+      const row = rows.find((one) => one.queueId === queueId && one.storedAtMs >= atMs);
+      done(undefined, row?.baseOffset ?? data.queue(queueId)!.endOffset);
+    },
+    readEntry(shard, index, done) {
+      setImmediate(() => done(undefined, log(shard).entries[index - 1]));
+    },
+    status: () => cluster.shards.map((shard) => statusOf(node, shard)),
+  };
+}
+
+function subscribe<Listener>(listeners: Set<Listener>, listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function statusOf(node: FakeNode, shard: number): ShardStatus {
+  const { cluster } = node;
+  const committed = cluster.logs.get(shard)!.entries.length;
+  const replicas = cluster.nodes.map((one) => ({
+    node: one.id,
+    matchIndex: committed,
+    role: cluster.leaders.get(shard) === one.id ? 'leader' : 'follower',
+  }));
+  return {
+    shard,
+    leader: cluster.leaders.get(shard),
+    term: cluster.term,
+    commitIndex: committed,
+    appliedIndex: shard === 0 ? node.metaApplied : committed,
+    replicas,
+  };
+}
+
+function fakeFetch(
+  node: FakeNode,
+  args: FetchArguments,
+  done: (outcome: FetchOutcome) => void,
+): Cancellable {
+  const { cluster, id } = node;
+  const log = cluster.logs.get(args.shard)!;
+  let timer: NodeJS.Timeout | undefined;
+  let finished = false;
+  const finish = (outcome: FetchOutcome) => {
+    if (finished) return;
+    finished = true;
+    clearTimeout(timer);
+    if (log.waiters.delete(look)) node.fetchWaiters -= 1;
+    done(outcome);
+  };
+  const look = (): boolean => {
+    if (cluster.leaders.get(args.shard) !== id) {
+      finish({ status: 'notLeader', leader: cluster.leaders.get(args.shard) });
+      return true;
+    }
+    const queue = log.data.queue(args.queueId);
+    if (queue === undefined) finish({ status: 'queueNotOpen' });
+    else if (args.offset < queue.startOffset || args.offset > queue.endOffset) {
+      const { startOffset, endOffset } = queue;
+      finish({ status: 'outOfRange', startOffset, endOffset });
+    } else if (args.offset < queue.endOffset) finish(readBatches(log, args));
+    else return false;
+    return true;
+  };
+  const empty = () => finish(readBatches(log, args));
+  if (!look()) {
+    if (args.waitMs === 0) empty();
+    else {
+      log.waiters.add(look);
+      node.fetchWaiters += 1;
+      timer = setTimeout(empty, args.waitMs);
+    }
+  }
+  return { cancel: () => finish({ status: 'cancelled' }) };
+}
+
+function readBatches(log: ShardLog, args: FetchArguments): FetchOutcome {
+  const queue = log.data.queue(args.queueId)!;
+  const batches: FetchedBatch[] = [];
+  let nextOffset = args.offset;
+  let room = args.maxBytes;
+  let left = args.maxMessages || Number.MAX_SAFE_INTEGER;
+  for (const row of log.rows) {
+    if (row.queueId !== args.queueId || row.baseOffset + row.count <= nextOffset) continue;
+    if (left <= 0 || room <= 0) break;
+    const skip = nextOffset - row.baseOffset;
+    const { payload } = log.entries[row.index - 1]!;
+    const { bytes, count } = sliceMessages(payload, skip, room, left, batches.length === 0);
+    if (count === 0) break;
+    const at = { baseOffset: nextOffset, count, row, messages: bytes, firstPosition: skip };
+    batches.push(at);
+    nextOffset += count;
+    room -= bytes.length;
+    left -= count;
+    if (skip + count < row.count) break;
+  }
+  const { startOffset, endOffset } = queue;
+  return { status: 'ok', batches, nextOffset, startOffset, endOffset };
+}
+
+/** Calls between the nodes of a FakeCluster, in order, each a turn of the loop away. */
+export class FakePeers implements PeerNetwork {
+  readonly #cluster: FakeCluster;
+  readonly #node: number;
+  readonly #listeners = new Set<(node: number, up: boolean) => void>();
+  readonly sent: { to: number; request: PeerRequest }[] = [];
+  readonly down = new Set<number>();
+  /** Decides the fate of a call: an outcome instead of the call, or 'lostAfter' it was run. */
+  fate:
+    | ((to: number, request: PeerRequest) => PeerCallOutcome | 'lostAfter' | undefined)
+    | undefined;
+  cancelled = 0;
+
+  constructor(cluster: FakeCluster, node: number) {
+    this.#cluster = cluster;
+    this.#node = node;
+  }
+
+  send(): void {}
+
+  isUp(node: number): boolean {
+    return !this.down.has(node);
+  }
+
+  peers(): readonly number[] {
+    return this.#cluster.nodes.map((node) => node.id).filter((id) => id !== this.#node);
+  }
+
+  onPeerChange(listener: (node: number, up: boolean) => void): () => void {
+    return subscribe(this.#listeners, listener);
+  }
+
+  setUp(node: number, up: boolean): void {
+    if (up) this.down.delete(node);
+    else this.down.add(node);
+    for (const listener of [...this.#listeners]) listener(node, up);
+  }
+
+  call(
+    to: number,
+    request: PeerRequest,
+    done: (outcome: PeerCallOutcome) => void,
+  ): { cancel(): void } {
+    this.sent.push({ to, request });
+    let over = false;
+    const finish = (outcome: PeerCallOutcome) => {
+      if (over) return;
+      over = true;
+      done(outcome);
+    };
+    const fate = this.down.has(to) ? ({ status: 'notSent' } as const) : this.fate?.(to, request);
+    let cancel: (() => void) | undefined;
+    let cancelled = false;
+    setImmediate(() => {
+      if (fate !== undefined && fate !== 'lostAfter') {
+        finish(fate);
+        return;
+      }
+      const incoming: IncomingCall = {
+        from: this.#node,
+        request,
+        onCancel(listener) {
+          cancel = listener;
+          if (cancelled) listener();
+        },
+        answer: (answer: PeerAnswer) =>
+          setImmediate(() => finish(fate === 'lostAfter' ? { status: 'lost' } : answer)),
+      };
+      this.#cluster.node(to).service.onPeerCall(incoming);
+    });
+    return {
+      cancel: () => {
+        cancelled = true;
+        this.cancelled += 1;
+        cancel?.();
+      },
+    };
+  }
+}
+
+const proto = new Proto();
+
+/** A stub as any user would make it, from the proto alone. */
+export function connect(port: number): TestClient {
+  return new TestClient(port);
+}
+
+export class TestClient {
+  readonly #client: grpc.Client;
+
+  constructor(port: number) {
+    const credentials = grpc.credentials.createInsecure();
+    const options = { 'grpc.enable_retries': 0 };
+    this.#client = new grpc.Client(`127.0.0.1:${port}`, credentials, options);
+  }
+
+  /** Resolves with the decoded response; rejects with grpc's ServiceError. */
+  call<Response>(method: string, request: object, deadlineMs = 10_000): Promise<Response> {
+    return this.start<Response>(method, request, deadlineMs).answer;
+  }
+
+  start<Response>(
+    method: string,
+    request: object,
+    deadlineMs = 10_000,
+  ): { answer: Promise<Response>; cancel(): void } {
+    const found = proto.method(`/holdfast.v1.${method}`);
+    let cancel = () => {};
+    const answer = new Promise<Response>((resolve, reject) => {
+      const call = this.#client.makeUnaryRequest(
+        found.path,
+        found.requestSerialize,
+        found.responseDeserialize,
+        request,
+        { deadline: Date.now() + deadlineMs },
+        (error, response) => (error ? reject(error) : resolve(response as Response)),
+      );
+      cancel = () => call.cancel();
+    });
+    return { answer, cancel: () => cancel() };
+  }
+
+  stream<Request extends object, Response>(
+    method: string,
+  ): grpc.ClientDuplexStream<Request, Response> {
+    const found = proto.method(`/holdfast.v1.${method}`);
+    return this.#client.makeBidiStreamRequest(
+      found.path,
+      found.requestSerialize as (request: Request) => Buffer,
+      found.responseDeserialize as unknown as (bytes: Buffer) => Response,
+    );
+  }
+
+  serverStream<Response>(method: string, request: object): grpc.ClientReadableStream<Response> {
+    const found = proto.method(`/holdfast.v1.${method}`);
+    return this.#client.makeServerStreamRequest(
+      found.path,
+      found.requestSerialize,
+      found.responseDeserialize as unknown as (bytes: Buffer) => Response,
+      request,
+    );
+  }
+
+  raw(path: string, bytes: Buffer): Promise<Buffer> {
+    const same = (value: Buffer): Buffer => value;
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(path, same, same, bytes, (error, response) =>
+        error ? reject(error) : resolve(response!),
+      );
+    });
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+/** The entry's command, for tests that look into the log. */
+export function commandOf(entry: Entry): ReturnType<typeof decodeCommand> {
+  return decodeCommand(entry.head);
+}
+
+export const message = (body: string, fields: object = {}): object => ({
+  body: Buffer.from(body),
+  ...fields,
+});

@@ -1,0 +1,119 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FakeCluster } from '../client/fake-cluster.ts';
+import { runCommand } from './run-command.ts';
+
+describe('holdfast produce', () => {
+  let cluster: FakeCluster;
+  let folder: string;
+  let server: string;
+
+  beforeEach(async () => {
+    cluster = new FakeCluster();
+    [server = ''] = await cluster.start();
+    cluster.createTopic('t', 1);
+    folder = mkdtempSync(join(tmpdir(), 'holdfast-produce-'));
+  });
+
+  afterEach(() => {
+    cluster.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  function produce(input: string | Buffer, ...options: string[]) {
+    const file = join(folder, 'input');
+    writeFileSync(file, input);
+    return runCommand('produce', 't', '--server', server, '--file', file, ...options);
+  }
+
+  const bodies = () => cluster.topics.get('t')!.queues[0]!.map(({ body }) => body);
+
+  it('sends lines as the bytes they are', async () => {
+    const binary = Buffer.from([0xff, 0xfe, 0x00, 0x0d]);
+    const input = Buffer.concat([
+      Buffer.from('a\r\n\n'),
+      binary,
+      Buffer.from('\nlast, no newline'),
+    ]);
+    const run = await produce(input);
+    expect(bodies()).toEqual([
+      Buffer.from('a\r'),
+      Buffer.alloc(0),
+      binary,
+      Buffer.from('last, no newline'),
+    ]);
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout.toString()).toBe(
+      '4 messages acknowledged on t at MAJORITY_FSYNC\n  queue 0: 4 messages, offsets 0 to 3\n',
+    );
+  });
+
+  it('--json prints a line per acknowledged request', async () => {
+    const run = await produce('one\ntwo\n', '--json');
+    expect(run.json()).toEqual([
+      {
+        queue: 0,
+        base_offset: 0,
+        count: 2,
+        term: 7,
+        log_index: expect.any(Number),
+        durability: 'MAJORITY_FSYNC',
+      },
+    ]);
+  });
+
+  it('passes key, queue and durability on', async () => {
+    cluster.createTopic('t', 4);
+    const run = await produce(
+      'x\n',
+      '--queue',
+      '2',
+      '--key',
+      'k',
+      '--durability',
+      'majority',
+      '--json',
+    );
+    expect(cluster.topics.get('t')!.queues[2]![0]).toMatchObject({ key: 'k' });
+    expect(run.json()).toMatchObject([{ queue: 2, durability: 'MAJORITY' }]);
+  });
+
+  it('names the line that is too long, and keeps what came before it', async () => {
+    const input = Buffer.concat([
+      Buffer.from('ok\n'),
+      Buffer.alloc(4_000_001, 'x'),
+      Buffer.from('\n'),
+    ]);
+    await expect(produce(input)).rejects.toThrow(/^line 2: too long.*4000000 bytes/);
+    expect(bodies()).toEqual([Buffer.from('ok')]);
+  });
+
+  it('a line exactly at the limit goes through', async () => {
+    const run = await produce(Buffer.alloc(4_000_000 - 5, 'x'));
+    expect(run.exitCode).toBe(0);
+    expect(bodies()[0]).toHaveLength(4_000_000 - 5);
+  });
+
+  it('a refused line is named, and ends the command', async () => {
+    await expect(produce('x\ny\n', '--queue', '5')).rejects.toThrow(
+      /^line 1: .*queues 0 to 0, not 5/,
+    );
+  });
+
+  it('an unknown topic fails also without any input', async () => {
+    await expect(
+      runCommand('produce', 'nowhere', '--server', server, '--file', '/dev/null'),
+    ).rejects.toMatchObject({ reason: 'TOPIC_NOT_FOUND' });
+  });
+
+  it('a missing file, a cluster that is not there, a wrong option', async () => {
+    const missing = runCommand('produce', 't', '--server', server, '--file', join(folder, 'none'));
+    await expect(missing).rejects.toThrow(/^cannot read .*ENOENT/);
+    const away = runCommand('produce', 't', '--server', '127.0.0.1:1', '--file', '/dev/null');
+    await expect(away).rejects.toThrow(/cannot reach 127\.0\.0\.1:1 .*holdfast up/);
+    const wrong = runCommand('produce', 't', '--server', 'nonsense');
+    await expect(wrong).rejects.toMatchObject({ exitCode: 2 });
+  });
+});

@@ -1,0 +1,23 @@
+import type { FakeCluster } from './fake-cluster.ts';
+
+export function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+/** So many turns of the event loop. */
+export async function later(turns: number): Promise<void> {
+  for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Answers wait until the returned function is called. */
+export function holdAnswers(cluster: FakeCluster): () => void {
+  let release: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  cluster.hold = () => gate;
+  return () => {
+    cluster.hold = undefined;
+    release();
+  };
+}

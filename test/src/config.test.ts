@@ -1,0 +1,173 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { DEFAULTS } from '../../src/config.ts';
+import { checkConfig, knownKeys, loadConfig, variableOf } from '../../src/config-sources.ts';
+import { ExitCode, Failure } from '../../src/failure.ts';
+import { packageRoot } from '../../src/package-root.ts';
+import { temporaryDirectory } from '../harness/temporary-directory.ts';
+
+const LEAST = { node: 2, data: 'd' };
+
+function failureOf(run: () => unknown): Failure {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+  throw new Error('did not fail');
+}
+
+function refusal(tree: unknown): string {
+  const failure = failureOf(() => checkConfig(tree, 'f.yaml'));
+  expect(failure.exitCode).toBe(ExitCode.usage);
+  expect(failure.message).not.toContain('\n');
+  return failure.message;
+}
+
+describe('defaults', () => {
+  it('a node number and a directory are enough', () => {
+    const config = checkConfig(LEAST, 'f');
+    expect(config.listen).toEqual({
+      grpc: { host: '127.0.0.1', port: 7402 },
+      peer: { host: '127.0.0.1', port: 7502 },
+    });
+    expect(config.advertise).toEqual(config.listen);
+    expect(config.limits).toEqual(DEFAULTS.limits);
+    expect(config.raft).toEqual(DEFAULTS.raft);
+    expect(config.birth).toEqual({});
+  });
+
+  it('the result is frozen to the bottom', () => {
+    const config = checkConfig(LEAST, 'f');
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(Object.isFrozen(config.listen.grpc)).toBe(true);
+    expect(Object.isFrozen(config.raft)).toBe(true);
+  });
+});
+
+describe('refused, in one line that names the key', () => {
+  it.each([
+    [{ ...LEAST, electionTimeout: 1 }, /unknown key electionTimeout/],
+    [
+      { ...LEAST, raft: { electionTimeout: 1 } },
+      /raft\.electionTimeout .*mean electionTimeoutMs\?/,
+    ],
+    [{ ...LEAST, Data: 'x' }, /unknown key Data \(did you mean data\?\)/],
+    [{ data: 'd' }, /node: missing/],
+    [{ node: 0, data: 'd' }, /node: /],
+    [{ node: 1.5, data: 'd' }, /node: /],
+    [{ ...LEAST, listen: { grpc: '7401' } }, /listen\.grpc: must be host:port/],
+    [{ ...LEAST, listen: { grpc: '127.0.0.1:99999' } }, /listen\.grpc: must be host:port/],
+    [{ ...LEAST, peers: { two: '127.0.0.1:1' } }, /peers\.two/],
+    [{ ...LEAST, raft: { electionTimeoutMs: 449 } }, /electionTimeoutMs: 449 .* 3 times/],
+    [{ ...LEAST, log: { segmentBytes: 2 ** 20 } }, /log\.segmentBytes: /],
+    [{ ...LEAST, limits: { maxRequestBytes: 100_000 } }, /limits\.maxRequestBytes: /],
+    [{ ...LEAST, logLevel: 'loud' }, /logLevel: /],
+    [[], /f\.yaml/],
+  ])('%j', (tree, expected) => {
+    expect(refusal(tree)).toMatch(expected);
+  });
+
+  it('accepts the election timeout exactly at the bound', () => {
+    const tree = { ...LEAST, raft: { electionTimeoutMs: 450 } };
+    expect(checkConfig(tree, 'f').raft.electionTimeoutMs).toBe(450);
+  });
+});
+
+describe('listening beyond this machine', () => {
+  const open = { ...LEAST, listen: { grpc: '10.1.2.3:7401' } };
+
+  it('needs insecure: true, and says so', () => {
+    expect(refusal(open)).toMatch(/10\.1\.2\.3:7401 .*insecure: true/);
+    expect(checkConfig({ ...open, insecure: true }, 'f').listen.grpc.host).toBe('10.1.2.3');
+  });
+
+  it.each(['127.0.0.1:1', '127.9.9.9:1', 'localhost:1', '[::1]:1'])('%s is this machine', (at) => {
+    expect(() => checkConfig({ ...LEAST, listen: { grpc: at } }, 'f')).not.toThrow();
+  });
+
+  it('on every interface needs an address that others can dial', () => {
+    const wild = { ...LEAST, insecure: true, listen: { grpc: '0.0.0.0:7401' } };
+    expect(refusal(wild)).toMatch(/advertise\.grpc: needed/);
+    const said = { ...wild, advertise: { grpc: 'broker-2:7401' } };
+    expect(checkConfig(said, 'f').advertise.grpc).toEqual({ host: 'broker-2', port: 7401 });
+  });
+
+  it('one port cannot serve both', () => {
+    const same = { ...LEAST, listen: { grpc: '127.0.0.1:9', peer: '127.0.0.1:9' } };
+    expect(refusal(same)).toMatch(/listen\.peer: .* port of its own/);
+  });
+});
+
+describe('sources', () => {
+  function fileWith(text: string): string {
+    const file = join(temporaryDirectory(), 'node.yaml');
+    writeFileSync(file, text);
+    return file;
+  }
+
+  it('flags win over the environment, the environment over the file', () => {
+    const file = fileWith('node: 1\ndata: a\nraft: {electionTimeoutMs: 900}\nlogLevel: warn\n');
+    const config = loadConfig({
+      file,
+      environment: {
+        HOLDFAST_RAFT_ELECTION_TIMEOUT_MS: '800',
+        HOLDFAST_LOG_LEVEL: 'error',
+        HOLDFAST_DATA: '007',
+        HOLDFAST_SERVER: 'localhost:7401',
+        PATH: '/bin',
+      },
+      settings: ['raft.electionTimeoutMs=700', 'raft.heartbeatIntervalMs=100'],
+    });
+    expect(config.raft).toEqual({ electionTimeoutMs: 700, heartbeatIntervalMs: 100 });
+    expect(config.logLevel).toBe('error');
+    expect(config.data).toBe('007');
+  });
+
+  it('reads peers from one variable and leaves the node itself out', () => {
+    const config = loadConfig({
+      settings: ['node=1', 'data=d'],
+      environment: { HOLDFAST_PEERS: '1=127.0.0.1:1, 2=127.0.0.1:2,3=[::1]:3' },
+    });
+    expect([...config.peers]).toEqual([
+      [2, { host: '127.0.0.1', port: 2 }],
+      [3, { host: '::1', port: 3 }],
+    ]);
+  });
+
+  it.each([
+    [{ environment: { HOLDFAST_NOED: '1' } }, /HOLDFAST_NOED: .*mean HOLDFAST_NODE\?/],
+    [{ settings: ['nod=1'] }, /--set nod=1: .*mean node\?/],
+    [{ settings: ['node'] }, /must be KEY=VALUE/],
+    [{ environment: { HOLDFAST_PEERS: 'x' } }, /HOLDFAST_PEERS: must be ID=HOST:PORT/],
+    [{ file: 'no-such.yaml' }, /no-such\.yaml: there is no such file/],
+  ])('%j', (sources, expected) => {
+    expect(failureOf(() => loadConfig(sources)).message).toMatch(expected);
+  });
+
+  it('a file that is not YAML, or not keys and values', () => {
+    expect(failureOf(() => loadConfig({ file: fileWith('a: [') })).message).toMatch(
+      /not valid YAML/,
+    );
+    expect(failureOf(() => loadConfig({ file: fileWith('- 1') })).message).toMatch(/keys: values/);
+  });
+
+  it('docs/operations.md lists every key, with its default', () => {
+    const page = readFileSync(join(packageRoot(), 'docs/operations.md'), 'utf8');
+    const rows = page.split('\n').filter((line) => line.startsWith('| `'));
+    for (const key of knownKeys()) {
+      const row = rows.find((line) => line.split('|')[1]!.includes(`\`${key}\``));
+      expect(row, key).toBeDefined();
+      const value = key.split('.').reduce<unknown>((tree, step) => tree?.[step as never], DEFAULTS);
+      if (typeof value === 'number') expect(row!.split('|')[2]!.trim(), key).toBe(`${value}`);
+    }
+  });
+
+  it('every key has a variable of its own', () => {
+    const keys = knownKeys();
+    expect(keys).toContain('limits.maxMessageBytes');
+    expect(new Set(keys.map(variableOf)).size).toBe(keys.length);
+  });
+});

@@ -1,0 +1,85 @@
+import { describe, expect, test } from 'vitest';
+import type { DataShard, QueueView } from '../../../src/broker/api.ts';
+import { decideTrim, type TrimSource } from '../../../src/shards/retention.ts';
+
+interface FakeQueue extends QueueView {
+  /** [baseOffset, log index] of each batch. */
+  readonly rows: readonly (readonly [number, number])[];
+}
+
+function queue(queueId: number, rows: FakeQueue['rows'], startOffset = 0): FakeQueue {
+  const endOffset = (rows.at(-1)?.[0] ?? -10) + 10;
+  const cumulativeBytes = endOffset * 100;
+  const view = { queueId, topicId: '5', queue: 0, open: true, startOffset, endOffset };
+  return { ...view, cumulativeBytes, rows };
+}
+
+function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): TrimSource {
+  const byId = (queueId: number) => queues.find((one) => one.queueId === queueId) as FakeQueue;
+  const data = { queues: () => queues, lowestHalfIndex: () => undefined };
+  return {
+    shard: 1,
+    data: data as unknown as DataShard,
+    nowMs: 1_000_000,
+    matchedByAll: 5000,
+    applied: 5000,
+    logTrim: 0,
+    topicConfig: () => ({ retentionMs: 0, retentionBytes: 1000, durability: 1 }),
+    rowAt: async (queueId, offset) => {
+      const row = byId(queueId).rows.findLast(([base]) => base <= offset);
+      const found = row !== undefined && offset < byId(queueId).endOffset;
+      return found ? { baseOffset: row[0], index: row[1] } : undefined;
+    },
+    offsetAtTime: async ({ startOffset }) => startOffset,
+    offsetPastBytes: async (_, bytes) => bytes / 100,
+    ...other,
+  };
+}
+
+describe('decideTrim', () => {
+  test('whole batches go, and the log up to the first entry still needed', async () => {
+    const decided = await decideTrim(
+      source([
+        queue(7, [
+          [0, 100],
+          [10, 200],
+          [20, 300],
+        ]),
+      ]),
+    );
+    expect(decided).toEqual({
+      queues: [{ queueId: 7, startOffset: 20, startIndex: 300 }],
+      logTrim: 299,
+    });
+  });
+
+  test('another queue, an undecided half message or a slow replica holds the log', async () => {
+    const queues = [
+      queue(7, [
+        [0, 100],
+        [10, 200],
+        [20, 300],
+      ]),
+      queue(8, [[0, 150]]),
+    ];
+    const logTrim = async (other: Partial<TrimSource>) =>
+      (await decideTrim(source(queues, other)))?.logTrim;
+    expect(await logTrim({})).toBe(149);
+    expect(await logTrim({ matchedByAll: 120 })).toBe(120);
+    const data = { queues: () => queues, lowestHalfIndex: () => 90 } as unknown as DataShard;
+    expect(await logTrim({ data })).toBe(89);
+  });
+
+  test('an empty queue holds nothing; what came after the decision began is kept', async () => {
+    const empty = queue(9, [[0, 100]], 10);
+    const decided = await decideTrim(source([empty], { applied: 4000 }));
+    expect(decided).toEqual({ queues: [], logTrim: 4000 });
+  });
+
+  test('the trim point never falls, and a small gain is not worth an entry', async () => {
+    const kept = queue(7, [[0, 100]]);
+    const keep = { topicConfig: () => undefined };
+    expect(await decideTrim(source([kept], keep))).toBeUndefined();
+    expect(await decideTrim(source([kept], { ...keep, logTrim: 4000 }))).toBeUndefined();
+  });
+});

@@ -1,0 +1,318 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { QueueIndexRow } from '../../../src/broker/state-port.ts';
+import { StateFlush, type StateFlushOptions } from '../../../src/shards/state-flush.ts';
+import { stateRows, TABLE_KIND } from '../../../src/shards/tables.ts';
+import { decodeKey, TABLE_KINDS } from '../../../storage/keys.ts';
+import type { Effects } from '../../../storage/level-state.ts';
+import { decodeIndexBody } from '../../../storage/row-codec.ts';
+
+const SHARD = 3;
+const QUEUE = 7;
+const applied = (index: number) => ({ index, term: 1, timeMs: index });
+
+/** A LevelDB that writes and answers when told. */
+class FakeStore {
+  readonly written: Effects[] = [];
+  readonly rows: QueueIndexRow[] = [];
+  readonly #waiting: { effects: Effects; done: (() => void) | undefined }[] = [];
+  readonly #reads: (() => void)[] = [];
+  hasRoom = true;
+  pendingBytes = 0;
+
+  write(effects: Effects, done?: () => void): void {
+    this.#waiting.push({ effects, done });
+  }
+
+  /** Completes the oldest write. */
+  finishWrite(): boolean {
+    const next = this.#waiting.shift();
+    if (next === undefined) return false;
+    this.written.push(next.effects);
+    for (const { key, value } of next.effects.ops) {
+      const { kind, queueId, number } = decodeKey(key);
+      if (kind === 0x10) this.rows.push(decodeIndexBody(queueId, number, value ?? Buffer.of()));
+    }
+    next.done?.();
+    return true;
+  }
+
+  /** Reads see what was written when they were asked for. */
+  finishRead(): boolean {
+    const next = this.#reads.shift();
+    next?.();
+    return next !== undefined;
+  }
+
+  indexFrom: StoreReads['indexFrom'] = (_shard, queueId, offset, limit, onRows) => {
+    const found = this.#rowsOf(queueId).filter((row) => row.baseOffset + row.count > offset);
+    this.#reads.push(() => onRows(undefined, found.slice(0, limit)));
+  };
+
+  firstIndexAtTime: StoreReads['firstIndexAtTime'] = (_shard, queueId, start, end, at, onRow) => {
+    const found = this.#between(queueId, start, end).find((row) => row.storedAtMs >= at);
+    this.#reads.push(() => onRow(undefined, found));
+  };
+
+  firstIndexPastBytes: StoreReads['firstIndexPastBytes'] = (
+    _s,
+    queueId,
+    start,
+    end,
+    size,
+    done,
+  ) => {
+    const found = this.#between(queueId, start, end).find((row) => row.cumulativeBytes > size);
+    this.#reads.push(() => done(undefined, found));
+  };
+
+  #rowsOf(queueId: number): QueueIndexRow[] {
+    return this.rows.filter((row) => row.queueId === queueId);
+  }
+
+  #between(queueId: number, start: number, end: number): QueueIndexRow[] {
+    const isIn = (row: QueueIndexRow): boolean =>
+      row.baseOffset + row.count > start && row.baseOffset < end;
+    return this.#rowsOf(queueId).filter(isIn);
+  }
+}
+type StoreReads = ConstructorParameters<typeof StateFlush>[0];
+
+function setUp(options: Partial<StateFlushOptions> = {}) {
+  const store = new FakeStore();
+  const flush = new StateFlush(store, options);
+  const writer = flush.writerFor(SHARD);
+  let index = 0;
+  /** Applies one entry that makes a batch of `count` messages visible. */
+  const produce = (count: number, queueId = QUEUE): QueueIndexRow => {
+    const last = made.filter((row) => row.queueId === queueId).at(-1);
+    const baseOffset = last === undefined ? 0 : last.baseOffset + last.count;
+    index++;
+    const size = { storedAtMs: index * 10, cumulativeBytes: index * 100 };
+    const row = { queueId, baseOffset, count, index, term: 1, ...size };
+    writer.putIndex(row);
+    flush.markApplied(SHARD, applied(index));
+    made.push(row);
+    return row;
+  };
+  const made: QueueIndexRow[] = [];
+  return { store, flush, writer, produce, made };
+}
+
+/** What a read answers; reads of the store are completed as they come. */
+function rowsFrom(flush: StateFlush, store: FakeStore, offset: number, limit = 1000) {
+  let answer: readonly QueueIndexRow[] | Error | undefined;
+  flush.rowsFrom(SHARD, QUEUE, offset, limit, (error, rows) => {
+    answer = error ?? rows;
+  });
+  while (answer === undefined && store.finishRead());
+  return answer;
+}
+
+const indexes = (effects: readonly Effects[]): number[] =>
+  effects.flatMap(({ applied: marks }) => marks.map(({ index }) => index));
+
+describe('state flush', () => {
+  it('hands nothing to LevelDB before the log is durable through it', () => {
+    const { store, flush, produce } = setUp();
+    for (let entry = 0; entry < 4; entry++) produce(1);
+    expect(store.finishWrite()).toBe(false);
+    flush.durable(SHARD, 2);
+    expect(store.finishWrite()).toBe(true);
+    expect(indexes(store.written)).toEqual([2]);
+    expect(store.rows).toHaveLength(2);
+    flush.durable(SHARD, 9);
+    produce(1);
+    while (store.finishWrite());
+    expect(indexes(store.written)).toEqual([2, 4, 5]);
+    expect(flush.pendingBytes).toBe(0);
+  });
+
+  it('never cuts a pass: effects and their mark go together', () => {
+    const { store, flush, writer } = setUp();
+    writer.put('group', Buffer.from('a'), Buffer.from('1'));
+    writer.put('group', Buffer.from('b'), undefined);
+    flush.markApplied(SHARD, applied(5));
+    flush.durable(SHARD, 4);
+    expect(store.finishWrite()).toBe(false);
+    flush.durable(SHARD, 5);
+    store.finishWrite();
+    const [effects] = store.written;
+    expect(effects?.applied).toEqual([{ shard: SHARD, ...applied(5) }]);
+    expect(effects?.ops.map(({ value }) => value?.toString())).toEqual(['1', undefined]);
+    expect(effects?.ops.map(({ key }) => decodeKey(key).kind)).toEqual([0x25, 0x25]);
+  });
+
+  it('asks how far the log is durable, so that a truncation counts at once', () => {
+    let durable = 10;
+    const { store, flush, produce } = setUp({ durableIndexOf: () => durable });
+    produce(1);
+    durable = 1;
+    produce(1);
+    while (store.finishWrite());
+    expect(indexes(store.written)).toEqual([1]);
+    durable = 2;
+    flush.durable(SHARD, 2);
+    while (store.finishWrite());
+    expect(indexes(store.written)).toEqual([1, 2]);
+  });
+
+  it('holds back while LevelDB has no room, and tells when too much waits', () => {
+    const { store, flush, produce } = setUp({ maxPendingBytes: 100 });
+    flush.durable(SHARD, 100);
+    produce(1);
+    store.hasRoom = false;
+    produce(1);
+    produce(1);
+    expect(flush.isBacklogged).toBe(true);
+    store.hasRoom = true;
+    while (store.finishWrite());
+    expect(indexes(store.written)).toEqual([1, 3]);
+    expect(flush.isBacklogged).toBe(false);
+  });
+
+  it('answers from memory what LevelDB does not hold yet', () => {
+    const { store, flush, produce, made } = setUp();
+    for (let entry = 0; entry < 5; entry++) produce(2);
+    expect(rowsFrom(flush, store, 0)).toEqual(made);
+    expect(rowsFrom(flush, store, 3, 2)).toEqual(made.slice(1, 3));
+    expect(rowsFrom(flush, store, 10)).toEqual([]);
+  });
+
+  it('answers at once what it kept, and joins LevelDB with memory', () => {
+    const { store, flush, produce, made } = setUp({ maxRowsPerQueue: 4 });
+    flush.durable(SHARD, 100);
+    for (let entry = 0; entry < 10; entry++) produce(1);
+    while (store.finishWrite());
+    produce(1);
+    expect(rowsFrom(flush, store, 0)).toEqual(made);
+    expect(rowsFrom(flush, store, 2, 3)).toEqual(made.slice(2, 5));
+    let isAnswered = false;
+    flush.rowsFrom(SHARD, QUEUE, 8, 10, (_, rows) => {
+      isAnswered = true;
+      expect(rows).toEqual(made.slice(8));
+    });
+    expect(isAnswered).toBe(true);
+  });
+
+  it('reads again when rows moved to LevelDB behind the read', () => {
+    const { store, flush, produce, made } = setUp({ maxRowsPerQueue: 0 });
+    let answer: readonly QueueIndexRow[] = [];
+    produce(1);
+    flush.durable(SHARD, 1);
+    store.finishWrite();
+    // Memory: nothing. LevelDB: row 0. The next rows are written while row 1 is looked for.
+    flush.rowsFrom(SHARD, QUEUE, 1, 10, (_, rows) => {
+      answer = rows;
+    });
+    for (let entry = 0; entry < 3; entry++) produce(1);
+    flush.durable(SHARD, 3);
+    while (store.finishWrite());
+    while (store.finishRead());
+    expect(answer).toEqual(made.slice(1));
+  });
+
+  it('says that an offset fell below the start while it was looked for', () => {
+    const { store, flush, writer, produce } = setUp({ maxRowsPerQueue: 0 });
+    flush.durable(SHARD, 100);
+    for (let entry = 0; entry < 4; entry++) produce(1);
+    while (store.finishWrite());
+    let failure: Error | undefined;
+    flush.rowsFrom(SHARD, QUEUE, 1, 10, (error) => {
+      failure = error;
+    });
+    writer.dropIndexBelow(QUEUE, 3);
+    flush.markApplied(SHARD, applied(5));
+    while (store.finishRead());
+    expect(failure).toMatchObject({ code: 'OUT_OF_RANGE' });
+    while (store.finishWrite());
+    expect(store.written.at(-1)?.drops).toEqual([{ shard: SHARD, queueId: QUEUE, startOffset: 3 }]);
+  });
+
+  it('forgets a closed queue when its rows are written', () => {
+    const { store, flush, writer, produce } = setUp();
+    for (let entry = 0; entry < 3; entry++) produce(1);
+    writer.dropIndexBelow(QUEUE, Number.MAX_SAFE_INTEGER);
+    flush.markApplied(SHARD, applied(4));
+    expect(rowsFrom(flush, store, 0)).toHaveLength(3);
+    flush.durable(SHARD, 4);
+    while (store.finishWrite());
+    store.rows.length = 0;
+    expect(rowsFrom(flush, store, 0)).toEqual([]);
+  });
+
+  it('keeps few rows in all, those of quiet queues go first', () => {
+    const { store, flush, produce } = setUp({ maxRowsPerQueue: 8, maxRows: 16 });
+    flush.durable(SHARD, 1000);
+    for (const queueId of [1, 2, 3, QUEUE]) {
+      for (let entry = 0; entry < 8; entry++) produce(1, queueId);
+      while (store.finishWrite());
+    }
+    let reads = 0;
+    const isInMemory = (queueId: number): boolean => {
+      let answered = false;
+      flush.rowsFrom(SHARD, queueId, 7, 1, () => {
+        answered = true;
+      });
+      if (!answered) reads++;
+      return answered;
+    };
+    expect([1, 2, 3, QUEUE].map(isInMemory)).toEqual([false, false, true, true]);
+    expect(reads).toBe(2);
+  });
+});
+
+describe('search in the index', () => {
+  it('finds what a look at all rows finds, wherever rows are', () => {
+    const counts = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 30 });
+    const places = fc.tuple(counts, fc.nat(30), fc.nat(6), fc.nat(320), fc.nat(60));
+    fc.assert(
+      fc.property(places, ([batches, durable, maxRowsPerQueue, target, startAt]) => {
+        const { store, flush, produce, made } = setUp({ maxRowsPerQueue });
+        flush.durable(SHARD, durable);
+        for (const count of batches) produce(count);
+        while (store.finishWrite());
+        const last = made.at(-1) as QueueIndexRow;
+        const end = last.baseOffset + last.count;
+        const start = startAt % end;
+        const expected = (holds: (row: QueueIndexRow) => boolean): number => {
+          const isIn = (row: QueueIndexRow): boolean => row.baseOffset + row.count > start;
+          const found = made.find((row) => isIn(row) && holds(row));
+          return found === undefined ? end : Math.max(start, found.baseOffset);
+        };
+        let answer = -1;
+        const onOffset = (_: Error | undefined, offset: number): void => {
+          answer = offset;
+        };
+        flush.firstOffsetAtTime(SHARD, QUEUE, start, end, target, onOffset);
+        while (store.finishRead());
+        expect(answer).toBe(expected((row) => row.storedAtMs >= target));
+        const bytes = target * 10;
+        flush.firstOffsetPastBytes(SHARD, QUEUE, start, end, bytes, onOffset);
+        while (store.finishRead());
+        expect(answer).toBe(expected((row) => row.cumulativeBytes > bytes));
+        expect(rowsFrom(flush, store, start)).toEqual(
+          made.filter((row) => row.baseOffset + row.count > start),
+        );
+      }),
+    );
+  });
+
+  it('answers the end of a queue without rows', () => {
+    const { store, flush } = setUp();
+    let answer = -1;
+    flush.firstOffsetAtTime(SHARD, QUEUE, 5, 5, 0, (_, offset) => {
+      answer = offset;
+    });
+    while (store.finishRead());
+    expect(answer).toBe(5);
+  });
+});
+
+describe('tables', () => {
+  it('maps every table to its own kind and back', () => {
+    expect(Object.values(TABLE_KIND).sort()).toEqual([...TABLE_KINDS].sort());
+    const rows = TABLE_KINDS.map((kind) => ({ kind, key: Buffer.of(1), value: Buffer.of(2) }));
+    expect([...stateRows(rows)].map(({ table }) => TABLE_KIND[table])).toEqual([...TABLE_KINDS]);
+  });
+});
