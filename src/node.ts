@@ -1,6 +1,7 @@
 /**
  * The composition root: builds one node from its parts and decides the order of start and stop.
- * Storage before Raft, Raft before the network, the network before the service; stop is the reverse.
+ * Storage before Raft, Raft before the network, the network before the service; stop is the
+ * reverse.
  */
 import type { Logger } from 'pino';
 import { DEFAULT_RAFT_CONFIG } from '../raft/config.ts';

@@ -134,7 +134,8 @@ class MetaShardState implements MetaState {
     const { name, queueCount, config } = command;
     const known = this.#topics.byName(name);
     if (known?.state === 'deleting') return refuse('TOPIC_BUSY', `${name} is being deleted`);
-    if (known !== undefined) return refuse('TOPIC_EXISTS', `${name} has id ${known.topicId}`);
+    if (known !== undefined)
+      return refuse('TOPIC_EXISTS', `topic ${name} exists already (id ${known.topicId})`);
     if (this.#topics.count >= this.#limits.maxTopics) {
       return refuse('TOO_MANY_TOPICS', `maxTopics ${this.#limits.maxTopics} is reached`);
     }
@@ -162,7 +163,10 @@ class MetaShardState implements MetaState {
     const { queues, config } = found;
     const wanted = command.queueCount ?? queues.length;
     if (wanted < queues.length) {
-      return refuse('QUEUES_ONLY_GROW', `${found.name} has ${queues.length} queues`);
+      return refuse(
+        'QUEUES_ONLY_GROW',
+        `topic ${found.name} has ${queues.length} queues, and topics only grow: ask for more`,
+      );
     }
     if (wanted > queues.length && isGrowing(found)) {
       return refuse('TOPIC_BUSY', `queues of ${found.name} are still being opened`);
@@ -214,7 +218,10 @@ class MetaShardState implements MetaState {
     const topic = this.#topics.byName(name);
     if (topic === undefined) return notFound(name);
     if (topicId === '' || topicId === topic.topicId) return topic;
-    return refuse('TOPIC_RECREATED', `${name} has id ${topic.topicId}, not ${topicId}`);
+    return refuse(
+      'TOPIC_RECREATED',
+      `topic ${name} was created again: its id is ${topic.topicId}, not ${topicId}`,
+    );
   }
 
   #place(firstQueue: number, count: number, out: StateWriter): TopicQueue[] {

@@ -1,4 +1,6 @@
-/** Gives the topic reconciler its ports on a running node: the host's events, the service's calls. */
+/**
+ * Gives the topic reconciler its ports on a running node: the host's events, the service's calls.
+ */
 import { EMPTY_BYTES, type ShardId } from '../../raft/types.ts';
 import type { Command } from '../broker/commands.ts';
 import type { ShardHost } from '../shards/api.ts';

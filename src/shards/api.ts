@@ -76,7 +76,9 @@ export interface ShardHost {
   onLeadership(listener: (shard: ShardId) => void): () => void;
   /** Shard time as a new entry of this shard would carry it. */
   shardTimeMs(shard: ShardId): ShardTimeMs;
-  /** `head` from the broker's command codec. The result of `applied` is an ApplyResult / MetaResult. */
+  /**
+   * `head` from the broker's command codec. The result of `applied` is an ApplyResult / MetaResult.
+   */
   propose(
     shard: ShardId,
     head: Uint8Array,

@@ -1,7 +1,7 @@
 /**
  * Keeps the log from growing for ever. At a steady pace: where this node leads, it decides and
- * proposes what may go (retention.ts); for every shard it holds, it takes checkpoints and lets go of
- * the log that an agreed trim point has made needless.
+ * proposes what may go (retention.ts); for every shard it holds, it takes checkpoints and lets go
+ * of the log that an agreed trim point has made needless.
  */
 import type { Logger } from 'pino';
 import type { RaftDriver } from '../../raft/driver.ts';
@@ -25,7 +25,9 @@ import type { StateFlush } from './state-flush.ts';
 
 /** Checkpoints in the log that is kept: enough that the oldest part goes in small steps. */
 const CHECKPOINTS_WANTED = 8;
-/** An idle shard's entries must not pin old segments for ever: a checkpoint after so many passes. */
+/**
+ * An idle shard's entries must not pin old segments for ever: a checkpoint after so many passes.
+ */
 const IDLE_PASSES = 60;
 const NO_PAYLOAD = new Uint8Array(0);
 

@@ -1,8 +1,8 @@
 /**
  * Retention, simple form. The leader of a shard decides what may go and proposes it (`trim`): start
  * offsets rise identically everywhere. Each node then gives log space back by itself: it takes a
- * checkpoint of the shard's small state now and then, and once the agreed trim point has passed one,
- * the log up to that checkpoint is dropped (internals rules 4 and 5).
+ * checkpoint of the shard's small state now and then, and once the agreed trim point has passed
+ * one, the log up to that checkpoint is dropped (internals rules 4 and 5).
  */
 import type { LogIndex, ShardId } from '../../raft/types.ts';
 import type { DataShard, QueueView } from '../broker/api.ts';
