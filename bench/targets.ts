@@ -1,6 +1,6 @@
 /** What is measured: a Holdfast cluster and the ceiling, each as real processes of their own. */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -82,7 +82,20 @@ function ready(child: ChildProcess): Promise<void> {
   });
 }
 
-export async function startHoldfast(directory: string): Promise<Target> {
+/** Bytes of all files below, as far as they are there at this moment. */
+export function bytesBelow(directory: string): number {
+  let bytes = 0;
+  for (const name of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
+    bytes += statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0;
+  }
+  return bytes;
+}
+
+/** `settings`: key=value pairs for every node. */
+export async function startHoldfast(
+  directory: string,
+  settings: readonly string[] = [],
+): Promise<Target> {
   const data = mkdtempSync(join(directory, 'holdfast-'));
   const base = await freeBasePort();
   const args = [
@@ -94,6 +107,7 @@ export async function startHoldfast(directory: string): Promise<Target> {
     '--base-port',
     `${base}`,
   ];
+  for (const setting of settings) args.push('--set', setting);
   const child = spawn(process.execPath, [HOLDFAST_ENTRY, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
