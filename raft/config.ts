@@ -48,7 +48,7 @@ const MIB = 1024 * KIB;
 
 export const DEFAULT_RAFT_CONFIG: RaftConfig = Object.freeze({
   electionTimeoutMs: 1000,
-  heartbeatIntervalMs: 250,
+  heartbeatIntervalMs: 150,
   earlyRankDelayMs: 30,
   earlyJitterMs: 15,
   stickyRetryMs: 50,

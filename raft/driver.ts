@@ -94,11 +94,12 @@ export class RaftDriver {
     core.start(this.#now());
     this.#markDirty(runner);
     if (core.log.lastTimeMs !== undefined) return;
-    const last = core.log.lastIndex;
+    const { lastIndex: last, lastTerm: term } = core.log;
     this.#options.store.read(shard, last, last, 1, (error, entries) => {
       if (this.#isStopped) return;
-      const isCompacted = error !== undefined && errorCode(error) === RaftErrorCode.compacted;
-      if (error !== undefined && !isCompacted) this.#options.onFatal(error);
+      const { log } = core;
+      const isStillThere = last > log.start.index && log.matches(last, term);
+      if (error !== undefined && isStillThere) this.#options.onFatal(error);
       // Gone or replaced meanwhile: apply or the leader's entries tell the time instead.
       else core.lastTimeWas(entries[0]?.timeMs ?? runner.appliedTimeMs);
     });
@@ -294,12 +295,15 @@ export class RaftDriver {
     const { store, onFatal } = this.#options;
     store.read(runner.shard, load.from, load.to, load.maxBytes, (error, entries) => {
       if (this.#isStopped) return;
+      const { core } = runner;
       const isCompacted = error !== undefined && errorCode(error) === RaftErrorCode.compacted;
-      if (error !== undefined && !isCompacted) {
+      // Whoever was deposed meanwhile may have lost the entries to another leader: no damage.
+      const isLeading = core.role === 'leader' && core.term === load.term;
+      if (error !== undefined && !isCompacted && isLeading) {
         onFatal(error);
         return;
       }
-      runner.core.loaded(load, isCompacted ? [] : entries, this.#now());
+      core.loaded(load, error === undefined ? entries : [], this.#now());
       this.#markDirty(runner);
     });
   }

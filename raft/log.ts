@@ -21,6 +21,22 @@ export function entryBytes(entry: Entry): number {
   return entry.head.length + entry.payload.length + ENTRY_OVERHEAD_BYTES;
 }
 
+/**
+ * Entries are views of what the network or the disk delivered, and a small one keeps all of that
+ * buffer in memory: so many times its bound may the window hold with them.
+ */
+const HELD_FACTOR = 2;
+
+/** Memory that goes when the entry goes, if the one before it went already. */
+function heldBytes(entry: Entry, before: Entry | undefined): number {
+  const { head, payload } = entry;
+  let bytes = ENTRY_OVERHEAD_BYTES;
+  if (head.length > 0 && head.buffer !== before?.head.buffer) bytes += head.buffer.byteLength;
+  if (payload.length === 0 || payload.buffer === head.buffer) return bytes;
+  if (payload.buffer !== before?.payload.buffer) bytes += payload.buffer.byteLength;
+  return bytes;
+}
+
 /** Evicted slots at the front of the window are given back in steps of this. */
 const WINDOW_COMPACT_SLOTS = 1024;
 
@@ -45,9 +61,12 @@ export class RaftLog {
   #lastTimeMs: ShardTimeMs | undefined;
   /** Slots before `#head` are free; slot `#head` holds index `#windowFirst`. */
   #slots: (Entry | undefined)[] = [];
+  /** `heldBytes` of each slot. */
+  #held: number[] = [];
   #head = 0;
   #windowFirst: LogIndex;
   #windowBytes = 0;
+  #windowHeldBytes = 0;
 
   constructor(origin: LogOrigin) {
     this.#start = origin.logStart;
@@ -135,8 +154,11 @@ export class RaftLog {
     assert(entry.index === this.#last + 1, 'entries are contiguous');
     assert(entry.term >= this.#terms.lastTerm, 'terms never fall along a log');
     this.#terms.append(entry.index, entry.term);
+    const held = heldBytes(entry, this.#slots.at(-1));
     this.#slots.push(entry);
+    this.#held.push(held);
     this.#windowBytes += entryBytes(entry);
+    this.#windowHeldBytes += held;
     this.#last = entry.index;
     this.#lastTimeMs = entry.timeMs;
   }
@@ -150,6 +172,7 @@ export class RaftLog {
     assert(index <= this.#last, 'truncation removes something');
     while (this.#last >= index && this.#last >= this.#windowFirst) {
       this.#windowBytes -= entryBytes(this.#slots.pop()!);
+      this.#windowHeldBytes -= this.#held.pop()!;
       this.#last--;
     }
     this.#last = index - 1;
@@ -162,8 +185,10 @@ export class RaftLog {
 
   #clearWindow(): void {
     this.#slots = [];
+    this.#held = [];
     this.#head = 0;
     this.#windowBytes = 0;
+    this.#windowHeldBytes = 0;
     this.#windowFirst = this.#last + 1;
   }
 
@@ -217,12 +242,17 @@ export class RaftLog {
   /** Gives memory back: never an entry that is not yet durable or not yet applied. */
   evict(maxBytes: number): void {
     const keep = Math.min(this.#durable, this.#applied);
-    while (this.#windowBytes > maxBytes && this.#windowFirst <= keep) this.#dropFirst();
+    const maxHeld = HELD_FACTOR * maxBytes;
+    while (this.#windowFirst <= keep) {
+      if (this.#windowBytes <= maxBytes && this.#windowHeldBytes <= maxHeld) break;
+      this.#dropFirst();
+    }
     this.#compactSlots();
   }
 
   #dropFirst(): void {
     this.#windowBytes -= entryBytes(this.#slots[this.#head]!);
+    this.#windowHeldBytes -= this.#held[this.#head]!;
     this.#slots[this.#head] = undefined;
     this.#head++;
     this.#windowFirst++;
@@ -231,6 +261,7 @@ export class RaftLog {
   #compactSlots(): void {
     if (this.#head < WINDOW_COMPACT_SLOTS || this.#head * 2 < this.#slots.length) return;
     this.#slots = this.#slots.slice(this.#head);
+    this.#held = this.#held.slice(this.#head);
     this.#head = 0;
   }
 

@@ -58,6 +58,7 @@ export const configSchema = z.strictObject({
         DEFAULTS.limits.maxInflightRequestBytes,
       ),
       maxWaitingCalls: whole(1, 10_000_000).default(DEFAULTS.limits.maxWaitingCalls),
+      maxLongPolls: whole(1, 10_000_000).default(DEFAULTS.limits.maxLongPolls),
       maxWaitMs: whole(0, 3_600_000).default(DEFAULTS.limits.maxWaitMs),
       maxStreamBytesInFlight: whole(64 * KIB, GIB).default(DEFAULTS.limits.maxStreamBytesInFlight),
     })

@@ -144,7 +144,7 @@ function describeIssue(issue: z.core.$ZodIssue): string {
       .join('; ');
   }
   const missing = issue.code === 'invalid_type' && issue.input === undefined;
-  return `${at}: ${missing ? `missing (${issue.message})` : issue.message}`;
+  return `${at}: ${missing ? 'missing' : issue.message}`;
 }
 
 function hint(word: string, known: readonly string[]): string {

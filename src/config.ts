@@ -39,6 +39,8 @@ export interface ServiceLimits {
   readonly maxInflightRequestBytes: number;
   /** Calls of this node that wait for a leader. */
   readonly maxWaitingCalls: number;
+  /** Fetches and polls of this node that wait for data. */
+  readonly maxLongPolls: number;
   /** Longest long poll. */
   readonly maxWaitMs: number;
   /** Bytes on their way to one Subscribe stream. */
@@ -105,6 +107,7 @@ export const DEFAULTS = Object.freeze({
     maxRequestBytes: 16 * 1024 * 1024,
     maxInflightRequestBytes: 256 * 1024 * 1024,
     maxWaitingCalls: 10_000,
+    maxLongPolls: 20_000,
     maxWaitMs: 30_000,
     maxStreamBytesInFlight: 4 * 1024 * 1024,
   }),

@@ -120,7 +120,7 @@ function createShards(
 ) {
   const leadership = new Listeners<[ShardId]>();
   const applied = new Listeners<[ShardId]>();
-  const waiters = new QueueWaiters(serviceConfig().maxLongPolls);
+  const waiters = new QueueWaiters(config.limits.maxLongPolls);
   const flush: StateFlush = new StateFlush(storage.state, {
     durableIndexOf: (shard) => driver.durableIndex(shard),
   });

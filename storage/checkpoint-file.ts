@@ -8,6 +8,7 @@
  */
 import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
+import { continueCrc } from './crc.ts';
 import { StorageError } from './errors.ts';
 import { isTableKind, MAX_TABLE_KEY_BYTES, readUint64, writeUint64 } from './keys.ts';
 import type { TableRow } from './level-db.ts';
@@ -73,7 +74,7 @@ class CheckedReader {
     await this.#fill(bytes);
     const taken = this.#buffer.subarray(0, bytes);
     this.#buffer = this.#buffer.subarray(bytes);
-    this.crc = crc32(taken, this.crc);
+    this.crc = continueCrc(this.crc, taken);
     return taken;
   }
 

@@ -5,7 +5,6 @@
 import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { crc32 } from 'node:zlib';
 import type { LogIndex, ShardId } from '../raft/types.ts';
 import {
   type CheckpointHead,
@@ -14,6 +13,7 @@ import {
   encodeRow,
   readCheckpointFile,
 } from './checkpoint-file.ts';
+import { continueCrc } from './crc.ts';
 import { StorageError } from './errors.ts';
 import type { ShardSnapshot } from './level-state.ts';
 import type { AppliedMark } from './row-codec.ts';
@@ -52,7 +52,7 @@ export interface TakeOptions {
  */
 export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFile | undefined> {
   const { source, directory, shard, membership } = options;
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory);
   const snapshot = await source.snapshotShard(shard);
   try {
     const { applied } = snapshot;
@@ -71,6 +71,12 @@ export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFi
   } finally {
     await snapshot.close();
   }
+}
+
+/** Its own name must be durable too, or a power cut takes all files in it. */
+async function makeDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await syncDirectory(path.dirname(directory));
 }
 
 function checkpointPath(directory: string, shard: ShardId, index: LogIndex): string {
@@ -98,7 +104,7 @@ async function writeRows(
   let crc = 0;
   let rowCount = 0;
   const write = async (bytes: Buffer): Promise<void> => {
-    crc = crc32(bytes, crc);
+    crc = continueCrc(crc, bytes);
     await handle.appendFile(bytes);
   };
   await write(encodeHead(head));

@@ -184,6 +184,12 @@ export class CommitLog implements LogStore {
     return this.segments.bytes();
   }
 
+  /** Log on the disk that cannot go before this shard's start moves on, whoever wrote it. */
+  bytesHeldBy(shard: ShardId): number {
+    const sequence = this.shards.get(shard)?.firstSequence;
+    return sequence === undefined ? 0 : this.segments.bytesFrom(sequence);
+  }
+
   stats(): CommitLogStats {
     return {
       ...this.writer.stats,

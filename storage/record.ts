@@ -7,6 +7,7 @@ import assert from 'node:assert';
 import { crc32 } from 'node:zlib';
 import type { Entry, LogIndex, ShardId, ShardTimeMs, Term } from '../raft/types.ts';
 import { EntryType } from '../raft/types.ts';
+import { continueCrc } from './crc.ts';
 
 export const ENVELOPE_BYTES = 24;
 export const PORTABLE_HEADER_BYTES = 40;
@@ -54,7 +55,7 @@ export function isEntryType(type: number): type is EntryType {
 }
 
 export function bodyCrcOf(head: Uint8Array, payload: Uint8Array): number {
-  return crc32(payload, crc32(head));
+  return continueCrc(continueCrc(0, head), payload);
 }
 
 export function writeSafeInteger(target: Buffer, at: number, value: number): void {

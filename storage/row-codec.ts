@@ -3,8 +3,8 @@
  * its own checksum over format, key and body: `[row format u8][body][crc32 u32be]`.
  */
 import { strict as assert } from 'node:assert';
-import { crc32 } from 'node:zlib';
 import type { LogIndex, ShardId, ShardTimeMs, Term } from '../raft/types.ts';
+import { continueCrc } from './crc.ts';
 import { StorageError } from './errors.ts';
 import { asBuffer, readUint64, writeUint64 } from './keys.ts';
 
@@ -61,7 +61,7 @@ export function unseal(key: Uint8Array, bytes: Uint8Array): Uint8Array {
 
 /** The format is the seed: no copy is needed to cover all three. */
 function checksum(format: number, key: Uint8Array, body: Uint8Array): number {
-  return crc32(body, crc32(key, format));
+  return continueCrc(continueCrc(format, key), body);
 }
 
 const INDEX_BODY_BYTES = 36;

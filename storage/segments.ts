@@ -48,7 +48,14 @@ export class Segments {
   }
 
   bytes(): number {
-    return this.list.reduce((sum, segment) => sum + segment.fileBytes, 0);
+    return this.bytesFrom(0);
+  }
+
+  /** Of the segments from `sequence` on. */
+  bytesFrom(sequence: number): number {
+    let bytes = 0;
+    for (const segment of this.list) if (segment.sequence >= sequence) bytes += segment.fileBytes;
+    return bytes;
   }
 
   add(segment: Segment): void {

@@ -79,6 +79,11 @@ export class ShardIndex {
     return this.last;
   }
 
+  /** The segment that the shard's first entry lies in; undefined while its log is empty. */
+  get firstSequence(): number | undefined {
+    return this.last < this.firstIndex ? undefined : this.locate(this.firstIndex).sequence;
+  }
+
   /** Takes note of an entry that lies, or is about to lie, at this place behind all others. */
   append(entry: Entry, at: Location): void {
     const { index, term } = entry;

@@ -9,6 +9,7 @@
  */
 import assert from 'node:assert';
 import { crc32 } from 'node:zlib';
+import { continueCrc } from '../../storage/crc.ts';
 import { MalformedFrameError } from './malformed.ts';
 
 export const FRAME_HEADER_BYTES = 12;
@@ -57,7 +58,7 @@ export function sealFrame(
   target.writeUInt32LE(fields.headLength + fields.bulkLength, at + 4);
   target.writeUInt32LE(fields.headLength * 256 + fields.type, at + 8);
   const crc = crc32(target.subarray(at + 4, checkedEnd));
-  target.writeUInt32LE(checkedRest === undefined ? crc : crc32(checkedRest, crc), at);
+  target.writeUInt32LE(checkedRest === undefined ? crc : continueCrc(crc, checkedRest), at);
 }
 
 function checkFrame(bytes: Buffer): Frame {

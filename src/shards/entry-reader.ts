@@ -2,9 +2,9 @@
  * Brings the entries that index rows point at: from Raft's tail in memory when they are recent,
  * else from the commit log, in runs so that a catch-up read is one sequential read.
  */
-import type { LogStore } from '../../raft/ports.ts';
 import type { Entry, LogIndex, ShardId } from '../../raft/types.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
+import type { LogReads } from './paced-reads.ts';
 
 /** Rows of one queue whose entries lie this close in the shard's log are read in one go. */
 const RUN_GAP_MAX = 8;
@@ -39,7 +39,7 @@ function runLength(rows: readonly QueueIndexRow[], first: number): number {
  */
 export function readRun(
   tail: EntryTail,
-  store: LogStore,
+  store: LogReads,
   shard: ShardId,
   rows: readonly QueueIndexRow[],
   first: number,

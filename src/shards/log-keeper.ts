@@ -8,9 +8,9 @@ import type { RaftDriver } from '../../raft/driver.ts';
 import type { LogIndex, ShardId } from '../../raft/types.ts';
 import {
   type CheckpointFile,
+  firstIntact,
   listCheckpoints,
   pruneCheckpoints,
-  readCheckpoint,
   takeCheckpoint,
 } from '../../storage/checkpoints.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
@@ -18,7 +18,8 @@ import type { MetaView } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { RetentionConfig } from '../config.ts';
 import type { NodeStorage } from '../node-storage.ts';
-import { decideTrim, TRIM_ENTRIES_MIN, type TrimSource } from './retention.ts';
+import { decideTrim, isGain, TRIM_ENTRIES_MIN, type TrimSource } from './retention.ts';
+import { RetentionClock, SYSTEM_CLOCKS } from './retention-clock.ts';
 import type { LocalShardHost } from './shard-host.ts';
 import { META_SHARD, type ShardMachine } from './shard-machine.ts';
 import type { StateFlush } from './state-flush.ts';
@@ -29,6 +30,13 @@ const CHECKPOINTS_WANTED = 8;
  * An idle shard's entries must not pin old segments for ever: a checkpoint after so many passes.
  */
 const IDLE_PASSES = 60;
+/**
+ * Segments are shared and go oldest first, so a few old entries of one shard hold all that others
+ * wrote since. Worth doing something about once it is this part of the log and so many checkpoints'
+ * worth; a leader proposes when there is twice as much.
+ */
+const HELD_PART = 8;
+const HELD_CHECKPOINTS = 2;
 const NO_PAYLOAD = new Uint8Array(0);
 
 export interface LogKeeperParts {
@@ -52,6 +60,8 @@ interface Kept {
 export class LogKeeper {
   readonly #parts: LogKeeperParts;
   readonly #kept = new Map<ShardId, Kept>();
+  readonly #clock = new RetentionClock(SYSTEM_CLOCKS);
+  #toldOfJump = false;
   #timer: NodeJS.Timeout | undefined;
   #pass: Promise<void> | undefined;
   #stopped = false;
@@ -106,7 +116,8 @@ export class LogKeeper {
     const { driver, machine } = this.#parts;
     const { applied } = driver.status(META_SHARD);
     const logTrim = Math.min(applied, driver.matchedByAll(META_SHARD));
-    if (logTrim - machine.logTrim(META_SHARD) < TRIM_ENTRIES_MIN) return undefined;
+    const gain = logTrim - machine.logTrim(META_SHARD);
+    if (!isGain(gain, this.#heldLog(META_SHARD) >= 2)) return undefined;
     return encodeMetaCommand({ type: 'trim', logTrim });
   }
 
@@ -120,10 +131,11 @@ export class LogKeeper {
     return {
       shard,
       data: host.data(shard),
-      nowMs: host.shardTimeMs(shard),
+      nowMs: this.#retentionNowMs(shard),
       matchedByAll: driver.matchedByAll(shard),
       applied: driver.status(shard).applied,
       logTrim: machine.logTrim(shard),
+      isHoldingLog: this.#heldLog(shard) >= 2,
       topicConfig: (topicId) => meta.topicById(topicId)?.config,
       rowAt: (queueId, offset) =>
         new Promise((resolve, reject) => {
@@ -156,6 +168,20 @@ export class LogKeeper {
     };
   }
 
+  #retentionNowMs(shard: ShardId): number {
+    const claimedMs = this.#parts.host.shardTimeMs(shard);
+    const nowMs = this.#clock.nowMs(claimedMs);
+    if (nowMs < claimedMs && !this.#toldOfJump) {
+      this.#toldOfJump = true;
+      const aheadMs = claimedMs - nowMs;
+      this.#parts.logger.warn(
+        { shard, aheadMs },
+        'a clock was set far ahead: until this node is started again, messages grow old by its own',
+      );
+    }
+    return nowMs;
+  }
+
   async #maybeCheckpoint(shard: ShardId): Promise<void> {
     const kept = this.#kept.get(shard) ?? { newest: await this.#newest(shard), passesSince: 0 };
     this.#kept.set(shard, kept);
@@ -173,9 +199,20 @@ export class LogKeeper {
     });
     if (taken === undefined) return;
     kept.newest = taken.index;
-    // Not by the start that Raft holds: until it is durable a crash goes back to the one before.
+    // Until the start that Raft holds is durable a crash goes back to the one before: both stay.
     const start = storage.log.durableLogStart(shard);
+    if (start !== driver.logStart(shard).index) return;
     await pruneCheckpoints(storage.checkpointDirectory, shard, start);
+  }
+
+  /** How much of others' log this shard's own holds; from 1 on it is too much. */
+  #heldLog(shard: ShardId): number {
+    const { config, storage } = this.#parts;
+    const tooMuch = Math.max(
+      HELD_CHECKPOINTS * config.checkpointBytes,
+      storage.log.bytesOnDisk() / HELD_PART,
+    );
+    return storage.log.bytesHeldBy(shard) / tooMuch;
   }
 
   #isDue(shard: ShardId, kept: Kept): boolean {
@@ -184,7 +221,11 @@ export class LogKeeper {
     if (entries <= 0) return false;
     const spacing = storage.log.bytesOnDisk() / CHECKPOINTS_WANTED;
     if (machine.logBytes(shard) >= Math.max(config.checkpointBytes, spacing)) return true;
-    const held = driver.status(shard).applied - driver.logStart(shard).index;
+    const trim = machine.logTrim(shard);
+    const start = driver.logStart(shard).index;
+    // One at a time: the next trim that passes it lets the log go.
+    if (trim > start && kept.newest <= trim && this.#heldLog(shard) >= 1) return true;
+    const held = driver.status(shard).applied - start;
     return kept.passesSince >= IDLE_PASSES && held >= TRIM_ENTRIES_MIN;
   }
 
@@ -207,11 +248,13 @@ export class LogKeeper {
     const usable = (await this.#checkpoints(shard)).filter(
       ({ index }) => index > start && index <= trim,
     );
-    const newest = usable.at(-1);
-    if (newest === undefined) return;
+    if (usable.length === 0) return;
     // Read back before anything rests on it: a damaged one must not become the only one.
-    const { applied } = await readCheckpoint(newest);
-    driver.setLogStart(shard, { index: applied.index, term: applied.term });
-    logger.debug({ shard, start: newest.index }, 'log start moved');
+    const { checkpoint, damaged } = await firstIntact(usable.reverse());
+    for (const line of damaged) logger.warn(line);
+    if (checkpoint === undefined) return;
+    const { index, term } = checkpoint.applied;
+    driver.setLogStart(shard, { index, term });
+    logger.debug({ shard, start: index }, 'log start moved');
   }
 }

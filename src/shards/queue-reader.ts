@@ -2,13 +2,13 @@
  * Reads visible batches of one queue: index rows, then the entries they point at, trimmed to what
  * was asked for. Reads applied state only; who leads is the caller's question.
  */
-import type { LogStore } from '../../raft/ports.ts';
 import type { Entry, ShardId } from '../../raft/types.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
 import type { FetchedBatch } from './api.ts';
 import { type EntryTail, readRun } from './entry-reader.ts';
 import { sliceMessages } from './message-slice.ts';
+import type { LogReads } from './paced-reads.ts';
 
 /** Rows looked up at a time; a fetch that needs more is continued by the reader's next call. */
 const ROWS_PER_READ_MAX = 4096;
@@ -36,9 +36,9 @@ export type OnBatches = (error: Error | undefined, batches: readonly FetchedBatc
 export class QueueReader {
   readonly #rows: RowSource;
   readonly #tail: EntryTail;
-  readonly #store: LogStore;
+  readonly #store: LogReads;
 
-  constructor(rows: RowSource, tail: EntryTail, store: LogStore) {
+  constructor(rows: RowSource, tail: EntryTail, store: LogReads) {
     this.#rows = rows;
     this.#tail = tail;
     this.#store = store;

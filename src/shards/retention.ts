@@ -9,7 +9,7 @@ import type { DataShard, QueueView } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { TopicConfig } from '../cluster/api.ts';
 
-/** A trim that frees nothing but entries waits for at least so many of them. */
+/** A trim that frees nothing but a few entries waits for at least so many of them. */
 export const TRIM_ENTRIES_MIN = 256;
 
 export interface StartRow {
@@ -32,6 +32,8 @@ export interface TrimSource {
   readonly applied: LogIndex;
   /** Of the last trim that was applied. */
   readonly logTrim: LogIndex;
+  /** The shard keeps much log of others from going: its own few entries are worth a trim. */
+  readonly isHoldingLog: boolean;
   topicConfig(topicId: string): TopicConfig | undefined;
   /** The row that holds `offset`; undefined at the end of the queue. */
   rowAt(queueId: QueueId, offset: number): Promise<StartRow | undefined>;
@@ -54,6 +56,10 @@ async function newStart(source: TrimSource, queue: QueueView): Promise<number> {
   return start;
 }
 
+export function isGain(entries: number, isHoldingLog: boolean): boolean {
+  return entries >= (isHoldingLog ? 1 : TRIM_ENTRIES_MIN);
+}
+
 /** What to propose, or undefined when it would gain too little. */
 export async function decideTrim(source: TrimSource): Promise<TrimProposal | undefined> {
   const queues: { queueId: QueueId; startOffset: number; startIndex: LogIndex }[] = [];
@@ -71,6 +77,6 @@ export async function decideTrim(source: TrimSource): Promise<TrimProposal | und
   }
   lowest = Math.min(lowest, source.data.lowestHalfIndex() ?? lowest);
   const logTrim = Math.max(source.logTrim, lowest - 1);
-  const gain = logTrim - source.logTrim;
-  return queues.length > 0 || gain >= TRIM_ENTRIES_MIN ? { queues, logTrim } : undefined;
+  const isWorthIt = queues.length > 0 || isGain(logTrim - source.logTrim, source.isHoldingLog);
+  return isWorthIt ? { queues, logTrim } : undefined;
 }

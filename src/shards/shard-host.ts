@@ -1,14 +1,15 @@
 /** The shards of this node behind one face (api.ts): Raft driver, replicated states, readers. */
-import { crc32 } from 'node:zlib';
 import type { ProposalOutcome, RaftDriver, ReadOutcome } from '../../raft/driver.ts';
 import type { DriverEvents, LogStore } from '../../raft/ports.ts';
 import type { Entry, LogIndex, NodeId, ShardId, ShardTimeMs } from '../../raft/types.ts';
+import { bodyCrcOf } from '../../storage/record.ts';
 import type { DataShard } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { MetaView } from '../cluster/api.ts';
 import type { Cancellable, FetchArguments, FetchOutcome, ShardHost, ShardStatus } from './api.ts';
 import { Fetcher } from './fetcher.ts';
 import type { Listeners } from './listeners.ts';
+import { PacedReads } from './paced-reads.ts';
 import { QueueReader } from './queue-reader.ts';
 import type { ShardMachine } from './shard-machine.ts';
 import type { StateFlush } from './state-flush.ts';
@@ -49,11 +50,13 @@ export function driverEvents(
 export class LocalShardHost implements ShardHost {
   readonly #parts: HostParts;
   readonly #fetcher: Fetcher;
+  readonly #reads: PacedReads;
   #turnBytes = 0;
 
   constructor(parts: HostParts) {
     this.#parts = parts;
     const { driver, flush, log, machine, waiters } = parts;
+    this.#reads = new PacedReads(log);
     this.#fetcher = new Fetcher(
       {
         isReady: (shard) => driver.isReady(shard),
@@ -61,7 +64,7 @@ export class LocalShardHost implements ShardHost {
         queue: (shard, queueId) => machine.data(shard).queue(queueId),
         readIndex: (shard, done) => driver.readIndex(shard, done),
       },
-      new QueueReader(flush, driver, log),
+      new QueueReader(flush, driver, this.#reads),
       waiters,
     );
   }
@@ -107,7 +110,7 @@ export class LocalShardHost implements ShardHost {
       return;
     }
     this.#countTurn(bytes);
-    const bodyCrc = crc32(payload, crc32(head));
+    const bodyCrc = bodyCrcOf(head, payload);
     this.#parts.driver.propose(shard, { head, payload, bodyCrc }, level, done);
   }
 
@@ -162,10 +165,9 @@ export class LocalShardHost implements ShardHost {
     index: LogIndex,
     done: (error: Error | undefined, entry: Entry | undefined) => void,
   ): void {
-    const { driver, log } = this.#parts;
-    const cached = driver.cachedEntries(shard, index, index, 1);
+    const cached = this.#parts.driver.cachedEntries(shard, index, index, 1);
     if (cached !== undefined) done(undefined, cached[0]);
-    else log.read(shard, index, index, 1, (error, entries) => done(error, entries[0]));
+    else this.#reads.read(shard, index, index, 1, (error, entries) => done(error, entries[0]));
   }
 
   status(): readonly ShardStatus[] {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { RaftError, RaftErrorCode } from '../../raft/errors.ts';
-import { EMPTY_BYTES } from '../../raft/types.ts';
+import { EMPTY_BYTES, type Entry } from '../../raft/types.ts';
 import { entries } from '../harness/raft-cluster.ts';
 import { DriverRig } from '../harness/raft-driver-rig.ts';
 
@@ -237,6 +237,57 @@ describe('restart', () => {
     rig.sync();
     expect(rig.fatal?.message).toBe('bit rot');
     expect(rig.applied).toEqual([]);
+  });
+});
+
+describe('a read that a truncation overtook', () => {
+  const gone = new RaftError(RaftErrorCode.invalidConfig, 'not there any more');
+
+  function holdReads(rig: DriverRig): (() => void)[] {
+    const answers: (() => void)[] = [];
+    rig.read = (_shard, _from, _to, _maxBytes, onEntries) => {
+      answers.push(() => onEntries(gone, []));
+    };
+    return answers;
+  }
+
+  const append = { type: 'append', shard: 1, from: 13, to: 11, term: 2, commit: 0 } as const;
+
+  test('for the time of the last entry, at boot, is no damage', () => {
+    const rig = new DriverRig();
+    rig.addShard(1, [1, 2, 3], entries(1, 1, 1));
+    const answers = holdReads(rig);
+    rig.driver.start();
+    const [, two] = entries(1, 2) as [Entry, Entry];
+    rig.driver.receive(3, [
+      { ...append, prevIndex: 1, prevTerm: 1, wantsWritten: false, entries: [two] },
+    ]);
+    rig.turns();
+    for (const answer of answers) answer();
+    expect(rig.fatal).toBeUndefined();
+    expect(rig.driver.status(1).lastIndex).toBe(2);
+  });
+
+  test('for a follower, by a leader that was deposed, is no damage', () => {
+    const rig = new DriverRig();
+    rig.addShard(1, [1, 2, 3], entries(1, 1, 1));
+    rig.driver.start();
+    rig.turns();
+    rig.lead(1, 2);
+    const answers = holdReads(rig);
+    const refusal = { type: 'appendReply', shard: 1, from: 12, to: 11, term: 2 } as const;
+    const conflict = { conflictTerm: 0, conflictIndex: 1, lastIndex: 0 };
+    rig.driver.receive(2, [{ ...refusal, ...conflict, success: false, matchIndex: 3 }]);
+    rig.turns();
+    expect(answers).toHaveLength(1);
+    const [one] = entries(3) as [Entry];
+    rig.driver.receive(3, [
+      { ...append, term: 3, prevIndex: 0, prevTerm: 0, wantsWritten: false, entries: [one] },
+    ]);
+    rig.turns();
+    for (const answer of answers) answer();
+    expect(rig.fatal).toBeUndefined();
+    expect(rig.driver.status(1).lastIndex).toBe(1);
   });
 });
 

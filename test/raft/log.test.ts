@@ -109,6 +109,30 @@ describe('RaftLog', () => {
   });
 });
 
+describe('the window', () => {
+  test('counts the buffers that its entries are views of', () => {
+    const log = emptyLog();
+    const BUFFER_BYTES = 64 * 1024;
+    const EACH = 10;
+    let buffer = new Uint8Array(0);
+    for (let index = 1; index <= 1000; index++) {
+      if (index % EACH === 1) buffer = new Uint8Array(BUFFER_BYTES);
+      const view = buffer.subarray(0, 100);
+      log.append({ ...entryAt(index, 1), head: view, payload: view });
+    }
+    log.handedTo(1000);
+    log.durableTo(1000);
+    log.commitTo(1000);
+    log.appliedTo(1000);
+    log.evict(10 * BUFFER_BYTES);
+    const left = log.lastIndex - log.windowFirst + 1;
+    expect(left).toBeGreaterThan(15 * EACH);
+    expect(left).toBeLessThanOrEqual(20 * EACH);
+    log.evict(0);
+    expect([log.windowFirst, log.windowBytes]).toEqual([1001, 0]);
+  });
+});
+
 describe('RaftLog against an array', () => {
   interface Model {
     entries: Entry[];

@@ -71,8 +71,8 @@ describe('refused, in one line that names the key', () => {
   });
 
   it('accepts the election timeout exactly at the bound', () => {
-    const tree = { ...LEAST, raft: { electionTimeoutMs: 450 } };
-    expect(checkConfig(tree, 'f').raft.electionTimeoutMs).toBe(450);
+    const tree = { ...LEAST, raft: { heartbeatIntervalMs: 150, electionTimeoutMs: 750 } };
+    expect(checkConfig(tree, 'f').raft.electionTimeoutMs).toBe(750);
   });
 });
 

@@ -113,6 +113,8 @@ describe('holdfast produce', () => {
     await expect(missing).rejects.toThrow(/^cannot read .*ENOENT/);
     const away = runCommand('produce', 't', '--server', '127.0.0.1:1', '--file', '/dev/null');
     await expect(away).rejects.toThrow(/cannot reach 127\.0\.0\.1:1 .*holdfast up/);
+    const unknown = runCommand('topic', 'list', '--server', 'no-such-host.invalid:1');
+    await expect(unknown).rejects.toThrow(/cannot reach .*Name resolution failed/);
     const wrong = runCommand('produce', 't', '--server', 'nonsense');
     await expect(wrong).rejects.toMatchObject({ exitCode: 2 });
   });

@@ -134,3 +134,21 @@ describe('the way into a directory', () => {
     expect(isLogBorn(directory)).toBe(true);
   });
 });
+
+describe('how many copies', () => {
+  const copies = (nodes: number, replicationFactor?: number) => {
+    const numbers = Array.from({ length: nodes }, (_, at) => at + 1);
+    const birth = replicationFactor === undefined ? {} : { replicationFactor };
+    return mintIdentities(numbers, birth, 0)[0]?.replicationFactor;
+  };
+
+  it('every node holds one of each shard, for now', () => {
+    expect([1, 3, 5, 7].map((nodes) => copies(nodes))).toEqual([3, 3, 5, 7]);
+    expect(copies(5, 5)).toBe(5);
+  });
+
+  it('less than that, and more nodes than may vote, are refused with the way out', () => {
+    expect(() => copies(5, 3)).toThrow(/replicationFactor: 3 is less than 5 nodes.*write 5/);
+    expect(() => copies(8)).toThrow(/8 nodes: clusters of more than 7/);
+  });
+});

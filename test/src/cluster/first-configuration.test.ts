@@ -9,7 +9,8 @@ import type { Identity } from '../../../src/cluster/identity.ts';
 
 function cluster(nodes: number, dataShards = 12): readonly Identity[] {
   const numbers = Array.from({ length: nodes }, (_, at) => at + 1);
-  return mintIdentities(numbers, { dataShards }, 0);
+  const identities = mintIdentities(numbers, { dataShards }, 0);
+  return identities.map((identity) => ({ ...identity, replicationFactor: 3 }));
 }
 
 describe('first configuration', () => {

@@ -94,12 +94,22 @@ describe('ready', () => {
 });
 
 describe('restart', () => {
-  it('backs off while a node dies young, up to the most', () => {
+  it('a killed node comes back after the first delay, however often', () => {
+    const world = new World([1]);
+    world.serveAll();
+    for (let kill = 0; kill < 5; kill++) {
+      world.die(1);
+      expect(world.lastDelayMs).toBe(RESTART.firstDelayMs);
+      world.pass(RESTART.firstDelayMs);
+    }
+  });
+
+  it('backs off while a node ends by itself young, up to the most', () => {
     const world = new World([1]);
     world.serveAll();
     const delays: (number | undefined)[] = [];
     for (let death = 0; death < 8; death++) {
-      world.die(1);
+      world.die(1, true);
       delays.push(world.lastDelayMs);
       world.pass(RESTART.delayMsMax);
     }
@@ -110,10 +120,11 @@ describe('restart', () => {
 
   it('starts with the first delay again after a long life', () => {
     const world = new World([1]);
-    world.die(1);
+    world.serveAll();
+    world.die(1, true);
     world.pass(100);
     world.pass(RESTART.youngMs);
-    world.die(1);
+    world.die(1, true);
     expect(world.lastDelayMs).toBe(RESTART.firstDelayMs);
   });
 

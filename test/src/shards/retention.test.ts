@@ -24,6 +24,7 @@ function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): 
     matchedByAll: 5000,
     applied: 5000,
     logTrim: 0,
+    isHoldingLog: false,
     topicConfig: () => ({ retentionMs: 0, retentionBytes: 1000, durability: 1 }),
     rowAt: async (queueId, offset) => {
       const row = byId(queueId).rows.findLast(([base]) => base <= offset);
@@ -81,5 +82,8 @@ describe('decideTrim', () => {
     const keep = { topicConfig: () => undefined };
     expect(await decideTrim(source([kept], keep))).toBeUndefined();
     expect(await decideTrim(source([kept], { ...keep, logTrim: 4000 }))).toBeUndefined();
+    const holding = { ...keep, isHoldingLog: true };
+    expect(await decideTrim(source([kept], holding))).toEqual({ queues: [], logTrim: 99 });
+    expect(await decideTrim(source([kept], { ...holding, logTrim: 99 }))).toBeUndefined();
   });
 });
