@@ -1,5 +1,5 @@
 /** All commands. A command's file is loaded when it is called, so that each starts quickly. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { ExitCode } from '../failure.ts';
 import { packageVersion } from '../package-root.ts';
 
@@ -55,10 +55,16 @@ export async function fullProgram(): Promise<Command> {
   return program;
 }
 
+/** Without defaults that say nothing. */
+function optionDescription(option: Option): string {
+  return new Help().optionDescription(option).replace(/ \(default: (?:false|\[\])\)$/, '');
+}
+
 function newProgram(): Command {
   return new Command('holdfast')
     .description('A Raft-replicated message log that never lets go of an acknowledged message')
     .version(packageVersion())
+    .configureHelp({ optionDescription })
     .showHelpAfterError('(--help shows the options)')
     .exitOverride();
 }

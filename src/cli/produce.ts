@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type BatchAck, type Durability, HoldfastError, type Producer } from '../client/index.ts';
 import { errorCode, Failure, oneLine } from '../failure.ts';
 import {
@@ -36,7 +36,11 @@ export function registerProduce(program: Command): void {
     .option('-k, --key <KEY>', 'key of all messages; the same key goes to the same queue')
     .option('--durability <LEVEL>', 'MAJORITY_FSYNC, MAJORITY, LEADER, NONE', durabilityOption)
     .option('-f, --file <PATH>', 'read this file instead of stdin')
-    .option('--timeout <TIME>', 'give up on a message after this long', durationOption, 30_000);
+    .addOption(
+      new Option('--timeout <TIME>', 'give up on a message after this long')
+        .argParser(durationOption)
+        .default(30_000, '30s'),
+    );
   addClientOptions(produce).action(produceLines);
 }
 

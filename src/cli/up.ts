@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { lockDirectory } from '../../storage/lock.ts';
 import { formatAddress } from '../address.ts';
+import { NODES_MAX } from '../cluster/birth.ts';
 import { makeDirectoryDurably } from '../cluster/durable-file.ts';
 import {
   deleteLocalCluster,
-  LOCAL_NODES_MAX,
   type LocalCluster,
   type LocalNode,
   openLocalCluster,
@@ -37,7 +37,7 @@ export function registerUp(program: Command): void {
   program
     .command('up')
     .description('run a cluster on this machine: real processes, restarted when they die')
-    .option('--nodes <n>', 'how many (default: 3)', wholeNumber(1, LOCAL_NODES_MAX))
+    .option('--nodes <n>', 'how many (default: 3)', wholeNumber(1, NODES_MAX))
     .option('--data <dir>', 'where the data is kept', DEFAULT_ROOT)
     .option(
       '--base-port <p>',

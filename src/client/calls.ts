@@ -126,7 +126,9 @@ export function unreachable(
   cause: ServiceError,
   outcomeUnknown: boolean,
 ): HoldfastError {
-  const detail = /connect [A-Z]+ [^\s.]+(?:\.[^\s.]+)*/.exec(cause.details)?.[0];
+  const detail = /connect [A-Z]+ [^\s.]+(?:\.[^\s.]+)*|Name resolution failed/.exec(
+    cause.details,
+  )?.[0];
   const message =
     `cannot reach ${addresses}${detail === undefined ? '' : ` (${detail})`}: ` +
     'start a cluster with `holdfast up`, or name its servers (--server or HOLDFAST_SERVER)';

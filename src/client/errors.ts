@@ -83,9 +83,11 @@ export function cancelled(signal: AbortSignal, outcomeUnknown: boolean): Holdfas
   return new HoldfastError({ ...facts, message: 'aborted by the caller' }, signal.reason);
 }
 
+const NEVER_SENT = /No connection established|Name resolution failed/;
+
 /** True when no connection was there to carry the call: nothing of it left this process. */
 export function neverSent(error: ServiceError): boolean {
-  return error.code === status.UNAVAILABLE && error.details.includes('No connection established');
+  return error.code === status.UNAVAILABLE && NEVER_SENT.test(error.details);
 }
 
 /**

@@ -18,8 +18,6 @@ const NODE_DIRECTORY = /^node-[1-9]\d*$/;
 /** Left by a process that was killed while it took the lock. */
 const LOCK_FILES = /^lock(?:\.\d+)?(?:\.stale)?$/;
 export const DEFAULT_NODES = 3;
-/** More nodes than this on one machine test nothing that fewer do not. */
-export const LOCAL_NODES_MAX = 25;
 const PORT_MAX = 65_535;
 
 interface Marker {

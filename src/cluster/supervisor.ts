@@ -143,7 +143,7 @@ export class Supervisor {
       this.#ports.onEvent({ type: 'failed', node, reason });
       return;
     }
-    const delayMs = this.#nextDelayMs(ward);
+    const delayMs = this.#nextDelayMs(ward, byItself);
     this.#ports.onEvent({ type: 'died', node, reason, delayMs });
     ward.cancelRestart = this.#ports.after(delayMs, () => {
       this.#launch(ward);
@@ -151,8 +151,9 @@ export class Supervisor {
     });
   }
 
-  #nextDelayMs(ward: Ward): number {
-    const young = this.#ports.nowMs() - ward.startedAtMs < RESTART.youngMs;
+  /** Backing off is for a node that ends by itself again and again; a kill is not its fault. */
+  #nextDelayMs(ward: Ward, byItself: boolean): number {
+    const young = byItself && this.#ports.nowMs() - ward.startedAtMs < RESTART.youngMs;
     ward.delayMs = young ? Math.min(ward.delayMs, RESTART.delayMsMax) : RESTART.firstDelayMs;
     const delayMs = ward.delayMs;
     ward.delayMs = Math.min(2 * delayMs, RESTART.delayMsMax);

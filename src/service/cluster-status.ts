@@ -96,7 +96,7 @@ export function mergedShards(reports: readonly NodeReport[]): object[] {
       replicas: status.replicas.map((replica) => ({
         node: replica.node,
         match_index: replica.matchIndex,
-        role: replica.role,
+        role: replica.role === 'voter' ? 'follower' : replica.role,
       })),
     }));
 }
