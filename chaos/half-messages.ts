@@ -1,0 +1,121 @@
+/** A producer of half messages under ids of its own; some stay undecided over many kills. */
+import { Client } from './client.ts';
+import { attemptOf, type Load, TOPIC } from './load.ts';
+import type { Request, Response } from './methods.ts';
+import type { Answer } from './node-stub.ts';
+import { messageOf } from './payload.ts';
+
+const UNDECIDED_MAX = 8;
+const PACE_MS = 40;
+const MESSAGES_MAX = 3;
+const SHARE_COMMITTED = 0.6;
+const SHARE_ROLLED_BACK = 0.25;
+
+type Fate = 'commit' | 'rollback' | 'never';
+
+interface Transaction {
+  readonly id: string;
+  readonly queue: number;
+  readonly fate: Fate;
+  readonly values: readonly string[];
+}
+
+export class HalfMessageProducer {
+  readonly #load: Load;
+  readonly #group: string;
+  readonly #client: Client;
+  readonly #undecided: Transaction[] = [];
+  #count = 0;
+
+  constructor(load: Load, index: number) {
+    this.#load = load;
+    this.#group = `halves-${index}`;
+    this.#client = new Client(load.addresses, index, load.giveUp);
+  }
+
+  async run(): Promise<void> {
+    while (this.#load.running && (await this.#prepareOne())) {
+      if (this.#undecided.length >= UNDECIDED_MAX && !(await this.#endOne())) break;
+      await this.#load.pace(PACE_MS);
+    }
+    while (this.#undecided.length > 0 && (await this.#endOne()));
+    this.#client.close();
+  }
+
+  async #prepareOne(): Promise<boolean> {
+    const { queues } = this.#load;
+    const id = `${this.#group}-${this.#count++}`;
+    const length = 1 + Math.floor(Math.random() * MESSAGES_MAX);
+    const transaction: Transaction = {
+      id,
+      queue: Math.floor(Math.random() * queues),
+      fate: drawFate(),
+      values: Array.from({ length }, (_, i) => `${id}.${i}`),
+    };
+    const answer = await this.#prepare(transaction);
+    if (answer.outcome === 'ok') {
+      this.#undecided.push(transaction);
+      return true;
+    }
+    this.#load.trouble(this.#group, `prepare ${id}: ${answer.text}`);
+    return false;
+  }
+
+  #prepare({ id, queue, values }: Transaction): Promise<Answer<Response<'Transactions.Prepare'>>> {
+    const request: Request<'Transactions.Prepare'> = {
+      producer_group: this.#group,
+      transaction_id: id,
+      parts: [{ topic: TOPIC, queue, messages: values.map(messageOf) }],
+    };
+    return this.#client.settle('Transactions.Prepare', request, (answer) => {
+      const attempt = attemptOf(this.#group, answer);
+      this.#load.record({ type: 'prepare', ...attempt, transaction: id, queue, values });
+    });
+  }
+
+  /** Any of those that wait, so that ends come in another order than prepares. */
+  async #endOne(): Promise<boolean> {
+    const at = Math.floor(Math.random() * this.#undecided.length);
+    const transaction = this.#undecided.splice(at, 1)[0]!;
+    const { id, fate, values } = transaction;
+    if (fate === 'never') return true;
+    const answer = await this.#end(transaction, fate);
+    if (answer.outcome !== 'ok') {
+      this.#load.trouble(this.#group, `${fate} of ${id}: ${answer.text}`);
+      return false;
+    }
+    const { state, parts } = answer.value;
+    const expected = fate === 'commit' ? 'COMMITTED' : 'ROLLED_BACK';
+    const isPlaced = fate === 'rollback' || parts[0]?.count === values.length;
+    if (state !== expected || !isPlaced) {
+      const count = parts[0]?.count ?? 0;
+      this.#load.trouble(this.#group, `${fate} of ${id}: answered ${state}, ${count} messages`);
+    }
+    return true;
+  }
+
+  #end(
+    { id, queue }: Transaction,
+    decision: 'commit' | 'rollback',
+  ): Promise<Answer<Response<'Transactions.End'>>> {
+    const request: Request<'Transactions.End'> = {
+      producer_group: this.#group,
+      transaction_id: id,
+      decision: decision === 'commit' ? 'COMMIT' : 'ROLLBACK',
+      topic: TOPIC,
+      queue,
+    };
+    return this.#client.settle('Transactions.End', request, (answer) => {
+      const attempt = attemptOf(this.#group, answer);
+      const part = answer.outcome === 'ok' ? answer.value.parts[0] : undefined;
+      const where = part === undefined ? {} : { baseOffset: part.base_offset };
+      this.#load.record({ type: 'end', ...attempt, transaction: id, queue, decision, ...where });
+    });
+  }
+}
+
+function drawFate(): Fate {
+  const draw = Math.random();
+  if (draw < SHARE_COMMITTED) return 'commit';
+  return draw < SHARE_COMMITTED + SHARE_ROLLED_BACK ? 'rollback' : 'never';
+}

@@ -1,0 +1,73 @@
+/** What all parts of the workload share: where it goes, what it writes down, when it ends. */
+import { setMaxListeners } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type HistoryEvent, type HistoryWriter, nowMs, type Outcome } from './history.ts';
+import type { Answer } from './node-stub.ts';
+
+export const TOPIC = 'chaos';
+
+export class Load {
+  readonly addresses: readonly string[];
+  readonly queues: number;
+  readonly #history: HistoryWriter;
+  readonly #stop = new AbortController();
+  readonly #giveUp = new AbortController();
+  #interrupted = false;
+
+  constructor(addresses: readonly string[], queues: number, history: HistoryWriter) {
+    this.addresses = addresses;
+    this.queues = queues;
+    this.#history = history;
+    setMaxListeners(0, this.#stop.signal);
+  }
+
+  get running(): boolean {
+    return !this.#stop.signal.aborted;
+  }
+
+  /** Aborted when nothing may be repeated any more, settled or not. */
+  get giveUp(): AbortSignal {
+    return this.#giveUp.signal;
+  }
+
+  /** Nothing new is begun; what is open is settled. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  abandon(): void {
+    this.stop();
+    this.#giveUp.abort();
+  }
+
+  /** Somebody ended the run: what fails from here on says nothing about the cluster. */
+  interrupt(): void {
+    this.#interrupted = true;
+    this.abandon();
+  }
+
+  record(event: HistoryEvent): void {
+    this.#history.write(event);
+  }
+
+  trouble(process: string, text: string): void {
+    if (!this.#interrupted) this.record({ type: 'trouble', atMs: nowMs(), process, text });
+  }
+
+  /** The pace of a closed loop; shorter when the load ends. */
+  async pace(milliseconds: number): Promise<void> {
+    await delay(milliseconds, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+  }
+}
+
+/** The part of a history line that every attempt has. */
+export function attemptOf<T>(process: string, answer: Answer<T>) {
+  const { invokedMs, completedMs, outcome } = answer;
+  const known: { process: string; invokedMs: number; completedMs: number; outcome: Outcome } = {
+    process,
+    invokedMs,
+    completedMs,
+    outcome,
+  };
+  return answer.outcome === 'ok' ? known : { ...known, reason: answer.reason };
+}

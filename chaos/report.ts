@@ -1,0 +1,35 @@
+/** Judgements as text for people and as JSON for scripts; the exit code of a whole run. */
+import type { Judgement, Verdict } from './verdict.ts';
+
+const REASONS_SHOWN = 20;
+export const EXIT_CODES: Readonly<Record<Verdict, number>> = { pass: 0, fail: 1, invalid: 3 };
+export const USAGE_EXIT_CODE = 2;
+
+/** One line of JSON. */
+export function asJson({ counts, reasons, ...head }: Judgement): string {
+  const shown = reasons.slice(0, REASONS_SHOWN);
+  return JSON.stringify({ ...head, ...counts, reasons: shown });
+}
+
+export function asText(judgement: Judgement): string {
+  const { scenario, kills, acked, counts, longest_gap_ms: gap, reasons, seconds } = judgement;
+  const hidden = reasons.length - REASONS_SHOWN;
+  const found = Object.entries(counts).map(([kind, n]) => `${kind.replaceAll('_', ' ')} ${n}`);
+  return [
+    `${scenario}: ${kills} kills, ${acked} messages acknowledged in ${seconds} s`,
+    `  ${judgement.unknown_attempts} attempts without an answer, settled later`,
+    `  ${found.join(', ')}`,
+    gap === null
+      ? '  no time without an ack measured'
+      : `  longest time without an ack per kill: median ${gap.median} ms, worst ${gap.worst} ms`,
+    ...reasons.slice(0, REASONS_SHOWN).map((reason) => `  ${reason}`),
+    ...(hidden > 0 ? [`  and ${hidden} more`] : []),
+    `  verdict: ${judgement.verdict}`,
+  ].join('\n');
+}
+
+/** A failure outweighs an invalid run, and that a pass. */
+export function exitCode(verdicts: readonly Verdict[]): number {
+  const worst = (['fail', 'invalid'] as const).find((verdict) => verdicts.includes(verdict));
+  return verdicts.length === 0 ? EXIT_CODES.invalid : EXIT_CODES[worst ?? 'pass'];
+}

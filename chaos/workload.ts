@@ -1,0 +1,88 @@
+/** All clients of a run together, each with connections of its own. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from './client.ts';
+import { Consumer, groupOf, readCommitted } from './consumer.ts';
+import { HalfMessageProducer } from './half-messages.ts';
+import { nowMs } from './history.ts';
+import { type Load, TOPIC } from './load.ts';
+import type { Response } from './methods.ts';
+import { Producer } from './producer.ts';
+
+const HALF_MESSAGE_PRODUCERS = 2;
+const OBSERVER_PACE_MS = 100;
+const TOPIC_PACE_MS = 100;
+
+/** Resolves with the shard of each queue; undefined when they did not open in time. */
+export async function createTopic(
+  load: Load,
+  timeoutMs: number,
+): Promise<readonly number[] | undefined> {
+  const client = new Client(load.addresses, 0, load.giveUp);
+  const giveUpAtMs = nowMs() + timeoutMs;
+  const request = { name: TOPIC, queue_count: load.queues };
+  let shards: readonly number[] | undefined;
+  let text = '';
+  while (shards === undefined && nowMs() < giveUpAtMs && load.running) {
+    // An attempt that ran out of time leaves a topic whose queues are still being opened.
+    const created = await client.attempt('Admin.CreateTopic', request);
+    if (created.outcome !== 'ok') ({ text } = created);
+    const described = await client.attempt('Admin.DescribeTopic', { name: TOPIC });
+    if (described.outcome === 'ok') shards = shardsOf(described.value, load.queues);
+    else await client.pauseAfter(described);
+    if (shards === undefined) await load.pace(TOPIC_PACE_MS);
+  }
+  client.close();
+  if (shards === undefined) load.trouble('topic', `its queues do not open: ${text}`);
+  return shards;
+}
+
+function shardsOf(
+  { queues }: Response<'Admin.DescribeTopic'>,
+  count: number,
+): readonly number[] | undefined {
+  if (queues.length !== count) return undefined;
+  return [...queues].sort((a, b) => a.queue - b.queue).map(({ shard }) => shard);
+}
+
+/** Resolves when the load was stopped and every open outcome is settled. */
+export async function runWorkload(load: Load): Promise<void> {
+  const queues = Array.from({ length: load.queues }, (_, queue) => queue);
+  const nodes = load.addresses.map((_, i) => i + 1);
+  await Promise.all([
+    ...queues.map((queue) => new Producer(load, queue).run()),
+    ...Array.from({ length: HALF_MESSAGE_PRODUCERS }, (_, i) =>
+      new HalfMessageProducer(load, i).run(),
+    ),
+    ...nodes.flatMap((node) => queues.map((queue) => new Consumer(load, node, queue).run())),
+    observeCommitted(load),
+  ]);
+}
+
+/** Reads every group's committed offsets, through each node in turn. */
+async function observeCommitted(load: Load): Promise<void> {
+  const client = new Client(load.addresses, 0, load.giveUp);
+  while (load.running) {
+    for (const i of load.addresses.keys()) {
+      await readCommitted(load, client, 'observer', groupOf(i + 1));
+    }
+    client.useNext();
+    await load.pace(OBSERVER_PACE_MS);
+  }
+  client.close();
+}
+
+/** `settled` false: the time ran out and the clients were told to give up. */
+export async function settleWorkload(
+  load: Load,
+  clients: Promise<void>,
+  timeoutMs: number,
+): Promise<boolean> {
+  load.stop();
+  const timer = new AbortController();
+  const expired = delay(timeoutMs, false, { signal: timer.signal }).catch(() => true);
+  const settled = await Promise.race([clients.then(() => true), expired]);
+  timer.abort();
+  if (!settled) load.abandon();
+  await clients;
+  return settled;
+}

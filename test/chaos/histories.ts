@@ -1,0 +1,91 @@
+/** Short hands for labelled histories: what is not named is ordinary. */
+import type {
+  Commit,
+  Committed,
+  End,
+  HistoryEvent,
+  Kill,
+  Prepare,
+  Produce,
+  Read,
+} from '../../chaos/history.ts';
+
+const attempt = (atMs: number) =>
+  ({ process: 'p', invokedMs: atMs, completedMs: atMs + 1, outcome: 'ok' }) as const;
+
+/** Values are `producer.sequence`, as the workload makes them. */
+export function produce(
+  sequence: number,
+  count: number,
+  baseOffset: number | undefined,
+  other: Partial<Produce> = {},
+): Produce {
+  const producer = other.producer ?? 'a';
+  return {
+    type: 'produce',
+    ...attempt(10),
+    queue: 0,
+    producer,
+    sequence,
+    values: Array.from({ length: count }, (_, i) => `${producer}.${sequence + i}`),
+    ...(baseOffset === undefined ? {} : { baseOffset }),
+    ...other,
+  };
+}
+
+export const unknownProduce = (sequence: number, count: number): Produce =>
+  produce(sequence, count, undefined, { outcome: 'unknown', reason: '' });
+
+export const refusedProduce = (sequence: number, count: number): Produce =>
+  produce(sequence, count, undefined, { outcome: 'fail', reason: 'NOT_LEADER' });
+
+/** A read from `from` that shows these values in one batch. */
+export function read(from: number, values: readonly string[], other: Partial<Read> = {}): Read {
+  return {
+    type: 'read',
+    ...attempt(100),
+    node: 1,
+    queue: 0,
+    from,
+    batches: values.length === 0 ? [] : [{ offset: from, values }],
+    endOffset: from + values.length,
+    last: false,
+    ...other,
+  };
+}
+
+/** One node's read of everything, with its end. */
+export function finalRead(values: readonly string[], other: Partial<Read> = {}): HistoryEvent[] {
+  const last = read(0, values, { ...attempt(1000), last: true, ...other });
+  const { node, queue, endOffset } = last;
+  return [last, { type: 'final', node, queue, endOffset }];
+}
+
+export function prepare(transaction: string, values: readonly string[]): Prepare {
+  return { type: 'prepare', ...attempt(10), transaction, queue: 0, values };
+}
+
+export function end(
+  transaction: string,
+  decision: 'commit' | 'rollback',
+  other: Partial<End> = {},
+): End {
+  return { type: 'end', ...attempt(50), transaction, queue: 0, decision, ...other };
+}
+
+export function commit(atMs: number, offset: number, other: Partial<Commit> = {}): Commit {
+  return { type: 'commit', ...attempt(atMs), group: 'g', queue: 0, offset, ...other };
+}
+
+export function committed(
+  atMs: number,
+  offset: number | undefined,
+  other: Partial<Committed> = {},
+): Committed {
+  const where = offset === undefined ? {} : { offset };
+  return { type: 'committed', ...attempt(atMs), node: 1, group: 'g', queue: 0, ...where, ...other };
+}
+
+export function kill(atMs: number, other: Partial<Kill> = {}): Kill {
+  return { type: 'kill', atMs, nodes: [1], queues: [0], landed: true, ...other };
+}

@@ -1,0 +1,128 @@
+import { describe, expect, it } from 'vitest';
+import { KINDS, type Kind } from '../../chaos/checker/finding.ts';
+import { type HistoryEvent, parseHistory } from '../../chaos/history.ts';
+import { asJson, asText, exitCode } from '../../chaos/report.ts';
+import { judge } from '../../chaos/verdict.ts';
+import {
+  commit,
+  committed,
+  finalRead,
+  kill,
+  prepare,
+  produce,
+  read,
+  refusedProduce,
+} from './histories.ts';
+
+const WRITES = 120;
+const values = Array.from({ length: WRITES }, (_, i) => `a.${i}`);
+const writes = values.map((_, i) => produce(i, 1, i, { completedMs: 10 + i }));
+const start: HistoryEvent = {
+  type: 'start',
+  scenario: 'kill-leader',
+  nodes: 2,
+  queues: 1,
+  atMs: 0,
+};
+const stop: HistoryEvent = { type: 'stop', atMs: 2500 };
+const finals = [...finalRead(values), ...finalRead(values, { node: 2 })];
+const few = [1, 2].flatMap((node) => finalRead(values.slice(0, 99), { node }));
+const clean: readonly HistoryEvent[] = [start, ...writes, kill(50), ...finals, stop];
+
+describe('a clean history', () => {
+  it('passes, with its numbers', () => {
+    expect(judge(clean)).toMatchObject({
+      verdict: 'pass',
+      scenario: 'kill-leader',
+      kills: 1,
+      acked: WRITES,
+      acked_operations: WRITES,
+      longest_gap_ms: { median: 1, worst: 1 },
+      seconds: 2.5,
+      reasons: [],
+    });
+  });
+
+  it('reads back from its lines', () => {
+    const text = clean.map((event) => `${JSON.stringify(event)}\n`).join('');
+    expect(parseHistory(text)).toEqual(clean);
+  });
+});
+
+/** One anomaly of every kind, put into the clean history. */
+const ANOMALIES: Record<Kind, readonly HistoryEvent[]> = {
+  lost: [produce(WRITES, 1, WRITES)],
+  changed: [produce(0, 1, 7)],
+  conflicting: [read(3, ['a.4'])],
+  duplicated: [read(WRITES, ['a.0'])],
+  reordered: [read(WRITES, ['a.0'])],
+  gaps: [read(3, [], { batches: [{ offset: 5, values: ['a.5'] }], endOffset: WRITES })],
+  phantoms: [read(WRITES, ['b.0'])],
+  halves_seen: [prepare('t', ['t.0']), read(WRITES, ['t.0'])],
+  offsets_fell: [commit(100, 9), committed(200, 4)],
+  false_refusals: [refusedProduce(WRITES, 1), read(WRITES, [`a.${WRITES}`])],
+};
+
+describe('every kind of anomaly fails a clean history', () => {
+  it.each(KINDS)('%s', (kind) => {
+    const judgement = judge([...clean, ...ANOMALIES[kind]]);
+    expect(judgement.verdict).toBe('fail');
+    expect(judgement.counts[kind]).toBeGreaterThan(0);
+    expect(judgement.reasons.some((reason) => reason.startsWith(`${kind}: `))).toBe(true);
+  });
+
+  it('trouble', () => {
+    const trouble = { type: 'trouble', atMs: 1, process: 'p', text: 'SEQUENCE_GAP' } as const;
+    expect(judge([...clean, trouble]).verdict).toBe('fail');
+  });
+});
+
+describe('what proves nothing is invalid', () => {
+  const without = (...types: string[]) => clean.filter(({ type }) => !types.includes(type));
+
+  it.each<[string, readonly HistoryEvent[]]>([
+    ['an empty history', []],
+    ['no kill', without('kill')],
+    ['no kill that landed', [...without('kill'), kill(50, { landed: false })]],
+    ['too little acknowledged', [start, ...writes.slice(0, 99), kill(50), ...few, stop]],
+    ['no final read', without('final')],
+    ['a final read through one node only', [...without('final'), ...finalRead(values)]],
+    ['broken off', without('stop')],
+  ])('%s', (_, history) => {
+    expect(judge(history).verdict).toBe('invalid');
+  });
+
+  it('an anomaly in an invalid run is still a failure', () => {
+    expect(judge([...without('kill'), ...ANOMALIES.lost]).verdict).toBe('fail');
+  });
+});
+
+describe('the report', () => {
+  it('as JSON: one line, flat counts', () => {
+    const json = asJson(judge(clean));
+    expect(json).not.toContain('\n');
+    expect(JSON.parse(json)).toMatchObject({
+      verdict: 'pass',
+      kills: 1,
+      acked: WRITES,
+      lost: 0,
+      duplicated: 0,
+      reordered: 0,
+      longest_gap_ms: { median: 1, worst: 1 },
+    });
+  });
+
+  it('as text: ends with the verdict and names at most 20 reasons', () => {
+    const lost = Array.from({ length: 30 }, (_, i) => produce(WRITES + i, 1, WRITES + i));
+    const text = asText(judge([...clean, ...lost]));
+    expect(text).toContain('and 40 more');
+    expect(text.endsWith('verdict: fail')).toBe(true);
+  });
+
+  it('exit codes', () => {
+    expect(exitCode(['pass', 'pass'])).toBe(0);
+    expect(exitCode(['pass', 'invalid'])).toBe(3);
+    expect(exitCode(['invalid', 'fail'])).toBe(1);
+    expect(exitCode([])).toBe(3);
+  });
+});
