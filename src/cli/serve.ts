@@ -7,7 +7,7 @@ import { assertCanListen } from '../cluster/ports.ts';
 import type { RunningNode } from '../cluster/running-node.ts';
 import type { NodeConfig } from '../config.ts';
 import { loadConfig } from '../config-sources.ts';
-import { Failure } from '../failure.ts';
+import { ExitCode, Failure } from '../failure.ts';
 import { repeated } from './options.ts';
 
 /** A node that cannot hand in its work by then is ended; its log is safe at any moment. */
@@ -25,6 +25,7 @@ export function registerServe(program: Command): void {
     .option('--config <file>', 'YAML file; HOLDFAST_… variables and --set override it')
     .option('--set <key=value>', 'one setting, such as raft.electionTimeoutMs=500', repeated, [])
     .action(async (options: ServeOptions) => {
+      assertConfigured(options);
       await serve(
         loadConfig({
           file: options.config,
@@ -33,6 +34,13 @@ export function registerServe(program: Command): void {
         }),
       );
     });
+}
+
+function assertConfigured({ config, set }: ServeOptions): void {
+  const isSet = config !== undefined || set.length > 0 || process.env.HOLDFAST_NODE !== undefined;
+  if (isSet) return;
+  const text = 'serve needs a configuration: --config FILE, such as deploy/node-1.yaml';
+  throw new Failure(text, ExitCode.usage);
 }
 
 async function serve(config: NodeConfig): Promise<void> {
