@@ -1,4 +1,4 @@
-/** The longest time without an acknowledgement around each kill, queue by queue. */
+/** The longest time without an acknowledgement after each kill, over the queues that it hit. */
 
 interface Kill {
   readonly atMs: number;
@@ -11,7 +11,7 @@ export class GapMeter {
   readonly #kills: Kill[] = [];
   readonly #watchMs: number;
 
-  /** A gap counts for a kill when it ends within `watchMs` of it or spans it. */
+  /** A gap counts for the latest kill when it begins at most `watchMs` after it. */
   constructor(watchMs: number) {
     this.#watchMs = watchMs;
   }
@@ -20,25 +20,18 @@ export class GapMeter {
     const now = performance.now();
     const last = this.#lastAckMs[queue] ?? now;
     this.#lastAckMs[queue] = now;
-    const gap = now - last;
-    for (const kill of this.#kills) {
-      if (now < kill.atMs || last > kill.atMs + this.#watchMs) continue;
-      if (!kill.queues.includes(queue)) continue;
-      kill.longestGapMs = Math.max(kill.longestGapMs, gap);
-    }
+    const kill = this.#kills.at(-1);
+    if (kill === undefined || last > kill.atMs + this.#watchMs) return;
+    if (kill.queues.includes(queue)) kill.longestGapMs = Math.max(kill.longestGapMs, now - last);
   }
 
   /** `queues`: those whose leader was killed. */
   kill(queues: readonly number[]): void {
     this.#kills.push({ atMs: performance.now(), queues, longestGapMs: 0 });
-    // Only the last few can still be within their watch time.
-    if (this.#kills.length > 4) this.#settled.push(this.#kills.shift() as Kill);
   }
-
-  readonly #settled: Kill[] = [];
 
   /** Per kill, in order. */
   gapsMs(): number[] {
-    return [...this.#settled, ...this.#kills].map((kill) => kill.longestGapMs);
+    return this.#kills.map((kill) => kill.longestGapMs);
   }
 }

@@ -140,7 +140,7 @@ describe('wrong usage', () => {
 
   it.each([
     [['upp'], 2, /Did you mean up\?/],
-    [['up', '--nodes', '0'], 2, /whole number from 1 to 25/],
+    [['up', '--nodes', '0'], 2, /whole number from 1 to 7/],
     [['up', '--wings'], 2, /unknown option/],
     [['toString'], 2, /unknown command/],
     [[], 2, /Usage: holdfast/],
