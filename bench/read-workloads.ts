@@ -12,8 +12,9 @@ function nextOffsetOf(answer: Buffer): number {
   return 0;
 }
 
-/** Bytes of 1 KB messages, in requests of 1 MiB, that the catch-up reader goes through. */
-const FILL_REQUESTS = 64;
+/** The backlog that the catch-up reader goes through: requests of 64 messages of 1 KB. */
+const FILL_REQUESTS = 1024;
+const FILL_MESSAGES = 64;
 
 /** Catch-up: one consumer reads a backlog from its start to its end, again and again. */
 const fetch: Workload = {
@@ -22,7 +23,7 @@ const fetch: Workload = {
   durabilities: ['MAJORITY_FSYNC'],
   async run(target, _durability, seconds) {
     const client = new RawClient(target.server);
-    const fill = produceRequest(target.topic, 'MAJORITY_FSYNC', 1024, 1024);
+    const fill = produceRequest(target.topic, 'MAJORITY_FSYNC', FILL_MESSAGES, 1024);
     try {
       const start = await endOf(client, target.topic);
       for (let i = 0; i < FILL_REQUESTS; i++) await client.call('Produce', fill);
