@@ -65,7 +65,8 @@ export async function decideTrim(source: TrimSource): Promise<TrimProposal | und
   const queues: { queueId: QueueId; startOffset: number; startIndex: LogIndex }[] = [];
   let lowest = Math.min(source.matchedByAll, source.applied) + 1;
   for (const queue of source.data.queues()) {
-    if (!queue.open) continue;
+    // An empty queue holds nothing; what comes into it now lies above `applied`.
+    if (!queue.open || queue.startOffset === queue.endOffset) continue;
     const wanted = await newStart(source, queue);
     const row = await source.rowAt(queue.queueId, wanted);
     // Whole batches go: a batch that holds one message still wanted stays.
