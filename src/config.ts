@@ -96,7 +96,7 @@ export const PEER_PORT_OFFSET = 100;
 
 export const DEFAULTS = Object.freeze({
   insecure: false,
-  raft: Object.freeze({ heartbeatIntervalMs: 330, electionTimeoutMs: 1000 }),
+  raft: Object.freeze({ heartbeatIntervalMs: 400, electionTimeoutMs: 1200 }),
   log: Object.freeze({
     segmentBytes: 64 * 1024 * 1024,
     maxFlushBytes: 8 * 1024 * 1024,
