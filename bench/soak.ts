@@ -1,6 +1,8 @@
 /**
- * `npm run soak -- [--gb 10] [--json]`: gigabytes through a cluster with retention on, one producer
- * and one reader, while the resident memory of each node and the disk it takes are watched.
+ * `npm run soak -- [--gb 10] [--queues 3] [--body 1024] [--in-flight 2048] [--json]`: gigabytes
+ * through a cluster with retention on, one producer and one reader, while the resident memory of
+ * each node and the disk it takes are watched. Many queues and small bodies make many index rows
+ * per byte: that is how a state store behind its log is made.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,17 +13,23 @@ import { bytesBelow, startHoldfast } from './targets.ts';
 
 const GB = 1e9;
 const MIB = 1024 * 1024;
-const BODY_BYTES = 1024;
-const QUEUES = 3;
 const RETENTION_BYTES = 256 * MIB;
 const SAMPLE_MS = 1000;
-const IN_FLIGHT = 2048;
 /** Space comes back within seconds instead of within the default pace. */
 const SETTINGS = ['retention.checkIntervalMs=1000', 'retention.checkpointBytes=16777216'];
 
 const { values: options } = parseArgs({
-  options: { gb: { type: 'string', default: '10' }, json: { type: 'boolean', default: false } },
+  options: {
+    gb: { type: 'string', default: '10' },
+    queues: { type: 'string', default: '3' },
+    body: { type: 'string', default: '1024' },
+    'in-flight': { type: 'string', default: '2048' },
+    json: { type: 'boolean', default: false },
+  },
 });
+const QUEUES = Number(options.queues);
+const BODY_BYTES = Number(options.body);
+const IN_FLIGHT = Number(options['in-flight']);
 
 interface Sample {
   readonly gb: number;

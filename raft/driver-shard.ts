@@ -74,13 +74,20 @@ export class ShardRunner {
     const { log } = this.core;
     const before = log.applied;
     let left = this.#options.config.maxApplyEntries;
-    while (!this.#isLoading && !this.#isStopped && log.applied < log.commit && left-- > 0) {
+    while (!this.#isStopped && this.canApply && left-- > 0) {
       const entry = log.entry(log.applied + 1);
       if (entry === undefined) this.#loadCommitted();
       else this.#apply(entry);
     }
     this.#afterApply(before);
-    if (!this.#isLoading && log.applied < log.commit) this.#markDirty(this);
+    if (this.canApply) this.#markDirty(this);
+  }
+
+  /** Committed entries are here or in the store, and their effects find room. */
+  get canApply(): boolean {
+    const { log } = this.core;
+    if (this.#isLoading || log.applied === log.commit) return false;
+    return this.#options.stateMachine.hasRoom?.() ?? true;
   }
 
   #apply(entry: Entry): void {

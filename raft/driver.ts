@@ -332,6 +332,12 @@ export class RaftDriver {
     return [...this.#shards.keys()];
   }
 
+  /** The state machine has room again (`StateMachine.hasRoom`). */
+  applyMore(): void {
+    if (!this.#isLive) return;
+    for (const runner of this.#shards.values()) if (runner.canApply) this.#markDirty(runner);
+  }
+
   #shard(shard: ShardId): ShardRunner {
     const runner = this.#shards.get(shard);
     assert(runner !== undefined, 'the shard lives on this node');

@@ -26,6 +26,8 @@ export function entryBytes(entry: Entry): number {
  * buffer in memory: so many times its bound may the window hold with them.
  */
 const HELD_FACTOR = 2;
+/** So many times its bound may the window hold with entries that are not applied yet. */
+const UNAPPLIED_FACTOR = 2;
 
 /** Memory that goes when the entry goes, if the one before it went already. */
 function heldBytes(entry: Entry, before: Entry | undefined): number {
@@ -239,15 +241,23 @@ export class RaftLog {
     this.#applied = index;
   }
 
-  /** Gives memory back: never an entry that is not yet durable or not yet applied. */
+  /**
+   * Gives memory back: never an entry that is not yet durable. One that is committed and not yet
+   * applied goes only when apply is so far behind that memory would grow with it: it is read from
+   * the store then.
+   */
   evict(maxBytes: number): void {
-    const keep = Math.min(this.#durable, this.#applied);
+    this.#evictThrough(Math.min(this.#durable, this.#applied), maxBytes);
+    this.#evictThrough(Math.min(this.#durable, this.#commit), UNAPPLIED_FACTOR * maxBytes);
+    this.#compactSlots();
+  }
+
+  #evictThrough(keep: LogIndex, maxBytes: number): void {
     const maxHeld = HELD_FACTOR * maxBytes;
     while (this.#windowFirst <= keep) {
       if (this.#windowBytes <= maxBytes && this.#windowHeldBytes <= maxHeld) break;
       this.#dropFirst();
     }
-    this.#compactSlots();
   }
 
   #dropFirst(): void {

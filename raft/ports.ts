@@ -93,6 +93,11 @@ export interface StateMachine {
   apply(shard: ShardId, entry: Entry): unknown;
   /** After the last `apply` of one pass over a shard. */
   applied(shard: ShardId, through: EntryId): void;
+  /**
+   * False: too many effects wait for the disk, nothing is applied for now. Whoever says so calls
+   * `RaftDriver.applyMore` when it is true again.
+   */
+  hasRoom?(): boolean;
 }
 
 /** What others may want to know at once: who leads, and what is durable here. */

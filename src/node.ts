@@ -123,6 +123,7 @@ function createShards(
   const waiters = new QueueWaiters(config.limits.maxLongPolls);
   const flush: StateFlush = new StateFlush(storage.state, {
     durableIndexOf: (shard) => driver.durableIndex(shard),
+    onRoom: () => driver.applyMore(),
   });
   const meta = createMetaState(identity.dataShards);
   const machine = new ShardMachine(meta, flush, waiters, (shard) => applied.call(shard));

@@ -50,7 +50,7 @@ export class QueueReader {
     const { shard, queueId, offset } = request;
     this.#rows.rowsFrom(shard, queueId, offset, limit, (error, rows) => {
       if (error !== undefined) onBatches(error, []);
-      else this.#readRows(new Gathering(request, rows), onBatches);
+      else this.#readRows(new Gathering(request, wanted(request, rows)), onBatches);
     });
   }
 
@@ -77,6 +77,14 @@ export class QueueReader {
   }
 }
 
+/** Rows that `maxMessages` reaches: the rest is not read from the disk. */
+function wanted(request: QueueRead, rows: readonly QueueIndexRow[]): readonly QueueIndexRow[] {
+  if (request.maxMessages === 0) return rows;
+  const end = request.offset + request.maxMessages;
+  const beyond = rows.findIndex((row) => row.baseOffset >= end);
+  return beyond === -1 ? rows : rows.slice(0, beyond);
+}
+
 /** The state of one read: which rows are done, what is left of the budgets. */
 class Gathering {
   readonly request: QueueRead;
@@ -95,14 +103,26 @@ class Gathering {
   }
 
   get complete(): boolean {
-    return this.#full || this.nextRow >= this.rows.length;
+    return this.#full || this.nextRow >= this.rows.length || !this.#nextFits;
+  }
+
+  /**
+   * Only the first batch may be cut: a later one that is larger than what is left is left for the
+   * next fetch instead of being read for it as well.
+   */
+  get #nextFits(): boolean {
+    if (this.batches.length === 0) return true;
+    const before = this.rows[this.nextRow - 1];
+    const next = this.rows[this.nextRow];
+    if (before === undefined || next === undefined) return true;
+    return next.cumulativeBytes - before.cumulativeBytes <= this.bytesLeft;
   }
 
   /** Takes entries for the next rows, in order. */
   take(entries: readonly Entry[]): Error | undefined {
     for (const entry of entries) {
       const row = this.rows[this.nextRow];
-      if (row === undefined || this.#full) return undefined;
+      if (row === undefined || this.complete) return undefined;
       if (entry.index !== row.index || entry.term !== row.term) {
         const where = `shard ${this.request.shard} index ${row.index}`;
         return Object.assign(new Error(`index row names term ${row.term} at ${where}`), {

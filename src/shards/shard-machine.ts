@@ -79,6 +79,11 @@ export class ShardMachine implements StateMachine {
     this.#onApplied(shard);
   }
 
+  /** LevelDB is too far behind: no more effects for now. */
+  hasRoom(): boolean {
+    return this.#flush.hasRoom;
+  }
+
   data(shard: ShardId): DataShard {
     const { data } = this.#get(shard);
     if (data === undefined) throw new TypeError(`shard ${shard} holds no queues`);

@@ -38,6 +38,8 @@ export interface StateFlushOptions extends RecentRowsOptions {
    * it without an event.
    */
   readonly durableIndexOf?: (shard: ShardId) => LogIndex;
+  /** There is room again after `hasRoom` was false. */
+  readonly onRoom?: () => void;
 }
 
 const DEFAULTS = Object.freeze({ ...RECENT_ROWS_DEFAULTS, maxPendingBytes: 16 * 1024 * 1024 });
@@ -45,6 +47,8 @@ const DEFAULTS = Object.freeze({ ...RECENT_ROWS_DEFAULTS, maxPendingBytes: 16 * 
 const INDEX_ROW_BYTES = 80;
 /** Effects handed to LevelDB in one piece. */
 const MAX_HANDED_BYTES = 1024 * 1024;
+/** Once full, there is room again when this part of the bound is left. */
+const ROOM_AGAIN_PART = 0.5;
 
 /** What one pass of entries did to a shard. */
 interface Pass {
@@ -73,6 +77,7 @@ export class StateFlush {
   readonly #recent: RecentRows;
   readonly #shards = new Map<ShardId, ShardEffects>();
   #waitingBytes = 0;
+  #isFull = false;
 
   constructor(store: Store, options: Partial<StateFlushOptions> = {}) {
     this.#store = store;
@@ -88,6 +93,15 @@ export class StateFlush {
   /** Too much waits: take no new work until this is false again. */
   get isBacklogged(): boolean {
     return this.pendingBytes > this.#options.maxPendingBytes;
+  }
+
+  /**
+   * False: nothing may be applied until `onRoom`. A follower and a restart's replay have nobody to
+   * refuse, so this is what bounds them.
+   */
+  get hasRoom(): boolean {
+    if (this.isBacklogged) this.#isFull = true;
+    return !this.#isFull;
   }
 
   writerFor(shard: ShardId): StateWriter {
@@ -213,6 +227,14 @@ export class StateFlush {
     for (const effects of this.#shards.values()) {
       if (effects.waiting.length > 0) this.#hand(effects);
     }
+    this.#tellRoom();
+  }
+
+  #tellRoom(): void {
+    const { maxPendingBytes, onRoom } = this.#options;
+    if (!this.#isFull || this.pendingBytes > maxPendingBytes * ROOM_AGAIN_PART) return;
+    this.#isFull = false;
+    onRoom?.();
   }
 
   #storedRows(

@@ -25,6 +25,7 @@ export class DriverRig implements LogStore {
   appliedThrough: number[] = [];
   events: string[] = [];
   fatal: Error | undefined;
+  hasRoom = true;
   stored = new Map<number, Entry[]>();
   readError: Error | undefined;
 
@@ -54,6 +55,7 @@ export class DriverRig implements LogStore {
           return `result ${entry.index}`;
         },
         applied: (_shard, through) => this.appliedThrough.push(through.index),
+        hasRoom: () => this.hasRoom,
       },
       events: {
         onLeader: (shard, leader, term) => this.events.push(`leader ${shard} ${leader} ${term}`),

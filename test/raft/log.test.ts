@@ -69,6 +69,18 @@ describe('RaftLog', () => {
     expect(log.term(2)).toBe(1);
   });
 
+  test('keeps what is committed and not applied until that is more than twice the bound', () => {
+    const log = stable(logOf(1, 1, 1, 1, 1, 1, 1, 1));
+    const each = log.windowBytes / 8;
+    log.commitTo(6);
+    log.evict(4 * each);
+    expect(log.windowFirst).toBe(1);
+    log.evict(2 * each);
+    expect(log.windowFirst).toBe(5);
+    log.evict(0);
+    expect(log.windowFirst).toBe(7);
+  });
+
   test('slices at least one entry and then what fits', () => {
     const log = logOf(1, 1, 1);
     const one = entryBytes(log.entry(1)!);

@@ -26,6 +26,8 @@ class Rig {
   confirmations = 0;
   cachedFrom = 1;
   storeReads = 0;
+  /** Highest index that the store was asked for. */
+  readThrough = 0;
   start = 0;
   storeError: Error | undefined;
   onStoreRead: () => void = () => undefined;
@@ -82,6 +84,7 @@ class Rig {
       write: () => expect.unreachable(),
       read: (_shard, from, to, _bytes, done) => {
         this.storeReads++;
+        this.readThrough = Math.max(this.readThrough, to);
         this.onStoreRead();
         done(this.storeError, this.storeError === undefined ? between(from, to) : []);
       },
@@ -169,6 +172,24 @@ describe('fetch', () => {
   test('makes progress though one message is larger than maxBytes', () => {
     const rig = rigWithThree();
     expect(text(rig.fetch({ maxBytes: 1 }).outcome)).toEqual([`0+1 ${messages('aa')}`]);
+  });
+
+  test('a batch that does not fit any more is left for the next fetch, unread', () => {
+    const rig = rigWithThree();
+    rig.cachedFrom = 1000;
+    const first = messages('aa', 'bb', 'cc').length;
+    // One message of the third batch would fit.
+    const { outcome } = rig.fetch({ maxBytes: first + 5 + 5 });
+    expect(text(outcome)).toEqual([`0+3 ${messages('aa', 'bb', 'cc')}`, `3+1 ${messages('dd')}`]);
+    expect([rig.storeReads, rig.readThrough]).toEqual([1, 6]);
+    expect(text(rig.fetch({ maxBytes: first + 4 }).outcome)).toHaveLength(1);
+  });
+
+  test('what lies past maxMessages is not read', () => {
+    const rig = rigWithThree();
+    rig.cachedFrom = 1000;
+    expect(text(rig.fetch({ maxMessages: 2 }).outcome)).toEqual([`0+2 ${messages('aa', 'bb')}`]);
+    expect(rig.readThrough).toBe(4);
   });
 
   test('at the end: empty at once, or waits for data', () => {

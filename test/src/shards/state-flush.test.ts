@@ -171,6 +171,23 @@ describe('state flush', () => {
     expect(flush.isBacklogged).toBe(false);
   });
 
+  it('once full, has room again when half of it is written, and says so once', () => {
+    let told = 0;
+    const { store, flush, produce } = setUp({ maxPendingBytes: 400, onRoom: () => told++ });
+    expect(flush.hasRoom).toBe(true);
+    for (let entry = 0; entry < 6; entry++) produce(1);
+    expect(flush.hasRoom).toBe(false);
+    flush.durable(SHARD, 1);
+    store.finishWrite();
+    expect([flush.isBacklogged, flush.hasRoom, told]).toEqual([false, false, 0]);
+    flush.durable(SHARD, 4);
+    while (store.finishWrite());
+    expect([flush.hasRoom, told]).toEqual([true, 1]);
+    flush.durable(SHARD, 6);
+    while (store.finishWrite());
+    expect(told).toBe(1);
+  });
+
   it('answers from memory what LevelDB does not hold yet', () => {
     const { store, flush, produce, made } = setUp();
     for (let entry = 0; entry < 5; entry++) produce(2);
