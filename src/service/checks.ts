@@ -26,51 +26,49 @@ interface PollChecksRequest {
   readonly check_lease_ms: number;
 }
 
+export interface CheckParts {
+  readonly peers: PeerNetwork;
+  readonly calls: Calls;
+  /** What every node does for a poll, this one too. */
+  readonly collect: NodeMethod;
+  readonly proto: Proto;
+  readonly config: ServiceConfig;
+}
+
 export class CheckCalls {
-  readonly #peers: PeerNetwork;
-  readonly #calls: Calls;
-  readonly #collect: NodeMethod;
-  readonly #config: ServiceConfig;
+  readonly #parts: CheckParts;
   readonly #poll: ProtoMethod;
   readonly #watch: ProtoMethod;
 
-  constructor(
-    peers: PeerNetwork,
-    calls: Calls,
-    collect: NodeMethod,
-    config: ServiceConfig,
-    proto: Proto,
-  ) {
-    this.#peers = peers;
-    this.#calls = calls;
-    this.#collect = collect;
-    this.#config = config;
-    this.#poll = proto.method(POLL_CHECKS_PATH);
-    this.#watch = proto.method(WATCH_CHECKS_PATH);
+  constructor(parts: CheckParts) {
+    this.#parts = parts;
+    this.#poll = parts.proto.method(POLL_CHECKS_PATH);
+    this.#watch = parts.proto.method(WATCH_CHECKS_PATH);
   }
 
   /** A unary PollChecks of a client. */
   poll(call: Call, request: Uint8Array, done: Done): void {
     const asked = decodeRequest<PollChecksRequest>(this.#poll, request);
     const waitMs = checkedNumber('max_wait_ms', asked.max_wait_ms ?? 0, MAX_INT32);
-    const leftMs = Math.floor(call.remainingMs) - this.#config.longPollMarginMs;
-    const longestMs = Math.max(0, Math.min(waitMs, leftMs, this.#config.maxWaitMs));
+    const { longPollMarginMs, maxWaitMs } = this.#parts.config;
+    const leftMs = Math.floor(call.remainingMs) - longPollMarginMs;
+    const longestMs = Math.max(0, Math.min(waitMs, leftMs, maxWaitMs));
     this.broadcast(call, this.#question(asked, longestMs), done);
   }
 
   /** What a WatchChecks stream asks again and again. */
   watchQuestion(request: Uint8Array): ChecksQuestion {
     const asked = decodeRequest<PollChecksRequest>(this.#watch, request);
-    return this.#question(asked, this.#config.maxWaitMs);
+    return this.#question(asked, this.#parts.config.maxWaitMs);
   }
 
   broadcast(call: Call, question: ChecksQuestion, done: Done): void {
-    new Broadcast(this.#peers, this.#calls, this.#collect, this.#config, call, question, done);
+    new Broadcast(this.#parts, call, question, done);
   }
 
   #question(asked: PollChecksRequest, waitMs: number): ChecksQuestion {
     checkGroup(asked.producer_group);
-    const { maxChecks, defaultChecks, maxCheckLeaseMs, checkIntervalMs } = this.#config;
+    const { maxChecks, defaultChecks, maxCheckLeaseMs, checkIntervalMs } = this.#parts.config;
     const leaseMs = checkedNumber('check_lease_ms', asked.check_lease_ms, maxCheckLeaseMs);
     return {
       producerGroup: asked.producer_group,
@@ -83,9 +81,7 @@ export class CheckCalls {
 
 /** One poll over all nodes. */
 class Broadcast {
-  readonly #peers: PeerNetwork;
-  readonly #calls: Calls;
-  readonly #config: ServiceConfig;
+  readonly #parts: CheckParts;
   readonly #question: ChecksQuestion;
   readonly #call: Call;
   readonly #done: Done;
@@ -99,18 +95,9 @@ class Broadcast {
   #winding = false;
   #finished = false;
 
-  constructor(
-    peers: PeerNetwork,
-    calls: Calls,
-    collect: NodeMethod,
-    config: ServiceConfig,
-    call: Call,
-    question: ChecksQuestion,
-    done: Done,
-  ) {
-    this.#peers = peers;
-    this.#calls = calls;
-    this.#config = config;
+  constructor(parts: CheckParts, call: Call, question: ChecksQuestion, done: Done) {
+    const { calls, peers } = parts;
+    this.#parts = parts;
     this.#question = question;
     this.#call = call;
     this.#done = done;
@@ -120,32 +107,32 @@ class Broadcast {
       if (up && !this.#winding && !this.#open.has(node)) this.#askPeer(node);
     });
     call.abort = () => this.#giveUp();
-    this.#askOurselves(collect);
+    this.#askOurselves();
     for (const node of peers.peers()) this.#askPeer(node);
     this.#starting = false;
     this.#checkEnd();
   }
 
-  #askOurselves(collect: NodeMethod): void {
+  #askOurselves(): void {
     let open = true;
     const own = this.#call.child((_error, answer) => {
       open = false;
       this.#settle(0, answer);
     });
-    collect.perform(own, encodeJson(this.#question), own.finish);
+    this.#parts.collect.perform(own, encodeJson(this.#question), own.finish);
     if (open) this.#open.set(0, { cancel: () => own.cancel() });
   }
 
   #askPeer(node: NodeId): void {
-    const leftMs = Math.max(0, Math.round(this.#endsAtMs - this.#calls.clock.nowMs()));
+    const leftMs = Math.max(0, Math.round(this.#endsAtMs - this.#parts.calls.clock.nowMs()));
     const request = {
-      method: '.checks/collect',
+      method: this.#parts.collect.name,
       timeoutMs: leftMs + ANSWER_SLACK_MS,
       lane: '',
       body: encodeJson({ ...this.#question, waitMs: leftMs }),
     };
     let open = true;
-    const peerCall = this.#peers.call(node, request, (outcome) => {
+    const peerCall = this.#parts.peers.call(node, request, (outcome) => {
       open = false;
       this.#settle(node, outcome.status === 'ok' ? outcome.body : undefined);
     });
@@ -164,7 +151,7 @@ class Broadcast {
 
   #checkEnd(): void {
     if (this.#starting || this.#finished || this.#open.size > 0) return;
-    const over = this.#calls.clock.nowMs() >= this.#endsAtMs;
+    const over = this.#parts.calls.clock.nowMs() >= this.#endsAtMs;
     if (this.#winding || over) this.#finish();
     else this.#endLater();
   }
@@ -173,14 +160,14 @@ class Broadcast {
   #windUp(): void {
     if (this.#winding) return;
     this.#winding = true;
-    this.#merge = setTimeout(() => this.#finish(), this.#config.checksMergeMs);
+    this.#merge = setTimeout(() => this.#finish(), this.#parts.config.checksMergeMs);
     for (const peerCall of [...this.#open.values()]) peerCall.cancel();
   }
 
   /** No node can be asked: wait for one to come up, or for the end of the poll. */
   #endLater(): void {
     clearTimeout(this.#merge);
-    const leftMs = this.#endsAtMs - this.#calls.clock.nowMs();
+    const leftMs = this.#endsAtMs - this.#parts.calls.clock.nowMs();
     this.#merge = setTimeout(() => this.#finish(), Math.max(0, leftMs));
   }
 

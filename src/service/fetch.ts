@@ -1,15 +1,14 @@
 /** Fetch: one queue from an offset, as a long poll (api.md section 4). */
-import type { Router } from '../router.ts';
 import { notLeader } from '../router.ts';
-import type { Cancellable, FetchedBatch, FetchOutcome, ShardHost } from '../shards/api.ts';
+import type { Cancellable, FetchedBatch, FetchOutcome } from '../shards/api.ts';
 import { CallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
-import type { ServiceConfig } from './config.ts';
+import type { ExecutorParts } from './executor-parts.ts';
 import type { ShardMethod, Target } from './methods.ts';
 import { queueNotOpen } from './refusals.ts';
 import { FetchHead, readFetchHead } from './request-head.ts';
 import { BATCH_OVERHEAD_BYTES, encodeFetchAnswer, type FetchAnswer } from './responses.ts';
-import { queueOf, type TopicDirectory } from './topic-directory.ts';
+import { queueOf } from './topic-directory.ts';
 
 export const FETCH_PATH = '/holdfast.v1.Log/Fetch';
 
@@ -21,17 +20,11 @@ const HEAD_BYTES = 64;
 
 export class FetchCalls {
   readonly method: ShardMethod;
-  readonly #host: ShardHost;
-  readonly #router: Router;
-  readonly #topics: TopicDirectory;
-  readonly #config: ServiceConfig;
+  readonly #parts: ExecutorParts;
   #polls = 0;
 
-  constructor(host: ShardHost, router: Router, topics: TopicDirectory, config: ServiceConfig) {
-    this.#host = host;
-    this.#router = router;
-    this.#topics = topics;
-    this.#config = config;
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
     this.method = {
       name: FETCH_PATH,
       kind: 'read',
@@ -47,36 +40,37 @@ export class FetchCalls {
   /** A unary Fetch of a client. */
   fetch(call: Call, request: Uint8Array, done: Done): void {
     const head = readFetchHead(request);
-    const { maxFetchBytes } = this.#config;
+    const { maxFetchBytes } = this.#parts.config;
     if (head.maxBytes > maxFetchBytes) {
       throw new CallError(
         'NUMBER_OUT_OF_RANGE',
         `max_bytes is ${head.maxBytes}: at most ${maxFetchBytes} (maxFetchBytes) are allowed`,
       );
     }
-    this.#topics.find(call, head, (error, topic) => {
+    this.#parts.topics.find(call, head, (error, topic) => {
       if (error !== undefined) {
         done(error, undefined);
         return;
       }
       const { shard, queueId, queue } = queueOf(topic!, head.queue);
       const target = { shard, queueId, queue, variant: FetchLayout.response };
-      this.#router.route(call, { method: this.method, target, body: request, parsed: head }, done);
+      const routed = { method: this.method, target, body: request, parsed: head };
+      this.#parts.router.route(call, routed, done);
     });
   }
 
   #read(call: Call, target: Target, body: Uint8Array, parsed: unknown, done: Done): void {
     const head = parsed instanceof FetchHead ? parsed : readFetchHead(body);
-    if (this.#polls >= this.#config.maxLongPolls) {
-      done(tooManyPolls(this.#polls, this.#config.busyRetryAfterMs), undefined);
+    if (this.#polls >= this.#parts.config.maxLongPolls) {
+      done(tooManyPolls(this.#polls, this.#parts.config.busyRetryAfterMs), undefined);
       return;
     }
-    const { maxResponseBytes, defaultFetchBytes } = this.#config;
+    const { maxResponseBytes, defaultFetchBytes } = this.#parts.config;
     const asked = head.maxBytes || defaultFetchBytes;
     const limit = Math.max(asked, maxResponseBytes);
     let settled = false;
     this.#polls += 1;
-    const poll: Cancellable = this.#host.fetch(
+    const poll: Cancellable = this.#parts.host.fetch(
       {
         shard: target.shard,
         queueId: target.queueId,
@@ -100,8 +94,8 @@ export class FetchCalls {
 
   #waitMs(call: Call, askedMs: number): number {
     if (askedMs === 0) return 0;
-    const leftMs = Math.floor(call.remainingMs) - this.#config.longPollMarginMs;
-    return Math.max(0, Math.min(askedMs, leftMs, this.#config.maxWaitMs));
+    const leftMs = Math.floor(call.remainingMs) - this.#parts.config.longPollMarginMs;
+    return Math.max(0, Math.min(askedMs, leftMs, this.#parts.config.maxWaitMs));
   }
 }
 

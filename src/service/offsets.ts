@@ -7,21 +7,13 @@ import { encodeCommand } from '../broker/command-codec.ts';
 import type { ApplyResult, QueueOffsetEntry } from '../broker/commands.ts';
 import type { TopicQueue, TopicView } from '../cluster/api.ts';
 import { checkedName, checkedNumber, int64, MAX_INT32 } from '../convert.ts';
-import type { Router } from '../router.ts';
-import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
-import type {
-  GroupAnswer,
-  InternalMethods,
-  Proposed,
-  QueueRange,
-  QueuesQuestion,
-} from './internal-methods.ts';
+import type { ExecutorParts } from './executor-parts.ts';
+import type { GroupAnswer, Proposed, QueueRange, QueuesQuestion } from './internal-methods.ts';
 import { appliedError } from './produce.ts';
 import { groupNotFound } from './refusals.ts';
-import type { TopicDirectory } from './topic-directory.ts';
 
 const EARLIEST = 1;
 const LATEST = 2;
@@ -56,24 +48,10 @@ export interface ResetOffsetsRequest extends TopicFields {
 }
 
 export class OffsetCalls {
-  readonly #host: ShardHost;
-  readonly #router: Router;
-  readonly #topics: TopicDirectory;
-  readonly #methods: InternalMethods;
-  readonly #maxQueues: number;
+  readonly #parts: ExecutorParts;
 
-  constructor(
-    host: ShardHost,
-    router: Router,
-    topics: TopicDirectory,
-    methods: InternalMethods,
-    maxQueuesPerCall: number,
-  ) {
-    this.#host = host;
-    this.#router = router;
-    this.#topics = topics;
-    this.#methods = methods;
-    this.#maxQueues = maxQueuesPerCall;
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
   }
 
   async listOffsets(call: Call, request: ListOffsetsRequest): Promise<object> {
@@ -148,10 +126,11 @@ export class OffsetCalls {
 
   /** The topic of a request, with all the queues that it names. */
   topic(call: Call, request: TopicFields, queues: readonly number[]): Promise<TopicView> {
-    if (queues.length > this.#maxQueues) {
+    const { maxQueuesPerCall } = this.#parts.config;
+    if (queues.length > maxQueuesPerCall) {
       throw new CallError(
         'INVALID_REQUEST',
-        `${queues.length} queues in one call: at most ${this.#maxQueues} (maxQueuesPerCall)`,
+        `${queues.length} queues in one call: at most ${maxQueuesPerCall} (maxQueuesPerCall)`,
       );
     }
     let highest = -1;
@@ -160,13 +139,13 @@ export class OffsetCalls {
     }
     const wanted = { topic: request.topic, topicId: request.topic_id };
     return step((done) =>
-      this.#topics.find(call, { ...wanted, queue: highest, queueEpoch: -1 }, done),
+      this.#parts.topics.find(call, { ...wanted, queue: highest, queueEpoch: -1 }, done),
     );
   }
 
   group(call: Call, group: string, topicId: string): Promise<GroupAnswer> {
-    const shard = this.#host.meta().shardOfGroup(group);
-    return ask(this.#router, call, this.#methods.group, shard, { group, topicId });
+    const shard = this.#parts.host.meta().shardOfGroup(group);
+    return ask(this.#parts.router, call, this.#parts.methods.group, shard, { group, topicId });
   }
 
   /** Ranges of queues, in their order, one question per shard. */
@@ -181,8 +160,8 @@ export class OffsetCalls {
       [...byShard].map(async ([shard, members]) => {
         const queueIds = members.map((queue) => queue.queueId);
         const question: QueuesQuestion = atMs === undefined ? { queueIds } : { queueIds, atMs };
-        const method = this.#methods.queues;
-        const found = await ask<QueueRange[]>(this.#router, call, method, shard, question);
+        const method = this.#parts.methods.queues;
+        const found = await ask<QueueRange[]>(this.#parts.router, call, method, shard, question);
         for (const [at, queue] of members.entries()) ranges.set(queue.queueId, found[at]!);
       }),
     );
@@ -227,10 +206,10 @@ export class OffsetCalls {
     type: 'commitOffsets' | 'resetOffsets',
     fields: { group: string; topicId: string; offsets: readonly QueueOffsetEntry[] },
   ): Promise<Proposed> {
-    const shard = this.#host.meta().shardOfGroup(fields.group);
+    const shard = this.#parts.host.meta().shardOfGroup(fields.group);
     const head = encodeCommand({ type, ...fields });
-    const method = this.#methods.propose;
-    const proposed = await ask<Proposed>(this.#router, call, method, shard, head);
+    const method = this.#parts.methods.propose;
+    const proposed = await ask<Proposed>(this.#parts.router, call, method, shard, head);
     const result = proposed.result as ApplyResult;
     if (result.type === 'refused') throw appliedError(result);
     return proposed;

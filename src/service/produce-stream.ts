@@ -1,11 +1,12 @@
 /** ProduceStream: pipelined requests of one client, each queue through a pipe of its own. */
 import type { Router } from '../router.ts';
 import { type CallError, toCallError } from '../status.ts';
-import { type Admission, stopping } from './admission.ts';
+import type { Admission } from './admission.ts';
 import { type Calls, OWN_CALL } from './call.ts';
+import { ClientStream } from './client-stream.ts';
 import type { ServiceConfig } from './config.ts';
 import { encodeError } from './error-codec.ts';
-import { failStream, type RawDuplex, timeoutOf } from './grpc-calls.ts';
+import { type RawDuplex, timeoutOf } from './grpc-calls.ts';
 import type { ProduceCalls } from './produce.ts';
 import { type PipeRequest, QueuePipe } from './queue-pipe.ts';
 import { readStreamFrame, type StreamFrameHead } from './request-head.ts';
@@ -31,6 +32,7 @@ interface Entry extends PipeRequest {
 
 export class ProduceStream {
   readonly #stream: RawDuplex;
+  readonly #client: ClientStream;
   readonly #parts: ProduceStreamParts;
   readonly #pipes = new Map<number, QueuePipe>();
   /** Frames behind one whose topic is being looked up. */
@@ -38,32 +40,23 @@ export class ProduceStream {
   #resolving = false;
   #open = 0;
   #openBytes = 0;
-  #writable = true;
-  #halfClosed = false;
-  #closed = false;
 
   constructor(stream: RawDuplex, parts: ProduceStreamParts) {
     this.#stream = stream;
     this.#parts = parts;
-    stream.on('data', (frame: Buffer) => this.#receive(frame));
-    stream.on('end', () => {
-      this.#halfClosed = true;
-      this.#maybeEnd();
-    });
-    stream.on('cancelled', () => this.#close());
-    stream.on('drain', () => {
-      this.#writable = true;
-      this.#throttle();
+    this.#client = new ClientStream(stream, {
+      receive: (frame) => this.#receive(frame),
+      isDone: () => this.#open === 0,
+      drained: () => this.#throttle(),
+      closed: () => this.#close(),
     });
   }
 
-  /** The node is going down: requests without an answer are unknown to the client. */
   stop(): void {
-    this.#fail(stopping());
+    this.#client.stop();
   }
 
   #receive(frame: Buffer): void {
-    if (this.#closed) return;
     this.#open += 1;
     this.#openBytes += frame.length;
     this.#intake.push(frame);
@@ -72,7 +65,7 @@ export class ProduceStream {
   }
 
   #drainIntake(): void {
-    while (!this.#closed && !this.#resolving && this.#intake.length > 0) {
+    while (!this.#client.closed && !this.#resolving && this.#intake.length > 0) {
       this.#take(this.#intake.shift()!);
     }
   }
@@ -84,7 +77,7 @@ export class ProduceStream {
       head = readStreamFrame(frame);
     } catch (error) {
       // Without a request id there is nothing to answer to.
-      this.#fail(toCallError(error));
+      this.#client.fail(toCallError(error));
       return;
     }
     const refused = admission.enter(frame.length);
@@ -128,7 +121,7 @@ export class ProduceStream {
 
   /** In its turn where it names a queue that we know, else at once. */
   #refuse(entry: Entry, refused: CallError): void {
-    if (this.#closed) {
+    if (this.#client.closed) {
       this.#leave(entry);
       return;
     }
@@ -152,15 +145,15 @@ export class ProduceStream {
 
   #answer(entry: Entry, error: CallError | undefined, ack: Uint8Array | undefined): void {
     this.#leave(entry);
-    if (this.#closed) return;
+    if (this.#client.closed) return;
     const { requestId } = entry;
     const answer =
       error === undefined
         ? encodeStreamAnswer(requestId, 2, ack!)
         : encodeStreamAnswer(requestId, 3, encodeError(error));
-    if (!this.#stream.write(answer)) this.#writable = false;
+    this.#client.write(answer);
     this.#throttle();
-    this.#maybeEnd();
+    this.#client.endIfDone();
   }
 
   #leave(entry: Entry): void {
@@ -173,7 +166,7 @@ export class ProduceStream {
   #throttle(): void {
     const { maxStreamRequestsInFlight, maxProduceStreamBytesInFlight } = this.#parts.config;
     const full =
-      !this.#writable ||
+      !this.#client.writable ||
       this.#open >= maxStreamRequestsInFlight ||
       this.#openBytes >= maxProduceStreamBytesInFlight;
     if (full) this.#stream.pause();
@@ -185,21 +178,7 @@ export class ProduceStream {
     return Math.min(timeoutOf(this.#stream, config), config.defaultCallTimeoutMs);
   }
 
-  #maybeEnd(): void {
-    if (!this.#halfClosed || this.#open > 0 || this.#closed) return;
-    this.#close();
-    this.#stream.end();
-  }
-
-  #fail(error: CallError): void {
-    if (this.#closed) return;
-    this.#close();
-    failStream(this.#stream, error);
-  }
-
   #close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
     this.#intake.length = 0;
     for (const pipe of this.#pipes.values()) pipe.close();
     this.#parts.onClosed();

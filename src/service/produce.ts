@@ -3,18 +3,14 @@ import type { ProposalOutcome } from '../../raft/driver.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
 import { type ApplyResult, Durability } from '../broker/commands.ts';
 import type { TopicView } from '../cluster/api.ts';
-import { keyHash } from '../cluster/hash.ts';
 import { checkedId } from '../convert.ts';
-import type { Router } from '../router.ts';
-import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
-import type { ServiceConfig } from './config.ts';
+import type { ExecutorParts } from './executor-parts.ts';
 import type { ShardMethod, Target } from './methods.ts';
 import { proposalError, refusalError } from './refusals.ts';
 import { ProduceHead, peekQueue, readProduceHead } from './request-head.ts';
 import { encodeProduceAck, type ProduceAck } from './responses.ts';
-import type { TopicDirectory } from './topic-directory.ts';
 
 export const PRODUCE_PATH = '/holdfast.v1.Log/Produce';
 
@@ -33,24 +29,10 @@ export interface ResolvedProduce {
 
 export class ProduceCalls {
   readonly method: ShardMethod;
-  readonly #host: ShardHost;
-  readonly #router: Router;
-  readonly #topics: TopicDirectory;
-  readonly #config: ServiceConfig;
-  readonly #picker: QueuePicker;
+  readonly #parts: ExecutorParts;
 
-  constructor(
-    host: ShardHost,
-    router: Router,
-    topics: TopicDirectory,
-    config: ServiceConfig,
-    picker: QueuePicker,
-  ) {
-    this.#host = host;
-    this.#router = router;
-    this.#topics = topics;
-    this.#config = config;
-    this.#picker = picker;
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
     this.method = {
       name: PRODUCE_PATH,
       kind: 'write',
@@ -66,17 +48,18 @@ export class ProduceCalls {
         return;
       }
       const { head, target } = resolved!;
-      this.#router.route(call, { method: this.method, target, body: request, parsed: head }, done);
+      const routed = { method: this.method, target, body: request, parsed: head };
+      this.#parts.router.route(call, routed, done);
     });
   }
 
   /** As `resolve`, without waiting; undefined = the metadata's leader must be asked first. */
   resolveNow(request: Uint8Array): ResolvedProduce | undefined {
-    const head = readProduceHead(request, this.#config);
+    const head = readProduceHead(request, this.#parts.config);
     checkHead(head);
-    const topic = this.#topics.known(head);
+    const topic = this.#parts.topics.known(head);
     if (topic === undefined) return undefined;
-    const queue = this.#picker.pick(topic, head);
+    const queue = this.#parts.picker.pick(topic, head);
     if (queue instanceof CallError) throw queue;
     return { head, target: produceTarget(topic, queue, head.durability) };
   }
@@ -84,7 +67,7 @@ export class ProduceCalls {
   /** The queue that a refused request names, where that much can be told. */
   namedQueue(request: Uint8Array): number | undefined {
     const { topic, queue } = peekQueue(request);
-    return this.#host.meta().topic(topic)?.queues[queue]?.queueId;
+    return this.#parts.host.meta().topic(topic)?.queues[queue]?.queueId;
   }
 
   /** Reads and checks a request; finds its queue. Throws what can be refused at sight. */
@@ -93,21 +76,21 @@ export class ProduceCalls {
     request: Uint8Array,
     done: (error: CallError | undefined, resolved: ResolvedProduce | undefined) => void,
   ): void {
-    const head = readProduceHead(request, this.#config);
+    const head = readProduceHead(request, this.#parts.config);
     checkHead(head);
-    this.#topics.find(call, head, (error, topic) => {
+    this.#parts.topics.find(call, head, (error, topic) => {
       if (error !== undefined) {
         done(error, undefined);
         return;
       }
-      const queue = this.#picker.pick(topic!, head);
+      const queue = this.#parts.picker.pick(topic!, head);
       if (queue instanceof CallError) done(queue, undefined);
       else done(undefined, { head, target: produceTarget(topic!, queue, head.durability) });
     });
   }
 
   #append(call: Call, target: Target, body: Uint8Array, parsed: unknown, done: Done): void {
-    const head = parsed instanceof ProduceHead ? parsed : readProduceHead(body, this.#config);
+    const head = parsed instanceof ProduceHead ? parsed : readProduceHead(body, this.#parts.config);
     const durability = target.variant as Durability;
     const command = encodeCommand({
       type: 'produce',
@@ -126,7 +109,7 @@ export class ProduceCalls {
     call.mayHaveTakenEffect = true;
     let answered = false;
     const { shard } = target;
-    this.#host.propose(shard, command, head.payload, LEVELS[durability], (outcome) => {
+    this.#parts.host.propose(shard, command, head.payload, LEVELS[durability], (outcome) => {
       if (answered) return;
       answered = true;
       this.#answer(call, target, head, outcome, done);
@@ -224,64 +207,4 @@ function checkHead(head: ProduceHead): void {
 function produceTarget(topic: TopicView, queue: number, durability: number): Target {
   const { shard, queueId } = topic.queues[queue]!;
   return { shard, queueId, queue, variant: durability || topic.config.durability };
-}
-
-/** What a queue is picked by. */
-export interface QueueWish {
-  /** -1 = not named. */
-  readonly queue: number;
-  readonly orderingKeys: readonly string[] | undefined;
-  readonly count: number;
-}
-
-/** Round robin for requests that name neither queue nor key: per topic, on this node. */
-export class QueuePicker {
-  readonly #next = new Map<string, number>();
-  readonly #maxTopics: number;
-  readonly #maxKeyBytes: number;
-
-  constructor(maxTopics: number, maxKeyBytes: number) {
-    this.#maxTopics = maxTopics;
-    this.#maxKeyBytes = maxKeyBytes;
-  }
-
-  pick(topic: TopicView, wish: QueueWish): number | CallError {
-    if (wish.orderingKeys !== undefined) return this.#byKey(topic, wish);
-    if (wish.queue >= 0) return wish.queue;
-    const next = this.#next.get(topic.topicId) ?? 0;
-    if (this.#next.size >= this.#maxTopics) this.#next.clear();
-    this.#next.set(topic.topicId, (next + 1) % topic.queues.length);
-    return next % topic.queues.length;
-  }
-
-  #byKey(topic: TopicView, wish: QueueWish): number | CallError {
-    const keys = wish.orderingKeys!;
-    if (keys.length !== 1 && keys.length !== wish.count) {
-      return new CallError(
-        'INVALID_REQUEST',
-        `${keys.length} ordering_keys for ${wish.count} messages: give one, or one per message`,
-      );
-    }
-    let queue = -1;
-    for (const key of keys) {
-      if (Buffer.byteLength(key) > this.#maxKeyBytes) {
-        return new CallError(
-          'INVALID_REQUEST',
-          `an ordering key has more than ${this.#maxKeyBytes} bytes (maxOrderingKeyBytes)`,
-        );
-      }
-      const falls = keyHash(key) % topic.queues.length;
-      if (queue >= 0 && falls !== queue) return differentQueues(queue, falls);
-      queue = falls;
-    }
-    // A queue that is named wins: the client picked it by the same hash, or means to override it.
-    return wish.queue >= 0 ? wish.queue : queue;
-  }
-}
-
-function differentQueues(first: number, other: number): CallError {
-  return new CallError(
-    'KEYS_ON_DIFFERENT_QUEUES',
-    `the ordering_keys fall on queues ${first} and ${other}: send one request per queue`,
-  );
 }

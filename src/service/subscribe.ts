@@ -7,10 +7,10 @@ import { checkedName, checkedNumber, int64 } from '../convert.ts';
 import type { Router } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { CallError, toCallError } from '../status.ts';
-import { stopping } from './admission.ts';
 import { type Call, type Calls, OWN_CALL } from './call.ts';
+import { ClientStream } from './client-stream.ts';
 import type { ServiceConfig } from './config.ts';
-import { failStream, type RawDuplex } from './grpc-calls.ts';
+import type { RawDuplex } from './grpc-calls.ts';
 import type { ShardMethod } from './methods.ts';
 import type { OffsetCalls } from './offsets.ts';
 import { decodeRequest, type ProtoMethod } from './proto.ts';
@@ -49,7 +49,7 @@ export interface SubscribeParts {
 }
 
 export class SubscribeStream {
-  readonly #stream: RawDuplex;
+  readonly #client: ClientStream;
   readonly #parts: SubscribeParts;
   readonly #loops = new Map<number, QueueLoop>();
   #start: StartFields | undefined;
@@ -58,37 +58,30 @@ export class SubscribeStream {
   #unwatch: (() => void) | undefined;
   #credit = 0;
   #unsentBytes = 0;
-  #writable = true;
-  #halfClosed = false;
-  #closed = false;
 
   constructor(stream: RawDuplex, parts: SubscribeParts) {
-    this.#stream = stream;
     this.#parts = parts;
-    stream.on('data', (frame: Buffer) => this.#receive(frame));
-    stream.on('end', () => {
-      this.#halfClosed = true;
-      this.#maybeEnd();
-    });
-    stream.on('cancelled', () => this.#close());
-    stream.on('drain', () => {
-      this.#writable = true;
-      this.#pollAll();
+    this.#client = new ClientStream(stream, {
+      receive: (frame) => this.#receive(frame),
+      // A half-closed client still gets what it gave credit for.
+      isDone: () => this.#credit <= 0,
+      drained: () => this.#pollAll(),
+      closed: () => this.#close(),
     });
   }
 
   stop(): void {
-    this.fail(stopping());
+    this.#client.stop();
   }
 
   /** Messages that may be sent now. */
   get credit(): number {
-    return this.#closed ? 0 : this.#credit;
+    return this.#client.closed ? 0 : this.#credit;
   }
 
   /** Whether another poll may bring bytes. */
   get hasRoom(): boolean {
-    return this.#writable && this.#unsentBytes < this.#parts.config.maxStreamBytesInFlight;
+    return this.#client.writable && this.#unsentBytes < this.#parts.config.maxStreamBytesInFlight;
   }
 
   get pollBytes(): number {
@@ -101,22 +94,18 @@ export class SubscribeStream {
   send(frame: Buffer, count: number): void {
     this.#credit -= count;
     this.#unsentBytes += frame.length;
-    const sent = () => {
+    this.#client.write(frame, () => {
       this.#unsentBytes -= frame.length;
       this.#pollAll();
-    };
-    if (!this.#stream.write(frame, sent)) this.#writable = false;
-    this.#maybeEnd();
+    });
+    this.#client.endIfDone();
   }
 
   fail(error: CallError): void {
-    if (this.#closed) return;
-    this.#close();
-    failStream(this.#stream, error);
+    this.#client.fail(error);
   }
 
   #receive(frame: Buffer): void {
-    if (this.#closed) return;
     try {
       const request = decodeRequest<SubscribeRequest>(this.#parts.protoMethod, frame);
       if (this.#start === undefined) this.#open(request.start ?? undefined);
@@ -169,7 +158,7 @@ export class SubscribeStream {
       start.queues.length > 0
         ? new Map(start.queues.map((entry) => [entry.queue, int64('offset', entry.offset)]))
         : await this.#groupOffsets(call, topic, start);
-    if (this.#closed) return;
+    if (this.#client.closed) return;
     this.#topic = topic;
     for (const [queue, offset] of offsets) this.#addLoop(topic, queue, offset);
     this.#unwatch = this.#parts.host.onApplied((shard) => {
@@ -202,7 +191,7 @@ export class SubscribeStream {
 
   #topicChanged(): void {
     const id = this.#topic?.topicId;
-    if (this.#closed || id === undefined) return;
+    if (this.#client.closed || id === undefined) return;
     const topic = this.#parts.host.meta().topicById(id);
     if (topic === undefined || topic.state === 'deleting') {
       this.fail(topicNotFound(this.#topic!.name));
@@ -226,20 +215,11 @@ export class SubscribeStream {
   }
 
   #pollAll(): void {
-    if (this.#closed) return;
+    if (this.#client.closed) return;
     for (const loop of this.#loops.values()) loop.poll();
   }
 
-  /** A half-closed client still gets what it gave credit for. */
-  #maybeEnd(): void {
-    if (!this.#halfClosed || this.#credit > 0 || this.#closed) return;
-    this.#close();
-    this.#stream.end();
-  }
-
   #close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
     this.#unwatch?.();
     this.#beginning?.cancel();
     for (const loop of this.#loops.values()) loop.close();

@@ -3,17 +3,13 @@ import { type Durability, Durability as Levels } from '../broker/commands.ts';
 import type { MetaCommand, MetaResult, TopicConfig, TopicView } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import { checkedName, checkedNumber, int64 } from '../convert.ts';
-import type { Router } from '../router.ts';
-import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
-import type { AppliedWaits } from './applied-waits.ts';
 import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
-import type { ServiceConfig } from './config.ts';
-import type { InternalMethods, Proposed } from './internal-methods.ts';
+import type { ExecutorParts } from './executor-parts.ts';
+import type { Proposed } from './internal-methods.ts';
 import type { OffsetCalls } from './offsets.ts';
 import { metaError, topicNotFound } from './refusals.ts';
-import type { TopicDirectory } from './topic-directory.ts';
 
 const META_SHARD = 0;
 
@@ -34,37 +30,19 @@ export interface ListTopicsRequest {
 }
 
 export class TopicCalls {
-  readonly #host: ShardHost;
-  readonly #router: Router;
-  readonly #topics: TopicDirectory;
-  readonly #waits: AppliedWaits;
-  readonly #methods: InternalMethods;
+  readonly #parts: ExecutorParts;
   readonly #offsets: OffsetCalls;
-  readonly #config: ServiceConfig;
 
-  constructor(parts: {
-    host: ShardHost;
-    router: Router;
-    topics: TopicDirectory;
-    waits: AppliedWaits;
-    methods: InternalMethods;
-    offsets: OffsetCalls;
-    config: ServiceConfig;
-  }) {
-    this.#host = parts.host;
-    this.#router = parts.router;
-    this.#topics = parts.topics;
-    this.#waits = parts.waits;
-    this.#methods = parts.methods;
-    this.#offsets = parts.offsets;
-    this.#config = parts.config;
+  constructor(parts: ExecutorParts, offsets: OffsetCalls) {
+    this.#parts = parts;
+    this.#offsets = offsets;
   }
 
   async create(call: Call, request: TopicChange): Promise<object> {
     const name = checkedName('name', request.name);
-    const queueCount = this.#queueCount(request) || this.#config.defaultQueueCount;
+    const queueCount = this.#queueCount(request) || this.#parts.config.defaultQueueCount;
     const config: TopicConfig = {
-      retentionMs: this.#config.defaultRetentionMs,
+      retentionMs: this.#parts.config.defaultRetentionMs,
       retentionBytes: 0,
       durability: Levels.majorityFsync,
       ...configOf(request.config),
@@ -89,18 +67,18 @@ export class TopicCalls {
     const deleted = await this.#propose(call, { type: 'deleteTopic', name, topicId });
     const id = deleted?.topicId;
     if (id !== undefined) {
-      await this.#until(call, () => this.#host.meta().topicById(id) === undefined);
+      await this.#until(call, () => this.#parts.host.meta().topicById(id) === undefined);
     }
     return {};
   }
 
   async list(call: Call, request: ListTopicsRequest): Promise<object> {
-    const { defaultPageSize, maxPageSize } = this.#config;
+    const { defaultPageSize, maxPageSize } = this.#parts.config;
     const asked = checkedNumber('page_size', request.page_size) || defaultPageSize;
     const pageSize = Math.min(asked, maxPageSize);
     const after = Buffer.from(request.page_token, 'base64url').toString('utf8');
-    await step((done) => this.#topics.catchUp(call, (error) => done(error, undefined)));
-    const topics = this.#host.meta().topics(after, pageSize + 1);
+    await step((done) => this.#parts.topics.catchUp(call, (error) => done(error, undefined)));
+    const topics = this.#parts.host.meta().topics(after, pageSize + 1);
     const page = topics.slice(0, pageSize);
     const last = topics.length > pageSize ? page.at(-1)!.name : '';
     return {
@@ -112,8 +90,8 @@ export class TopicCalls {
   async describe(call: Call, request: { readonly name: string }): Promise<object> {
     const name = checkedName('name', request.name);
     // Answers for the topic as it is now, not as this node's replica still has it.
-    await step((done) => this.#topics.catchUp(call, (error) => done(error, undefined)));
-    const topic = this.#host.meta().topic(name);
+    await step((done) => this.#parts.topics.catchUp(call, (error) => done(error, undefined)));
+    const topic = this.#parts.host.meta().topic(name);
     if (topic === undefined) throw topicNotFound(name);
     const ranges = await this.#offsets.ranges(call, topic.queues, undefined);
     return {
@@ -121,7 +99,7 @@ export class TopicCalls {
       queues: topic.queues.map(({ queue, shard }, at) => ({
         queue,
         shard,
-        leader: this.#host.leaderOf(shard) ?? 0,
+        leader: this.#parts.host.leaderOf(shard) ?? 0,
         start_offset: ranges[at]!.start,
         end_offset: ranges[at]!.end,
       })),
@@ -129,9 +107,9 @@ export class TopicCalls {
   }
 
   async #propose(call: Call, command: MetaCommand): Promise<TopicView | undefined> {
-    const method = this.#methods.propose;
+    const method = this.#parts.methods.propose;
     const head = encodeMetaCommand(command);
-    const proposed = await ask<Proposed>(this.#router, call, method, META_SHARD, head);
+    const proposed = await ask<Proposed>(this.#parts.router, call, method, META_SHARD, head);
     const result = proposed.result as MetaResult;
     if (result.type === 'refused') throw metaError(result, 'name' in command ? command.name : '');
     return result.type === 'topic' ? result.topic : undefined;
@@ -140,7 +118,7 @@ export class TopicCalls {
   /** Until every queue of the topic is open, as this node sees it. */
   async #grown(call: Call, proposed: TopicView | undefined, count: number): Promise<TopicView> {
     const id = proposed?.topicId ?? '';
-    const meta = this.#host.meta();
+    const meta = this.#parts.host.meta();
     await this.#until(call, () => {
       const topic = meta.topicById(id);
       return topic?.state === 'active' && topic.queues.length >= count;
@@ -152,12 +130,12 @@ export class TopicCalls {
     return step((done) => {
       // A part of its own, so that it may take `abort`.
       const part = call.child((error) => done(error, undefined));
-      this.#waits.wait(part, condition, (refused) => part.finish(refused, undefined));
+      this.#parts.waits.wait(part, condition, (refused) => part.finish(refused, undefined));
     });
   }
 
   #queueCount(request: TopicChange): number {
-    const { maxQueuesPerTopic } = this.#config;
+    const { maxQueuesPerTopic } = this.#parts.config;
     return checkedNumber('queue_count', request.queue_count, maxQueuesPerTopic);
   }
 }

@@ -2,23 +2,20 @@
 import { encodeCommand } from '../broker/command-codec.ts';
 import { type ApplyResult, Durability, type TransactionRef } from '../broker/commands.ts';
 import { checkedId, parseTransactionId, transactionIdText } from '../convert.ts';
-import type { Router } from '../router.ts';
-import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
-import type { ServiceConfig } from './config.ts';
+import type { ExecutorParts } from './executor-parts.ts';
 import type { ShardMethod, Target } from './methods.ts';
-import { appliedError, type QueuePicker } from './produce.ts';
-import { decodeRequest, encodeResponse, type Proto, type ProtoMethod } from './proto.ts';
+import { appliedError } from './produce.ts';
+import { decodeRequest, encodeResponse, type ProtoMethod } from './proto.ts';
 import { proposalError, transactionNotFound } from './refusals.ts';
 import { type ProduceHead, readPrepareHead, readProduceHead } from './request-head.ts';
 import { encodePrepareAck } from './responses.ts';
-import { queueOf, type TopicDirectory } from './topic-directory.ts';
+import { refuseTransaction } from './state-admission.ts';
+import { queueOf } from './topic-directory.ts';
 
 export const PREPARE_PATH = '/holdfast.v1.Transactions/Prepare';
 export const END_PATH = '/holdfast.v1.Transactions/End';
-
-import { refuseTransaction } from './state-admission.ts';
 
 const NO_BYTES = new Uint8Array(0);
 const DECISIONS = ['', 'commit', 'rollback', 'unknown'] as const;
@@ -41,27 +38,12 @@ interface Prepare {
 export class TransactionCalls {
   readonly prepareMethod: ShardMethod;
   readonly endMethod: ShardMethod;
-  readonly #host: ShardHost;
-  readonly #router: Router;
-  readonly #topics: TopicDirectory;
-  readonly #config: ServiceConfig;
-  readonly #picker: QueuePicker;
+  readonly #parts: ExecutorParts;
   readonly #end: ProtoMethod;
 
-  constructor(
-    host: ShardHost,
-    router: Router,
-    topics: TopicDirectory,
-    config: ServiceConfig,
-    picker: QueuePicker,
-    proto: Proto,
-  ) {
-    this.#host = host;
-    this.#router = router;
-    this.#topics = topics;
-    this.#config = config;
-    this.#picker = picker;
-    this.#end = proto.method(END_PATH);
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+    this.#end = parts.proto.method(END_PATH);
     this.prepareMethod = {
       name: PREPARE_PATH,
       kind: 'write',
@@ -88,12 +70,12 @@ export class TransactionCalls {
         'with a transaction_id of your own, name the queue: it is how the transaction is found',
       );
     }
-    this.#topics.find(call, part, (error, topic) => {
+    this.#parts.topics.find(call, part, (error, topic) => {
       if (error !== undefined) {
         done(error, undefined);
         return;
       }
-      const queue = this.#picker.pick(topic!, part);
+      const queue = this.#parts.picker.pick(topic!, part);
       if (queue instanceof CallError) {
         done(queue, undefined);
         return;
@@ -101,7 +83,7 @@ export class TransactionCalls {
       const { shard, queueId } = queueOf(topic!, queue);
       const target = { shard, queueId, queue, variant: Durability.majorityFsync };
       const routed = { method: this.prepareMethod, target, body: request, parsed: prepare };
-      this.#router.route(call, routed, done);
+      this.#parts.router.route(call, routed, done);
     });
   }
 
@@ -116,11 +98,11 @@ export class TransactionCalls {
     const route = (shard: number) => {
       const target = { shard, queueId: 0, queue: 0, variant: 0 };
       const routed = { method: this.endMethod, target, body: request, parsed: end };
-      this.#router.route(call, routed, done);
+      this.#parts.router.route(call, routed, done);
     };
     if (id === undefined) {
       this.#shardOfCallerId(call, end, route, done);
-    } else if (id.shard > 0 && this.#host.shards().includes(id.shard)) {
+    } else if (id.shard > 0 && this.#parts.host.shards().includes(id.shard)) {
       route(id.shard);
     } else done(transactionNotFound(), undefined);
   }
@@ -139,7 +121,7 @@ export class TransactionCalls {
       );
     }
     const wanted = { topic: end.topic, topicId: '', queue, queueEpoch: -1 };
-    this.#topics.find(call, wanted, (error, topic) => {
+    this.#parts.topics.find(call, wanted, (error, topic) => {
       if (error !== undefined) done(error, undefined);
       else found(queueOf(topic!, queue).shard);
     });
@@ -161,13 +143,13 @@ export class TransactionCalls {
         `${head.parts.length} parts: transactions over several queues are not built yet, send one`,
       );
     }
-    const part = readProduceHead(head.parts[0]!, this.#config);
+    const part = readProduceHead(head.parts[0]!, this.#parts.config);
     return { producerGroup: head.producerGroup, callerId: head.transactionId, part };
   }
 
   #prepareHere(call: Call, target: Target, prepare: Prepare, done: Done): void {
     const { part } = prepare;
-    const refused = refuseTransaction(this.#host.data(target.shard));
+    const refused = refuseTransaction(this.#parts.host.data(target.shard));
     if (refused !== undefined) {
       done(refused, undefined);
       return;
@@ -179,8 +161,8 @@ export class TransactionCalls {
       topic: part.topic,
       queueId: target.queueId,
       count: part.count,
-      firstCheckAfterMs: this.#config.firstCheckAfterMs,
-      checkIntervalMs: this.#config.checkIntervalMs,
+      firstCheckAfterMs: this.#parts.config.firstCheckAfterMs,
+      checkIntervalMs: this.#parts.config.checkIntervalMs,
     });
     this.#propose(call, target.shard, command, part.payload, done, (result, replicas) => {
       if (result.type !== 'prepared') throw appliedError(result);
@@ -208,7 +190,7 @@ export class TransactionCalls {
     });
     this.#propose(call, target.shard, command, NO_BYTES, done, (result) => {
       if (result.type !== 'ended') throw appliedError(result);
-      const queue = this.#host.data(target.shard).queue(result.queueId)?.queue ?? 0;
+      const queue = this.#parts.host.data(target.shard).queue(result.queueId)?.queue ?? 0;
       const { baseOffset, count } = result;
       const committed = result.state === 'committed';
       const parts = committed ? [{ queue, base_offset: baseOffset, count }] : [];
@@ -225,7 +207,7 @@ export class TransactionCalls {
     answer: (result: ApplyResult, replicas: number) => Buffer,
   ): void {
     call.mayHaveTakenEffect = true;
-    this.#host.propose(shard, head, payload, 'majorityFsync', (outcome) => {
+    this.#parts.host.propose(shard, head, payload, 'majorityFsync', (outcome) => {
       if (outcome.status === 'applied') {
         const result = outcome.result as ApplyResult;
         if (result.type === 'refused') done(appliedError(result), undefined);
