@@ -7,10 +7,10 @@ import {
   startPreVote,
 } from './election.ts';
 import { stepFollower } from './follower.ts';
-import type { PeerMessage } from './messages.ts';
+import type { CoreMessage } from './messages.ts';
 import type { RaftState } from './state.ts';
 
-export function stepCandidate(state: RaftState, message: PeerMessage): void {
+export function stepCandidate(state: RaftState, message: CoreMessage): void {
   switch (message.type) {
     case 'append':
     case 'heartbeat':

@@ -31,7 +31,7 @@ import { stepLeader, tickLeader } from './leader.ts';
 import { RaftLog } from './log.ts';
 import { MembershipHistory } from './membership.ts';
 import { decodeMembership } from './membership-codec.ts';
-import type { PeerMessage, VoteRequest } from './messages.ts';
+import type { CoreMessage, VoteRequest } from './messages.ts';
 import type { Rng } from './ports.ts';
 import { committedIndex } from './quorum.ts';
 import { startReads } from './read-index.ts';
@@ -144,7 +144,7 @@ export class RaftCore {
     this.#state.log.lastTimeWas(timeMs);
   }
 
-  step(message: PeerMessage, now: Instant): void {
+  step(message: CoreMessage, now: Instant): void {
     const state = this.#state;
     this.#at(now);
     if (message.to !== state.self || message.shard !== state.shard) return;
@@ -162,7 +162,7 @@ export class RaftCore {
   }
 
   /** A newer term (paper 5.1). False: the message is to be ignored. */
-  #stepUp(message: PeerMessage): boolean {
+  #stepUp(message: CoreMessage): boolean {
     const state = this.#state;
     if (message.type === 'preVoteReply' && message.granted) {
       if (state.role === 'preCandidate') stepCandidate(state, message);
@@ -175,16 +175,16 @@ export class RaftCore {
   }
 
   /** Tells a sender of an older term about ours: a stranded leader or candidate must learn it. */
-  #answerOldTerm(message: PeerMessage): void {
+  #answerOldTerm(message: CoreMessage): void {
     const state = this.#state;
     const { shard, self: from, term } = state;
     if (message.type === 'vote') replyVote(state, message as VoteRequest, false);
     if (message.type !== 'append' && message.type !== 'heartbeat') return;
     const reply = { shard, from, to: message.from, term, round: 0, wallMs: state.wallMs };
-    state.out.send({ ...reply, type: 'heartbeatReply' });
+    state.out.send({ ...reply, type: 'heartbeatReply', quiet: false });
   }
 
-  #dispatch(message: PeerMessage): void {
+  #dispatch(message: CoreMessage): void {
     const state = this.#state;
     switch (state.role) {
       case 'follower':

@@ -1,6 +1,14 @@
 /** What the composition root gives to the driver and gets from it. */
 import type { RaftConfig } from './config.ts';
-import type { Clock, DriverEvents, LogStore, Rng, StateMachine, Transport } from './ports.ts';
+import type {
+  Clock,
+  DriverEvents,
+  LogStore,
+  Rng,
+  SnapshotStore,
+  StateMachine,
+  Transport,
+} from './ports.ts';
 import type { Role } from './state.ts';
 import type { LogIndex, NodeId, ReplicaId, Term } from './types.ts';
 
@@ -12,6 +20,8 @@ export interface DriverOptions {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly stateMachine: StateMachine;
+  /** Absent: this node neither sends nor takes snapshots. */
+  readonly snapshots?: SnapshotStore;
   readonly events: DriverEvents;
   /** The store gave back something that must not be: the process has to end. Called once. */
   onFatal(error: Error): void;

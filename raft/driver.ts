@@ -19,7 +19,7 @@ import type {
   ShardStatus,
 } from './driver-types.ts';
 import { errorCode, RaftErrorCode } from './errors.ts';
-import type { PeerMessage } from './messages.ts';
+import type { CoreMessage, PeerMessage, ShardMessage } from './messages.ts';
 import type { LogRecord } from './ports.ts';
 import type { LoadRequest, PendingWrite, Ready } from './ready.ts';
 import type { CommandBody } from './replication.ts';
@@ -37,6 +37,20 @@ import type {
 } from './types.ts';
 
 export type * from './driver-types.ts';
+
+type DriverMessage = Exclude<ShardMessage, CoreMessage>;
+
+const BETWEEN_DRIVERS: ReadonlySet<string> = new Set([
+  'invite',
+  'snapshotChunk',
+  'snapshotReply',
+  'repairRequest',
+  'repairReply',
+] satisfies DriverMessage['type'][]);
+
+function isBetweenDrivers(message: ShardMessage): message is DriverMessage {
+  return BETWEEN_DRIVERS.has(message.type);
+}
 
 /** The part of one flush's store write that belongs to one shard. */
 interface ShardWrite {
@@ -156,6 +170,7 @@ export class RaftDriver {
     if (!this.#isLive) return;
     const now = this.#now();
     for (const message of messages) {
+      if (message.type === 'alive' || isBetweenDrivers(message)) continue;
       const runner = this.#shards.get(message.shard);
       // Internals rule 8: the sender must be who the membership says lives on that node.
       if (runner === undefined || runner.core.membership.nodeOf(message.from) !== from) continue;

@@ -2,11 +2,11 @@
 import { strict as assert } from 'node:assert';
 import { becomeFollower, mayCampaign, startCampaign } from './election.ts';
 import { decodeMembership } from './membership-codec.ts';
-import type { Append, Heartbeat, PeerMessage } from './messages.ts';
+import type { Append, CoreMessage, Heartbeat } from './messages.ts';
 import type { RaftState } from './state.ts';
 import { type Entry, EntryType, type LogIndex, type ReplicaId } from './types.ts';
 
-export function stepFollower(state: RaftState, message: PeerMessage): void {
+export function stepFollower(state: RaftState, message: CoreMessage): void {
   if (message.type === 'append') {
     hearLeader(state, message.from, false);
     handleAppend(state, message);
@@ -42,6 +42,7 @@ function handleHeartbeat(state: RaftState, message: Heartbeat): void {
     term: state.term,
     round: message.round,
     wallMs: state.wallMs,
+    quiet: false,
   });
 }
 

@@ -32,6 +32,7 @@ export function sendHeartbeat(state: RaftState, reign: Reign, to: ReplicaId): vo
     commit: Math.min(progress.match, state.log.commit),
     round: reign.round,
     rank: rankOf(state, reign, to),
+    quiet: false,
   });
 }
 

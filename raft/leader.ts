@@ -2,7 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { becomeFollower } from './election.ts';
 import { broadcastHeartbeat, nextHeartbeatAt } from './heartbeat.ts';
-import type { PeerMessage } from './messages.ts';
+import type { CoreMessage } from './messages.ts';
 import { voteResult } from './quorum.ts';
 import { confirmReads } from './read-index.ts';
 import { handleAppendReply, handleHeartbeatReply, handleWritten } from './replication.ts';
@@ -14,7 +14,7 @@ export function reignOf(state: RaftState): Reign {
   return state.reign;
 }
 
-export function stepLeader(state: RaftState, message: PeerMessage): void {
+export function stepLeader(state: RaftState, message: CoreMessage): void {
   const reign = reignOf(state);
   switch (message.type) {
     case 'append':

@@ -1,9 +1,18 @@
 /**
  * The closed union of what replicas of one shard say to each other. Every message carries both
- * ends' replica ids; a receiver drops one whose `to` is not its own id or whose `from` is not the
- * id that its membership gives to the sending node (internals rule 8).
+ * ends' replica ids; a receiver drops one whose `to` is not its own id or whose `from` lives on
+ * another node than the sender, as far as its membership knows (internals rule 8).
  */
-import type { Entry, LogIndex, ReplicaId, ShardId, ShardTimeMs, Term } from './types.ts';
+import type {
+  Entry,
+  EntryId,
+  LogIndex,
+  Membership,
+  ReplicaId,
+  ShardId,
+  ShardTimeMs,
+  Term,
+} from './types.ts';
 
 interface Addressed {
   readonly shard: ShardId;
@@ -71,6 +80,8 @@ export interface Heartbeat extends Addressed {
   readonly round: number;
   /** 0 = the best-placed follower: who may campaign first if the leader's connection resets. */
   readonly rank: number;
+  /** Nothing goes on; `commit` is the last index: whoever has just that log may go quiet. */
+  readonly quiet: boolean;
 }
 
 export interface HeartbeatReply extends Addressed {
@@ -78,6 +89,8 @@ export interface HeartbeatReply extends Addressed {
   readonly round: number;
   /** The follower's wall clock: one sample for shard time (internals rule 10). */
   readonly wallMs: ShardTimeMs;
+  /** The follower went quiet: it expects no heartbeat until its leader's node falls silent. */
+  readonly quiet: boolean;
 }
 
 /** Leadership transfer: campaign at once (thesis, 3.10). */
@@ -85,7 +98,63 @@ export interface TimeoutNow extends Addressed {
   readonly type: 'timeoutNow';
 }
 
-export type PeerMessage =
+/**
+ * To a member that this leader has never heard of in its reign: its node may not hold the replica
+ * yet. The node creates it only if the incarnation is its own and the id is higher than any that it
+ * ever held for the shard.
+ */
+export interface Invite extends Addressed {
+  readonly type: 'invite';
+  readonly incarnation: string;
+  /** Where the leader's log starts, and the membership as of there. */
+  readonly logStart: EntryId;
+  readonly membership: Membership;
+  /** The leader's committed configuration names no other replica there: it may be dropped. */
+  readonly replaces: boolean;
+}
+
+/** A piece of the checkpoint at the leader's log start. An empty one at offset 0 is the offer. */
+export interface SnapshotChunk extends Addressed {
+  readonly type: 'snapshotChunk';
+  readonly id: EntryId;
+  readonly totalBytes: number;
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+export interface SnapshotReply extends Addressed {
+  readonly type: 'snapshotReply';
+  readonly id: EntryId;
+  /** The receiver has everything before this: the sender goes on (or back) to here. */
+  readonly nextOffset: number;
+  /** The receiver's log is durable from `id` on: ordinary appends may follow. */
+  readonly done: boolean;
+}
+
+/** Asks any replica for an entry whose body is damaged here (internals rule 2). */
+export interface RepairRequest extends Addressed {
+  readonly type: 'repairRequest';
+  readonly id: EntryId;
+}
+
+export interface RepairReply extends Addressed {
+  readonly type: 'repairReply';
+  readonly id: EntryId;
+  /** Absent: not held here, or damaged too. */
+  readonly entry?: Entry;
+}
+
+/**
+ * From node to node, once per heartbeat interval when nothing else is said on the control lane: it
+ * stands for the heartbeats of all quiet shards between the two.
+ */
+export interface Alive {
+  readonly type: 'alive';
+  readonly wallMs: ShardTimeMs;
+}
+
+/** What the core understands. The other messages are between drivers. */
+export type CoreMessage =
   | VoteRequest
   | VoteReply
   | Append
@@ -94,6 +163,16 @@ export type PeerMessage =
   | Heartbeat
   | HeartbeatReply
   | TimeoutNow;
+
+export type ShardMessage =
+  | CoreMessage
+  | Invite
+  | SnapshotChunk
+  | SnapshotReply
+  | RepairRequest
+  | RepairReply;
+
+export type PeerMessage = ShardMessage | Alive;
 
 export type PeerMessageType = PeerMessage['type'];
 
@@ -112,4 +191,5 @@ export type FreeMessage =
   | Append
   | Heartbeat
   | HeartbeatReply
-  | TimeoutNow;
+  | TimeoutNow
+  | Invite;

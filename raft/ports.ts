@@ -4,13 +4,15 @@
  * call (internals rule 14).
  */
 
-import type { PeerMessage } from './messages.ts';
+import type { Invite, PeerMessage } from './messages.ts';
 import type {
   Entry,
   EntryId,
   LogIndex,
+  Membership,
   MonotonicMs,
   NodeId,
+  ReplicaId,
   ShardId,
   ShardState,
   ShardTimeMs,
@@ -21,7 +23,16 @@ import type {
 export type LogRecord =
   | { readonly kind: 'entry'; readonly shard: ShardId; readonly entry: Entry }
   /** Replaces the shard's durable facts. The first one of a shard creates it. */
-  | { readonly kind: 'state'; readonly shard: ShardId; readonly state: ShardState };
+  | { readonly kind: 'state'; readonly shard: ShardId; readonly state: ShardState }
+  /** A snapshot took the log's place: voids all earlier entries of the shard, sets its facts. */
+  | { readonly kind: 'reset'; readonly shard: ShardId; readonly state: ShardState }
+  /**
+   * The replica leaves this directory: voids everything of the shard. That this id was here is
+   * never forgotten (internals rule 8).
+   */
+  | { readonly kind: 'drop'; readonly shard: ShardId; readonly replica: ReplicaId }
+  /** A body that was damaged, sent again by a peer: same index and term; voids nothing. */
+  | { readonly kind: 'repair'; readonly shard: ShardId; readonly entry: Entry };
 
 export interface WriteCallbacks {
   /**
@@ -98,6 +109,72 @@ export interface StateMachine {
    * `RaftDriver.applyMore` when it is true again.
    */
   hasRoom?(): boolean;
+  /**
+   * The state as of `id`, which `SnapshotStore.finishReceive` has just loaded, replaces whatever
+   * was there, at once. Its way to the disk is gated like that of any effect: only after this
+   * node's own log is durable through `id` (`DriverEvents.onDurable`).
+   */
+  restore(shard: ShardId, id: EntryId): void;
+}
+
+/** A checkpoint opened for sending. */
+export interface SnapshotSource {
+  readonly totalBytes: number;
+}
+
+/** What a received checkpoint says about itself. */
+export interface RestoredShard {
+  /** The last entry that it contains. */
+  readonly id: EntryId;
+  /** Shard time of that entry. */
+  readonly timeMs: ShardTimeMs;
+  /** As of that entry. */
+  readonly membership: Membership;
+}
+
+/** Where snapshots come from and go to: the shard's checkpoint files (internals rule 5). */
+export interface SnapshotStore {
+  /** Opens the checkpoint at the shard's log start. An error: there is none (try again later). */
+  openSource(
+    shard: ShardId,
+    start: EntryId,
+    done: (error: Error | undefined, source?: SnapshotSource) => void,
+  ): void;
+  /** At most `maxBytes` from `offset`; fewer only at the end. */
+  readSource(
+    source: SnapshotSource,
+    offset: number,
+    maxBytes: number,
+    done: (error: Error | undefined, data?: Uint8Array) => void,
+  ): void;
+  closeSource(source: SnapshotSource): void;
+  /**
+   * `nextOffset` = bytes of `id` that a former attempt left here. Whatever belongs to another id of
+   * the shard is discarded.
+   */
+  beginReceive(
+    shard: ShardId,
+    id: EntryId,
+    totalBytes: number,
+    done: (error: Error | undefined, nextOffset?: number) => void,
+  ): void;
+  /** Called with `offset` equal to the last `nextOffset`, one call at a time per shard. */
+  receiveChunk(
+    shard: ShardId,
+    id: EntryId,
+    offset: number,
+    data: Uint8Array,
+    done: (error: Error | undefined, nextOffset?: number) => void,
+  ): void;
+  /**
+   * All bytes are here: verifies and syncs the file, and loads what `StateMachine.restore` swaps
+   * in. An error: it did not verify, and is gone.
+   */
+  finishReceive(
+    shard: ShardId,
+    id: EntryId,
+    done: (error: Error | undefined, restored?: RestoredShard) => void,
+  ): void;
 }
 
 /** What others may want to know at once: who leads, and what is durable here. */
@@ -110,4 +187,9 @@ export interface DriverEvents {
   onDeposed?(shard: ShardId): void;
   /** This node's own log is durable through `index`. */
   onDurable?(shard: ShardId, index: LogIndex): void;
+  /**
+   * A leader names this node as the home of a replica that is not here. Called at every repetition,
+   * for a shard that is not held, or held under a smaller id that has to give way.
+   */
+  onInvite?(from: NodeId, invite: Invite): void;
 }

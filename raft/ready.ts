@@ -1,5 +1,5 @@
 /** What the core wants done: the only way anything leaves it. */
-import type { FreeMessage, PeerMessage, PromisingMessage, Written } from './messages.ts';
+import type { CoreMessage, FreeMessage, Invite, PromisingMessage, Written } from './messages.ts';
 import type { LogRecord } from './ports.ts';
 import type { HardState, LogIndex, MonotonicMs, ReplicaId, Term } from './types.ts';
 
@@ -37,7 +37,7 @@ export interface ConfirmedRead {
 export interface Ready {
   readonly write: PendingWrite | undefined;
   /** To send at once; the promising ones among them have their write behind them. */
-  readonly messages: readonly PeerMessage[];
+  readonly messages: readonly (CoreMessage | Invite)[];
   readonly loads: readonly LoadRequest[];
   readonly confirmedReads: readonly ConfirmedRead[];
   /** Reads that can no longer be confirmed: this replica stopped leading. */
@@ -49,7 +49,7 @@ export interface Ready {
 
 /** Gathers effects while inputs are handled. Two doors: free messages, and promises. */
 export class Outputs {
-  #messages: PeerMessage[] = [];
+  #messages: (CoreMessage | Invite)[] = [];
   #afterWritten: Written[] = [];
   #afterDurable: PromisingMessage[] = [];
   #loads: LoadRequest[] = [];
@@ -71,7 +71,7 @@ export class Outputs {
   }
 
   /** The write behind these messages is done. */
-  release(messages: readonly PeerMessage[]): void {
+  release(messages: readonly CoreMessage[]): void {
     for (const message of messages) this.#messages.push(message);
   }
 
@@ -79,7 +79,7 @@ export class Outputs {
     this.#loads.push(request);
   }
 
-  takeMessages(): PeerMessage[] {
+  takeMessages(): (CoreMessage | Invite)[] {
     const taken = this.#messages;
     this.#messages = [];
     return taken;

@@ -108,6 +108,11 @@ export interface ShardState {
   readonly logStart: EntryId;
   /** The membership as of `logStart`; configuration entries after it follow in the log. */
   readonly membership: Membership;
+  /**
+   * Records of this directory are lost, nobody knows which: the replica keeps what it has but never
+   * votes, campaigns or acknowledges again. Only a new replica id ends it.
+   */
+  readonly suspect?: true;
 }
 
 /** From `index` on (until the next mark) the log's entries have this term. */
@@ -126,6 +131,11 @@ export interface RecoveredShard {
   readonly termStarts: readonly TermStart[];
   /** The configuration entries after `logStart`, ascending. */
   readonly configEntries: readonly Entry[];
+  /**
+   * Entries whose header is intact and whose body is not, ascending. Until a peer has sent them
+   * again the replica votes and follows, but neither campaigns nor leads. Absent = none.
+   */
+  readonly damaged?: readonly EntryId[];
 }
 
 export const EMPTY_BYTES: Uint8Array = new Uint8Array(0);

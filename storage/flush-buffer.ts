@@ -65,7 +65,7 @@ export class FlushBuffer {
   fits(record: LogRecord): boolean {
     if (this.total === 0) return true;
     if (this.staged + MAX_STAGED_RECORD_BYTES > STAGING_BYTES) return false;
-    if (record.kind === 'state') return true;
+    if (record.kind !== 'entry') return true;
     const { head, payload } = record.entry;
     return this.total + RECORD_HEADER_BYTES + head.length + payload.length <= this.maxBytes;
   }

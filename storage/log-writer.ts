@@ -198,6 +198,7 @@ export class LogWriter {
     const at = { sequence: this.target.segment.sequence, position: this.buffer.position };
     this.stats.records += 1;
     let index = this.shards.get(record.shard);
+    assert(record.kind === 'entry' || record.kind === 'state', `${record.kind} is not stored yet`);
     if (record.kind === 'entry') {
       assert(index !== undefined, `shard ${record.shard} has no state yet`);
       index.append(record.entry, at);
@@ -360,6 +361,7 @@ export function writeSidecar(
 
 function recordSize(record: LogRecord): number {
   if (record.kind === 'state') return RECORD_HEADER_BYTES + STATE_BYTES;
+  assert(record.kind === 'entry', `${record.kind} is not stored yet`);
   const body = record.entry.head.length + record.entry.payload.length;
   assert(body <= MAX_BODY_BYTES, 'entry over MAX_BODY_BYTES');
   return RECORD_HEADER_BYTES + body;

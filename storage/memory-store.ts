@@ -118,6 +118,7 @@ function applyRecord(shards: Map<ShardId, MemoryShard>, record: LogRecord): void
     else setState(log, record.state);
     return;
   }
+  assert(record.kind === 'entry', `${record.kind} is not stored yet`);
   assert(log !== undefined, `shard ${record.shard} has no state yet`);
   const at = record.entry.index - log.state.logStart.index - 1;
   assert(at >= 0 && at <= log.entries.length, 'entries are contiguous');

@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib';
 import type {
   Append,
   AppendReply,
@@ -10,13 +9,19 @@ import type {
   Written,
 } from '../../raft/messages.ts';
 import type { Entry } from '../../raft/types.ts';
-import { EMPTY_BYTES } from '../../raft/types.ts';
-import type { PortableHeader } from '../../storage/record.ts';
-import { isEntryType, PORTABLE_HEADER_BYTES, readPortableHeader } from '../../storage/record.ts';
+import { PORTABLE_HEADER_BYTES } from '../../storage/record.ts';
 import { ByteReader } from './byte-reader.ts';
+import { readDriverMessage } from './driver-message-reader.ts';
 import type { Frame } from './frame.ts';
 import { FRAME_HEADER_BYTES } from './frame.ts';
-import { MalformedFrameError } from './malformed.ts';
+import {
+  type Address,
+  check,
+  positive,
+  readEntryBody,
+  readFlags,
+  readHeader,
+} from './message-fields.ts';
 import { MAX_SHARD, MAX_TERM, MESSAGE_TYPES } from './message-format.ts';
 
 /**
@@ -32,15 +37,9 @@ export function readMessages(frame: Frame): PeerMessage[] {
   return messages;
 }
 
-interface Address {
-  readonly shard: number;
-  readonly from: number;
-  readonly to: number;
-  readonly term: number;
-}
-
 function readMessage(head: ByteReader, bulk: ByteReader): PeerMessage {
   const type = MESSAGE_TYPES.get(head.u8());
+  if (type === 'alive') return { type, wallMs: head.varint() };
   const shard = head.varint();
   const from = head.varint();
   const to = head.varint();
@@ -68,23 +67,8 @@ function readMessage(head: ByteReader, bulk: ByteReader): PeerMessage {
     case 'timeoutNow':
       return { type, shard, from, to, term: positive(term) };
     default:
-      return unreachable(type);
+      return readDriverMessage(type, address, head, bulk);
   }
-}
-
-function check(condition: boolean, problem: string): asserts condition {
-  if (!condition) throw new MalformedFrameError(problem);
-}
-
-function positive(term: number): number {
-  check(term > 0, 'term 0 in a message that no replica sends in it');
-  return term;
-}
-
-function readFlags(head: ByteReader, mask: number): number {
-  const flags = head.u8();
-  check((flags & ~mask) === 0, 'unknown flags');
-  return flags;
 }
 
 function readVote(type: VoteRequest['type'], address: Address, head: ByteReader): VoteRequest {
@@ -134,14 +118,19 @@ function readHeartbeat(address: Address, head: ByteReader): Heartbeat {
   const { shard, from, to, term } = address;
   const commit = head.varint();
   const round = head.varint();
-  const rank = head.varint();
-  return { type: 'heartbeat', shard, from, to, term: positive(term), commit, round, rank };
+  const rankAndQuiet = head.varint();
+  const rank = Math.floor(rankAndQuiet / 2);
+  const quiet = rankAndQuiet % 2 === 1;
+  check(!quiet || commit > 0, 'quiet before any entry');
+  const type = 'heartbeat';
+  return { type, shard, from, to, term: positive(term), commit, round, rank, quiet };
 }
 
 function readHeartbeatReply(address: Address, head: ByteReader): HeartbeatReply {
   const { shard, from, to, term } = address;
+  const quiet = readFlags(head, 1) === 1;
   const round = head.varint();
-  return { type: 'heartbeatReply', shard, from, to, term, round, wallMs: head.varint() };
+  return { type: 'heartbeatReply', shard, from, to, term, round, wallMs: head.varint(), quiet };
 }
 
 function readAppend(address: Address, head: ByteReader, bulk: ByteReader): Append {
@@ -162,35 +151,8 @@ function readAppend(address: Address, head: ByteReader, bulk: ByteReader): Appen
     check(header.shard === shard && header.index === index, 'entry out of its place');
     check(header.term >= entryTerm && header.term <= term, 'terms of entries fall');
     entryTerm = header.term;
-    entries.push(readEntry(header, bulk));
+    entries.push(readEntryBody(header, bulk));
   }
   const type = 'append';
   return { type, shard, from, to, term, prevIndex, prevTerm, commit, wantsWritten, entries };
-}
-
-function readHeader(head: ByteReader): PortableHeader {
-  const at = head.skip(PORTABLE_HEADER_BYTES);
-  try {
-    return readPortableHeader(head.source, at);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new MalformedFrameError(error.message, { cause: error });
-  }
-}
-
-function readEntry(header: PortableHeader, bulk: ByteReader): Entry {
-  const { type, index, term, timeMs, bodyCrc } = header;
-  check(isEntryType(type), 'record that is not an entry');
-  const at = bulk.skip(header.bodyLength);
-  const bodyAt = at + header.headLength;
-  const end = at + header.bodyLength;
-  const { source } = bulk;
-  check(crc32(source.subarray(at, end)) === bodyCrc, `body CRC of entry ${index} is wrong`);
-  const head = header.headLength === 0 ? EMPTY_BYTES : source.subarray(at, bodyAt);
-  const payload = bodyAt === end ? EMPTY_BYTES : source.subarray(bodyAt, end);
-  return { index, term, type, timeMs, head, payload, bodyCrc };
-}
-
-function unreachable(type: never): never {
-  throw new TypeError(`message type ${String(type)} has no reader`);
 }

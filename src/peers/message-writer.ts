@@ -1,23 +1,45 @@
 import assert from 'node:assert';
-import type { Append, PeerMessage } from '../../raft/messages.ts';
+import type { Append, PeerMessage, ShardMessage } from '../../raft/messages.ts';
 import { PORTABLE_HEADER_BYTES, writePortableHeader } from '../../storage/record.ts';
+import { membershipBytesMax, writeDriverMessage } from './driver-message-writer.ts';
 import { FRAME_HEADER_BYTES, FrameType, MAX_HEAD_BYTES } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
-import { MAX_SHARD, MAX_TERM, MESSAGE_NUMBERS } from './message-format.ts';
+import { MAX_INCARNATION_BYTES, MAX_SHARD, MAX_TERM, MESSAGE_NUMBERS } from './message-format.ts';
 
-/** No message without entries is longer: a type, a byte of flags, eight numbers and a count. */
-const MAX_FIXED_BYTES = 74;
+/** No message is longer apart from what `variableBytesMax` counts. */
+const MAX_FIXED_BYTES = 96;
+
+/** What the head takes beside the fixed part. */
+function variableBytesMax(message: PeerMessage): number {
+  switch (message.type) {
+    case 'append':
+      return message.entries.length * PORTABLE_HEADER_BYTES;
+    case 'repairReply':
+      return message.entry === undefined ? 0 : PORTABLE_HEADER_BYTES;
+    case 'invite':
+      return membershipBytesMax(message.membership) + MAX_INCARNATION_BYTES;
+    default:
+      return 0;
+  }
+}
 
 function headBytesMax(message: PeerMessage): number {
-  if (message.type !== 'append') return MAX_FIXED_BYTES;
-  return MAX_FIXED_BYTES + message.entries.length * PORTABLE_HEADER_BYTES;
+  return MAX_FIXED_BYTES + variableBytesMax(message);
+}
+
+function bodiesOf(message: PeerMessage): readonly Uint8Array[] {
+  if (message.type === 'snapshotChunk') return [message.data];
+  if (message.type === 'append') {
+    return message.entries.flatMap(({ head, payload }) => [head, payload]);
+  }
+  if (message.type !== 'repairReply' || message.entry === undefined) return [];
+  return [message.entry.head, message.entry.payload];
 }
 
 /** An upper bound of what the message takes in a frame. */
 export function messageBytesMax(message: PeerMessage): number {
-  if (message.type !== 'append') return MAX_FIXED_BYTES;
   let bytes = headBytesMax(message);
-  for (const entry of message.entries) bytes += entry.head.length + entry.payload.length;
+  for (const body of bodiesOf(message)) bytes += body.length;
   return bytes;
 }
 
@@ -59,23 +81,25 @@ function writeGroup(writer: FrameWriter, group: readonly PeerMessage[], headMax:
   writer.begin(headMax);
   for (const message of group) writeMessage(writer, message);
   writer.endHead();
-  for (const message of group) {
-    if (message.type !== 'append') continue;
-    for (const entry of message.entries) {
-      writer.bulk(entry.head);
-      writer.bulk(entry.payload);
-    }
-  }
+  for (const message of group) for (const body of bodiesOf(message)) writer.bulk(body);
   writer.end(FrameType.messages);
 }
 
 function writeMessage(writer: FrameWriter, message: PeerMessage): void {
-  assert(message.term <= MAX_TERM && message.shard <= MAX_SHARD, 'message out of range');
   writer.u8(MESSAGE_NUMBERS[message.type]);
+  if (message.type === 'alive') {
+    writer.varint(message.wallMs);
+    return;
+  }
+  assert(message.term <= MAX_TERM && message.shard <= MAX_SHARD, 'message out of range');
   writer.varint(message.shard);
   writer.varint(message.from);
   writer.varint(message.to);
   writer.varint(message.term);
+  writeFields(writer, message);
+}
+
+function writeFields(writer: FrameWriter, message: ShardMessage): void {
   switch (message.type) {
     case 'preVote':
     case 'vote':
@@ -103,16 +127,17 @@ function writeMessage(writer: FrameWriter, message: PeerMessage): void {
     case 'heartbeat':
       writer.varint(message.commit);
       writer.varint(message.round);
-      writer.varint(message.rank);
+      writer.varint(message.rank * 2 + (message.quiet ? 1 : 0));
       return;
     case 'heartbeatReply':
+      writer.u8(message.quiet ? 1 : 0);
       writer.varint(message.round);
       writer.varint(message.wallMs);
       return;
     case 'timeoutNow':
       return;
     default:
-      unreachable(message);
+      writeDriverMessage(writer, message);
   }
 }
 
@@ -128,8 +153,4 @@ function writeAppend(writer: FrameWriter, append: Append): void {
     assert(entry.index === index, 'entries of an append are not contiguous');
     writePortableHeader(writer.scratch, writer.reserve(PORTABLE_HEADER_BYTES), append.shard, entry);
   }
-}
-
-function unreachable(message: never): never {
-  throw new TypeError(`unknown message ${JSON.stringify(message)}`);
 }

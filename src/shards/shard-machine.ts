@@ -84,6 +84,10 @@ export class ShardMachine implements StateMachine {
     return this.#flush.hasRoom;
   }
 
+  restore(shard: ShardId, id: EntryId): void {
+    throw new TypeError(`shard ${shard} cannot be restored at ${id.index} yet`);
+  }
+
   data(shard: ShardId): DataShard {
     const { data } = this.#get(shard);
     if (data === undefined) throw new TypeError(`shard ${shard} holds no queues`);

@@ -90,7 +90,8 @@ export class SimCluster {
   #send(from: NodeId, to: NodeId, messages: readonly PeerMessage[]): void {
     for (const message of messages) {
       this.#promises.sent(message, this.node(from).disk);
-      this.trace.add(`${from}>${to} ${message.type} ${message.shard} ${message.term}`);
+      const about = message.type === 'alive' ? '' : ` ${message.shard} ${message.term}`;
+      this.trace.add(`${from}>${to} ${message.type}${about}`);
     }
     this.network.send(from, to, messages);
   }

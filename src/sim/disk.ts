@@ -45,7 +45,8 @@ export class ShardImage {
 
   apply(record: LogRecord): void {
     if (record.kind === 'state') this.#setState(record.state);
-    else this.#setEntry(record.entry);
+    else if (record.kind === 'entry') this.#setEntry(record.entry);
+    else expect(false, 'log-record', () => `${record.kind} is not simulated yet`);
   }
 
   #setState(state: ShardState): void {

@@ -42,6 +42,11 @@ export class SimMachine implements StateMachine {
     this.#watcher.onPass(shard);
   }
 
+  restore(shard: ShardId, { index }: EntryId): void {
+    expect(index > this.appliedIndex(shard), 'restore-forward', () => `to ${index}`);
+    this.#applied.set(shard, index);
+  }
+
   /** The index reaches the disk, never ahead of the node's own durable log (internals rule 6). */
   persist(shard: ShardId, durable: LogIndex): void {
     const index = Math.min(this.appliedIndex(shard), durable);

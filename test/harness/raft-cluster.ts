@@ -4,7 +4,7 @@
  */
 import { DEFAULT_RAFT_CONFIG, type RaftConfig } from '../../raft/config.ts';
 import { type ProposeResult, RaftCore } from '../../raft/core.ts';
-import type { PeerMessage } from '../../raft/messages.ts';
+import type { CoreMessage, Invite } from '../../raft/messages.ts';
 import type { ConfirmedRead, LoadRequest, PendingWrite } from '../../raft/ready.ts';
 import {
   EMPTY_BYTES,
@@ -59,7 +59,8 @@ export class TestReplica {
   state: ShardState;
   synced: Entry[];
   pending: PendingWrite[] = [];
-  sent: PeerMessage[] = [];
+  sent: CoreMessage[] = [];
+  invites: Invite[] = [];
   applied: Entry[] = [];
   confirmedReads: ConfirmedRead[] = [];
   failedReads: number[] = [];
@@ -115,7 +116,7 @@ export class TestReplica {
     this.core = this.#boot();
   }
 
-  step(message: PeerMessage): void {
+  step(message: CoreMessage): void {
     this.core.step(message, this.now);
     this.pump();
   }
@@ -147,7 +148,10 @@ export class TestReplica {
   /** What a driver does: takes Ready, hands over, applies. */
   pump(): void {
     const ready = this.core.ready();
-    this.sent.push(...ready.messages);
+    for (const message of ready.messages) {
+      if (message.type === 'invite') this.invites.push(message);
+      else this.sent.push(message);
+    }
     this.confirmedReads.push(...ready.confirmedReads);
     this.failedReads.push(...ready.failedReads);
     if (ready.write !== undefined) this.pending.push(ready.write);
@@ -185,10 +189,9 @@ export class TestReplica {
     if (write === undefined) throw new Error('nothing to sync');
     for (const record of write.records) {
       if (record.kind === 'state') this.state = record.state;
-      else {
-        this.synced = this.synced.filter(({ index }) => index < record.entry.index);
-        this.synced.push(record.entry);
-      }
+      if (record.kind !== 'entry') continue;
+      this.synced = this.synced.filter(({ index }) => index < record.entry.index);
+      this.synced.push(record.entry);
     }
     this.core.durable(write, this.now);
     this.pump();
@@ -198,7 +201,7 @@ export class TestReplica {
     while (this.pending.length > 0) this.syncOne();
   }
 
-  take(): PeerMessage[] {
+  take(): CoreMessage[] {
     const taken = this.sent;
     this.sent = [];
     return taken;
@@ -213,7 +216,7 @@ export class TestReplica {
 
 export class CoreCluster {
   readonly replicas: readonly TestReplica[];
-  inFlight: PeerMessage[] = [];
+  inFlight: CoreMessage[] = [];
   /** Pairs "from>to" whose messages vanish. */
   readonly cut = new Set<string>();
 
@@ -264,7 +267,7 @@ export class CoreCluster {
   }
 
   /** Delivers what is in flight now; answers wait for the next call. */
-  deliver(filter: (message: PeerMessage) => boolean = () => true): PeerMessage[] {
+  deliver(filter: (message: CoreMessage) => boolean = () => true): CoreMessage[] {
     this.collect();
     const due = this.inFlight.filter(filter);
     this.inFlight = this.inFlight.filter((message) => !due.includes(message));

@@ -56,6 +56,7 @@ export class DriverRig implements LogStore {
         },
         applied: (_shard, through) => this.appliedThrough.push(through.index),
         hasRoom: () => this.hasRoom,
+        restore: (shard, id) => this.applied.push(`${shard}:restore ${id.index}@${id.term}`),
       },
       events: {
         onLeader: (shard, leader, term) => this.events.push(`leader ${shard} ${leader} ${term}`),

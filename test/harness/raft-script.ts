@@ -2,7 +2,7 @@
  * Interaction scripts: commands and the trace that they must give, as text that can be read and
  * reviewed. A block is a command line, `----`, then its expected output up to an empty line.
  */
-import type { PeerMessage } from '../../raft/messages.ts';
+import type { CoreMessage } from '../../raft/messages.ts';
 import { CoreCluster, entries, type TestReplica } from './raft-cluster.ts';
 
 export interface Block {
@@ -40,7 +40,7 @@ export function printScript(blocks: readonly Block[]): string {
   return printed.join('');
 }
 
-function describeBody(message: PeerMessage): string {
+function describeBody(message: CoreMessage): string {
   switch (message.type) {
     case 'preVote':
     case 'vote':
@@ -69,7 +69,7 @@ function describeBody(message: PeerMessage): string {
   }
 }
 
-function describe(message: PeerMessage): string {
+function describe(message: CoreMessage): string {
   const head = `${message.from}>${message.to} ${message.type} term=${message.term}`;
   return `${head} ${describeBody(message)}`.trimEnd();
 }
@@ -169,7 +169,7 @@ export class ScriptRunner {
     ];
   }
 
-  #matching(words: readonly string[]): (message: PeerMessage) => boolean {
+  #matching(words: readonly string[]): (message: CoreMessage) => boolean {
     if (words.length === 0) return () => true;
     return ({ from, to, type }) => words.includes(`${from}>${to}`) || words.includes(type);
   }

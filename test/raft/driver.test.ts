@@ -38,7 +38,9 @@ describe('a flush', () => {
       [2, 'control'],
       [3, 'control'],
     ]);
-    expect(sends[0]!.messages.map(({ shard }) => shard)).toEqual([1, 2, 3]);
+    expect(sends[0]!.messages.map((message) => 'shard' in message && message.shard)).toEqual([
+      1, 2, 3,
+    ]);
     rig.driver.receive(
       2,
       [1, 2, 3].map((shard) => ({
@@ -75,7 +77,9 @@ describe('a flush', () => {
     expect(rig.nowMs % 150).toBe(0);
     const beats = rig.takeSends().filter(({ to }) => to === 2);
     expect(beats).toHaveLength(1);
-    expect(beats[0]!.messages.map(({ type, shard }) => [type, shard])).toEqual([
+    expect(
+      beats[0]!.messages.map((message) => [message.type, 'shard' in message && message.shard]),
+    ).toEqual([
       ['heartbeat', 1],
       ['heartbeat', 2],
     ]);
@@ -117,7 +121,16 @@ describe('answers', () => {
     rig.addShard(1);
     rig.driver.start();
     rig.turns();
-    const beat = { shard: 1, from: 13, to: 11, term: 4, commit: 0, round: 1, rank: 0 };
+    const beat = {
+      shard: 1,
+      from: 13,
+      to: 11,
+      term: 4,
+      commit: 0,
+      round: 1,
+      rank: 0,
+      quiet: false,
+    };
     rig.driver.receive(3, [{ ...beat, type: 'heartbeat' }]);
     rig.turns();
     expect(rig.propose(1).outcomes).toEqual([{ status: 'notLeader', leader: 3 }]);
@@ -146,7 +159,16 @@ describe('answers', () => {
     );
     const read = rig.readIndex(1);
     rig.turn();
-    const beat = { shard: 1, from: 13, to: 11, term: 4, commit: 0, round: 1, rank: 0 };
+    const beat = {
+      shard: 1,
+      from: 13,
+      to: 11,
+      term: 4,
+      commit: 0,
+      round: 1,
+      rank: 0,
+      quiet: false,
+    };
     rig.driver.receive(3, [{ ...beat, type: 'heartbeat' }]);
     rig.turns();
     rig.sync();
@@ -188,7 +210,7 @@ describe('answers', () => {
     rig.turns();
     const [beat] = rig.takeSends().flatMap(({ messages }) => messages);
     expect(beat).toMatchObject({ type: 'heartbeat' });
-    const reply = { shard: 1, from: 12, to: 11, term: 1, wallMs: 0 };
+    const reply = { shard: 1, from: 12, to: 11, term: 1, wallMs: 0, quiet: false };
     rig.driver.receive(2, [{ ...reply, type: 'heartbeatReply', round: 1 }]);
     rig.turns();
     expect(read).toEqual([{ status: 'ok', index: 1 }]);
@@ -201,7 +223,16 @@ describe('identity', () => {
     rig.addShard(1);
     rig.driver.start();
     rig.turns();
-    const beat = { shard: 1, from: 13, to: 11, term: 4, commit: 0, round: 1, rank: 0 };
+    const beat = {
+      shard: 1,
+      from: 13,
+      to: 11,
+      term: 4,
+      commit: 0,
+      round: 1,
+      rank: 0,
+      quiet: false,
+    };
     rig.driver.receive(2, [{ ...beat, type: 'heartbeat' }]);
     rig.driver.receive(3, [{ ...beat, type: 'heartbeat', from: 99 }]);
     rig.driver.receive(3, [{ ...beat, type: 'heartbeat', shard: 7 }]);
@@ -298,7 +329,16 @@ describe('time', () => {
     rig.driver.start();
     rig.turns();
     rig.nowMs = 60_000;
-    const beat = { shard: 1, from: 13, to: 11, term: 1, commit: 0, round: 1, rank: 0 };
+    const beat = {
+      shard: 1,
+      from: 13,
+      to: 11,
+      term: 1,
+      commit: 0,
+      round: 1,
+      rank: 0,
+      quiet: false,
+    };
     rig.driver.receive(3, [{ ...beat, type: 'heartbeat' }]);
     rig.wake(60_000);
     expect(rig.driver.status(1)).toMatchObject({ role: 'follower', leader: 3 });
@@ -312,7 +352,7 @@ describe('time', () => {
     const armed = rig.wakeAtMs;
     for (let round = 1; round < 10; round++) {
       rig.nowMs += 50;
-      const beat = { shard: 1, from: 13, to: 11, term: 1, commit: 0, round, rank: 0 };
+      const beat = { shard: 1, from: 13, to: 11, term: 1, commit: 0, round, rank: 0, quiet: false };
       rig.driver.receive(3, [{ ...beat, type: 'heartbeat' }]);
       rig.turns();
     }

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_RAFT_CONFIG } from '../../raft/config.ts';
 import { RaftCore } from '../../raft/core.ts';
-import type { PeerMessage } from '../../raft/messages.ts';
+import type { CoreMessage } from '../../raft/messages.ts';
 import { CoreCluster, entries, SHARD, TestReplica } from '../harness/raft-cluster.ts';
 
 function resetLeader(cluster: CoreCluster, leader: number, followers: readonly number[]): void {
@@ -60,7 +60,16 @@ describe('early campaign', () => {
     const cluster = ledBy(1);
     const follower = cluster.replica(2);
     follower.core.peerReset(1, follower.now);
-    const heartbeat = { shard: SHARD, from: 1, to: 2, term: 1, commit: 1, round: 99, rank: 0 };
+    const heartbeat = {
+      shard: SHARD,
+      from: 1,
+      to: 2,
+      term: 1,
+      commit: 1,
+      round: 99,
+      rank: 0,
+      quiet: false,
+    };
     follower.step({ ...heartbeat, type: 'heartbeat' });
     expect(follower.core.nextDeadlineMs - follower.nowMs).toBeGreaterThanOrEqual(1000);
   });
@@ -193,7 +202,7 @@ describe('learners', () => {
     learner.timeOut();
     expect(learner.core.role).toBe('follower');
     const request = { shard: SHARD, from: 2, to: 1, term: 4, lastIndex: 0, lastTerm: 0 };
-    learner.step({ ...request, type: 'vote', transfer: false } as PeerMessage);
+    learner.step({ ...request, type: 'vote', transfer: false } as CoreMessage);
     expect(learner.take()).toMatchObject([{ type: 'voteReply', granted: true }]);
   });
 

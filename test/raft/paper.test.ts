@@ -1,6 +1,6 @@
 /** The Raft paper (extended version) and thesis, section by section: init, act, check. */
 import { describe, expect, test } from 'vitest';
-import type { Append, PeerMessage } from '../../raft/messages.ts';
+import type { Append, CoreMessage } from '../../raft/messages.ts';
 import { CoreCluster, entries, SHARD, TestReplica } from '../harness/raft-cluster.ts';
 
 const base = { shard: SHARD, to: 1 };
@@ -20,19 +20,25 @@ function append(term: number, prev: [number, number], terms: number[], commit = 
   };
 }
 
-function vote(from: number, term: number, last: [number, number]): PeerMessage {
+function vote(from: number, term: number, last: [number, number]): CoreMessage {
   const [lastIndex, lastTerm] = last;
   return { ...base, type: 'vote', from, term, lastIndex, lastTerm, transfer: false };
 }
 
-function only<Type extends PeerMessage['type']>(messages: readonly PeerMessage[], type: Type) {
-  return messages.filter((message) => message.type === type) as (PeerMessage & { type: Type })[];
+function only<Type extends CoreMessage['type']>(messages: readonly CoreMessage[], type: Type) {
+  return messages.filter((message) => message.type === type) as (CoreMessage & { type: Type })[];
 }
 
 describe('5.1 terms', () => {
   test.each(['append', 'heartbeat'] as const)('%s of a newer term is followed', (type) => {
     const replica = new TestReplica(1);
-    const newer = { ...append(5, [0, 0], []), type, round: 1, rank: 0 } as PeerMessage;
+    const newer = {
+      ...append(5, [0, 0], []),
+      type,
+      round: 1,
+      rank: 0,
+      quiet: false,
+    } as CoreMessage;
     replica.step(newer);
     expect([replica.core.role, replica.core.term, replica.core.leader]).toEqual(['follower', 5, 2]);
   });
@@ -40,7 +46,7 @@ describe('5.1 terms', () => {
   test('a leader that sees a newer term steps down', () => {
     const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
-    const reply = { ...base, from: 2, term: 9, round: 1, wallMs: 0 };
+    const reply = { ...base, from: 2, term: 9, round: 1, wallMs: 0, quiet: false };
     leader.step({ ...reply, type: 'heartbeatReply' });
     expect([leader.core.role, leader.core.term]).toEqual(['follower', 9]);
   });
@@ -65,7 +71,13 @@ describe('5.2 leader election', () => {
     expect(replica.core.role).toBe('follower');
     for (let beat = 0; beat < 50; beat++) {
       replica.nowMs += 150;
-      replica.step({ ...append(1, [0, 0], []), type: 'heartbeat', round: beat, rank: 0 } as never);
+      replica.step({
+        ...append(1, [0, 0], []),
+        type: 'heartbeat',
+        round: beat,
+        rank: 0,
+        quiet: false,
+      } as never);
       expect(replica.core.nextDeadlineMs).toBeGreaterThan(replica.nowMs);
     }
     expect(replica.core.role).toBe('follower');
@@ -250,7 +262,8 @@ describe('5.3 log replication', () => {
       type: 'heartbeat',
       round: 1,
       rank: 0,
-    } as PeerMessage;
+      quiet: false,
+    } as CoreMessage;
     replica.step(beat);
     expect(replica.core.log.commit).toBe(1);
   });
@@ -434,7 +447,7 @@ describe('thesis 6.2, 9.6, 4.2.3: CheckQuorum, pre-vote, stickiness', () => {
 
   test('a pre-vote changes neither term nor vote', () => {
     const replica = new TestReplica(1, { hardState: { term: 3, vote: 2 } });
-    replica.step({ ...vote(3, 9, [0, 0]), type: 'preVote' } as PeerMessage);
+    replica.step({ ...vote(3, 9, [0, 0]), type: 'preVote' } as CoreMessage);
     expect(only(replica.take(), 'preVoteReply')[0]).toMatchObject({ granted: true, term: 9 });
     expect([replica.core.term, replica.state.hardState.vote]).toEqual([3, 2]);
   });
@@ -445,7 +458,7 @@ describe('thesis 6.2, 9.6, 4.2.3: CheckQuorum, pre-vote, stickiness', () => {
     const follower = cluster.replica(1);
     follower.step(vote(3, 9, [1, 1]));
     expect([follower.take(), follower.core.term]).toEqual([[], 1]);
-    follower.step({ ...vote(3, 9, [1, 1]), transfer: true } as PeerMessage);
+    follower.step({ ...vote(3, 9, [1, 1]), transfer: true } as CoreMessage);
     expect(only(follower.take(), 'voteReply')[0]?.granted).toBe(true);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Append, PeerMessage } from '../../raft/messages.ts';
+import type { Append, CoreMessage } from '../../raft/messages.ts';
 import { CoreCluster, entries, type ReplicaOptions, SHARD } from '../harness/raft-cluster.ts';
 
 function led(config: ReplicaOptions['config'] = {}, log: number[] = []): CoreCluster {
@@ -13,7 +13,7 @@ function led(config: ReplicaOptions['config'] = {}, log: number[] = []): CoreClu
 
 function appendsTo(cluster: CoreCluster, to: number): Append[] {
   cluster.collect();
-  const all: PeerMessage[] = cluster.inFlight;
+  const all: CoreMessage[] = cluster.inFlight;
   return all.filter((message): message is Append => message.type === 'append' && message.to === to);
 }
 

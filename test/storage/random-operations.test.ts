@@ -38,6 +38,7 @@ function apply(model: Model, record: LogRecord): void {
     }
     return;
   }
+  if (record.kind !== 'entry') throw new TypeError(`${record.kind} is not modelled`);
   const at = record.entry.index - shard!.state.logStart.index - 1;
   shard!.entries = [...shard!.entries.slice(0, at), record.entry];
 }

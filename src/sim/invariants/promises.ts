@@ -2,7 +2,7 @@
  * Persist before send (paper figure 2): when a message that promises something leaves a node, the
  * promise is on that node's disk; and a replica votes once per term, over restarts too.
  */
-import type { PeerMessage } from '../../../raft/messages.ts';
+import type { PeerMessage, VoteReply, VoteRequest } from '../../../raft/messages.ts';
 import type { SimDisk } from '../disk.ts';
 import { expect } from '../failure.ts';
 
@@ -21,7 +21,7 @@ export class Promises {
     }
   }
 
-  #voted(message: PeerMessage, candidate: number, disk: SimDisk): void {
+  #voted(message: VoteRequest | VoteReply, candidate: number, disk: SimDisk): void {
     const { shard, from, term } = message;
     const { hardState } = disk.synced.get(shard)!.state;
     const isDurable =

@@ -21,14 +21,18 @@ function framesOf(bytes: Buffer): Frame[] {
   return frames;
 }
 
+function plainEntry(entry: Entry): unknown {
+  const head = Buffer.from(entry.head).toString('hex');
+  return { ...entry, head, payload: Buffer.from(entry.payload).toString('hex') };
+}
+
 function plain(message: PeerMessage): unknown {
-  if (message.type !== 'append') return message;
-  const entries = message.entries.map((entry) => ({
-    ...entry,
-    head: Buffer.from(entry.head).toString('hex'),
-    payload: Buffer.from(entry.payload).toString('hex'),
-  }));
-  return { ...message, entries };
+  if (message.type === 'append') return { ...message, entries: message.entries.map(plainEntry) };
+  if (message.type === 'snapshotChunk') {
+    return { ...message, data: Buffer.from(message.data).toString('hex') };
+  }
+  if (message.type !== 'repairReply' || message.entry === undefined) return message;
+  return { ...message, entry: plainEntry(message.entry) };
 }
 
 function decodeAll(bytes: Buffer): PeerMessage[] {
@@ -72,6 +76,52 @@ const append: fc.Arbitrary<Append> = fc
     return { type: 'append', ...fields, prevTerm, entries };
   });
 
+const id = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+const ids = fc.array(id, { maxLength: 4 });
+const incarnation = fc.string({ maxLength: 30 });
+const entryId = fc.record({ index: id, term: fc.constant(1) });
+const configuration = fc.record(
+  {
+    voters: ids,
+    votersOutgoing: ids,
+    learners: ids,
+    learnersNext: ids,
+    autoLeave: fc.constant(true as const),
+  },
+  { requiredKeys: ['voters', 'votersOutgoing', 'learners', 'learnersNext'] },
+);
+const replicaAddress = fc.record({ replica: id, node: id, incarnation });
+const invite = fc.record({
+  type: fc.constant('invite' as const),
+  ...address,
+  incarnation,
+  logStart: fc.oneof(fc.constant({ index: 0, term: 0 }), entryId),
+  membership: fc.record({
+    config: configuration,
+    replicas: fc.array(replicaAddress, { maxLength: 5 }),
+  }),
+  replaces: fc.boolean(),
+});
+const snapshotChunk = fc
+  .record({ ...address, id: entryId, before: fc.nat(), after: fc.nat(), data: bytes })
+  .map(({ before, after, data, ...fields }) => {
+    const totalBytes = before + data.length + after;
+    return { type: 'snapshotChunk' as const, ...fields, totalBytes, offset: before, data };
+  });
+const repairReply = fc.record({ has: fc.boolean(), from: append }).map(({ has, from }) => {
+  const { shard, to, term: at, entries, from: sender } = from;
+  const [entry] = has ? entries : [];
+  const found = entry === undefined ? { index: 1, term: 1 } : entry;
+  const fields = {
+    shard,
+    from: sender,
+    to,
+    term: at,
+    id: { index: found.index, term: found.term },
+  };
+  return { type: 'repairReply' as const, ...fields, ...(entry === undefined ? {} : { entry }) };
+});
+
 const message: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({
     type: fc.constantFrom('preVote' as const, 'vote' as const),
@@ -101,17 +151,31 @@ const message: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({
     type: fc.constant('heartbeat' as const),
     ...address,
-    commit: index,
+    commit: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
     round: index,
     rank: fc.nat(),
+    quiet: fc.boolean(),
   }),
   fc.record({
     type: fc.constant('heartbeatReply' as const),
     ...address,
     round: index,
     wallMs: index,
+    quiet: fc.boolean(),
   }),
   fc.record({ type: fc.constant('timeoutNow' as const), ...address }),
+  fc.record({ type: fc.constant('alive' as const), wallMs: index }),
+  invite,
+  snapshotChunk,
+  fc.record({
+    type: fc.constant('snapshotReply' as const),
+    ...address,
+    id: entryId,
+    nextOffset: index,
+    done: fc.boolean(),
+  }),
+  fc.record({ type: fc.constant('repairRequest' as const), ...address, id: entryId }),
+  repairReply,
 );
 
 describe('messages', () => {
@@ -162,6 +226,7 @@ describe('messages', () => {
       commit: 2 ** 53 - 1,
       round: 2 ** 53 - 1,
       rank: 4,
+      quiet: false,
     };
     const wire = encoded((writer) => writeMessages(writer, [heartbeat, heartbeat], MAX_FRAME));
     expect(wire.length - FRAME_HEADER_BYTES).toBeLessThanOrEqual(2 * 40);
@@ -226,6 +291,15 @@ describe('messages', () => {
       wantsWritten: false,
       entries: [entry],
     };
+    const to = { shard: 1, from: 1, to: 2, term: 9 };
+    const chunk: PeerMessage = {
+      type: 'snapshotChunk',
+      ...to,
+      id: { index: 4, term: 9 },
+      totalBytes: 10,
+      offset: 0,
+      data: EMPTY_BYTES,
+    };
     const wrong: PeerMessage[] = [
       { ...base, term: 8 },
       { ...base, prevTerm: 3 },
@@ -234,7 +308,23 @@ describe('messages', () => {
       { ...base, from: 0 },
       { ...base, entries: [{ ...entry, bodyCrc: 1 }] },
       { ...base, entries: [entry, { ...entry, index: 2, term: 8 }] },
-      { type: 'heartbeat', shard: 1, from: 1, to: 2, term: 0, commit: 0, round: 1, rank: 0 },
+      { ...chunk, offset: 6, data: new Uint8Array(6) },
+      { ...chunk, id: { index: 0, term: 0 } },
+      { ...chunk, id: { index: 4, term: 10 } },
+      { type: 'repairReply', ...to, id: { index: 2, term: 9 }, entry },
+      { type: 'repairReply', ...to, id: { index: 1, term: 8 }, entry },
+      { type: 'heartbeat', ...to, commit: 0, round: 1, rank: 0, quiet: true },
+      {
+        type: 'heartbeat',
+        shard: 1,
+        from: 1,
+        to: 2,
+        term: 0,
+        commit: 0,
+        round: 1,
+        rank: 0,
+        quiet: false,
+      },
     ];
     expect(decodeAll(encoded((writer) => writeMessages(writer, [base], MAX_FRAME)))).toHaveLength(
       1,

@@ -34,7 +34,17 @@ async function cluster(...[count, change]: Parameters<typeof startCluster>): Pro
 }
 
 function heartbeat(round: number): Heartbeat {
-  return { type: 'heartbeat', shard: 1, from: 1, to: 2, term: 3, commit: 9, round, rank: 0 };
+  return {
+    type: 'heartbeat',
+    shard: 1,
+    from: 1,
+    to: 2,
+    term: 3,
+    commit: 9,
+    round,
+    rank: 0,
+    quiet: false,
+  };
 }
 
 function hello(from: number, kind: ConnectionKind, change = {}): Buffer {
