@@ -39,13 +39,13 @@ export function registerSim(program: Command): void {
     .action(sim);
 }
 
-function sim({ seed, count, json }: SimCommandOptions): void {
+async function sim({ seed, count, json }: SimCommandOptions): Promise<void> {
   const first = seed ?? 1;
   const many = count ?? (seed === undefined ? DEFAULT_COUNT : 1);
   const results: SimResult[] = [];
   let saidAtMs = performance.now();
   for (let n = 0; n < many; n++) {
-    results.push(runSeed(first + n));
+    results.push(await runSeed(first + n));
     if (json || performance.now() - saidAtMs < PROGRESS_EVERY_MS) continue;
     saidAtMs = performance.now();
     console.error(`${n + 1} of ${many} seeds`);

@@ -2,6 +2,8 @@
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { DriverEvents } from '../../raft/ports.ts';
 import type { Entry, Membership, NodeId, ShardId } from '../../raft/types.ts';
+import { FaultCounts } from './faults.ts';
+import type { FileFaultKind } from './files.ts';
 import { Answers } from './invariants/answers.ts';
 import { Committed } from './invariants/committed.ts';
 import { expectLogsMatch } from './invariants/log-matching.ts';
@@ -28,12 +30,17 @@ export class SimCluster {
   readonly leaders = new OneLeaderPerTerm();
   readonly committed: Committed;
   readonly answers: Answers;
+  readonly faults = new FaultCounts();
+  /** A node went down by itself; whoever watches over it may start it again. */
+  onDown: (node: SimNode) => void = () => {};
+  readonly #power: Random;
   readonly #promises = new Promises();
   readonly #ownTerm = new OwnTermCommits();
 
   constructor(scheduler: Scheduler, random: Random, swarm: Swarm) {
     this.scheduler = scheduler;
     this.swarm = swarm;
+    this.#power = random.fork();
     this.shards = Array.from({ length: swarm.shards }, (_, shard) => shard);
     this.network = new SimNetwork(scheduler, random.fork(), { ...swarm }, (from, to, messages) =>
       this.node(to).receive(from, messages),
@@ -43,6 +50,18 @@ export class SimCluster {
       swarm,
       send: (from: NodeId, to: NodeId, messages: readonly PeerMessage[]) =>
         this.#send(from, to, messages),
+      onStarted: (node: SimNode) => this.#connect(node),
+      onDied: (node: SimNode, reason: string) => {
+        this.trace.add(`${node.id} died ${reason}`);
+        this.#wentDown(node, false);
+      },
+      onCrashPoint: (node: SimNode) => {
+        scheduler.after(
+          0,
+          node.alive(() => this.#wentDown(node, this.#power.chance(0.5))),
+        );
+      },
+      onFault: (kind: FileFaultKind) => this.faults.count(kind),
       timeOf: (shard: ShardId, index: number) => this.committed.of(shard)[index - 1]?.timeMs ?? 0,
       events: (node: NodeId) => this.#events(node),
       watcher: (node: NodeId) => ({
@@ -119,7 +138,11 @@ export class SimCluster {
   start(node: SimNode): void {
     this.trace.add(`${node.id} start`);
     node.start();
-    this.#connect(node);
+  }
+
+  #wentDown(node: SimNode, power: boolean): void {
+    this.crash(node, power);
+    this.onDown(node);
   }
 
   #connect(node: SimNode): void {

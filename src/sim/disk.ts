@@ -1,149 +1,90 @@
 /**
- * A disk that forgets: what was not synced when the node crashed is lost, but for a random prefix
- * (pages that happened to reach the platter). Order in the file decides which record of an index is
- * alive (internals rule 1), as in the real log.
+ * The disk of one simulated machine: the real commit log over simulated files, and beside it a
+ * model of what must be in it. The model knows what was reported durable and what was handed over
+ * since; whatever the log finds after a crash must be the former plus a prefix of the latter.
  */
-import { RaftError, RaftErrorCode } from '../../raft/errors.ts';
 import type { LogRecord, LogStore, WriteCallbacks } from '../../raft/ports.ts';
-import {
-  type Entry,
-  EntryType,
-  type LogIndex,
-  type RecoveredShard,
-  type ShardId,
-  type ShardState,
-  type TermStart,
-} from '../../raft/types.ts';
+import type { Entry, LogIndex, RecoveredShard, ShardId, ShardState } from '../../raft/types.ts';
+import { type CommitLog, type CommitLogLimits, openCommitLog } from '../../storage/commit-log.ts';
 import { expect } from './failure.ts';
-import type { Random } from './random.ts';
-import type { Scheduler } from './scheduler.ts';
+import { type FilesHost, SimFiles } from './files.ts';
+import { factsOf, ShardImage } from './image.ts';
 
-interface QueuedWrite {
-  readonly records: readonly LogRecord[];
-  readonly callbacks: WriteCallbacks;
-}
+export { ShardImage } from './image.ts';
 
-/** One shard's log as a reader of the file would see it. */
-export class ShardImage {
-  state: ShardState;
-  /** Slot i holds index `logStart + 1 + i` as of `base`. */
-  entries: Entry[] = [];
-  base: LogIndex;
+const LOG_DIRECTORY = 'disk/log';
 
-  constructor(state: ShardState) {
-    this.state = state;
-    this.base = state.logStart.index;
-  }
-
-  get lastIndex(): LogIndex {
-    return this.base + this.entries.length;
-  }
-
-  entry(index: LogIndex): Entry | undefined {
-    return index <= this.base ? undefined : this.entries[index - this.base - 1];
-  }
-
-  apply(record: LogRecord): void {
-    if (record.kind === 'state') this.#setState(record.state);
-    else if (record.kind === 'entry') this.#setEntry(record.entry);
-    else expect(false, 'log-record', () => `${record.kind} is not simulated yet`);
-  }
-
-  #setState(state: ShardState): void {
-    this.state = state;
-    const gone = state.logStart.index - this.base;
-    if (gone <= 0) return;
-    this.entries.splice(0, gone);
-    this.base = state.logStart.index;
-  }
-
-  #setEntry(entry: Entry): void {
-    const at = entry.index - this.base - 1;
-    expect(at >= 0 && at <= this.entries.length, 'log-contiguous', () => `index ${entry.index}`);
-    this.entries.length = at;
-    this.entries.push(entry);
-  }
-
-  copy(): ShardImage {
-    const copy = new ShardImage(this.state);
-    copy.base = this.base;
-    copy.entries = this.entries.slice();
-    return copy;
-  }
-
-  recovered(shard: ShardId): RecoveredShard {
-    const termStarts: TermStart[] = [];
-    for (const { term, index } of this.entries) {
-      if (termStarts.at(-1)?.term !== term) termStarts.push({ term, index });
-    }
-    const configEntries = this.entries.filter(({ type }) => type === EntryType.config);
-    return { shard, state: this.state, lastIndex: this.lastIndex, termStarts, configEntries };
-  }
-}
-
-export interface DiskTiming {
-  readonly writeMaxMs: number;
-  readonly syncMaxMs: number;
+export interface DiskHost extends FilesHost {
+  readonly limits: Partial<CommitLogLimits>;
+  /** Runs in this life of the process only. */
+  timer(delayMs: number, run: () => void): () => void;
+  /** A write, a sync or a removal failed: the process ends. */
+  onFatal(error: Error): void;
 }
 
 export class SimDisk implements LogStore {
+  readonly files: SimFiles;
+  /** What was reported durable. */
   readonly synced = new Map<ShardId, ShardImage>();
-  /** What reads see: written, synced or not. */
+  /** What was handed over, durable or not. */
   readonly written = new Map<ShardId, ShardImage>();
-  readonly #scheduler: Scheduler;
-  readonly #random: Random;
-  readonly #timing: DiskTiming;
-  #queue: QueuedWrite[] = [];
-  #flushing: QueuedWrite[] = [];
-  #epoch = 0;
-  syncs = 0;
+  readonly #host: DiskHost;
+  readonly #first: { readonly shard: ShardId; readonly state: ShardState }[] = [];
+  #unsynced: LogRecord[] = [];
+  #log: CommitLog | undefined = undefined;
+  #isBorn = false;
 
-  constructor(scheduler: Scheduler, random: Random, timing: DiskTiming) {
-    this.#scheduler = scheduler;
-    this.#random = random;
-    this.#timing = timing;
+  constructor(host: DiskHost) {
+    this.#host = host;
+    this.files = new SimFiles(host);
+  }
+
+  get syncs(): number {
+    return this.files.syncs;
+  }
+
+  get log(): CommitLog {
+    if (this.#log === undefined) throw new Error('the log is not open');
+    return this.#log;
   }
 
   format(shard: ShardId, state: ShardState): void {
     this.synced.set(shard, new ShardImage(state));
     this.written.set(shard, new ShardImage(state));
+    this.#first.push({ shard, state });
+  }
+
+  async open(): Promise<readonly RecoveredShard[]> {
+    const log = await openCommitLog({
+      directory: LOG_DIRECTORY,
+      files: this.files,
+      createShards: this.#isBorn ? [] : this.#first,
+      limits: this.#host.limits,
+      timer: (delayMs, run) => this.#host.timer(delayMs, run),
+      onFatal: (error) => this.#host.onFatal(error),
+    });
+    this.#isBorn = true;
+    this.#log = log;
+    this.#compare(log.recovered);
+    return log.recovered;
   }
 
   write(records: readonly LogRecord[], callbacks: WriteCallbacks): void {
-    for (const record of records) this.written.get(record.shard)!.apply(record);
-    this.#queue.push({ records, callbacks });
-    if (this.#flushing.length === 0) this.#flush();
+    for (const record of records) {
+      this.written.get(record.shard)!.apply(record);
+      this.#unsynced.push(record);
+    }
+    const onDurable = (): void => {
+      for (const record of this.#unsynced.splice(0, records.length)) this.#sync(record);
+      callbacks.onDurable();
+    };
+    const { onWritten } = callbacks;
+    const told = onWritten === undefined ? {} : { onWritten: () => onWritten.call(callbacks) };
+    this.log.write(records, { ...told, onDurable });
   }
 
-  /** Group commit: whatever is queued goes together; the next flush starts when this one ends. */
-  #flush(): void {
-    const batch = this.#queue;
-    if (batch.length === 0) return;
-    this.#queue = [];
-    this.#flushing = batch;
-    this.#later(this.#random.next() * this.#timing.writeMaxMs, () => {
-      for (const { callbacks } of batch) callbacks.onWritten?.();
-      this.#later(this.#random.next() * this.#timing.syncMaxMs, () => this.#synced(batch));
-    });
-  }
-
-  #synced(batch: readonly QueuedWrite[]): void {
-    this.syncs++;
-    this.#flushing = [];
-    for (const { records } of batch) this.#sync(records);
-    for (const { callbacks } of batch) callbacks.onDurable();
-    if (this.#flushing.length === 0) this.#flush();
-  }
-
-  #sync(records: readonly LogRecord[]): void {
-    for (const record of records) this.synced.get(record.shard)!.apply(record);
-  }
-
-  #later(delayMs: number, run: () => void): void {
-    const epoch = this.#epoch;
-    this.#scheduler.after(delayMs, () => {
-      if (epoch === this.#epoch) run();
-    });
+  #sync(record: LogRecord): void {
+    this.synced.get(record.shard)!.apply(record);
   }
 
   read(
@@ -153,35 +94,42 @@ export class SimDisk implements LogStore {
     maxBytes: number,
     onEntries: (error: Error | undefined, entries: readonly Entry[]) => void,
   ): void {
-    this.#later(this.#random.next() * this.#timing.writeMaxMs, () => {
-      const image = this.written.get(shard)!;
-      if (from <= image.base) {
-        onEntries(new RaftError(RaftErrorCode.compacted, `index ${from} is gone`), []);
-        return;
-      }
-      const entries: Entry[] = [];
-      let bytes = 0;
-      for (let index = from; index <= Math.min(to, image.lastIndex); index++) {
-        const entry = image.entry(index)!;
-        bytes += entry.head.length + entry.payload.length;
-        if (entries.length > 0 && bytes > maxBytes) break;
-        entries.push(entry);
-      }
-      onEntries(undefined, entries);
-    });
+    this.log.read(shard, from, to, maxBytes, onEntries);
   }
 
-  /**
-   * What was not handed to the kernel is lost; of what was, a power cut keeps a random prefix and
-   * kill -9 keeps all.
-   */
   crash(power: boolean): void {
-    this.#epoch++;
-    const pending = this.#flushing.flatMap(({ records }) => records);
-    const kept = power ? this.#random.between(0, pending.length) : pending.length;
-    this.#sync(pending.slice(0, kept));
-    this.#flushing = [];
-    this.#queue = [];
+    this.#log = undefined;
+    this.files.crash(power);
+  }
+
+  /** Takes over the longest prefix of what was on its way that explains what was found. */
+  #compare(recovered: readonly RecoveredShard[]): void {
+    const found = new Map(recovered.map((shard) => [shard.shard, factsOf(shard)]));
+    const images = new Map([...this.synced].map(([shard, image]) => [shard, image.copy()]));
+    const unequal = new Set<ShardId>();
+    const look = (shard: ShardId): void => {
+      const isEqual = factsOf(images.get(shard)!.recovered(shard)) === found.get(shard);
+      if (isEqual) unequal.delete(shard);
+      else unequal.add(shard);
+    };
+    for (const shard of images.keys()) look(shard);
+    let kept = unequal.size === 0 ? 0 : -1;
+    this.#unsynced.forEach((record, at) => {
+      images.get(record.shard)!.apply(record);
+      look(record.shard);
+      if (unequal.size === 0) kept = at + 1;
+    });
+    expect(kept >= 0, 'log-recovered', () => this.#difference(recovered));
+    for (const record of this.#unsynced.slice(0, kept)) this.#sync(record);
+    this.#unsynced = [];
     for (const [shard, image] of this.synced) this.written.set(shard, image.copy());
+  }
+
+  #difference(recovered: readonly RecoveredShard[]): string {
+    const texts = recovered.map((found) => {
+      const durable = this.synced.get(found.shard)!.recovered(found.shard);
+      return `shard ${found.shard}: ${factsOf(durable)} durable, ${factsOf(found)} found`;
+    });
+    return `${texts.join('; ')}; ${this.#unsynced.length} records on their way`;
   }
 }

@@ -45,12 +45,12 @@ const KINDS: readonly FaultKind[] = [
 export class SimNemesis {
   readonly #cluster: SimCluster;
   readonly #random: Random;
-  readonly counts: Partial<Record<FaultKind, number>> = {};
   #isStopped = false;
 
   constructor(cluster: SimCluster, random: Random) {
     this.#cluster = cluster;
     this.#random = random;
+    cluster.onDown = (node) => this.#restartLater(node);
   }
 
   start(): void {
@@ -64,7 +64,7 @@ export class SimNemesis {
   }
 
   #strike(kind: FaultKind): void {
-    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+    this.#cluster.faults.count(kind);
     const { nodes } = this.#cluster;
     const victim = this.#victim();
     switch (kind) {
@@ -147,10 +147,18 @@ export class SimNemesis {
   }
 
   #crash(node: SimNode, power: boolean): void {
-    if (!node.isUp) return;
+    if (!node.isRunning) return;
     this.#cluster.crash(node, power);
+    this.#restartLater(node);
+  }
+
+  #restartLater(node: SimNode): void {
+    if (this.#isStopped) {
+      this.#cluster.start(node);
+      return;
+    }
     this.#later(DOWN_MAX_MS, () => {
-      if (!node.isUp) this.#cluster.start(node);
+      if (!node.isRunning) this.#cluster.start(node);
     });
   }
 
@@ -174,7 +182,7 @@ export class SimNemesis {
   }
 
   #pause(node: SimNode): void {
-    if (!node.isUp) return;
+    if (!node.isRunning) return;
     node.pause();
     this.#later(PAUSE_MAX_MS, () => node.resume());
   }
@@ -211,7 +219,7 @@ export class SimNemesis {
     network.faults = { ...network.faults, lossRate: 0, duplicateRate: 0, straggleRate: 0 };
     for (const node of nodes) {
       if (node.isPaused) node.resume();
-      if (!node.isUp) this.#cluster.start(node);
+      if (!node.isRunning) this.#cluster.start(node);
     }
     this.#heal();
   }

@@ -1,10 +1,11 @@
-/** One simulated machine: the real driver and core over a simulated disk, network and clock. */
+/** One simulated machine: the real driver, core and commit log over a simulated world. */
 import { RaftDriver } from '../../raft/driver.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { Clock, DriverEvents, Transport } from '../../raft/ports.ts';
-import type { LogIndex, NodeId, ShardId } from '../../raft/types.ts';
+import type { LogIndex, NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
 import { SimDisk } from './disk.ts';
 import { SimFailure } from './failure.ts';
+import type { FileFaultKind } from './files.ts';
 import { type MachineWatcher, SimMachine } from './machine.ts';
 import type { Swarm } from './options.ts';
 import type { Random } from './random.ts';
@@ -18,6 +19,13 @@ export interface NodeWorld {
   timeOf(shard: ShardId, index: LogIndex): number;
   readonly events: (node: NodeId) => DriverEvents;
   readonly watcher: (node: NodeId) => MachineWatcher;
+  /** Storage is open, the driver runs. */
+  onStarted(node: SimNode): void;
+  /** The process ended by itself: a disk that failed, as `reason` says. */
+  onDied(node: SimNode, reason: string): void;
+  /** The file operation named by `crashAtOperation` has begun. */
+  onCrashPoint(node: SimNode): void;
+  onFault(kind: FileFaultKind): void;
 }
 
 /** The wall clocks of the machines start here, each with its own error. */
@@ -31,6 +39,7 @@ export class SimNode {
   readonly #random: Random;
   driver: RaftDriver | undefined = undefined;
   #life = 0;
+  #isRunning = false;
   #isPaused = false;
   #resumed: (() => void)[] = [];
   wallOffsetMs: number;
@@ -39,13 +48,29 @@ export class SimNode {
     this.id = id;
     this.#world = world;
     this.#random = random;
-    this.disk = new SimDisk(world.scheduler, random.fork(), world.swarm);
+    const { scheduler, swarm } = world;
+    this.disk = new SimDisk({
+      scheduler,
+      random: random.fork(),
+      timing: { writeMaxMs: swarm.writeMaxMs, syncMaxMs: swarm.syncMaxMs },
+      limits: swarm.log,
+      deliver: (run) => this.#deliver(run),
+      timer: (delayMs, run) => this.#timer(delayMs, run),
+      onCrashPoint: () => world.onCrashPoint(this),
+      onFault: (kind) => world.onFault(kind),
+      onFatal: (error) => this.#died(error),
+    });
     this.machine = new SimMachine(world.watcher(id));
     this.wallOffsetMs = random.between(-5000, 5000);
   }
 
+  /** Storage is open and the driver runs. */
   get isUp(): boolean {
     return this.driver !== undefined;
+  }
+  /** The process is there, if only to open its storage. */
+  get isRunning(): boolean {
+    return this.#isRunning;
   }
   get isPaused(): boolean {
     return this.#isPaused;
@@ -53,6 +78,23 @@ export class SimNode {
 
   start(): void {
     this.#life++;
+    this.#isRunning = true;
+    const life = this.#life;
+    this.#world.scheduler.promised();
+    this.disk
+      .open()
+      .then(
+        (recovered) => {
+          if (life === this.#life) this.#run(recovered);
+        },
+        (error: Error) => {
+          if (life === this.#life) this.#died(error);
+        },
+      )
+      .catch((error: Error) => this.#world.scheduler.fail(error));
+  }
+
+  #run(recovered: readonly RecoveredShard[]): void {
     const { swarm, events } = this.#world;
     const random = this.#random.fork();
     const driver = new RaftDriver({
@@ -64,16 +106,27 @@ export class SimNode {
       rng: () => random.next(),
       stateMachine: this.machine,
       events: events(this.id),
-      onFatal: (error) => {
-        throw new SimFailure('fatal', error.message);
-      },
+      onFatal: (error) => this.#died(error),
     });
-    for (const [shard, image] of this.disk.synced) {
-      const applied = this.machine.appliedIndex(shard);
-      driver.addShard(image.recovered(shard), applied, this.#world.timeOf(shard, applied));
+    for (const shard of recovered) {
+      const applied = this.machine.appliedIndex(shard.shard);
+      driver.addShard(shard, applied, this.#world.timeOf(shard.shard, applied));
     }
     this.driver = driver;
     driver.start();
+    this.#world.onStarted(this);
+  }
+
+  /** Only what the simulated disk was told to do may end a process. */
+  #died(error: Error): void {
+    if (error instanceof SimFailure || !this.disk.files.hasFailed) {
+      this.#world.scheduler.fail(error);
+      return;
+    }
+    const life = this.#life;
+    this.#world.scheduler.after(0, () => {
+      if (life === this.#life) this.#world.onDied(this, error.message);
+    });
   }
 
   #transport(): Transport {
@@ -100,6 +153,27 @@ export class SimNode {
       },
       defer: (run) => scheduler.after(this.#random.next() * 0.2, this.alive(run)),
     };
+  }
+
+  #timer(delayMs: number, run: () => void): () => void {
+    let isCancelled = false;
+    this.#world.scheduler.after(
+      delayMs,
+      this.alive(() => {
+        if (!isCancelled) run();
+      }),
+    );
+    return () => {
+      isCancelled = true;
+    };
+  }
+
+  /** A file operation of this life has ended; until the storage is open, promises wait for it. */
+  #deliver(run: () => void): void {
+    this.alive(() => {
+      if (this.driver === undefined) this.#world.scheduler.promised();
+      run();
+    })();
   }
 
   /** Runs only in this life of the process, and not while it is stopped. */
@@ -133,6 +207,7 @@ export class SimNode {
 
   crash(power: boolean): void {
     this.#life++;
+    this.#isRunning = false;
     this.#isPaused = false;
     this.#resumed = [];
     this.driver = undefined;

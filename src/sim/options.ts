@@ -1,5 +1,6 @@
 /** What one run may meet: every seed draws its own mixture (swarm testing). */
 import { DEFAULT_RAFT_CONFIG, type RaftConfig } from '../../raft/config.ts';
+import type { CommitLogLimits } from '../../storage/commit-log.ts';
 import type { Random } from './random.ts';
 
 export interface SimOptions {
@@ -18,6 +19,7 @@ export interface Swarm {
   readonly nodes: number;
   readonly shards: number;
   readonly raft: RaftConfig;
+  readonly log: Partial<CommitLogLimits>;
   readonly lossRate: number;
   readonly duplicateRate: number;
   readonly delayMaxMs: number;
@@ -50,12 +52,25 @@ function drawRaftConfig(random: Random): RaftConfig {
   };
 }
 
+const KIB = 1024;
+
+/** Small segments: they change often, go often, and are cheap to make. */
+function drawLogLimits(random: Random): Partial<CommitLogLimits> {
+  return {
+    segmentBytes: KIB * random.pick([16, 64, 512]),
+    preallocateBytes: KIB * random.pick([0, 4]),
+    maxFlushBytes: KIB * random.pick([1, 8192]),
+    singleStepSync: random.chance(0.7),
+  };
+}
+
 export function drawSwarm(random: Random, options: SimOptions): Swarm {
   const calm = options.withoutFaults === true;
   return {
     nodes: options.nodes ?? random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]),
     shards: options.shards ?? random.pick([1, 1, 2, 3]),
     raft: drawRaftConfig(random),
+    log: drawLogLimits(random),
     lossRate: calm ? 0 : random.pick([0, 0, 0.01, 0.1, 0.3]),
     duplicateRate: calm ? 0 : random.pick([0, 0.05, 0.3]),
     delayMaxMs: random.pick([1, 5, 50]),

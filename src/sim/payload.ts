@@ -1,10 +1,11 @@
 /** Commands of the simulation: short texts, unique per run; a no-op is the empty text. */
 import { EMPTY_BYTES, type Entry } from '../../raft/types.ts';
+import { bodyCrcOf } from '../../storage/record.ts';
 
 export function commandOf(text: string, payloadBytes: number) {
-  const head = new TextEncoder().encode(text);
+  const head = Buffer.from(text);
   const payload = payloadBytes === 0 ? EMPTY_BYTES : new Uint8Array(payloadBytes);
-  return { head, payload, bodyCrc: 0 };
+  return { head, payload, bodyCrc: bodyCrcOf(head, payload) };
 }
 
 export function textOf(entry: Entry): string {

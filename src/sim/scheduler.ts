@@ -1,4 +1,11 @@
-/** Virtual time: a heap of events, ties broken by the order of scheduling. */
+/**
+ * Virtual time: a heap of events, ties broken by the order of scheduling. An event may continue
+ * code that waits on a promise (the storage opens that way): then the next event waits until that
+ * code has run as far as it can, by a fixed number of microtasks, so that a seed stays a history.
+ */
+/** Deeper than any chain of promises between two operations of the storage. */
+const MICROTASK_TURNS = 48;
+
 interface Event {
   readonly atMs: number;
   readonly sequence: number;
@@ -12,6 +19,8 @@ function isBefore(left: Event, right: Event): boolean {
 export class Scheduler {
   #heap: Event[] = [];
   #sequence = 0;
+  #isAwaited = false;
+  #failure: Error | undefined = undefined;
   nowMs = 0;
   events = 0;
 
@@ -23,17 +32,34 @@ export class Scheduler {
     this.#push({ atMs: Math.max(atMs, this.nowMs), sequence: this.#sequence++, run });
   }
 
+  /** The event under way resolved a promise. */
+  promised(): void {
+    this.#isAwaited = true;
+  }
+
+  /** Ends the run: for what went wrong where nobody can catch it. The first one counts. */
+  fail(error: Error): void {
+    this.#failure ??= error;
+  }
+
   /** Runs everything that is due up to `untilMs`; `check` after each event. */
-  runUntil(untilMs: number, check: () => void): void {
+  async runUntil(untilMs: number, check: () => void): Promise<void> {
     for (let next = this.#heap[0]; next !== undefined; next = this.#heap[0]) {
       if (next.atMs > untilMs) break;
       this.#pop();
       this.nowMs = next.atMs;
       this.events++;
       next.run();
+      if (this.#isAwaited) await this.#settle();
+      if (this.#failure !== undefined) throw this.#failure;
       check();
     }
     this.nowMs = untilMs;
+  }
+
+  async #settle(): Promise<void> {
+    this.#isAwaited = false;
+    for (let turn = 0; turn < MICROTASK_TURNS; turn++) await undefined;
   }
 
   #push(event: Event): void {

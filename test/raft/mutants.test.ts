@@ -2,7 +2,7 @@
  * Is the simulator worth anything? Each mutant is the real code with one planted bug, in a
  * directory of its own; some seed must show it, and the unchanged copy must show nothing.
  */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -116,9 +116,10 @@ const mutants: readonly Mutant[] = [
 
 function copySource(name: string): string {
   const directory = join(scratch, name);
-  for (const folder of ['raft', 'src/sim']) {
+  for (const folder of ['raft', 'storage', 'src']) {
     cpSync(join(root, folder), join(directory, folder), { recursive: true });
   }
+  symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
   const harness = 'test/harness/raft-cluster.ts';
   cpSync(join(root, harness), join(directory, harness));
   return directory;
@@ -144,9 +145,9 @@ async function load(directory: string): Promise<typeof RunSeed> {
 }
 
 /** The first seed that fails, and why. */
-function firstFailure(runSeed: typeof RunSeed): string | undefined {
+async function firstFailure(runSeed: typeof RunSeed): Promise<string | undefined> {
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const { failure } = runSeed(seed, { faultMs: 6000, nodes: 3 + 2 * (seed % 2) });
+    const { failure } = await runSeed(seed, { faultMs: 6000, nodes: 3 + 2 * (seed % 2) });
     if (failure !== undefined) return `seed ${seed}: ${failure.split('\n')[0]}`;
   }
   return undefined;
@@ -162,13 +163,15 @@ describe('planted bugs', { timeout: 240_000 }, () => {
       expect(mutant.story(await import('../harness/raft-cluster.ts'))).toBe(false);
       return;
     }
-    const failure = firstFailure(await load(directory));
+    const failure = await firstFailure(await load(directory));
     expect(failure, 'no seed noticed').toBeDefined();
     if (process.env.SHOW === '1') process.stdout.write(`${mutant.name}: ${failure}\n`);
   });
 
   test('the unchanged copy is clean', async () => {
     const runSeed = await load(copySource('original'));
-    for (let seed = 1; seed <= 10; seed++) expect(runSeed(seed, { faultMs: 6000 }).ok).toBe(true);
+    for (let seed = 1; seed <= 10; seed++) {
+      expect((await runSeed(seed, { faultMs: 6000 })).ok).toBe(true);
+    }
   });
 });
