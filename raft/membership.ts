@@ -7,13 +7,14 @@ import { RaftError, RaftErrorCode } from './errors.ts';
 import type { Configuration, LogIndex, Membership, NodeId, ReplicaId } from './types.ts';
 
 export interface MembershipChange {
-  readonly type: 'addVoter' | 'addLearner' | 'remove';
+  /** `update`: facts about the replica that are kept beside the configuration changed. */
+  readonly type: 'addVoter' | 'addLearner' | 'remove' | 'update';
   /** The replica id that is changed. 0 = nobody: the change does nothing. */
   readonly node: number;
 }
 
-/** Accepts configurations whose optional halves are left out. */
-type ConfigurationInput = Pick<Configuration, 'voters'> & Partial<Configuration>;
+/** Accepts configurations whose empty sets are left out. */
+type ConfigurationInput = Partial<Configuration>;
 
 interface Draft {
   voters: Set<number>;
@@ -28,7 +29,7 @@ function refuse(message: string): never {
 
 function draftOf(config: ConfigurationInput): Draft {
   return {
-    voters: new Set(config.voters),
+    voters: new Set(config.voters ?? []),
     outgoing: new Set(config.votersOutgoing ?? []),
     learners: new Set(config.learners ?? []),
     learnersNext: new Set(config.learnersNext ?? []),
@@ -60,14 +61,39 @@ function finished(draft: Draft): Configuration {
 function applyChange(draft: Draft, change: MembershipChange): void {
   const { type, node } = change;
   if (node === 0) return;
-  if (type === 'addLearner' && (draft.learners.has(node) || draft.learnersNext.has(node))) return;
+  switch (type) {
+    case 'addVoter':
+      forget(draft, node);
+      draft.voters.add(node);
+      break;
+    case 'addLearner':
+      makeLearner(draft, node);
+      break;
+    case 'remove':
+      forget(draft, node);
+      break;
+    case 'update':
+      break;
+    default: {
+      // Changes come from outside, too: what is not understood must not pass for a removal.
+      const unknown: never = type;
+      refuse(`${String(unknown)} is no change`);
+    }
+  }
+}
+
+function forget(draft: Draft, node: number): void {
   draft.voters.delete(node);
   draft.learners.delete(node);
   draft.learnersNext.delete(node);
-  if (type === 'addVoter') draft.voters.add(node);
+}
+
+function makeLearner(draft: Draft, node: number): void {
+  if (draft.learners.has(node) || draft.learnersNext.has(node)) return;
+  forget(draft, node);
   // A voter of the outgoing half still counts there: it turns learner when the joint step ends.
-  else if (type === 'addLearner' && draft.outgoing.has(node)) draft.learnersNext.add(node);
-  else if (type === 'addLearner') draft.learners.add(node);
+  if (draft.outgoing.has(node)) draft.learnersNext.add(node);
+  else draft.learners.add(node);
 }
 
 function applyChanges(draft: Draft, changes: readonly MembershipChange[]): void {
@@ -82,19 +108,19 @@ function differences(left: ReadonlySet<number>, right: ReadonlySet<number>): num
   return count;
 }
 
-export function isJoint(config: Pick<Configuration, 'votersOutgoing'>): boolean {
-  return config.votersOutgoing.length > 0;
+export function isJoint(config: Pick<ConfigurationInput, 'votersOutgoing'>): boolean {
+  return (config.votersOutgoing ?? []).length > 0;
 }
 
 /** One step that adds, removes, promotes or demotes at most one voter (and any learners). */
 export function simple(
   config: ConfigurationInput,
-  changes: readonly MembershipChange[],
+  changes: readonly MembershipChange[] = [],
 ): Configuration {
   const draft = draftOf(config);
   if (draft.outgoing.size > 0) refuse('a simple change is not allowed in a joint configuration');
   applyChanges(draft, changes);
-  if (differences(new Set(config.voters), draft.voters) > 1) {
+  if (differences(draftOf(config).voters, draft.voters) > 1) {
     refuse('more than one voter would change without a joint configuration');
   }
   return finished(draft);
@@ -103,7 +129,7 @@ export function simple(
 /** First half of a large change: the present voters become the outgoing half. */
 export function enterJoint(
   config: ConfigurationInput,
-  changes: readonly MembershipChange[],
+  changes: readonly MembershipChange[] = [],
   options: { readonly autoLeave?: boolean } = {},
 ): Configuration {
   const draft = draftOf(config);

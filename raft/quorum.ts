@@ -6,8 +6,12 @@ import type { Configuration } from './types.ts';
 
 export type VoteResult = 'won' | 'lost' | 'pending';
 
-/** What counting needs of a configuration: learners never count. */
-export type VoterSets = Pick<Configuration, 'voters' | 'votersOutgoing'>;
+/**
+ * What counting needs of a configuration: learners never count. A half that is left out is empty.
+ */
+export type VoterSets = Partial<Pick<Configuration, 'voters' | 'votersOutgoing'>>;
+
+const NOBODY: readonly number[] = [];
 
 export function majorityOf(voters: number): number {
   return Math.floor(voters / 2) + 1;
@@ -30,9 +34,10 @@ function majorityIndex(voters: readonly number[], matched: ReadonlyMap<number, n
  * The index that the configuration as a whole has reached. A voter without an index counts as 0.
  */
 export function committedIndex(config: VoterSets, matched: ReadonlyMap<number, number>): number {
-  const incoming = majorityIndex(config.voters, matched);
-  if (config.votersOutgoing.length === 0) return incoming;
-  return Math.min(incoming, majorityIndex(config.votersOutgoing, matched));
+  const { voters = NOBODY, votersOutgoing = NOBODY } = config;
+  const incoming = majorityIndex(voters, matched);
+  if (votersOutgoing.length === 0) return incoming;
+  return Math.min(incoming, majorityIndex(votersOutgoing, matched));
 }
 
 function majorityVote(voters: readonly number[], votes: ReadonlyMap<number, boolean>): VoteResult {
@@ -51,12 +56,14 @@ function majorityVote(voters: readonly number[], votes: ReadonlyMap<number, bool
 
 /** An empty half agrees with everything, so that a plain configuration is half of a joint one. */
 export function voteResult(config: VoterSets, votes: ReadonlyMap<number, boolean>): VoteResult {
-  const incoming = majorityVote(config.voters, votes);
-  const outgoing = majorityVote(config.votersOutgoing, votes);
+  const { voters = NOBODY, votersOutgoing = NOBODY } = config;
+  const incoming = majorityVote(voters, votes);
+  const outgoing = majorityVote(votersOutgoing, votes);
   if (incoming === outgoing) return incoming;
   return incoming === 'lost' || outgoing === 'lost' ? 'lost' : 'pending';
 }
 
 export function isVoter(config: VoterSets, replica: number): boolean {
-  return config.voters.includes(replica) || config.votersOutgoing.includes(replica);
+  const { voters = NOBODY, votersOutgoing = NOBODY } = config;
+  return voters.includes(replica) || votersOutgoing.includes(replica);
 }

@@ -19,6 +19,7 @@ const plain = (voters: number[], learners: number[] = []): Configuration => ({
 });
 const add = (node: number): MembershipChange => ({ type: 'addVoter', node });
 const learn = (node: number): MembershipChange => ({ type: 'addLearner', node });
+const update = (node: number): MembershipChange => ({ type: 'update', node });
 const remove = (node: number): MembershipChange => ({ type: 'remove', node });
 
 describe('simple', () => {
@@ -44,6 +45,50 @@ describe('simple', () => {
 
   test('removing an unknown replica, or replica 0, changes nothing', () => {
     expect(simple(plain([1, 2]), [remove(7), add(0)])).toEqual(plain([1, 2]));
+    const nobody = [learn(0), remove(0), update(0)];
+    expect(enterJoint(plain([1, 2]), nobody)).toEqual({ ...plain([1, 2]), votersOutgoing: [1, 2] });
+  });
+
+  test('starts from nothing, and only with a voter', () => {
+    expect(simple({}, [add(1)])).toEqual(plain([1]));
+    expect(() => simple({}, [learn(1)])).toThrow(/no voter/);
+    expect(() => simple({}, [])).toThrow(/no voter/);
+  });
+
+  test('what is already so stays so', () => {
+    expect(simple(plain([1, 2], [3]), [add(2), learn(3), add(2)])).toEqual(plain([1, 2], [3]));
+    expect(simple(plain([1, 2]), [])).toEqual(plain([1, 2]));
+  });
+
+  test('of several changes of one replica the last one counts', () => {
+    expect(simple(plain([1, 2]), [remove(2), add(2)])).toEqual(plain([1, 2]));
+    expect(simple(plain([1, 2]), [learn(1), add(1)])).toEqual(plain([1, 2]));
+    expect(simple(plain([1, 2], [3]), [add(3), learn(3)])).toEqual(plain([1, 2], [3]));
+    expect(simple(plain([1]), [add(2), remove(2), add(3)])).toEqual(plain([1, 3]));
+  });
+
+  test('a swap of voters is two changes; a demotion beside learners is one', () => {
+    expect(() => simple(plain([1, 2], [3]), [add(3), learn(2)])).toThrow(/more than one voter/);
+    expect(simple(plain([1, 2], [3]), [learn(2), remove(3), learn(4)])).toEqual(plain([1], [2, 4]));
+  });
+
+  test('removing every voter is refused for that, not for changing many', () => {
+    expect(() => simple(plain([1, 2]), [remove(1), remove(2)])).toThrow(/no voter/);
+    expect(() => simple(plain([1, 2]), [learn(1), learn(2)])).toThrow(/no voter/);
+  });
+
+  test('an update changes nothing; a change that is not known is refused', () => {
+    expect(simple(plain([1, 2]), [update(1), add(3), update(9)])).toEqual(plain([1, 2, 3]));
+    const odd = { type: 'promote', node: 1 } as unknown as MembershipChange;
+    expect(() => simple(plain([1, 2]), [odd])).toThrow(/promote is no change/);
+  });
+
+  test('leaves what it was given as it was', () => {
+    const before = Object.freeze({ ...plain([1, 2], [3]) });
+    for (const list of [before.voters, before.learners]) Object.freeze(list);
+    simple(before, [remove(1), learn(4)]);
+    leaveJoint(enterJoint(before, [remove(1), add(3)]));
+    expect(before).toEqual(plain([1, 2], [3]));
   });
 });
 
@@ -66,6 +111,41 @@ describe('joint configurations', () => {
     expect(joint.learners).toEqual([]);
     expect(membersOf(joint).sort()).toEqual([1, 2, 3]);
     expect(leaveJoint(joint)).toEqual(plain([2, 3], [1]));
+  });
+
+  test('promote and demote in one step, which a simple change may not', () => {
+    const joint = enterJoint(plain([1, 2], [3]), [add(3), learn(1)]);
+    expect(joint).toEqual({ ...plain([2, 3]), votersOutgoing: [1, 2], learnersNext: [1] });
+    expect(leaveJoint(joint)).toEqual(plain([2, 3], [1]));
+  });
+
+  test('a demotion taken back in the same step leaves no trace', () => {
+    expect(enterJoint(plain([1, 2]), [learn(1), add(1)])).toEqual({
+      ...plain([1, 2]),
+      votersOutgoing: [1, 2],
+    });
+    const removed = enterJoint(plain([1, 2]), [learn(1), remove(1)]);
+    expect([removed.learnersNext, leaveJoint(removed)]).toEqual([[], plain([2])]);
+  });
+
+  test('a new learner is one at once: it is no voter of the outgoing half', () => {
+    const joint = enterJoint(plain([1, 2]), [learn(3), remove(1)]);
+    expect([joint.learners, joint.learnersNext]).toEqual([[3], []]);
+  });
+
+  test('may be entered without any change, and leave by themselves only when asked to', () => {
+    const joint = enterJoint(plain([1, 2]));
+    expect(joint).toEqual({ ...plain([1, 2]), votersOutgoing: [1, 2] });
+    expect(leaveJoint(joint)).toEqual(plain([1, 2]));
+    expect(enterJoint(plain([1]), [], { autoLeave: false })).not.toHaveProperty('autoLeave');
+    expect(leaveJoint(enterJoint(plain([1]), [], { autoLeave: true }))).toEqual(plain([1]));
+  });
+
+  test('a configuration that contradicts itself is refused', () => {
+    expect(() => simple(plain([1, 2], [2]), [add(3)])).toThrow(/learner and voter/);
+    const both = { ...plain([1], [2]), votersOutgoing: [1, 2] };
+    expect(() => leaveJoint({ ...both, learnersNext: [1] })).toThrow(/learner and voter/);
+    expect(() => enterJoint({ ...plain([1, 2]), learnersNext: [3] }, [])).toThrow(/was no voter/);
   });
 
   test('are entered and left once', () => {
