@@ -61,7 +61,11 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     config: serviceConfig({ ...config.limits, ...config.transactions }),
   });
   const reconciler = runTopicReconciler(host, shards.meta, service);
-  const registration = keepRegistered(host, service, formatAddress(config.advertise.grpc));
+  const registration = keepRegistered(host, service, {
+    incarnation: identity.incarnation,
+    grpcAddress: formatAddress(config.advertise.grpc),
+    peerAddress: formatAddress(config.advertise.peer),
+  });
   await peers.start();
   driver.start();
   const { port } = await service.start(config.listen.grpc);
@@ -125,7 +129,7 @@ function createShards(
     durableIndexOf: (shard) => driver.durableIndex(shard),
     onRoom: () => driver.applyMore(),
   });
-  const meta = createMetaState(identity.dataShards);
+  const meta = createMetaState(identity);
   const machine = new ShardMachine(meta, flush, waiters, (shard) => applied.call(shard));
   let send: DriverOptions['transport']['send'] = () => undefined;
   const driver: RaftDriver = new RaftDriver({

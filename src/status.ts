@@ -168,6 +168,29 @@ export const REASONS = {
     'A transaction over several queues. Send one part.',
   ),
   TOO_MANY_TOPICS: refused('RESOURCE_EXHAUSTED', 'The cluster holds as many topics as it may.'),
+  MEMBER_EXISTS: refused(
+    'ALREADY_EXISTS',
+    'The node is a member with another data directory. Lost it? Remove the node, then add it.',
+  ),
+  MEMBER_LEAVING: later(
+    'FAILED_PRECONDITION',
+    'The node is being removed. Wait until `holdfast cluster remove` is done, then try again.',
+  ),
+  MEMBER_REMOVED: refused(
+    'FAILED_PRECONDITION',
+    'This data directory was removed from the cluster for good. Add the node with an empty one.',
+  ),
+  MEMBER_NOT_FOUND: refused('NOT_FOUND', 'No node of that number: see `holdfast cluster status`.'),
+  LAST_MEMBER: refused(
+    'FAILED_PRECONDITION',
+    'The last node cannot be removed: nothing could hold the data.',
+  ),
+  TOO_MANY_MEMBERS: refused('FAILED_PRECONDITION', 'The cluster has as many nodes as it may.'),
+  NOT_A_VOTER: refused(
+    'FAILED_PRECONDITION',
+    'The node has no voting replica of the shard, so it cannot lead it. The text says who can.',
+  ),
+  SHARD_NOT_FOUND: refused('NOT_FOUND', 'No shard of that number: see `holdfast cluster status`.'),
   NODE_BUSY: later(
     'RESOURCE_EXHAUSTED',
     'Too many request bytes, waiting calls or streams on this node. The text names the limit.',

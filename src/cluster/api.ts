@@ -1,5 +1,13 @@
 /** The metadata shard's state as every node sees its own replica of it. */
-import type { Entry, LogIndex, NodeId, ShardId, ShardTimeMs } from '../../raft/types.ts';
+import type {
+  Entry,
+  LogIndex,
+  NodeId,
+  ReplicaAddress,
+  ReplicaId,
+  ShardId,
+  ShardTimeMs,
+} from '../../raft/types.ts';
 import type { Durability, QueueId } from '../broker/commands.ts';
 import type { StateRow, StateWriter } from '../broker/state-port.ts';
 
@@ -45,6 +53,36 @@ export type PendingTopic =
       readonly queues: readonly TopicQueue[];
     };
 
+/** A machine that belongs to the cluster. */
+export interface MemberView {
+  readonly node: NodeId;
+  /** Of its data directory: another directory under this number is kept out. */
+  readonly incarnation: string;
+  /** host:port as the node registered them; '' = it never did. */
+  readonly grpcAddress: string;
+  readonly peerAddress: string;
+  /** leaving: its replicas are being moved away; then it is no member any more. */
+  readonly state: 'member' | 'leaving';
+}
+
+/** Which replicas a shard shall have. Its leader brings that about and reports `placed`. */
+export interface ShardPlacement {
+  readonly shard: ShardId;
+  /** 0 at birth; one more with each change of the replicas. */
+  readonly version: number;
+  /** Ascending by node. */
+  readonly voters: readonly ReplicaAddress[];
+  readonly learners: readonly ReplicaAddress[];
+  /** One of the voters' nodes: who should lead. */
+  readonly leader: NodeId;
+  /** Ids from here on were never given to anybody. */
+  readonly nextReplica: ReplicaId;
+  /** The newest version that was reported as brought about. */
+  readonly placedVersion: number;
+  /** Replicas of older versions that may still be in the shard's configuration. */
+  readonly leaving: readonly ReplicaAddress[];
+}
+
 export type MetaCommand =
   | {
       readonly type: 'createTopic';
@@ -65,7 +103,29 @@ export type MetaCommand =
   | { readonly type: 'topicOpened'; readonly topicId: string; readonly queueCount: number }
   /** Said by the reconciler when every queue of the topic is closed. */
   | { readonly type: 'topicClosed'; readonly topicId: string }
-  | { readonly type: 'registerNode'; readonly node: NodeId; readonly address: string }
+  /** A member says where it is reached. Ignored from a directory that is not the member's. */
+  | {
+      readonly type: 'registerNode';
+      readonly node: NodeId;
+      readonly incarnation: string;
+      readonly grpcAddress: string;
+      readonly peerAddress: string;
+    }
+  | {
+      readonly type: 'addMember';
+      readonly node: NodeId;
+      readonly incarnation: string;
+      readonly grpcAddress: string;
+      readonly peerAddress: string;
+    }
+  | { readonly type: 'removeMember'; readonly node: NodeId }
+  /** Spreads replicas and leaders evenly again. */
+  | { readonly type: 'rebalance' }
+  | { readonly type: 'setLeader'; readonly shard: ShardId; readonly node: NodeId }
+  /** The replica lost what it promised: another one, on the same node, takes its place. */
+  | { readonly type: 'replaceReplica'; readonly shard: ShardId; readonly replica: ReplicaId }
+  /** Said by the shard's leader: its committed configuration is that of the version. */
+  | { readonly type: 'placed'; readonly shard: ShardId; readonly version: number }
   /** Entries up to `logTrim` are applied on every replica. */
   | { readonly type: 'trim'; readonly logTrim: LogIndex };
 
@@ -73,6 +133,8 @@ export type MetaResult =
   | { readonly type: 'topic'; readonly topic: TopicView }
   | { readonly type: 'trimmed'; readonly logTrim: LogIndex }
   | { readonly type: 'done' }
+  /** `placed` of a version that is not the newest: nothing changed. */
+  | { readonly type: 'stale' }
   | {
       readonly type: 'refused';
       readonly reason:
@@ -81,7 +143,15 @@ export type MetaResult =
         | 'TOPIC_RECREATED'
         | 'TOPIC_BUSY'
         | 'QUEUES_ONLY_GROW'
-        | 'TOO_MANY_TOPICS';
+        | 'TOO_MANY_TOPICS'
+        | 'MEMBER_EXISTS'
+        | 'MEMBER_LEAVING'
+        | 'MEMBER_REMOVED'
+        | 'MEMBER_NOT_FOUND'
+        | 'LAST_MEMBER'
+        | 'TOO_MANY_MEMBERS'
+        | 'NOT_A_VOTER'
+        | 'SHARD_NOT_FOUND';
       readonly detail: string;
     };
 
@@ -92,14 +162,23 @@ export interface MetaView {
   /** By name, ascending, after `after` ('' = from the first). */
   topics(after: string, limit: number): readonly TopicView[];
   topicCount(): number;
-  /** gRPC addresses as the nodes registered them. */
-  nodes(): readonly { node: NodeId; address: string }[];
+  /** Ascending by node. */
+  members(): readonly MemberView[];
+  member(node: NodeId): MemberView | undefined;
+  /** The directory was that of a member, which was removed for good. */
+  wasRemoved(node: NodeId, incarnation: string): boolean;
+  /** Of every shard, ascending. */
+  placements(): readonly ShardPlacement[];
+  placement(shard: ShardId): ShardPlacement | undefined;
+  /** No present or future configuration of the shard has this replica: its data may be dropped. */
+  isRetired(shard: ShardId, replica: ReplicaId): boolean;
   /** Which shard keeps a group's offsets and a caller's hash: published hash, data shards 1…N. */
   shardOfGroup(group: string): ShardId;
 }
 
 /** The metadata shard's replicated state: deterministic, synchronous, all in memory. */
 export interface MetaState extends MetaView {
+  /** Replaces the whole state: at open, and when a snapshot is installed. */
   load(rows: Iterable<StateRow>): void;
   apply(entry: Entry, out: StateWriter): MetaResult;
   /** Topics whose queues are to be opened or closed, oldest first. */

@@ -2,17 +2,16 @@
 import type {
   Configuration,
   Membership,
-  NodeId,
+  ReplicaAddress,
   ReplicaId,
   ShardId,
   ShardState,
 } from '../../raft/types.ts';
 import { Failure } from '../failure.ts';
-import type { Identity, Member } from './identity.ts';
+import { birthPlacements, META_SHARD } from './birth-placement.ts';
+import type { Identity } from './identity.ts';
 
-export const META_SHARD: ShardId = 0;
-/** More voters would slow every metadata write and add little safety. */
-const META_VOTERS_MAX = 5;
+export { META_SHARD } from './birth-placement.ts';
 
 /** What this node's log must hold before it first takes part: its state of each shard it has. */
 export function initialShardStates(identity: Identity): Map<ShardId, ShardState> {
@@ -48,37 +47,18 @@ export function missingAtBirth(
   return new Map();
 }
 
-/** Replica ids count from 1 within each shard; the metadata shard issues later ones. */
+/** That of the placement at birth. */
 export function firstMembership(identity: Identity, shard: ShardId): Membership {
-  const voters = shard === META_SHARD ? metaVoters(identity) : dataVoters(identity, shard);
-  const learners = shard === META_SHARD ? identity.members.slice(META_VOTERS_MAX) : [];
-  const members = [...voters, ...learners].sort((left, right) => left.node - right.node);
-  const replicas = members.map(({ node, incarnation }, position) => ({
-    replica: position + 1,
-    node,
-    incarnation,
-  }));
-  const idOf = new Map<NodeId, ReplicaId>(replicas.map(({ node, replica }) => [node, replica]));
-  const ids = (some: readonly Member[]) =>
-    some.map(({ node }) => idOf.get(node)!).sort((left, right) => left - right);
+  const { voters, learners } = birthPlacements(identity)[shard]!;
+  const ids = (some: readonly ReplicaAddress[]) => some.map(({ replica }) => replica);
   const config: Configuration = {
     voters: ids(voters),
     votersOutgoing: [],
     learners: ids(learners),
     learnersNext: [],
   };
+  const replicas = [...voters, ...learners].sort((left, right) => left.replica - right.replica);
   return { config, replicas };
-}
-
-/** Every node needs the metadata: those beyond the voters hold it as learners. */
-function metaVoters({ members }: Identity): readonly Member[] {
-  return members.slice(0, META_VOTERS_MAX);
-}
-
-/** Neighbours on a ring, so that each node holds about the same number of shards. */
-function dataVoters({ members, replicationFactor }: Identity, shard: ShardId): readonly Member[] {
-  const count = Math.min(replicationFactor, members.length);
-  return Array.from({ length: count }, (_, k) => members[(shard - 1 + k) % members.length]!);
 }
 
 function newbornState(replica: ReplicaId, membership: Membership): ShardState {

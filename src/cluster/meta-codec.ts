@@ -43,11 +43,26 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
     case 'topicClosed':
       return { type: 'topicClosed', topicId: text(fields, 'topicId') };
     case 'registerNode':
+    case 'addMember':
       return {
-        type: 'registerNode',
-        node: uint(fields, 'node'),
-        address: text(fields, 'address'),
+        type: fields.type,
+        node: count(fields, 'node'),
+        incarnation: text(fields, 'incarnation'),
+        grpcAddress: text(fields, 'grpcAddress'),
+        peerAddress: text(fields, 'peerAddress'),
       };
+    case 'removeMember':
+      return { type: 'removeMember', node: count(fields, 'node') };
+    case 'rebalance':
+      return { type: 'rebalance' };
+    case 'setLeader':
+      return { type: 'setLeader', shard: uint(fields, 'shard'), node: count(fields, 'node') };
+    case 'replaceReplica': {
+      const shard = uint(fields, 'shard');
+      return { type: 'replaceReplica', shard, replica: count(fields, 'replica') };
+    }
+    case 'placed':
+      return { type: 'placed', shard: uint(fields, 'shard'), version: uint(fields, 'version') };
     case 'trim':
       return { type: 'trim', logTrim: uint(fields, 'logTrim') };
     default:
@@ -93,8 +108,8 @@ export function uint(fields: JsonRecord, name: string): number {
   return value;
 }
 
-/** A topic without queues would never become active. */
-function count(fields: JsonRecord, name: string): number {
+/** A topic without queues would never become active; ids of nodes and replicas count from 1. */
+export function count(fields: JsonRecord, name: string): number {
   const value = uint(fields, name);
   if (value === 0) throw new MetaFormatError(`${name} is zero`);
   return value;

@@ -1,30 +1,33 @@
 /**
- * The metadata shard's replicated state machine: topics, their queues' places, node addresses.
- * Deterministic. It only records what shall be; the reconciler brings it about in the data shards
- * and reports back with commands, so that a crash in between loses nothing.
+ * The metadata shard's replicated state machine: topics, their queues' places, members,
+ * where replicas live (roster.ts). Deterministic. It only records what shall be; reconcilers bring
+ * it about in the shards and report back with commands, so that a crash in between loses nothing.
  */
 import assert from 'node:assert';
-import type { Entry, NodeId, ShardId, ShardTimeMs } from '../../raft/types.ts';
+import type { Entry, NodeId, ReplicaId, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import { EntryType } from '../../raft/types.ts';
 import type { StateRow, StateWriter } from '../broker/state-port.ts';
 import type {
+  MemberView,
   MetaCommand,
   MetaResult,
   MetaState,
   PendingTopic,
+  ShardPlacement,
   TopicQueue,
   TopicView,
 } from './api.ts';
+import type { Birth } from './birth-placement.ts';
 import { keyHash } from './hash.ts';
 import {
   decodeMetaCommand,
   decodeVersionedJson,
   encodeVersionedJson,
   MetaFormatError,
-  text,
   uint,
 } from './meta-codec.ts';
 import { placeQueues } from './placement.ts';
+import { Roster } from './roster.ts';
 import type { TopicRecord } from './topics.ts';
 import { isGrowing, Topics } from './topics.ts';
 
@@ -44,29 +47,33 @@ export const META_LIMITS: MetaLimits = Object.freeze({ maxTopics: 10_000, maxQue
 
 const DONE: MetaResult = Object.freeze({ type: 'done' });
 const COUNTER_KEY = 'next-queue-id';
-const NODE_KEY_PREFIX = 'node/';
 
-export function createMetaState(dataShards: number, limits: MetaLimits = META_LIMITS): MetaState {
-  assert(Number.isInteger(dataShards) && dataShards >= 1);
-  return new MetaShardState(dataShards, limits);
+export function createMetaState(birth: Birth, limits: MetaLimits = META_LIMITS): MetaState {
+  assert(Number.isInteger(birth.dataShards) && birth.dataShards >= 1);
+  return new MetaShardState(birth, limits);
 }
 
 class MetaShardState implements MetaState {
   readonly #limits: MetaLimits;
   readonly #topics = new Topics();
-  readonly #nodes = new Map<NodeId, string>();
+  readonly #roster: Roster;
   /** Index i: queues on data shard i + 1, also those being opened or closed. */
   readonly #queuesPerShard: number[];
   #queueCount = 0;
   #nextQueueId = 1;
 
-  constructor(dataShards: number, limits: MetaLimits) {
+  constructor(birth: Birth, limits: MetaLimits) {
     this.#limits = limits;
-    this.#queuesPerShard = new Array<number>(dataShards).fill(0);
+    this.#roster = new Roster(birth);
+    this.#queuesPerShard = new Array<number>(birth.dataShards).fill(0);
   }
 
   load(rows: Iterable<StateRow>): void {
-    assert(this.#topics.count === 0 && this.#nodes.size === 0, 'loaded after use');
+    this.#roster.reset();
+    this.#topics.reset();
+    this.#queuesPerShard.fill(0);
+    this.#queueCount = 0;
+    this.#nextQueueId = 1;
     const topicRows: StateRow[] = [];
     for (const row of rows) {
       if (row.table === 'topic') topicRows.push(row);
@@ -90,13 +97,11 @@ class MetaShardState implements MetaState {
         return this.#topicOpened(command, out);
       case 'topicClosed':
         return this.#topicClosed(command, out);
-      case 'registerNode':
-        return this.#registerNode(command, out);
       case 'trim':
         assert(command.logTrim < entry.index, 'log trim past its own entry');
         return { type: 'trimmed', logTrim: command.logTrim };
       default:
-        return assertNever(command);
+        return this.#roster.apply(command, out);
     }
   }
 
@@ -117,9 +122,28 @@ class MetaShardState implements MetaState {
     return this.#topics.count;
   }
 
-  nodes(): readonly { node: NodeId; address: string }[] {
-    const nodes = Array.from(this.#nodes, ([node, address]) => ({ node, address }));
-    return nodes.sort((a, b) => a.node - b.node);
+  members(): readonly MemberView[] {
+    return this.#roster.members();
+  }
+
+  member(node: NodeId): MemberView | undefined {
+    return this.#roster.member(node);
+  }
+
+  wasRemoved(node: NodeId, incarnation: string): boolean {
+    return this.#roster.wasRemoved(node, incarnation);
+  }
+
+  placements(): readonly ShardPlacement[] {
+    return this.#roster.placements();
+  }
+
+  placement(shard: ShardId): ShardPlacement | undefined {
+    return this.#roster.placement(shard);
+  }
+
+  isRetired(shard: ShardId, replica: ReplicaId): boolean {
+    return this.#roster.isRetired(shard, replica);
   }
 
   shardOfGroup(group: string): ShardId {
@@ -205,14 +229,6 @@ class MetaShardState implements MetaState {
     return DONE;
   }
 
-  #registerNode(command: CommandOf<'registerNode'>, out: StateWriter): MetaResult {
-    const { node, address } = command;
-    if (this.#nodes.get(node) === address) return DONE;
-    this.#nodes.set(node, address);
-    out.put('meta', metaKey(`${NODE_KEY_PREFIX}${node}`), encodeVersionedJson({ node, address }));
-    return DONE;
-  }
-
   /** By name, checked against the id where the caller gave one. */
   #find(name: string, topicId: string): TopicRecord | MetaResult {
     const topic = this.#topics.byName(name);
@@ -263,9 +279,9 @@ class MetaShardState implements MetaState {
     const name = Buffer.from(key).toString('utf8');
     const fields = decodeVersionedJson(value);
     if (name === COUNTER_KEY) this.#nextQueueId = uint(fields, 'next');
-    else if (name.startsWith(NODE_KEY_PREFIX)) {
-      this.#nodes.set(uint(fields, 'node'), text(fields, 'address'));
-    } else throw new MetaFormatError(`metadata row ${name} is not known here`);
+    else if (!this.#roster.loadRow(name, fields)) {
+      throw new MetaFormatError(`metadata row ${name} is not known here`);
+    }
   }
 }
 
@@ -279,8 +295,4 @@ function notFound(name: string): MetaResult {
 
 function refuse(reason: RefusalReason, detail: string): MetaResult {
   return { type: 'refused', reason, detail };
-}
-
-function assertNever(command: never): never {
-  throw new TypeError(`not a metadata command: ${JSON.stringify(command)}`);
 }

@@ -37,6 +37,14 @@ export class Topics {
   readonly #names: string[] = [];
   readonly #pendingIds = new Set<string>();
 
+  reset(): void {
+    this.#byId.clear();
+    this.#views.clear();
+    this.#idByName.clear();
+    this.#names.length = 0;
+    this.#pendingIds.clear();
+  }
+
   get count(): number {
     return this.#byId.size;
   }

@@ -39,8 +39,8 @@ export class ClusterStatus {
     const addresses = new Map(
       this.#host
         .meta()
-        .nodes()
-        .map((node) => [node.node, node.address]),
+        .members()
+        .map((member) => [member.node, member.grpcAddress]),
     );
     const nodes = [this.#host.node, ...peers].sort((a, b) => a - b);
     return {

@@ -32,6 +32,7 @@ import type {
   ShardStatus,
 } from '../../src/shards/api.ts';
 import { sliceMessages } from '../../src/shards/message-slice.ts';
+import { born } from './births.ts';
 
 const TERM = 7;
 
@@ -45,6 +46,7 @@ interface ShardLog {
 const logger = { info() {}, warn() {}, error() {} };
 
 export class FakeCluster {
+  readonly size: number;
   readonly shards: readonly number[];
   readonly leaders = new Map<number, number | undefined>();
   readonly ready = new Map<number, boolean>();
@@ -57,6 +59,7 @@ export class FakeCluster {
   proposals = 0;
 
   constructor(nodes: number, dataShards: number) {
+    this.size = nodes;
     this.shards = Array.from({ length: dataShards + 1 }, (_, shard) => shard);
     for (const shard of this.shards) {
       this.leaders.set(shard, (shard % nodes) + 1);
@@ -170,7 +173,7 @@ export class FakeNode {
   constructor(cluster: FakeCluster, id: number) {
     this.cluster = cluster;
     this.id = id;
-    this.meta = createMetaState(cluster.shards.length - 1);
+    this.meta = createMetaState(born(cluster.size, cluster.shards.length - 1, cluster.size));
     this.peers = new FakePeers(cluster, id);
     this.host = createHost(this);
   }

@@ -8,6 +8,13 @@ import {
 } from '../../../src/cluster/meta-codec.ts';
 
 const config = { retentionMs: 1000, retentionBytes: 0, durability: 1 } as const;
+const addressed = {
+  node: 2,
+  incarnation: 'ab12',
+  grpcAddress: '127.0.0.1:7402',
+  peerAddress: '127.0.0.1:7502',
+};
+
 const commands: MetaCommand[] = [
   { type: 'createTopic', name: 'orders', queueCount: 3, config },
   { type: 'updateTopic', name: 'orders', topicId: '', queueCount: undefined, config: {} },
@@ -22,7 +29,13 @@ const commands: MetaCommand[] = [
   { type: 'topicOpened', topicId: '7', queueCount: 3 },
   { type: 'topicClosed', topicId: '7' },
   { type: 'trim', logTrim: 12 },
-  { type: 'registerNode', node: 2, address: '127.0.0.1:7402' },
+  { type: 'registerNode', ...addressed },
+  { type: 'addMember', ...addressed },
+  { type: 'removeMember', node: 2 },
+  { type: 'rebalance' },
+  { type: 'setLeader', shard: 0, node: 2 },
+  { type: 'replaceReplica', shard: 3, replica: 4 },
+  { type: 'placed', shard: 0, version: 0 },
 ];
 
 describe('metadata commands', () => {
@@ -42,8 +55,11 @@ describe('metadata commands', () => {
   it.each([
     { type: 'somethingElse' },
     { type: 'topicClosed' },
-    { type: 'registerNode', node: -1, address: 'x' },
-    { type: 'registerNode', node: 1.5, address: 'x' },
+    { type: 'registerNode', ...addressed, node: -1 },
+    { type: 'registerNode', ...addressed, node: 1.5 },
+    { type: 'addMember', ...addressed, incarnation: 7 },
+    { type: 'removeMember', node: 0 },
+    { type: 'replaceReplica', shard: 1, replica: 0 },
     { type: 'createTopic', name: 'a', queueCount: 0, config },
     { type: 'createTopic', name: 'a', queueCount: 1, config: { ...config, durability: 5 } },
     [],

@@ -3,6 +3,7 @@ import { EMPTY_BYTES, type Entry, EntryType } from '../../../raft/types.ts';
 import type { MetaCommand, MetaResult, MetaState } from '../../../src/cluster/api.ts';
 import { encodeMetaCommand } from '../../../src/cluster/meta-codec.ts';
 import { createMetaState, META_LIMITS } from '../../../src/cluster/meta-state.ts';
+import { born } from '../../harness/births.ts';
 import { MemoryRows } from '../../harness/state-rows.ts';
 
 const config = { retentionMs: 1000, retentionBytes: 0, durability: 1 } as const;
@@ -13,7 +14,7 @@ class Fixture {
   index = 0;
 
   constructor(dataShards = 4, limits = META_LIMITS) {
-    this.state = createMetaState(dataShards, limits);
+    this.state = createMetaState(born(3, dataShards), limits);
   }
 
   apply(command: MetaCommand): MetaResult {
@@ -35,7 +36,7 @@ class Fixture {
   }
 
   reload(dataShards = 4): MetaState {
-    const loaded = createMetaState(dataShards);
+    const loaded = createMetaState(born(3, dataShards));
     loaded.load(this.rows.rows());
     return loaded;
   }
@@ -191,20 +192,41 @@ describe('topics', () => {
 });
 
 describe('the rest of the metadata', () => {
-  it('keeps node addresses', () => {
+  it('keeps node addresses, of the directory that is the member', () => {
     const meta = new Fixture();
-    meta.apply({ type: 'registerNode', node: 2, address: 'b:1' });
-    meta.apply({ type: 'registerNode', node: 1, address: 'a:1' });
-    meta.apply({ type: 'registerNode', node: 2, address: 'b:2' });
-    const nodes = [
-      { node: 1, address: 'a:1' },
-      { node: 2, address: 'b:2' },
+    const register = (node: number, incarnation: string, at: string) =>
+      meta.apply({
+        type: 'registerNode',
+        ...{ node, incarnation, grpcAddress: `g:${at}`, peerAddress: `p:${at}` },
+      });
+    register(2, 'i2', '1');
+    register(2, 'i2', '2');
+    register(1, 'another', '9');
+    register(7, 'i7', '9');
+    const addresses = [
+      { node: 1, incarnation: 'i1', grpcAddress: '', peerAddress: '', state: 'member' },
+      { node: 2, incarnation: 'i2', grpcAddress: 'g:2', peerAddress: 'p:2', state: 'member' },
+      { node: 3, incarnation: 'i3', grpcAddress: '', peerAddress: '', state: 'member' },
     ];
-    expect(meta.state.nodes()).toEqual(nodes);
-    expect(meta.reload().nodes()).toEqual(nodes);
+    expect(meta.state.members()).toEqual(addresses);
+    expect(meta.reload().members()).toEqual(addresses);
     const written = meta.rows.puts.length;
-    meta.apply({ type: 'registerNode', node: 2, address: 'b:2' });
+    register(2, 'i2', '2');
     expect(meta.rows.puts.length).toBe(written);
+  });
+
+  it('loading replaces everything: a snapshot is installed over what was there', () => {
+    const meta = new Fixture();
+    const other = new Fixture();
+    meta.create('orders', 2);
+    meta.apply({ type: 'removeMember', node: 3 });
+    other.create('bills', 1);
+    meta.state.load(other.rows.rows());
+    expect(meta.state.topic('orders')).toBeUndefined();
+    expect(meta.state.topicCount()).toBe(1);
+    expect(meta.state.member(3)?.state).toBe('member');
+    expect(meta.create('new', 1)).toMatchObject({ type: 'topic' });
+    expect(meta.state.pendingTopics().at(-1)?.queues).toEqual([{ queue: 0, queueId: 2, shard: 2 }]);
   });
 
   it('lets its log go as far as it is told, never past the entry that says so', () => {
@@ -215,8 +237,8 @@ describe('the rest of the metadata', () => {
   });
 
   it('places groups by the published hash', () => {
-    expect(createMetaState(12).shardOfGroup('order-1')).toBe(9);
-    expect(createMetaState(12).shardOfGroup('')).toBe(12);
+    expect(createMetaState(born(3)).shardOfGroup('order-1')).toBe(9);
+    expect(createMetaState(born(3)).shardOfGroup('')).toBe(12);
   });
 
   it('ignores entries that are no commands', () => {
