@@ -84,7 +84,7 @@ describe('committedIndex', () => {
     expect(committedIndex(withLearner, reached)).toBe(0);
   });
 
-  test('is the same for both orders of the halves, and for a configuration joint with itself', () => {
+  test('is the same for both orders of the halves, and for one joint with itself', () => {
     const matches = fc.array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.nat(20)));
     fc.assert(
       fc.property(ids, ids, matches, (one, other, pairs) => {
