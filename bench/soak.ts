@@ -1,8 +1,8 @@
 /**
- * `npm run soak -- [--gb 10] [--queues 3] [--body 1024] [--in-flight 2048] [--json]`: gigabytes
- * through a cluster with retention on, one producer and one reader, while the resident memory of
- * each node and the disk it takes are watched. Many queues and small bodies make many index rows
- * per byte: that is how a state store behind its log is made.
+ * `npm run soak -- [--gb 10] [--queues 3] [--body 1024] [--in-flight 2048] [--no-reader] [--json]`:
+ * gigabytes through a cluster with retention on, one producer and one reader, while the resident
+ * memory of each node and the disk it takes are watched. Many queues with much in flight show what
+ * a node keeps per queue; small bodies make many index rows per byte.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,6 +24,7 @@ const { values: options } = parseArgs({
     queues: { type: 'string', default: '3' },
     body: { type: 'string', default: '1024' },
     'in-flight': { type: 'string', default: '2048' },
+    'no-reader': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -106,7 +107,7 @@ async function main(): Promise<void> {
       const rss = nodes.map(({ pid }) => rssMb(pid));
       samples.push({ gb: moved.bytes / GB, rssMb: rss, diskMb: bytesBelow(directory) / 1e6 });
     }, SAMPLE_MS);
-    const reading = follow(client, topic, stopped.signal);
+    const reading = options['no-reader'] ? 0 : follow(client, topic, stopped.signal);
     const start = performance.now();
     await produce(client, topic, Number(options.gb) * GB, moved);
     const seconds = (performance.now() - start) / 1000;

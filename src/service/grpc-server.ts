@@ -9,6 +9,7 @@ import {
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { ServiceConfig } from './config.ts';
+import { letGoOfReadMessages } from './decoder-memory.ts';
 import { repairedDescriptors } from './descriptors.ts';
 import { type Proto, SERVICE_NAMES } from './proto.ts';
 import { asBuffer } from './wire.ts';
@@ -30,6 +31,7 @@ export class GrpcServer {
   readonly #health: HealthImplementation;
 
   constructor(proto: Proto, handlers: Handlers, config: ServiceConfig) {
+    letGoOfReadMessages();
     this.#server = new Server({
       'grpc.max_receive_message_length': config.maxRequestBytes,
       // Our own bounds (maxResponseBytes, maxFetchBytes) hold before this one could.
