@@ -4,6 +4,7 @@ import type { RaftCore } from './core.ts';
 import { ReadWaiters } from './driver-reads.ts';
 import type { DriverOptions, ReadOutcome, ReplicaStatus, ShardStatus } from './driver-types.ts';
 import { ProposalWaiters } from './driver-waiters.ts';
+import { MatchWatches } from './driver-watches.ts';
 import { membersOf } from './membership.ts';
 import type { Ready } from './ready.ts';
 import type {
@@ -25,6 +26,7 @@ export class ShardRunner {
   readonly shard: ShardId;
   readonly proposals = new ProposalWaiters();
   readonly reads = new ReadWaiters();
+  readonly watches = new MatchWatches();
   isDirty = false;
   /** Shard time of the last applied entry. */
   appliedTimeMs: ShardTimeMs = 0;
@@ -68,6 +70,7 @@ export class ShardRunner {
     this.reads.applied(this.core.log.applied);
     this.#sayLeader();
     this.#sayReady();
+    this.watches.settle(this.core);
   }
 
   #applyCommitted(): void {
@@ -179,6 +182,7 @@ export class ShardRunner {
     this.#isStopped = true;
     this.proposals.abandonBefore(Number.POSITIVE_INFINITY, 'stopped');
     this.reads.abandonAll({ status: 'unknown' });
+    this.watches.abandonAll();
   }
 
   status(): ShardStatus {

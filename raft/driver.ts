@@ -18,6 +18,7 @@ import type {
   ReadDone,
   ShardStatus,
 } from './driver-types.ts';
+import type { MatchDone } from './driver-watches.ts';
 import { errorCode, RaftErrorCode } from './errors.ts';
 import type { CoreMessage, PeerMessage, ShardMessage } from './messages.ts';
 import type { LogRecord } from './ports.ts';
@@ -32,6 +33,7 @@ import type {
   MonotonicMs,
   NodeId,
   RecoveredShard,
+  ReplicaId,
   ShardId,
   ShardTimeMs,
 } from './types.ts';
@@ -164,6 +166,16 @@ export class RaftDriver {
       runner.reads.add(done);
       this.#markDirty(runner);
     }
+  }
+
+  /**
+   * Calls back, once and not before this returns, when the other replica is known to have the log
+   * through `index`; with false when this one leads no more or the other left the configuration.
+   */
+  whenMatched(shard: ShardId, replica: ReplicaId, index: LogIndex, done: MatchDone): void {
+    const runner = this.#shard(shard);
+    runner.watches.add(replica, index, done);
+    this.#markDirty(runner);
   }
 
   receive(from: NodeId, messages: readonly PeerMessage[]): void {

@@ -1,0 +1,110 @@
+/**
+ * What a shard's leader does next to bring the shard where the metadata wants it. Pure: from the
+ * wanted placement and the ruling configuration to one step; after each step it is asked again, so
+ * a new leader goes on wherever the old one stopped.
+ *
+ *   add learners ──► caught up ──► (hand over, if this leader goes) ──► one change ──► report
+ */
+import { isJoint, type MembershipChange, membersOf } from '../../raft/membership.ts';
+import type { Membership, NodeId, ReplicaAddress, ReplicaId } from '../../raft/types.ts';
+import type { ShardPlacement } from './api.ts';
+
+export type PlacementStep =
+  /** Inherited or own: the leader leaves it by itself. */
+  | { readonly type: 'awaitJoint' }
+  | {
+      readonly type: 'change';
+      readonly changes: readonly MembershipChange[];
+      /** Addresses of the replicas that are new in the configuration. */
+      readonly replicas: readonly ReplicaAddress[];
+    }
+  | { readonly type: 'awaitCatchUp'; readonly replicas: readonly ReplicaId[] }
+  /** This leader's replica goes: one that stays takes over first. */
+  | { readonly type: 'handOver'; readonly to: NodeId }
+  | { readonly type: 'report' }
+  /** All is as wanted, but another node should lead. */
+  | { readonly type: 'balance'; readonly to: NodeId; readonly replica: ReplicaId }
+  | { readonly type: 'settled' };
+
+export interface StepFacts {
+  readonly placement: ShardPlacement;
+  readonly membership: Membership;
+  /** The leader's own replica. */
+  readonly self: ReplicaId;
+  isCaughtUp(replica: ReplicaId): boolean;
+  isUp(node: NodeId): boolean;
+}
+
+export function nextStep(facts: StepFacts): PlacementStep {
+  const { placement, membership } = facts;
+  const { config } = membership;
+  if (isJoint(config)) return { type: 'awaitJoint' };
+  const wanted = [...placement.voters, ...placement.learners];
+  const isWanted = (replica: ReplicaId) => wanted.some((one) => one.replica === replica);
+  const members = membersOf(config);
+  const missing = wanted.filter(({ replica }) => !members.includes(replica));
+  const strays = config.learners.filter((replica) => !isWanted(replica));
+  if (missing.length > 0 || strays.length > 0) return addLearners(missing, strays);
+  const voters = placement.voters.map(({ replica }) => replica);
+  const isRight =
+    voters.length === config.voters.length &&
+    voters.every((replica) => config.voters.includes(replica));
+  return isRight ? finish(facts) : changeVoters(facts, voters);
+}
+
+/** No voter changes: one simple step, whatever the number of learners. */
+function addLearners(
+  missing: readonly ReplicaAddress[],
+  strays: readonly ReplicaId[],
+): PlacementStep {
+  return {
+    type: 'change',
+    changes: [
+      ...missing.map(({ replica }) => change('addLearner', replica)),
+      ...strays.map((replica) => change('remove', replica)),
+    ],
+    replicas: missing,
+  };
+}
+
+function changeVoters(facts: StepFacts, wanted: readonly ReplicaId[]): PlacementStep {
+  const { placement, membership, self, isCaughtUp } = facts;
+  const { voters } = membership.config;
+  const promoted = wanted.filter((replica) => !voters.includes(replica));
+  const behind = promoted.filter((replica) => !isCaughtUp(replica));
+  if (behind.length > 0) return { type: 'awaitCatchUp', replicas: behind };
+  const promotions = promoted.map((replica) => change('addVoter', replica));
+  if (!wanted.includes(self)) {
+    const staying = placement.voters.filter(({ replica }) => voters.includes(replica));
+    // Nobody else could lead: the new voters come in beside this leader first.
+    if (staying.length === 0) return { type: 'change', changes: promotions, replicas: [] };
+    return handOver(facts, staying);
+  }
+  const isLearner = (replica: ReplicaId) =>
+    placement.learners.some((one) => one.replica === replica);
+  const demotions = voters
+    .filter((replica) => !wanted.includes(replica))
+    .map((replica) => change(isLearner(replica) ? 'addLearner' : 'remove', replica));
+  return { type: 'change', changes: [...promotions, ...demotions], replicas: [] };
+}
+
+function handOver(facts: StepFacts, staying: readonly ReplicaAddress[]): PlacementStep {
+  const caughtUp = staying.filter(({ replica }) => facts.isCaughtUp(replica));
+  const able = caughtUp.filter(({ node }) => facts.isUp(node));
+  if (able.length === 0) {
+    return { type: 'awaitCatchUp', replicas: staying.map(({ replica }) => replica) };
+  }
+  const preferred = able.find(({ node }) => node === facts.placement.leader);
+  return { type: 'handOver', to: (preferred ?? able[0]!).node };
+}
+
+function finish({ placement, self }: StepFacts): PlacementStep {
+  if (placement.placedVersion !== placement.version) return { type: 'report' };
+  const preferred = placement.voters.find(({ node }) => node === placement.leader);
+  if (preferred === undefined || preferred.replica === self) return { type: 'settled' };
+  return { type: 'balance', to: preferred.node, replica: preferred.replica };
+}
+
+function change(type: MembershipChange['type'], node: ReplicaId): MembershipChange {
+  return { type, node };
+}

@@ -1,0 +1,249 @@
+/**
+ * Nodes with a placement reconciler each, over one metadata state and fake Raft groups: every
+ * change, transfer and catch-up ends when the test says so, or fails.
+ */
+import {
+  enterJoint,
+  isJoint,
+  leaveJoint,
+  type MembershipChange,
+  membersOf,
+  simple,
+} from '../../raft/membership.ts';
+import type { Membership, ReplicaAddress } from '../../raft/types.ts';
+import type { ShardPlacement } from '../../src/cluster/api.ts';
+import {
+  type ChangeResult,
+  PlacementReconciler,
+  type PlacementTimings,
+} from '../../src/cluster/placement-reconciler.ts';
+import { Roster, type RosterCommand } from '../../src/cluster/roster.ts';
+import { born } from './births.ts';
+import { MemoryRows } from './state-rows.ts';
+
+export const TIMINGS: PlacementTimings = {
+  catchUpRoundMs: 500,
+  balanceAfterMs: 3000,
+  firstBackoffMs: 100,
+  maxBackoffMs: 1000,
+};
+
+/** What may happen next; the test picks. */
+export interface Happening {
+  readonly name: string;
+  run(): void;
+}
+
+interface Group {
+  readonly shard: number;
+  membership: Membership;
+  leader: number;
+  lastIndex: number;
+  readonly matched: Map<number, number>;
+}
+
+interface Watch {
+  readonly group: Group;
+  readonly replica: number;
+  readonly index: number;
+  readonly done: (matched: boolean) => void;
+}
+
+export class PlacementWorld {
+  readonly rows = new MemoryRows();
+  readonly roster: Roster;
+  readonly groups: Group[];
+  readonly nodes = new Map<number, PlacementReconciler>();
+  readonly down = new Set<number>();
+  readonly pending = new Set<Happening>();
+  readonly watches = new Set<Watch>();
+  readonly timers = new Set<{ readonly atMs: number; readonly fire: () => void }>();
+  nowMs = 0;
+  changes: string[] = [];
+  transfers: string[] = [];
+
+  constructor(nodes: number, shards: number, copies = 3) {
+    this.roster = new Roster(born(nodes, shards, copies));
+    this.groups = this.roster.placements().map((placement) => groupOf(placement));
+    for (let node = 1; node <= nodes; node++) this.join(node);
+    for (const { shard } of this.groups) this.tell(shard);
+  }
+
+  join(node: number): void {
+    this.nodes.set(node, new PlacementReconciler(this.#portsOf(node), TIMINGS));
+    for (const other of this.nodes.values()) other.peerChanged(node, true);
+  }
+
+  apply(command: RosterCommand): void {
+    this.roster.apply(command, this.rows);
+    for (const node of this.nodes.values()) node.metaApplied();
+  }
+
+  add(node: number): void {
+    const addresses = { grpcAddress: '', peerAddress: '' };
+    if (!this.nodes.has(node)) this.join(node);
+    this.apply({ type: 'addMember', node, incarnation: `i${node}`, ...addresses });
+  }
+
+  tell(shard: number): void {
+    for (const node of this.nodes.values()) node.leadershipChanged(shard);
+  }
+
+  setLeader(shard: number, node: number): void {
+    this.groups[shard]!.leader = 0;
+    this.tell(shard);
+    this.groups[shard]!.leader = node;
+    this.tell(shard);
+  }
+
+  /** Everything that is on its way happens, replicas catch up, time passes: until all is quiet. */
+  settle(): void {
+    for (let steps = 0; steps < 20_000; steps++) {
+      if (!this.step(0)) return;
+    }
+    throw new Error('never comes to rest');
+  }
+
+  /** One of the things that may happen; false when there are none. */
+  step(pick: number): boolean {
+    const happenings = this.happenings();
+    if (happenings.length === 0) return this.#passTime();
+    happenings[pick % happenings.length]!.run();
+    return true;
+  }
+
+  happenings(): Happening[] {
+    const joint = this.groups
+      .filter(({ membership }) => isJoint(membership.config))
+      .map((group) => ({ name: `leave joint ${group.shard}`, run: () => this.#leave(group) }));
+    const watches = [...this.watches].map((watch) => ({
+      name: `caught up ${watch.group.shard}/${watch.replica}`,
+      run: () => this.#caughtUp(watch),
+    }));
+    return [...this.pending, ...joint, ...watches];
+  }
+
+  #passTime(): boolean {
+    const next = [...this.timers].sort((left, right) => left.atMs - right.atMs)[0];
+    if (next === undefined) return false;
+    this.timers.delete(next);
+    this.nowMs = Math.max(this.nowMs, next.atMs);
+    next.fire();
+    return true;
+  }
+
+  #leave(group: Group): void {
+    this.#install(group, leaveJoint(group.membership.config), []);
+    for (const node of this.nodes.values()) node.applied(group.shard);
+  }
+
+  #caughtUp(watch: Watch): void {
+    const { group, replica } = watch;
+    this.watches.delete(watch);
+    group.matched.set(replica, group.lastIndex);
+    watch.done(true);
+  }
+
+  #install(group: Group, config: Membership['config'], added: readonly ReplicaAddress[]): void {
+    const members = membersOf(config);
+    const replicas = [...group.membership.replicas, ...added].filter(
+      ({ replica }, at, all) =>
+        members.includes(replica) && all.findIndex((one) => one.replica === replica) === at,
+    );
+    group.membership = { config, replicas };
+    group.lastIndex += 1;
+  }
+
+  #portsOf(node: number): ConstructorParameters<typeof PlacementReconciler>[0] {
+    const leads = (shard: number) => {
+      const group = this.groups[shard]!;
+      return group.leader === node && !this.down.has(node) ? group : undefined;
+    };
+    return {
+      placement: (shard) => this.roster.placement(shard),
+      led: (shard) => {
+        const group = leads(shard);
+        if (group === undefined) return undefined;
+        const self = group.membership.replicas.find((one) => one.node === node)!.replica;
+        const { lastIndex, matched, membership } = group;
+        const matchOf = (replica: number) =>
+          replica === self ? lastIndex : (matched.get(replica) ?? 0);
+        return { self, membership, lastIndex, matchOf };
+      },
+      isUp: (other) => !this.down.has(other),
+      change: (shard, changes, replicas, done) =>
+        this.#later(`change ${shard}`, () => done(this.#change(leads(shard), changes, replicas))),
+      transfer: (shard, to, done) =>
+        this.#later(`transfer ${shard} to ${to}`, () => {
+          this.transfers.push(`${shard}:${to}`);
+          const ok = leads(shard) !== undefined && !this.down.has(to);
+          if (ok) this.setLeader(shard, to);
+          done(ok);
+        }),
+      whenMatched: (shard, replica, index, done) => {
+        this.watches.add({ group: this.groups[shard]!, replica, index, done });
+      },
+      report: (shard, version, done) =>
+        this.#later(`report ${shard}`, () => {
+          this.apply({ type: 'placed', shard, version });
+          done(true);
+        }),
+      nowMs: () => this.nowMs,
+      startTimer: (delayMs, fire) => {
+        const timer = { atMs: this.nowMs + delayMs, fire };
+        this.timers.add(timer);
+        return () => void this.timers.delete(timer);
+      },
+      log: () => undefined,
+    };
+  }
+
+  #change(
+    group: Group | undefined,
+    changes: readonly MembershipChange[],
+    added: readonly ReplicaAddress[],
+  ): ChangeResult {
+    if (group === undefined) return 'failed';
+    const { config } = group.membership;
+    if (isJoint(config)) return 'busy';
+    this.changes.push(`${group.shard}: ${changes.map((one) => `${one.type} ${one.node}`)}`);
+    this.#install(group, changed(config, changes), added);
+    return 'applied';
+  }
+
+  #later(name: string, run: () => void): void {
+    const happening: Happening = {
+      name,
+      run: () => {
+        this.pending.delete(happening);
+        run();
+      },
+    };
+    this.pending.add(happening);
+  }
+}
+
+/** One voter at most in one step, else joint: as the driver decides it. */
+function changed(
+  config: Membership['config'],
+  changes: readonly MembershipChange[],
+): Membership['config'] {
+  try {
+    return simple(config, changes);
+  } catch {
+    return enterJoint(config, changes, { autoLeave: true });
+  }
+}
+
+function groupOf(placement: ShardPlacement): Group {
+  const { shard, voters, learners, leader } = placement;
+  const config = {
+    voters: voters.map(({ replica }) => replica),
+    votersOutgoing: [],
+    learners: learners.map(({ replica }) => replica),
+    learnersNext: [],
+  };
+  const replicas = [...voters, ...learners];
+  const matched = new Map(replicas.map(({ replica }) => [replica, 10]));
+  return { shard, membership: { config, replicas }, leader, lastIndex: 10, matched };
+}
