@@ -4,6 +4,7 @@ import { FormatError } from '../../../src/broker/bytes.ts';
 import { decodeCommand, encodeCommand } from '../../../src/broker/command-codec.ts';
 import type { Command } from '../../../src/broker/commands.ts';
 import { anyCommand } from '../../harness/commands.ts';
+import { oneBitChangesOf, prefixesOf } from '../../harness/damage.ts';
 
 function isReadable(bytes: Uint8Array): boolean {
   try {
@@ -29,24 +30,24 @@ describe('command codec', () => {
     fc.assert(
       fc.property(anyCommand, fc.nat(255), (command, extra) => {
         const bytes = encodeCommand(command);
-        const others = Array.from(bytes, (_, length) => bytes.subarray(0, length));
-        others.push(Uint8Array.of(...bytes, extra));
+        const others = [...prefixesOf(bytes), Uint8Array.of(...bytes, extra)];
         expect(others.filter(isReadable)).toEqual([]);
       }),
       { numRuns: 200 },
     );
   });
 
-  it('never takes other bytes for a command that reads differently when written again', () => {
+  // No checksum of its own: the entry's header has one over it.
+  it('reads every one-bit change as nothing, or as a command that stays itself', () => {
     fc.assert(
-      fc.property(anyCommand, fc.nat(), fc.nat(7), (command, at, bit) => {
-        const bytes = new Uint8Array(encodeCommand(command));
-        bytes[at % bytes.length]! ^= 1 << bit;
-        if (!isReadable(bytes)) return;
-        const read = decodeCommand(bytes);
-        expect(decodeCommand(encodeCommand(read))).toEqual(read);
+      fc.property(anyCommand, (command) => {
+        for (const bytes of oneBitChangesOf(encodeCommand(command))) {
+          if (!isReadable(bytes)) continue;
+          const read = decodeCommand(bytes);
+          expect(decodeCommand(encodeCommand(read))).toEqual(read);
+        }
       }),
-      { numRuns: 1000 },
+      { numRuns: 100 },
     );
   });
 

@@ -6,6 +6,7 @@ import {
   encodeVersionedJson,
   MetaFormatError,
 } from '../../../src/cluster/meta-codec.ts';
+import { oneBitChangesOf, readOrRefuse } from '../../harness/damage.ts';
 
 const config = { retentionMs: 1000, retentionBytes: 0, durability: 1 } as const;
 const addressed = {
@@ -48,6 +49,18 @@ describe('metadata commands', () => {
       const bytes = encodeMetaCommand(command);
       for (let length = 0; length < bytes.length; length += 1) {
         expect(() => decodeMetaCommand(bytes.subarray(0, length))).toThrow(MetaFormatError);
+      }
+    }
+  });
+
+  // No checksum of its own: the entry's header has one over it.
+  it('with any bit turned are refused, or are another command that stays itself', () => {
+    const isRefusal = (error: unknown) => error instanceof MetaFormatError;
+    for (const command of commands) {
+      for (const bytes of oneBitChangesOf(encodeMetaCommand(command))) {
+        const read = readOrRefuse(decodeMetaCommand, bytes, isRefusal);
+        if (read === undefined) continue;
+        expect(decodeMetaCommand(encodeMetaCommand(read))).toEqual(read);
       }
     }
   });
