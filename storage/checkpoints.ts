@@ -74,12 +74,12 @@ export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFi
 }
 
 /** Its own name must be durable too, or a power cut takes all files in it. */
-async function makeDirectory(directory: string): Promise<void> {
+export async function makeDirectory(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await syncDirectory(path.dirname(directory));
 }
 
-function checkpointPath(directory: string, shard: ShardId, index: LogIndex): string {
+export function checkpointPath(directory: string, shard: ShardId, index: LogIndex): string {
   return path.join(directory, `${shard}-${index}.ckpt`);
 }
 
@@ -128,7 +128,7 @@ class Pace {
   }
 }
 
-async function syncDirectory(directory: string): Promise<void> {
+export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r');
   try {
     await handle.sync();
@@ -149,7 +149,7 @@ export async function listCheckpoints(directory: string): Promise<readonly Check
   return found.sort((a, b) => a.shard - b.shard || a.index - b.index);
 }
 
-async function namesIn(directory: string): Promise<readonly string[]> {
+export async function namesIn(directory: string): Promise<readonly string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
@@ -239,4 +239,11 @@ export async function removeUnfinished(directory: string): Promise<void> {
   for (const name of await namesIn(directory)) {
     if (name.endsWith('.ckpt.tmp')) await unlink(path.join(directory, name));
   }
+}
+
+/** The shard left this node: its checkpoints are of no use to anybody here. */
+export async function deleteCheckpoints(directory: string, shard: ShardId): Promise<void> {
+  const own = (await listCheckpoints(directory)).filter((one) => one.shard === shard);
+  for (const { file } of own) await unlink(file);
+  if (own.length > 0) await syncDirectory(directory);
 }

@@ -25,6 +25,7 @@ import {
   throwReadError,
 } from './level-db.ts';
 import * as rows from './row-codec.ts';
+import { eraseShard, fillShard, type SwapPorts } from './shard-swap.ts';
 import { deleteState, missingCurrent } from './state-directory.ts';
 import {
   examineState,
@@ -116,11 +117,13 @@ export class LevelState {
   readonly #window: BatchWindow;
   readonly #queue: WriteQueue;
   readonly #dropper: IndexDropper;
+  readonly #swap: SwapPorts;
   readonly #index: IndexReads;
   readonly #applied: Map<ShardId, rows.AppliedMark>;
   /** The format record is in the store, or waits to be written. */
   #complete: boolean;
   #failed = false;
+  #closing = false;
   #batches = 0;
   #ops = 0;
 
@@ -141,11 +144,18 @@ export class LevelState {
       );
     };
     this.#index = indexReads(scan);
-    this.#dropper = new IndexDropper({
-      scan,
-      write: (ops, done) => this.#queue.push({ ops, applied: [], done }),
-      onError: (error) => this.#fail('read', error),
-    });
+    this.#swap = {
+      scan: (...request) => {
+        if (!this.#closing) scan(...request);
+      },
+      write: (ops, done) => {
+        if (!this.#closing) this.#queue.push({ ops, applied: [], done });
+      },
+      onError: (error) => {
+        if (!this.#closing) this.#fail('read', error);
+      },
+    };
+    this.#dropper = new IndexDropper(this.#swap);
     for (const drop of content.drops) {
       this.#dropper.want(drop);
       this.#dropper.ready(drop);
@@ -185,6 +195,32 @@ export class LevelState {
             done?.();
           };
     this.#queue.push({ ops, applied: effects.applied, done: onWritten });
+  }
+
+  /**
+   * The rows of a checkpoint take the place of all that the shard has here. To be called when the
+   * log that starts after `applied` is durable: a crash on the way is found by it, and the state is
+   * built again. Nothing else of the shard may be written before `done`.
+   */
+  replaceShard(applied: rows.AppliedMark, tables: readonly TableRow[], done: () => void): void {
+    eraseShard(this.#swap, applied.shard, () => {
+      fillShard(this.#swap, applied.shard, tables, () => {
+        this.#queue.push({ ops: [], applied: [applied], done });
+      });
+    });
+  }
+
+  /** The shard left this node's log, durably. Nothing of it may be written before `done`. */
+  dropShard(shard: ShardId, done: () => void): void {
+    eraseShard(this.#swap, shard, () => {
+      const ops = [{ key: keys.appliedKey(shard), value: undefined }];
+      this.#queue.push({ ops, applied: [], done: () => this.#dropped(shard, done) });
+    });
+  }
+
+  #dropped(shard: ShardId, done: () => void): void {
+    this.#applied.delete(shard);
+    done();
   }
 
   /** Part of a build: counts for nothing until `completeBuild`. Resolves when there is room. */
@@ -270,7 +306,9 @@ export class LevelState {
     return new Promise((resolve) => this.#queue.whenIdle(resolve));
   }
 
+  /** What is being replaced, dropped or deleted stops where it is. */
   async close(): Promise<void> {
+    this.#closing = true;
     this.#dropper.close();
     if (!this.#failed) await this.flush();
     await this.#database.close();

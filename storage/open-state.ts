@@ -57,7 +57,10 @@ async function openWhole(options: OpenStateOptions, report: string[]): Promise<L
   const state = await openLevelState(options);
   try {
     await removeUnfinished(options.checkpointDirectory);
-    if (state.verdict.kind === 'ok') return state;
+    if (state.verdict.kind === 'ok') {
+      await dropStrays(state, options.logEnds);
+      return state;
+    }
     if (state.verdict.kind === 'rebuild') {
       report.push(`state is built again: ${state.verdict.reason}`);
     }
@@ -67,6 +70,17 @@ async function openWhole(options: OpenStateOptions, report: string[]): Promise<L
   } catch (error) {
     await state.close();
     throw error;
+  }
+}
+
+/** Shards that left the log: a crash came before their rows were gone. */
+async function dropStrays(
+  state: LevelState,
+  logEnds: ReadonlyMap<ShardId, LogEnds>,
+): Promise<void> {
+  for (const { shard } of state.appliedMarks()) {
+    if (logEnds.has(shard)) continue;
+    await new Promise<void>((resolve) => state.dropShard(shard, resolve));
   }
 }
 
