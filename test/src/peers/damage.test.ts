@@ -46,25 +46,27 @@ function framesOf(bytes: Uint8Array): Frame[] {
 
 /** Whatever a node would hand on of these bytes. */
 function decode(bytes: Uint8Array): unknown[] {
-  return framesOf(bytes).flatMap((frame): unknown[] => {
-    switch (frame.type) {
-      case FrameType.messages:
-        return readMessages(frame).map(plain);
-      case FrameType.call:
-        return [readCall(frame)];
-      case FrameType.answer:
-        return [readAnswer(frame)];
-      case FrameType.cancel:
-        return [readCancel(frame)];
-      case FrameType.hello:
-      case FrameType.welcome:
-        return [readGreeting(frame)];
-      case FrameType.refusal:
-        return [readRefusal(frame)];
-      default:
-        return [frame.type];
-    }
-  });
+  return framesOf(bytes).flatMap(decodeFrame);
+}
+
+function decodeFrame(frame: Frame): unknown[] {
+  switch (frame.type) {
+    case FrameType.messages:
+      return readMessages(frame).map(plain);
+    case FrameType.call:
+      return [readCall(frame)];
+    case FrameType.answer:
+      return [readAnswer(frame)];
+    case FrameType.cancel:
+      return [readCancel(frame)];
+    case FrameType.hello:
+    case FrameType.welcome:
+      return [readGreeting(frame)];
+    case FrameType.refusal:
+      return [readRefusal(frame)];
+    default:
+      return [frame.type];
+  }
 }
 
 const greeting = greetingOf(identityOf(2), 1, 'bulk');
@@ -109,8 +111,11 @@ describe('a frame', () => {
     // What follows on the wire, so that a length that grew is not just waited for.
     const rest = Buffer.alloc(MAX_FRAME);
     for (const changed of oneBitChangesOf(bytes)) {
+      const got: unknown[] = [];
+      const reader = new FrameReader(MAX_FRAME, (frame) => got.push(...decodeFrame(frame)));
       const wire = Buffer.concat([changed, rest]);
-      expect(() => decode(wire)).toThrow(MalformedFrameError);
+      expect(() => reader.push(wire)).toThrow(MalformedFrameError);
+      expect(got).toEqual([]);
     }
   });
 
