@@ -10,6 +10,11 @@ export interface RaftConfig {
   readonly electionTimeoutMs: number;
   /** Leaders of all shards of a node speak at multiples of this, so that frames are shared. */
   readonly heartbeatIntervalMs: number;
+  /**
+   * A quiet shard's leader asks its followers so often whether all is as it was. Only a safety net:
+   * what wakes a quiet shard are events. A follower gives up after twice this.
+   */
+  readonly quietRefreshMs: number;
   /** Early campaign after a connection reset: rank * this ... */
   readonly earlyRankDelayMs: number;
   /** ... plus a random part below this. Larger ranks must not overtake smaller ones. */
@@ -49,6 +54,7 @@ const MIB = 1024 * KIB;
 export const DEFAULT_RAFT_CONFIG: RaftConfig = Object.freeze({
   electionTimeoutMs: 1000,
   heartbeatIntervalMs: 150,
+  quietRefreshMs: 30_000,
   earlyRankDelayMs: 30,
   earlyJitterMs: 15,
   stickyRetryMs: 50,

@@ -33,6 +33,13 @@ import { MembershipHistory } from './membership.ts';
 import { decodeMembership } from './membership-codec.ts';
 import type { CoreMessage, VoteRequest } from './messages.ts';
 import type { Rng } from './ports.ts';
+import {
+  noticeConnection,
+  noticeSilence,
+  noticeVoteRequest,
+  wakeAndSpeak,
+  wakeLeader,
+} from './quiet.ts';
 import { committedIndex } from './quorum.ts';
 import { startReads } from './read-index.ts';
 import type { LoadRequest, PendingWrite, Ready } from './ready.ts';
@@ -148,6 +155,7 @@ export class RaftCore {
     const state = this.#state;
     this.#at(now);
     if (message.to !== state.self || message.shard !== state.shard) return;
+    if (message.type === 'preVote' || message.type === 'vote') noticeVoteRequest(state, message);
     if (message.type === 'preVote') {
       handlePreVote(state, message);
       return;
@@ -178,6 +186,7 @@ export class RaftCore {
   #answerOldTerm(message: CoreMessage): void {
     const state = this.#state;
     const { shard, self: from, term } = state;
+    if (state.reign !== undefined) wakeAndSpeak(state, state.reign);
     if (message.type === 'vote') replyVote(state, message as VoteRequest, false);
     if (message.type !== 'append' && message.type !== 'heartbeat') return;
     const reply = { shard, from, to: message.from, term, round: 0, wallMs: state.wallMs };
@@ -216,6 +225,7 @@ export class RaftCore {
       reign.uncommittedBytes + bytes > settings.maxUncommittedBytes;
     // One command larger than the bound still passes when nothing else waits.
     if (isOver && log.lastIndex > log.commit) return 'overloaded';
+    wakeLeader(state, reign);
     const entry = appendOwn(state, EntryType.command, command);
     if (wantsWritten) {
       state.wantsWritten = true;
@@ -229,6 +239,7 @@ export class RaftCore {
     this.#at(now);
     if (reign === undefined) return 'notLeader';
     if (reign.reads.count >= settings.maxPendingReads) return 'overloaded';
+    wakeLeader(this.#state, reign);
     reign.reads.request(id);
     return 'accepted';
   }
@@ -284,6 +295,7 @@ export class RaftCore {
   peerUp(replica: ReplicaId, now: Instant): void {
     const state = this.#state;
     this.#at(now);
+    noticeConnection(state, replica);
     const progress = state.reign?.progress.get(replica);
     if (state.reign !== undefined && progress !== undefined) {
       probeAgain(progress);
@@ -300,7 +312,20 @@ export class RaftCore {
 
   peerReset(replica: ReplicaId, now: Instant): void {
     this.#at(now);
+    noticeConnection(this.#state, replica);
     if (replica === this.#state.leader) suspectLeader(this.#state);
+  }
+
+  /** The replica's node gave no sign of life for an election timeout; `heardMs` was its last. */
+  peerSilent(replica: ReplicaId, heardMs: MonotonicMs, now: Instant): void {
+    this.#at(now);
+    noticeSilence(this.#state, replica, heardMs);
+  }
+
+  /** Nothing goes on, and no timer of this shard runs but the safety net. */
+  get isQuiet(): boolean {
+    const { reign, isQuiet } = this.#state;
+    return reign === undefined ? isQuiet : reign.isQuiet;
   }
 
   /** Retention: everything up to `start` may leave the log; recorded with the next write. */

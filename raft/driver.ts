@@ -9,6 +9,7 @@
 import { strict as assert } from 'node:assert';
 import { validateRaftConfig } from './config.ts';
 import { RaftCore } from './core.ts';
+import { NodeLiveness } from './driver-liveness.ts';
 import { Outbox } from './driver-outbox.ts';
 import { ShardRunner } from './driver-shard.ts';
 import type {
@@ -20,6 +21,7 @@ import type {
 } from './driver-types.ts';
 import type { MatchDone } from './driver-watches.ts';
 import { errorCode, RaftErrorCode } from './errors.ts';
+import { nextHeartbeatAt } from './heartbeat.ts';
 import type { CoreMessage, PeerMessage, ShardMessage } from './messages.ts';
 import type { LogRecord } from './ports.ts';
 import type { LoadRequest, PendingWrite, Ready } from './ready.ts';
@@ -70,10 +72,15 @@ export class RaftDriver {
   #isStopped = false;
   /** Read once per turn: the inputs of one turn count as simultaneous. */
   #instant: Instant | undefined = undefined;
+  readonly #liveness: NodeLiveness;
+  /** When this node next says that it lives, and looks who else does. */
+  #aliveAtMs: MonotonicMs = 0;
+  #isAliveDue = false;
   #armedAtMs: MonotonicMs = Number.POSITIVE_INFINITY;
 
   constructor(options: DriverOptions) {
     validateRaftConfig(options.config);
+    this.#liveness = new NodeLiveness(options.config.electionTimeoutMs);
     this.#options = {
       ...options,
       onFatal: (error) => {
@@ -102,7 +109,9 @@ export class RaftDriver {
   start(): void {
     assert(!this.#isRunning && !this.#isStopped, 'a driver starts once');
     this.#isRunning = true;
+    this.#scheduleAlive();
     for (const runner of this.#shards.values()) this.#startShard(runner);
+    this.#deferFlush();
   }
 
   #startShard(runner: ShardRunner): void {
@@ -180,13 +189,13 @@ export class RaftDriver {
 
   receive(from: NodeId, messages: readonly PeerMessage[]): void {
     if (!this.#isLive) return;
-    const now = this.#now();
+    this.#liveness.heard(from, this.#options.clock.nowMs());
     for (const message of messages) {
       if (message.type === 'alive' || isBetweenDrivers(message)) continue;
       const runner = this.#shards.get(message.shard);
       // Internals rule 8: the sender must be who the membership says lives on that node.
       if (runner === undefined || runner.core.membership.nodeOf(message.from) !== from) continue;
-      runner.core.step(message, now);
+      runner.core.step(message, this.#now());
       this.#markDirty(runner);
     }
   }
@@ -239,6 +248,7 @@ export class RaftDriver {
     this.#isFlushDeferred = false;
     if (this.#isStopped) return;
     this.#instant = undefined;
+    this.#tickAlive();
     this.#tickDue();
     const batch = this.#dirty;
     this.#dirty = [];
@@ -264,6 +274,31 @@ export class RaftDriver {
       runner.core.tick(now);
       this.#markDirtyInFlush(runner);
     }
+  }
+
+  #scheduleAlive(): void {
+    const { heartbeatIntervalMs } = this.#options.config;
+    this.#aliveAtMs = nextHeartbeatAt(this.#now().nowMs, heartbeatIntervalMs);
+  }
+
+  /** In step with the heartbeats of all leaders: what they say stands for the sign of life. */
+  #tickAlive(): void {
+    const { nowMs } = this.#now();
+    if (nowMs < this.#aliveAtMs) return;
+    this.#scheduleAlive();
+    this.#isAliveDue = true;
+    for (const { node, heardMs } of this.#liveness.newlySilent(this.#peerNodes(), nowMs)) {
+      this.#forPeer(node, ({ core }, replica) => core.peerSilent(replica, heardMs, this.#now()));
+    }
+  }
+
+  #peerNodes(): ReadonlySet<NodeId> {
+    const nodes = new Set<NodeId>();
+    for (const { core } of this.#shards.values()) {
+      for (const { node } of core.currentMembership.replicas) nodes.add(node);
+    }
+    nodes.delete(this.#options.node);
+    return nodes;
   }
 
   #markDirtyInFlush(runner: ShardRunner): void {
@@ -315,7 +350,15 @@ export class RaftDriver {
       }
       for (const load of loads) this.#load(runner, load);
     });
+    this.#sayAlive();
     this.#outbox.flush(this.#options.transport);
+  }
+
+  #sayAlive(): void {
+    if (!this.#isAliveDue) return;
+    this.#isAliveDue = false;
+    const { wallMs } = this.#now();
+    for (const node of this.#peerNodes()) this.#outbox.addAlive(node, wallMs);
   }
 
   #load(runner: ShardRunner, load: LoadRequest): void {
@@ -343,7 +386,7 @@ export class RaftDriver {
 
   /** One timer for all shards, moved only when it would be late: hearing a leader costs nothing. */
   #armWake(): void {
-    let earliestMs = Number.POSITIVE_INFINITY;
+    let earliestMs = this.#aliveAtMs;
     for (const { core } of this.#shards.values()) {
       earliestMs = Math.min(earliestMs, core.nextDeadlineMs);
     }

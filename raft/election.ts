@@ -13,9 +13,13 @@ import { appendOwn } from './replication.ts';
 import type { RaftState } from './state.ts';
 import { EMPTY_BYTES, EntryType, type ReplicaId, type Term } from './types.ts';
 
-/** A new draw per attempt: replicas that collided once will not collide for ever. */
+/**
+ * A new draw per attempt: replicas that collided once will not collide for ever. Whoever waits for
+ * its own timer is not quiet.
+ */
 export function restartElectionTimer(state: RaftState): void {
   const { electionTimeoutMs } = state.settings;
+  state.isQuiet = false;
   state.electionDrawMs = electionTimeoutMs * (1 + state.rng());
   state.electionAtMs = state.nowMs + state.electionDrawMs;
 }
@@ -133,6 +137,7 @@ function becomeLeader(state: RaftState): void {
   state.isFresh = false;
   state.isTransfer = false;
   state.electionAtMs = Number.POSITIVE_INFINITY;
+  state.isQuiet = false;
   state.refusedPreVote = undefined;
   const others = membersOf(state.config).filter((replica) => replica !== state.self);
   const progressOf = (replica: ReplicaId): [ReplicaId, Progress] => [
@@ -148,6 +153,9 @@ function becomeLeader(state: RaftState): void {
     firstIndex: log.lastIndex + 1,
     round: 0,
     heartbeatAtMs: nextHeartbeatAt(nowMs, settings.heartbeatIntervalMs),
+    isQuiet: false,
+    quietRound: 0,
+    quietReplies: new Set(),
     uncommittedBytes: 0,
     wantsWrittenTo: 0,
   };

@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import { becomeFollower, mayCampaign, startCampaign } from './election.ts';
 import { decodeMembership } from './membership-codec.ts';
 import type { Append, CoreMessage, Heartbeat } from './messages.ts';
+import { maybeFollowQuietly } from './quiet.ts';
 import type { RaftState } from './state.ts';
 import { type Entry, EntryType, type LogIndex, type ReplicaId } from './types.ts';
 
@@ -26,6 +27,7 @@ function hearLeader(state: RaftState, leader: ReplicaId, isHeartbeat: boolean): 
   if (state.leader === 0) becomeFollower(state, state.term, leader);
   assert(state.leader === leader, 'a term has one leader');
   if (state.isLeaderSuspect && !isHeartbeat) return;
+  state.isQuiet = false;
   state.isLeaderSuspect = false;
   state.heardMs = state.nowMs;
   state.electionAtMs = state.nowMs + state.electionDrawMs;
@@ -34,6 +36,7 @@ function hearLeader(state: RaftState, leader: ReplicaId, isHeartbeat: boolean): 
 function handleHeartbeat(state: RaftState, message: Heartbeat): void {
   state.rank = message.rank;
   commitVerified(state, message.commit);
+  maybeFollowQuietly(state, message);
   state.out.send({
     type: 'heartbeatReply',
     shard: state.shard,
@@ -42,7 +45,7 @@ function handleHeartbeat(state: RaftState, message: Heartbeat): void {
     term: state.term,
     round: message.round,
     wallMs: state.wallMs,
-    quiet: false,
+    quiet: state.isQuiet,
   });
 }
 

@@ -13,9 +13,11 @@ export function nextHeartbeatAt(nowMs: MonotonicMs, intervalMs: number): Monoton
   return (Math.floor(nowMs / intervalMs) + 1) * intervalMs;
 }
 
-/** Starts a new round. */
-export function broadcastHeartbeat(state: RaftState, reign: Reign): void {
+/** Starts a new round; `mayRest`: one in which the members may go quiet (quiet.ts). */
+export function broadcastHeartbeat(state: RaftState, reign: Reign, mayRest: boolean): void {
   reign.round++;
+  reign.quietRound = mayRest ? reign.round : 0;
+  reign.quietReplies.clear();
   reign.rounds.set(state.self, reign.round);
   for (const replica of reign.progress.keys()) sendHeartbeat(state, reign, replica);
 }
@@ -32,7 +34,7 @@ export function sendHeartbeat(state: RaftState, reign: Reign, to: ReplicaId): vo
     commit: Math.min(progress.match, state.log.commit),
     round: reign.round,
     rank: rankOf(state, reign, to),
-    quiet: false,
+    quiet: reign.quietRound !== 0,
   });
 }
 

@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert';
 import { becomeFollower } from './election.ts';
 import { broadcastHeartbeat, nextHeartbeatAt } from './heartbeat.ts';
 import type { CoreMessage } from './messages.ts';
+import { maybeRest, mayRest, wakeLeader } from './quiet.ts';
 import { voteResult } from './quorum.ts';
 import { confirmReads } from './read-index.ts';
 import { handleAppendReply, handleHeartbeatReply, handleWritten } from './replication.ts';
@@ -16,6 +17,8 @@ export function reignOf(state: RaftState): Reign {
 
 export function stepLeader(state: RaftState, message: CoreMessage): void {
   const reign = reignOf(state);
+  // Quiet is a state that all members share: whoever says anything else is not in it.
+  if (message.type !== 'heartbeatReply' || !message.quiet) wakeLeader(state, reign);
   switch (message.type) {
     case 'append':
     case 'heartbeat':
@@ -29,6 +32,7 @@ export function stepLeader(state: RaftState, message: CoreMessage): void {
       break;
     case 'heartbeatReply':
       if (handleHeartbeatReply(state, reign, message)) confirmReads(state, reign);
+      maybeRest(state, reign, message);
       break;
     default:
       break;
@@ -38,12 +42,14 @@ export function stepLeader(state: RaftState, message: CoreMessage): void {
 export function tickLeader(state: RaftState): void {
   const reign = reignOf(state);
   if (state.nowMs < reign.heartbeatAtMs) return;
+  wakeLeader(state, reign);
   if (!hasQuorumContact(state, reign)) {
     becomeFollower(state, state.term, 0);
     return;
   }
   reign.heartbeatAtMs = nextHeartbeatAt(state.nowMs, state.settings.heartbeatIntervalMs);
-  broadcastHeartbeat(state, reign);
+  broadcastHeartbeat(state, reign, mayRest(state, reign));
+  maybeRest(state, reign);
 }
 
 /** CheckQuorum (thesis 6.2): a leader that is cut off must not go on taking proposals. */

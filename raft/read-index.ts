@@ -50,7 +50,7 @@ export function startReads(state: RaftState, reign: Reign): void {
   if (reads.requested.length === 0 || !hasCommittedOwnTerm(state, reign)) return;
   const ids = reads.requested;
   reads.requested = [];
-  broadcastHeartbeat(state, reign);
+  broadcastHeartbeat(state, reign, false);
   reads.started.push({ round: reign.round, index: state.log.commit, ids });
   confirmReads(state, reign);
 }

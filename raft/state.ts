@@ -43,6 +43,11 @@ export interface Reign {
   readonly firstIndex: LogIndex;
   round: number;
   heartbeatAtMs: MonotonicMs;
+  /** No heartbeats are sent: all members rest (quiet.ts). */
+  isQuiet: boolean;
+  /** The round in which the members were told that they may rest; 0 = they were not. */
+  quietRound: number;
+  readonly quietReplies: Set<ReplicaId>;
   uncommittedBytes: number;
   /** Somebody waits for page cache on a majority up to here. */
   wantsWrittenTo: LogIndex;
@@ -80,6 +85,8 @@ export class RaftState {
   heardMs: MonotonicMs = Number.NEGATIVE_INFINITY;
   /** The leader's control connection was reset and no heartbeat came since: no stickiness. */
   isLeaderSuspect = false;
+  /** Follows a quiet leader: the election timer rests (quiet.ts). */
+  isQuiet = false;
   /** This follower's place in the queue for an early campaign. */
   rank = 0;
   /** When to campaign next, and the draw behind it (renewed per attempt). */

@@ -2,6 +2,7 @@
  * Interaction scripts: commands and the trace that they must give, as text that can be read and
  * reviewed. A block is a command line, `----`, then its expected output up to an empty line.
  */
+import { DEFAULT_RAFT_CONFIG } from '../../raft/config.ts';
 import type { CoreMessage } from '../../raft/messages.ts';
 import { CoreCluster, entries, type TestReplica } from './raft-cluster.ts';
 
@@ -61,9 +62,12 @@ function describeBody(message: CoreMessage): string {
     case 'written':
       return `index=${message.index}`;
     case 'heartbeat':
-      return `commit=${message.commit} round=${message.round} rank=${message.rank}`;
+      return (
+        `commit=${message.commit} round=${message.round} rank=${message.rank}` +
+        (message.quiet ? ' quiet' : '')
+      );
     case 'heartbeatReply':
-      return `round=${message.round}`;
+      return `round=${message.round}${message.quiet ? ' quiet' : ''}`;
     default:
       return '';
   }
@@ -78,7 +82,7 @@ function statusOf({ id, core }: TestReplica): string {
   const { log } = core;
   return (
     `${id} ${core.role} term=${core.term} leader=${core.leader} last=${log.lastIndex}` +
-    ` commit=${log.commit} durable=${log.durable}`
+    ` commit=${log.commit} durable=${log.durable}${core.isQuiet ? ' quiet' : ''}`
   );
 }
 
@@ -100,6 +104,12 @@ export class ScriptRunner {
     up: ([id, peer]) =>
       this.#on(id, (replica) => {
         replica.core.peerUp(Number(peer), replica.now);
+        replica.pump();
+      }),
+    silent: ([id, peer]) =>
+      this.#on(id, (replica) => {
+        const heardMs = replica.nowMs - DEFAULT_RAFT_CONFIG.electionTimeoutMs;
+        replica.core.peerSilent(Number(peer), heardMs, replica.now);
         replica.pump();
       }),
     'disk-manual': ([id]) =>

@@ -79,8 +79,8 @@ const mutants: readonly Mutant[] = [
   {
     name: 'a read reuses a round that was already under way',
     file: 'raft/read-index.ts',
-    from: '  broadcastHeartbeat(state, reign);\n',
-    to: '  if (reign.round === 0) broadcastHeartbeat(state, reign);\n',
+    from: '  broadcastHeartbeat(state, reign, false);\n',
+    to: '  if (reign.round === 0) broadcastHeartbeat(state, reign, false);\n',
   },
   {
     name: 'the vote rule looks at the length only',
