@@ -35,6 +35,17 @@ function commitsUnverified({ TestReplica, entries, SHARD }: Harness): boolean {
   return replica.core.log.commit > 1;
 }
 
+/** A read that arrives while an earlier one's round is under way, and only that one is answered. */
+function readReusesRound({ CoreCluster }: Harness): boolean {
+  const cluster = new CoreCluster([1, 2, 3]);
+  const leader = cluster.elect(1);
+  leader.readIndex(1);
+  cluster.deliver(({ type }) => type === 'heartbeat');
+  leader.readIndex(2);
+  cluster.deliver(({ type }) => type === 'heartbeatReply');
+  return leader.confirmedReads.some(({ id }) => id === 2);
+}
+
 const SUCCESS_REPLY =
   "\n    ...replyTo(state, message),\n    type: 'appendReply',\n    success: true,";
 
@@ -81,6 +92,7 @@ const mutants: readonly Mutant[] = [
     file: 'raft/read-index.ts',
     from: '  broadcastHeartbeat(state, reign, false);\n',
     to: '  if (reign.round === 0) broadcastHeartbeat(state, reign, false);\n',
+    story: readReusesRound,
   },
   {
     name: 'the vote rule looks at the length only',
