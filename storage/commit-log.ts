@@ -5,24 +5,30 @@
  */
 import assert from 'node:assert';
 import type { LogRecord, LogStore, WriteCallbacks } from '../raft/ports.ts';
-import type { LogIndex, RecoveredShard, ShardId, ShardState } from '../raft/types.ts';
+import type { LogIndex, RecoveredShard, ReplicaId, ShardId, ShardState } from '../raft/types.ts';
 import { StorageError } from './errors.ts';
 import type { Done, Files } from './files.ts';
 import { nodeFiles, promised, promisedDone } from './files.ts';
 import type { OnEntries } from './log-reader.ts';
 import { LogReader } from './log-reader.ts';
+import type { LogShards } from './log-shards.ts';
 import type { WriteTarget } from './log-writer.ts';
 import { LogWriter, writeSidecar } from './log-writer.ts';
 import type { MarkerFile } from './marker.ts';
 import { openLogFiles } from './open-log.ts';
 import type { RecoveryReport } from './recovery.ts';
-import { sidecarShards } from './recovery.ts';
 import type { Segments } from './segments.ts';
-import type { ShardIndex } from './shard-index.ts';
-import { encodeSidecar } from './sidecar.ts';
+import { encodeSidecar, sidecarOf } from './sidecar.ts';
 
 /** Calls `run` once after the delay; gives the way to take it back. */
 export type LogTimer = (delayMs: number, run: () => void) => () => void;
+
+/**
+ * What to make of damage below the synced point. `isolate`: a shard opens with entries named as
+ * `damaged`, or as `suspect`, unless this replica is its only voter. Whoever asks for it honours
+ * both marks.
+ */
+export type OnDamage = 'refuse' | 'isolate';
 
 export interface CommitLogOptions {
   readonly directory: string;
@@ -30,6 +36,8 @@ export interface CommitLogOptions {
   readonly onFatal: (error: Error) => void;
   /** Shards that a new node begins with; those that the log already knows are left alone. */
   readonly createShards?: readonly { readonly shard: ShardId; readonly state: ShardState }[];
+  /** Default `refuse`. */
+  readonly onDamage?: OnDamage;
   readonly files?: Files;
   readonly timer?: LogTimer;
   readonly limits?: Partial<CommitLogLimits>;
@@ -85,13 +93,14 @@ export async function openCommitLog(options: CommitLogOptions): Promise<CommitLo
   assert(limits.segmentBytes <= MAX_SEGMENT_BYTES, 'segmentBytes over 1 GiB');
   assert(limits.preallocateBytes <= limits.segmentBytes, 'preallocateBytes over segmentBytes');
   const { directory } = options;
-  const opened = await openLogFiles(files, directory, options.createShards ?? []);
+  const { createShards = [], onDamage = 'refuse' } = options;
+  const opened = await openLogFiles(files, directory, createShards, onDamage);
   return new CommitLog(files, options, limits, opened);
 }
 
 export interface OpenedLog {
   readonly segments: Segments;
-  readonly shards: Map<ShardId, ShardIndex>;
+  readonly shards: LogShards;
   readonly target: WriteTarget;
   readonly marker: MarkerFile;
   readonly report: RecoveryReport;
@@ -106,7 +115,7 @@ export class CommitLog implements LogStore {
   private readonly timer: LogTimer;
   private readonly limits: CommitLogLimits;
   private readonly segments: Segments;
-  private readonly shards: Map<ShardId, ShardIndex>;
+  private readonly shards: LogShards;
   private readonly marker: MarkerFile;
   private readonly writer: LogWriter;
   private readonly reader: LogReader;
@@ -128,11 +137,11 @@ export class CommitLog implements LogStore {
     this.shards = opened.shards;
     this.marker = opened.marker;
     this.report = opened.report;
-    this.recovered = [...opened.shards.values()].map((index) => index.recovered());
+    this.recovered = [...opened.shards.live.values()].map((index) => index.recovered());
     this.reader = new LogReader(files, opened.segments, limits, () => this.writer.writing);
     const events = {
       onWritten: () => this.reader.written(),
-      onSynced: (logStartMoved: boolean) => this.synced(logStartMoved),
+      onSynced: (mayFree: boolean) => this.synced(mayFree),
       onFatal: (error: Error) => this.stop(error),
     };
     const { target } = opened;
@@ -170,6 +179,11 @@ export class CommitLog implements LogStore {
     this.reader.read(index, from, to, maxBytes, done);
   }
 
+  /** The highest replica id of each shard that left this directory: none up to it may come back. */
+  get tombstones(): ReadonlyMap<ShardId, ReplicaId> {
+    return this.shards.tombstones;
+  }
+
   /** The first index that can be read, or would be if the shard's log is empty. */
   firstIndex(shard: ShardId): LogIndex {
     return this.shards.get(shard)?.firstIndex ?? 1;
@@ -204,8 +218,9 @@ export class CommitLog implements LogStore {
   /**
    * Removes the oldest segments that no shard needs: for every shard, what they hold lies at or
    * below a log start that is durable in a later segment (the newest one repeats all states). Runs
-   * by itself when a durable state record has moved a log start. While a write is under way nothing
-   * is removed (what it voids may still be needed if it is lost); the end of the write makes up.
+   * by itself when a log start has moved, or a shard left, durably. While a write is under way
+   * nothing is removed (what it voids may still be needed if it is lost); the end of the write
+   * makes up. Nor while a shard is suspect: what is left of it stays until another replaces it.
    */
   reclaim(): { readonly deletedSegments: number; readonly freedBytes: number } {
     let deletedSegments = 0;
@@ -235,14 +250,15 @@ export class CommitLog implements LogStore {
 
   private oldestIsFree(): boolean {
     const { sequence } = this.segments.oldest;
-    for (const index of this.shards.values()) {
+    for (const index of this.shards.live.values()) {
+      if (index.state.suspect === true) return false;
       if (index.lastIndexThrough(sequence) > index.durableLogStart) return false;
     }
     return true;
   }
 
-  private synced(logStartMoved: boolean): void {
-    if (logStartMoved || this.reclaimWanted) this.reclaim();
+  private synced(mayFree: boolean): void {
+    if (mayFree || this.reclaimWanted) this.reclaim();
     if (!this.writer.idle) return;
     if (this.closing !== undefined) this.finishClose();
     else this.armMarker();
@@ -283,8 +299,7 @@ export class CommitLog implements LogStore {
     }
     this.failure = reason;
     const { segment } = this.writer.active;
-    const shards = sidecarShards(this.shards, segment.sequence);
-    const sidecar = encodeSidecar({ ...identityOf(segment), end: segment.end, shards });
+    const sidecar = encodeSidecar(sidecarOf(this.shards, segment, segment.end));
     writeSidecar(this.files, this.directory, segment.sequence, sidecar, (error) => {
       if (error !== null) return release(error);
       this.writeMarker(true, release);
@@ -309,10 +324,6 @@ export class CommitLog implements LogStore {
 /** For owners that like promises at start and stop. */
 export function closeCommitLog(log: CommitLog): Promise<void> {
   return promised<void>((done) => log.close((error) => done(error, undefined)));
-}
-
-function identityOf(segment: { epoch: number; sequence: number }) {
-  return { epoch: segment.epoch, sequence: segment.sequence };
 }
 
 function unreferencedTimer(delayMs: number, run: () => void): () => void {

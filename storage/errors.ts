@@ -1,3 +1,5 @@
+import type { EntryId } from '../raft/types.ts';
+
 /** Why storage refused or gave up. Callers match on the code, never on the class or the text. */
 export type StorageErrorCode =
   /** Bytes that were once known to be on the disk are missing or do not verify. */
@@ -24,6 +26,17 @@ export class StorageError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'StorageError';
     this.code = code;
+  }
+}
+
+/** `DATA_LOSS` of one entry: a peer that has it can give it again (`repair`). */
+export class DamagedEntryError extends StorageError {
+  readonly damaged: EntryId;
+
+  constructor(message: string, damaged: EntryId) {
+    super('DATA_LOSS', message);
+    this.name = 'DamagedEntryError';
+    this.damaged = damaged;
   }
 }
 

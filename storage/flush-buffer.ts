@@ -4,13 +4,16 @@
  */
 import assert from 'node:assert';
 import type { LogRecord } from '../raft/ports.ts';
-import type { Entry, ShardId, ShardState } from '../raft/types.ts';
+import { EMPTY_BYTES, type ReplicaId, type ShardId, type ShardState } from '../raft/types.ts';
 import type { SegmentIdentity } from './record.ts';
 import {
   ENVELOPE_BYTES,
   RECORD_HEADER_BYTES,
+  RecordType,
   sealEnvelope,
+  writeDropHeader,
   writePortableHeader,
+  writeRepairHeader,
   writeStateHeader,
 } from './record.ts';
 import { SEGMENT_HEADER_BYTES } from './segment.ts';
@@ -65,29 +68,27 @@ export class FlushBuffer {
   fits(record: LogRecord): boolean {
     if (this.total === 0) return true;
     if (this.staged + MAX_STAGED_RECORD_BYTES > STAGING_BYTES) return false;
-    if (record.kind !== 'entry') return true;
+    if (record.kind !== 'entry' && record.kind !== 'repair') return true;
     const { head, payload } = record.entry;
     return this.total + RECORD_HEADER_BYTES + head.length + payload.length <= this.maxBytes;
   }
 
-  addEntry(shard: ShardId, entry: Entry): void {
-    const at = this.staged;
-    writePortableHeader(this.staging, at + ENVELOPE_BYTES, shard, entry);
-    sealEnvelope(this.staging, at, this.segment, this.position, this.syncedPosition);
-    this.staged += RECORD_HEADER_BYTES;
-    this.addBytes(entry.head);
-    this.addBytes(entry.payload);
-    this.total += RECORD_HEADER_BYTES + entry.head.length + entry.payload.length;
-  }
-
-  addState(shard: ShardId, state: ShardState): void {
-    const body = encodeShardState(state);
-    const at = this.staged;
-    writeStateHeader(this.staging, at + 0, shard, body);
-    sealEnvelope(this.staging, at, this.segment, this.position, this.syncedPosition);
-    this.staged += RECORD_HEADER_BYTES;
-    this.addBytes(body);
-    this.total += RECORD_HEADER_BYTES + body.length;
+  add(record: LogRecord): void {
+    const { kind, shard } = record;
+    const { staging, staged } = this;
+    if (kind === 'entry' || kind === 'repair') {
+      const { entry } = record;
+      if (kind === 'repair') writeRepairHeader(staging, staged, shard, entry);
+      else writePortableHeader(staging, staged + ENVELOPE_BYTES, shard, entry);
+      this.addRecord(entry.head, entry.payload);
+    } else if (kind === 'drop') {
+      writeDropHeader(staging, staged, shard, record.replica);
+      this.addRecord(EMPTY_BYTES, EMPTY_BYTES);
+    } else {
+      const body = encodeShardState(record.state);
+      writeStateHeader(staging, staged, RecordType[kind], shard, body);
+      this.addRecord(body, EMPTY_BYTES);
+    }
   }
 
   parts(): Uint8Array[] {
@@ -95,9 +96,10 @@ export class FlushBuffer {
     return this.out;
   }
 
-  /** What a new segment holds behind its header block: all states, then copied records. */
+  /** What a new segment holds behind its header block: tombstones, states, copied records. */
   static initialContent(
     segment: SegmentIdentity,
+    tombstones: ReadonlyMap<ShardId, ReplicaId>,
     shards: Iterable<{ readonly shard: ShardId; readonly state: ShardState }>,
     copies: readonly Buffer[],
   ): { readonly parts: Buffer[]; readonly end: number } {
@@ -108,14 +110,29 @@ export class FlushBuffer {
       parts.push(record);
       position += record.length;
     };
+    for (const [shard, replica] of tombstones) {
+      const record = Buffer.alloc(RECORD_HEADER_BYTES);
+      writeDropHeader(record, 0, shard, replica);
+      add(record);
+    }
     for (const { shard, state } of shards) {
       const body = encodeShardState(state);
       const record = Buffer.concat([Buffer.alloc(RECORD_HEADER_BYTES), body]);
-      writeStateHeader(record, 0, shard, body);
+      writeStateHeader(record, 0, RecordType.state, shard, body);
       add(record);
     }
     for (const record of copies) add(record);
     return { parts: [Buffer.concat(parts)], end: position };
+  }
+
+  /** The portable header is in place. */
+  private addRecord(head: Uint8Array, payload: Uint8Array): void {
+    const { staging, staged, segment, position, syncedPosition } = this;
+    sealEnvelope(staging, staged, segment, position, syncedPosition);
+    this.staged += RECORD_HEADER_BYTES;
+    this.addBytes(head);
+    this.addBytes(payload);
+    this.total += RECORD_HEADER_BYTES + head.length + payload.length;
   }
 
   private addBytes(bytes: Uint8Array): void {

@@ -9,8 +9,9 @@ import type { Files, Handle } from './files.ts';
 import { nodeFiles, promised, promisedDone } from './files.ts';
 import type { Marker } from './marker.ts';
 import { decodeMarker, MARKER_NAME } from './marker.ts';
+import { applyTail } from './open-log.ts';
 import type { Recovery } from './recovery.ts';
-import { applyRecord, recover } from './recovery.ts';
+import { damaged, recover } from './recovery.ts';
 import { scanRecords } from './scan.ts';
 import { SEGMENT_HEADER_BYTES, segmentName } from './segment.ts';
 
@@ -36,6 +37,10 @@ export interface InspectedShard {
   readonly vote: number;
   readonly commit: LogIndex;
   readonly replica: number;
+  /** Records of it may be lost: it takes no part until another replica replaces it. */
+  readonly suspect: boolean;
+  /** Entries that wait to be fetched from a peer. */
+  readonly damagedEntries: number;
   readonly voters: readonly number[];
 }
 
@@ -49,6 +54,8 @@ export interface LogInspection {
   readonly cleanlyClosed: boolean;
   readonly segments: readonly InspectedSegment[];
   readonly shards: readonly InspectedShard[];
+  /** The highest replica id of each shard that left. */
+  readonly tombstones: readonly { readonly shard: ShardId; readonly replica: number }[];
   /** Intact records past the synced point, which the next open copies. */
   readonly tailRecords: number;
   readonly tornBytes: number;
@@ -71,6 +78,11 @@ export async function inspectLog(
   const damage: Damage[] = [];
   const recovery = await recovered(files, directory, names, marker, damage);
   const segments: InspectedSegment[] = [];
+  // Reading every record finds the same places, and more.
+  if (recovery !== undefined && options.verify !== true) {
+    const places = [...recovery.losses, ...recovery.bodies];
+    damage.push(...places.map(({ file, bad }) => asDamage(damaged(file, bad))));
+  }
   for (const found of recovery?.segments ?? []) {
     const { sequence, epoch, fileBytes, end } = found;
     const records =
@@ -91,6 +103,10 @@ export async function inspectLog(
     cleanlyClosed: marker?.clean === true && marker.sequence === newest?.sequence,
     segments,
     shards: recovery === undefined ? [] : inspectedShards(recovery),
+    tombstones: [...(recovery?.replay.shards.tombstones ?? [])].map(([shard, replica]) => ({
+      shard,
+      replica,
+    })),
     tailRecords: recovery?.tail.length ?? 0,
     tornBytes: recovery?.tornBytes ?? 0,
     damage,
@@ -107,14 +123,10 @@ async function recovered(
 ): Promise<Recovery | undefined> {
   try {
     const recovery = await recover(files, directory, names, marker);
-    const newest = recovery.segments.at(-1)?.sequence ?? 0;
-    for (const record of recovery.tail) {
-      applyRecord(recovery.shards, record, newest, record.position);
-    }
-    for (const index of recovery.shards.values()) {
-      const missing = index.finishRecovery();
-      if (missing === undefined) continue;
-      const message = `shard ${index.shard} lacks index ${missing}: a segment file is missing`;
+    applyTail(recovery, directory, (recovery.segments.at(-1)?.sequence ?? 0) + 1, 0);
+    const gap = recovery.replay.finish();
+    if (gap !== undefined) {
+      const message = `shard ${gap.shard} lacks ${gap.missing}: a segment file is missing`;
       damage.push({ code: 'DATA_LOSS', message });
     }
     return recovery;
@@ -125,7 +137,7 @@ async function recovered(
 }
 
 function inspectedShards(recovery: Recovery): InspectedShard[] {
-  return [...recovery.shards.values()]
+  return [...recovery.replay.shards.live.values()]
     .sort((a, b) => a.shard - b.shard)
     .map((index) => {
       const { shard, state, lastIndex, termStarts } = index.recovered();
@@ -139,6 +151,8 @@ function inspectedShards(recovery: Recovery): InspectedShard[] {
         vote: state.hardState.vote,
         commit: state.hardState.commit,
         replica: state.replica,
+        suspect: state.suspect === true,
+        damagedEntries: index.damagedEntries().length,
         voters: state.membership.config.voters,
       };
     });
@@ -155,7 +169,13 @@ async function verify(
   const handle = await promised<Handle>((done) => files.open(file, 'read', done));
   try {
     const from = SEGMENT_HEADER_BYTES;
-    const scan = await scanRecords(files, handle, segment, from, segment.end, () => {});
+    const scan = await scanRecords(files, handle, segment, from, segment.end, (record) => {
+      if (record.intact) return;
+      const { header, position } = record;
+      const what = `shard ${header.shard}, index ${header.index}`;
+      const message = `${file} at byte ${position} (${what}): the body does not match its CRC`;
+      damage.push({ code: 'DATA_LOSS', message });
+    });
     if (scan.bad !== undefined) {
       const { position, reason } = scan.bad;
       damage.push({ code: 'DATA_LOSS', message: `${file} at byte ${position}: ${reason}` });

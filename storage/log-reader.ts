@@ -5,7 +5,7 @@
  * waiting.
  */
 import type { Entry, LogIndex } from '../raft/types.ts';
-import { StorageError } from './errors.ts';
+import { DamagedEntryError, StorageError } from './errors.ts';
 import type { Files } from './files.ts';
 import type { PortableHeader } from './record.ts';
 import {
@@ -13,6 +13,7 @@ import {
   isEntryType,
   looksLikeRecord,
   RECORD_HEADER_BYTES,
+  RecordType,
   readRecordHeader,
   recordBodyLength,
   recordShard,
@@ -21,7 +22,7 @@ import {
 } from './record.ts';
 import { segmentName } from './segment.ts';
 import type { Segment, Segments } from './segments.ts';
-import type { Run, ShardIndex } from './shard-index.ts';
+import type { Location, Run, ShardIndex } from './shard-index.ts';
 
 const MIN_CHUNK_BYTES = 64 * 1024;
 const MAX_CHUNK_BYTES = 1024 * 1024;
@@ -221,7 +222,7 @@ class ReadJob {
     this.bytesBeforeChunk = this.bytes;
     for (;;) {
       if (this.full || this.expected > Math.min(this.to, this.index.lastIndex)) {
-        this.index.remember(this.expected, { sequence: segment.sequence, position: base + at });
+        this.remember({ sequence: segment.sequence, position: base + at });
         this.finish(undefined);
         return;
       }
@@ -261,7 +262,8 @@ class ReadJob {
     if (recordShard(chunk, at) !== this.index.shard) return length;
     const header = checkedHeader(chunk, at, segment, position);
     if (header === undefined) return this.lost(segment, position, 'the header is damaged');
-    if (!isEntryType(header.type) || header.index < this.expected) return length;
+    const isOurs = this.run!.repair ? header.type === RecordType.repair : isEntryType(header.type);
+    if (!isOurs || header.index < this.expected) return length;
     if (header.index > this.expected) {
       return this.lost(segment, position, `index ${this.expected} is missing`);
     }
@@ -281,6 +283,11 @@ class ReadJob {
     this.bytes += cost;
     this.expected += 1;
     return length;
+  }
+
+  /** Behind a repair the log does not go on. */
+  private remember(at: Location): void {
+    if (this.run?.repair === false) this.index.remember(this.expected, at);
   }
 
   private more(segment: Segment, position: number, neededBytes: number): undefined {
@@ -310,10 +317,12 @@ class ReadJob {
     this.start();
   }
 
+  /** Names the entry: a peer may have it. */
   private loss(segment: Segment, position: number, reason: string): StorageError {
     const where = `${segmentName(segment.sequence)} at byte ${position}`;
     const what = `shard ${this.index.shard}, index ${this.expected}`;
-    return new StorageError('DATA_LOSS', `${where} (${what}): ${reason}`);
+    const text = `${where} (${what}): ${reason}`;
+    return new DamagedEntryError(text, this.index.idAt(this.expected));
   }
 
   /** Entries in hand are good whatever came after them; the next read will meet the error. */

@@ -6,19 +6,18 @@
 import assert from 'node:assert';
 import path from 'node:path';
 import type { LogRecord, WriteCallbacks } from '../raft/ports.ts';
-import type { ShardId } from '../raft/types.ts';
 import { ioError } from './errors.ts';
 import type { Files, Handle } from './files.ts';
 import { FlushBuffer } from './flush-buffer.ts';
+import type { LogShards } from './log-shards.ts';
 import { MAX_BODY_BYTES, RECORD_HEADER_BYTES } from './record.ts';
-import { sidecarShards } from './recovery.ts';
 import type { SegmentHeader } from './segment.ts';
 import { createSegment, segmentName, shortWrite, sidecarName, writeAndSync } from './segment.ts';
 import type { Segment, Segments } from './segments.ts';
-import { ShardIndex } from './shard-index.ts';
-import { encodeSidecar } from './sidecar.ts';
+import type { Location, ShardIndex } from './shard-index.ts';
+import { encodeSidecar, sidecarOf } from './sidecar.ts';
 
-/** Estimate for a `state` record when counting what waits. */
+/** Estimate for the body of a `state` record when counting what waits. */
 const STATE_BYTES = 512;
 
 export interface WriterLimits {
@@ -38,8 +37,11 @@ export interface WriterLimits {
 export interface WriterEvents {
   /** The newest segment's `end` moved. */
   onWritten(): void;
-  /** Everything that the indexes name is on the disk; the next flush has not begun. */
-  onSynced(logStartMoved: boolean): void;
+  /**
+   * Everything that the indexes name is on the disk; the next flush has not begun. `mayFree`: a
+   * log start moved, or a shard left.
+   */
+  onSynced(mayFree: boolean): void;
   onFatal(error: Error): void;
 }
 
@@ -82,7 +84,7 @@ export class LogWriter {
   private readonly files: Files;
   private readonly directory: string;
   private readonly segments: Segments;
-  private readonly shards: Map<ShardId, ShardIndex>;
+  private readonly shards: LogShards;
   private readonly limits: WriterLimits;
   private readonly events: WriterEvents;
   private readonly buffer: FlushBuffer;
@@ -91,6 +93,7 @@ export class LogWriter {
   private queue: Pending[] = [];
   private completing: Pending[] = [];
   private startsMoved: ShardIndex[] = [];
+  private mayFree = false;
   private flushQueuedBytes = 0;
   private flushBeganMs = 0;
   private busy = false;
@@ -100,7 +103,7 @@ export class LogWriter {
     files: Files,
     directory: string,
     segments: Segments,
-    shards: Map<ShardId, ShardIndex>,
+    shards: LogShards,
     limits: WriterLimits,
     target: WriteTarget,
     events: WriterEvents,
@@ -197,24 +200,34 @@ export class LogWriter {
   private takeRecord(record: LogRecord): void {
     const at = { sequence: this.target.segment.sequence, position: this.buffer.position };
     this.stats.records += 1;
-    let index = this.shards.get(record.shard);
-    assert(record.kind === 'entry' || record.kind === 'state', `${record.kind} is not stored yet`);
-    if (record.kind === 'entry') {
-      assert(index !== undefined, `shard ${record.shard} has no state yet`);
-      index.append(record.entry, at);
-      this.buffer.addEntry(record.shard, record.entry);
+    this.note(record, at);
+    this.buffer.add(record);
+  }
+
+  /** The indexes know of a record as soon as it is on its way. */
+  private note(record: LogRecord, at: Location): void {
+    const { kind, shard } = record;
+    const index = this.shards.get(shard);
+    if (kind === 'drop') {
+      this.shards.drop(shard, record.replica);
+      this.mayFree = true;
       return;
     }
-    if (index === undefined) {
-      index = new ShardIndex(record.shard, record.state);
-      this.shards.set(record.shard, index);
-      this.startsMoved.push(index);
-    } else {
-      const moved = index.state.logStart.index !== record.state.logStart.index;
-      index.setState(record.state);
-      if (moved) this.startsMoved.push(index);
+    if (kind === 'state' && index === undefined) {
+      const created = this.shards.create(shard, record.state, false);
+      created.bornIn = at.sequence;
+      this.startsMoved.push(created);
+      return;
     }
-    this.buffer.addState(record.shard, record.state);
+    assert(index !== undefined, `shard ${shard} has no state yet`);
+    if (kind === 'entry') index.append(record.entry, at);
+    else if (kind === 'repair') index.repair(record.entry, at);
+    else {
+      const before = index.state.logStart.index;
+      if (kind === 'reset') index.reset(record.state, at.sequence);
+      else index.setState(record.state);
+      if (before !== record.state.logStart.index) this.startsMoved.push(index);
+    }
   }
 
   private writeOut(wantsWritten: boolean): void {
@@ -269,11 +282,12 @@ export class LogWriter {
     const completed = this.completing;
     this.completing = [];
     for (const index of this.startsMoved) index.durableLogStart = index.state.logStart.index;
-    const logStartMoved = this.startsMoved.length > 0;
-    if (logStartMoved) this.startsMoved = [];
+    const mayFree = this.mayFree || this.startsMoved.length > 0;
+    if (this.startsMoved.length > 0) this.startsMoved = [];
+    this.mayFree = false;
     for (const { callbacks } of completed) callbacks.onDurable();
     this.busy = false;
-    this.events.onSynced(logStartMoved);
+    this.events.onSynced(mayFree);
     this.flush();
   }
 
@@ -283,13 +297,9 @@ export class LogWriter {
     assert.equal(old.synced, old.segment.end);
     const sequence = old.segment.sequence + 1;
     const segment = { sequence, epoch: old.segment.epoch };
-    const sidecar = encodeSidecar({
-      sequence: old.segment.sequence,
-      epoch: old.segment.epoch,
-      end: old.segment.end,
-      shards: sidecarShards(this.shards, old.segment.sequence),
-    });
-    const content = FlushBuffer.initialContent(segment, this.shards.values(), []);
+    const sidecar = encodeSidecar(sidecarOf(this.shards, old.segment, old.segment.end));
+    const { tombstones, live } = this.shards;
+    const content = FlushBuffer.initialContent(segment, tombstones, live.values(), []);
     const header = { ...segment, previousEnd: old.segment.end, initialEnd: content.end };
     startSegment(this.files, this.directory, header, content.parts, (error, t) => {
       if (this.failed) return;
@@ -360,8 +370,8 @@ export function writeSidecar(
 }
 
 function recordSize(record: LogRecord): number {
-  if (record.kind === 'state') return RECORD_HEADER_BYTES + STATE_BYTES;
-  assert(record.kind === 'entry', `${record.kind} is not stored yet`);
+  if (record.kind === 'drop') return RECORD_HEADER_BYTES;
+  if (record.kind === 'state' || record.kind === 'reset') return RECORD_HEADER_BYTES + STATE_BYTES;
   const body = record.entry.head.length + record.entry.payload.length;
   assert(body <= MAX_BODY_BYTES, 'entry over MAX_BODY_BYTES');
   return RECORD_HEADER_BYTES + body;

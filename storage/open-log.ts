@@ -5,7 +5,7 @@
  */
 import path from 'node:path';
 import type { ShardId, ShardState } from '../raft/types.ts';
-import type { OpenedLog } from './commit-log.ts';
+import type { OnDamage, OpenedLog } from './commit-log.ts';
 import { StorageError } from './errors.ts';
 import type { Files } from './files.ts';
 import { promised, promisedDone } from './files.ts';
@@ -14,16 +14,17 @@ import type { WriteTarget } from './log-writer.ts';
 import { startSegment, writeSidecar } from './log-writer.ts';
 import { MarkerFile } from './marker.ts';
 import type { FoundSegment, Recovery } from './recovery.ts';
-import { applyRecord, damaged, recover } from './recovery.ts';
+import { damaged, recover } from './recovery.ts';
 import { segmentName } from './segment.ts';
 import { Segments } from './segments.ts';
-import { ShardIndex } from './shard-index.ts';
+import type { ShardIndex } from './shard-index.ts';
 import { encodeSidecar } from './sidecar.ts';
 
 export async function openLogFiles(
   files: Files,
   directory: string,
   createShards: readonly { readonly shard: ShardId; readonly state: ShardState }[],
+  onDamage: OnDamage,
 ): Promise<OpenedLog> {
   const beganMs = performance.now();
   await promisedDone((done) => files.makeDirectory(directory, done));
@@ -31,15 +32,16 @@ export async function openLogFiles(
   const names = await promised<readonly string[]>((done) => files.list(directory, done));
   const marker = await MarkerFile.open(files, directory, names);
   const recovery = await recover(files, directory, names, marker.found);
+  const { live } = recovery.replay.shards;
   for (const { shard, state } of createShards) {
-    if (recovery.shards.has(shard) || hasState(recovery, shard)) continue;
-    recovery.shards.set(shard, new ShardIndex(shard, state, true));
+    if (live.has(shard) || hasState(recovery, shard)) continue;
+    recovery.replay.shards.create(shard, state, true);
   }
-  const target = await continueInNewSegment(files, directory, recovery);
+  const target = await continueInNewSegment(files, directory, recovery, onDamage);
   const copiedBytes = recovery.tail.reduce((sum, { raw }) => sum + raw.length, 0);
   return {
     segments: segmentsOf(files, directory, recovery.segments, target),
-    shards: recovery.shards,
+    shards: recovery.replay.shards,
     target,
     marker,
     report: {
@@ -50,6 +52,7 @@ export async function openLogFiles(
       copiedBytes,
       tornBytes: recovery.tornBytes,
       durationMs: performance.now() - beganMs,
+      damage: damageLines(recovery),
     },
   };
 }
@@ -63,18 +66,16 @@ async function continueInNewSegment(
   files: Files,
   directory: string,
   recovery: Recovery,
+  onDamage: OnDamage,
 ): Promise<WriteTarget> {
   const last = recovery.segments.at(-1);
   const sequence = (last?.sequence ?? 0) + 1;
   const identity = { sequence, epoch: (last?.epoch ?? 0) + 1 };
   const copies = recovery.tail.map(({ raw }) => raw);
-  const content = FlushBuffer.initialContent(identity, recovery.shards.values(), copies);
-  let position = content.end - copies.reduce((sum, raw) => sum + raw.length, 0);
-  for (const record of recovery.tail) {
-    applyTail(recovery, directory, record, sequence, position);
-    position += record.raw.length;
-  }
-  checkComplete(recovery, directory);
+  const { tombstones, live } = recovery.replay.shards;
+  const content = FlushBuffer.initialContent(identity, tombstones, live.values(), copies);
+  applyTail(recovery, directory, sequence, content.end);
+  checkComplete(recovery, directory, onDamage);
   await tidyUp(files, directory, recovery);
   const header = { ...identity, previousEnd: last?.end ?? 0, initialEnd: content.end };
   return promised<WriteTarget>((done) =>
@@ -82,33 +83,71 @@ async function continueInNewSegment(
   );
 }
 
-function applyTail(
+/** The tail is copied to segment `sequence`, where it ends at `end`. */
+export function applyTail(
   recovery: Recovery,
   directory: string,
-  record: Recovery['tail'][number],
   sequence: number,
-  position: number,
+  end: number,
 ): void {
-  try {
-    applyRecord(recovery.shards, record, sequence, position);
-  } catch (error) {
-    const reason = `records contradict each other: ${(error as Error).message}`;
-    const file = path.join(directory, segmentName(sequence - 1));
-    throw damaged(file, { position: record.position, reason, header: record.header });
+  let position = end - recovery.tail.reduce((sum, { raw }) => sum + raw.length, 0);
+  for (const record of recovery.tail) {
+    try {
+      recovery.replay.apply(record, { sequence, position }, false);
+    } catch (error) {
+      const reason = `records contradict each other: ${(error as Error).message}`;
+      const file = path.join(directory, segmentName(sequence - 1));
+      throw damaged(file, { position: record.position, reason, header: record.header });
+    }
+    position += record.raw.length;
   }
 }
 
-function checkComplete(recovery: Recovery, directory: string): void {
-  for (const index of recovery.shards.values()) {
-    const missing = index.finishRecovery();
-    if (missing === undefined) continue;
+/** Nothing is modified before this: whoever has no peer to ask must get the files back. */
+function checkComplete(recovery: Recovery, directory: string, onDamage: OnDamage): void {
+  const gap = recovery.replay.finish();
+  if (gap !== undefined) {
     throw new StorageError(
       'DATA_LOSS',
-      `${directory}: shard ${index.shard} lacks index ${missing}, though its log begins there. ` +
+      `${directory}: shard ${gap.shard} lacks ${gap.missing}, though its log begins there. ` +
         'A segment file is missing. Nothing was modified. Restore the file from a copy, or ' +
         'replace this node.',
     );
   }
+  const { losses, bodies } = recovery;
+  const [place] = [...losses, ...bodies];
+  for (const index of recovery.replay.shards.live.values()) {
+    const isHit = index.state.suspect === true || index.damagedEntries().length > 0;
+    if (!isHit || (onDamage === 'isolate' && !isAlone(index.state))) continue;
+    throw place === undefined ? hit(directory, index) : damaged(place.file, place.bad);
+  }
+}
+
+/** Found at an earlier open. */
+function hit(directory: string, index: ShardIndex): StorageError {
+  const [entry] = index.damagedEntries();
+  const what = entry === undefined ? 'its replica is suspect' : `entry ${entry.index} is damaged`;
+  return new StorageError('DATA_LOSS', `${directory}: shard ${index.shard}: ${what}`);
+}
+
+/** No other replica has the shard's entries (as of its log start). */
+function isAlone({ membership, replica }: ShardState): boolean {
+  const { voters, votersOutgoing } = membership.config;
+  return [...voters, ...votersOutgoing].every((voter) => voter === replica);
+}
+
+function damageLines(recovery: Recovery): readonly string[] {
+  const lines = recovery.losses.map(
+    ({ file, bad }) => `${file} at byte ${bad.position}: ${bad.reason}; records are lost here`,
+  );
+  for (const index of recovery.replay.shards.live.values()) {
+    const { shard, state } = index;
+    const bodies = index.damagedEntries();
+    if (state.suspect === true) lines.push(`shard ${shard}: replica ${state.replica} is suspect`);
+    if (bodies.length === 0) continue;
+    lines.push(`shard ${shard}: ${bodies.length} damaged entries from index ${bodies[0]!.index}`);
+  }
+  return lines;
 }
 
 /** Removes what no open will need again; writes the sidecars that were missing. */

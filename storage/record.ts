@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert';
 import { crc32 } from 'node:zlib';
-import type { Entry, LogIndex, ShardId, ShardTimeMs, Term } from '../raft/types.ts';
+import type { Entry, ReplicaId, ShardId, ShardTimeMs, Term } from '../raft/types.ts';
 import { EntryType } from '../raft/types.ts';
 import { continueCrc } from './crc.ts';
 
@@ -20,12 +20,12 @@ export const RECORD_MAGIC = 0x31524648;
 /** Types below 16 are `EntryType`. The numbers are on disk: never renumber. */
 export const RecordType = {
   state: 16,
-  /** Reserved: a body fetched again from a peer; voids nothing (internals rule 1). */
+  /** An entry fetched again from a peer; voids nothing (internals rule 1). */
   repair: 17,
-  /** Reserved: the shard's log starts anew after (index, term). */
+  /** A state that voids all entries before it: the shard's log starts anew after its log start. */
   reset: 18,
-  /** Reserved: the shard has left this node. */
-  dropShard: 19,
+  /** The shard has left this node; `index` is its replica id. No body. */
+  drop: 19,
 } as const;
 
 const MAX_TERM = 2 ** 48 - 1;
@@ -34,9 +34,12 @@ const TWO_32 = 2 ** 32;
 export interface PortableHeader {
   /** `EntryType` or `RecordType`. */
   readonly type: number;
+  /** Of a repair: the type of its entry. Else 0. */
+  readonly flags: number;
   readonly shard: ShardId;
   readonly term: Term;
-  readonly index: LogIndex;
+  /** Of a drop: the replica id. */
+  readonly index: number;
   readonly timeMs: ShardTimeMs;
   readonly headLength: number;
   /** Head and payload together. */
@@ -74,7 +77,7 @@ function writePortable(target: Buffer, at: number, header: PortableHeader): void
   assert(header.term >= 0 && header.term <= MAX_TERM, 'term out of range');
   assert(header.bodyLength <= MAX_BODY_BYTES, 'body over MAX_BODY_BYTES');
   target[at] = header.type;
-  target[at + 1] = 0;
+  target[at + 1] = header.flags;
   target.writeUInt16LE(header.term % 65536, at + 2);
   target.writeUInt32LE(Math.floor(header.term / 65536), at + 4);
   target.writeUInt32LE(header.shard, at + 8);
@@ -92,8 +95,20 @@ export function writePortableHeader(
   shard: ShardId,
   entry: Entry,
 ): void {
+  writeEntry(target, at, shard, entry, entry.type, 0);
+}
+
+function writeEntry(
+  target: Buffer,
+  at: number,
+  shard: ShardId,
+  entry: Entry,
+  type: number,
+  flags: number,
+): void {
   writePortable(target, at, {
-    type: entry.type,
+    type,
+    flags,
     shard,
     term: entry.term,
     index: entry.index,
@@ -108,6 +123,7 @@ export function writePortableHeader(
 export function readPortableHeader(source: Buffer, at: number): PortableHeader {
   const header: PortableHeader = {
     type: source.readUInt8(at),
+    flags: source.readUInt8(at + 1),
     term: source.readUInt32LE(at + 4) * 65536 + source.readUInt16LE(at + 2),
     shard: source.readUInt32LE(at + 8),
     bodyCrc: source.readUInt32LE(at + 12),
@@ -116,20 +132,22 @@ export function readPortableHeader(source: Buffer, at: number): PortableHeader {
     index: readSafeInteger(source, at + 24),
     timeMs: readSafeInteger(source, at + 32),
   };
-  const problem = implausible(header, source.readUInt8(at + 1));
+  const problem = implausible(header);
   if (problem !== undefined) throw new RangeError(problem);
   return header;
 }
 
-function implausible(header: PortableHeader, flags: number): string | undefined {
-  if (!isEntryType(header.type) && header.type !== RecordType.state) {
-    return `unknown record type ${header.type}`;
+function implausible(header: PortableHeader): string | undefined {
+  const { type, flags } = header;
+  const isRepair = type === RecordType.repair;
+  if (!isEntryType(type) && (type < RecordType.state || type > RecordType.drop)) {
+    return `unknown record type ${type}`;
   }
-  if (flags !== 0) return `unknown record flags ${flags}`;
+  if (isRepair ? !isEntryType(flags) : flags !== 0) return `unknown record flags ${flags}`;
   if (header.bodyLength > MAX_BODY_BYTES) return `body of ${header.bodyLength} bytes`;
   if (header.headLength > header.bodyLength) return 'head longer than the body';
   if (Number.isNaN(header.index) || Number.isNaN(header.timeMs)) return 'number over 2^53';
-  if (isEntryType(header.type) && (header.index === 0 || header.term === 0)) {
+  if ((isRepair || isEntryType(type)) && (header.index === 0 || header.term === 0)) {
     return 'entry without index or term';
   }
   return undefined;
@@ -151,10 +169,22 @@ export function sealEnvelope(
   target.writeUInt32LE(crc32(target.subarray(at + 8, at + RECORD_HEADER_BYTES)), at + 4);
 }
 
-/** A whole `state` record; its envelope is sealed by whoever knows where it will lie. */
-export function writeStateHeader(target: Buffer, at: number, shard: ShardId, body: Buffer): void {
+/** Of a `repair` record; its envelope is sealed by whoever knows where it will lie. */
+export function writeRepairHeader(target: Buffer, at: number, shard: ShardId, entry: Entry): void {
+  writeEntry(target, at + ENVELOPE_BYTES, shard, entry, RecordType.repair, entry.type);
+}
+
+/** Of a `state` or `reset` record. */
+export function writeStateHeader(
+  target: Buffer,
+  at: number,
+  type: typeof RecordType.state | typeof RecordType.reset,
+  shard: ShardId,
+  body: Buffer,
+): void {
   writePortable(target, at + ENVELOPE_BYTES, {
-    type: RecordType.state,
+    type,
+    flags: 0,
     shard,
     term: 0,
     index: 0,
@@ -162,6 +192,25 @@ export function writeStateHeader(target: Buffer, at: number, shard: ShardId, bod
     headLength: body.length,
     bodyLength: body.length,
     bodyCrc: crc32(body),
+  });
+}
+
+export function writeDropHeader(
+  target: Buffer,
+  at: number,
+  shard: ShardId,
+  replica: ReplicaId,
+): void {
+  writePortable(target, at + ENVELOPE_BYTES, {
+    type: RecordType.drop,
+    flags: 0,
+    shard,
+    term: 0,
+    index: replica,
+    timeMs: 0,
+    headLength: 0,
+    bodyLength: 0,
+    bodyCrc: 0,
   });
 }
 
@@ -214,12 +263,13 @@ export function readRecordHeader(source: Buffer, at: number): PortableHeader {
 
 /** The entry's bytes are slices of `source`. The caller has verified the header. */
 export function entryFrom(source: Buffer, bodyAt: number, header: PortableHeader): Entry {
-  assert(isEntryType(header.type), 'not an entry');
+  const type = header.type === RecordType.repair ? header.flags : header.type;
+  assert(isEntryType(type), 'not an entry');
   const payloadAt = bodyAt + header.headLength;
   return {
     index: header.index,
     term: header.term,
-    type: header.type,
+    type,
     timeMs: header.timeMs,
     head: source.subarray(bodyAt, payloadAt),
     payload: source.subarray(payloadAt, bodyAt + header.bodyLength),

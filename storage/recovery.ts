@@ -3,19 +3,18 @@
  * shard indexes. Nothing is changed on the disk here; `commit-log.ts` then starts a new segment.
  *
  * The synced point of the newest segment is the highest of: its initial content, the marker file,
- * and what any intact record states. Below it every record must verify, or the log is damaged. Past
+ * and what any intact record states. What does not verify below it is damage (`replay.ts`). Past
  * it a record that does not verify is the torn end of a write that nobody was told of, and what
  * verifies is the *tail*: it may live in the page cache only, so it is written again elsewhere.
  */
 import path from 'node:path';
-import type { ShardId } from '../raft/types.ts';
 import { StorageError } from './errors.ts';
 import type { Files, Handle } from './files.ts';
 import { promised, promisedDone } from './files.ts';
 import type { Marker } from './marker.ts';
-import { entryFrom, RECORD_HEADER_BYTES, RecordType } from './record.ts';
+import { Replay } from './replay.ts';
 import type { BadPlace, ScannedRecord } from './scan.ts';
-import { bytesBeforeZeros, laterSyncedPosition, scanRecords } from './scan.ts';
+import { bytesBeforeZeros, laterRecords, scanRecords } from './scan.ts';
 import type { SegmentHeader } from './segment.ts';
 import {
   decodeSegmentHeader,
@@ -24,10 +23,8 @@ import {
   sequenceOf,
   sidecarName,
 } from './segment.ts';
-import { ShardIndex } from './shard-index.ts';
 import type { Sidecar } from './sidecar.ts';
-import { decodeSidecar } from './sidecar.ts';
-import { decodeShardState } from './state-codec.ts';
+import { decodeSidecar, sidecarOf } from './sidecar.ts';
 
 /** A segment that stays as it is. */
 export interface FoundSegment extends SegmentHeader {
@@ -45,12 +42,24 @@ export interface RecoveryReport {
   /** Cut off behind the tail: the torn end of a write that was never acknowledged. */
   readonly tornBytes: number;
   readonly durationMs: number;
+  /** Lines for the operator; empty when nothing is damaged. */
+  readonly damage: readonly string[];
+}
+
+/** Bytes that were once on the disk are not there any more. */
+export interface DamagedPlace {
+  readonly file: string;
+  readonly bad: BadPlace;
 }
 
 export interface Recovery {
   readonly segments: readonly FoundSegment[];
-  readonly shards: Map<ShardId, ShardIndex>;
-  /** Intact records of the newest segment past its synced point, not in `shards` yet. */
+  readonly replay: Replay;
+  /** Where no header verifies: records that nobody knows of are lost. */
+  readonly losses: readonly DamagedPlace[];
+  /** Bodies that do not match their intact headers, as far as segments were scanned. */
+  readonly bodies: readonly DamagedPlace[];
+  /** Intact records of the newest segment past its synced point, not replayed yet. */
   readonly tail: readonly ScannedRecord[];
   readonly tornBytes: number;
   readonly scannedRecords: number;
@@ -109,25 +118,6 @@ function leftoversAmong(names: readonly string[], sequences: readonly number[]):
   return names.filter((name) => /^\d{8}\.(log|idx|log\.tmp)$/.test(name) && !live.has(name));
 }
 
-/** Applies one record to the indexes; an impossible sequence of records is damage. */
-export function applyRecord(
-  shards: Map<ShardId, ShardIndex>,
-  record: ScannedRecord,
-  sequence: number,
-  position: number,
-): void {
-  const { header, raw } = record;
-  const index = shards.get(header.shard);
-  if (header.type === RecordType.state) {
-    const state = decodeShardState(raw.subarray(RECORD_HEADER_BYTES));
-    if (index !== undefined) index.setState(state);
-    else shards.set(header.shard, new ShardIndex(header.shard, state, true));
-    return;
-  }
-  if (index === undefined) throw new Error(`entry of shard ${header.shard} before its state`);
-  index.append(entryFrom(raw, RECORD_HEADER_BYTES, header), { sequence, position });
-}
-
 export function damaged(file: string, bad: BadPlace): StorageError {
   const entry =
     bad.header === undefined
@@ -145,10 +135,12 @@ export function damaged(file: string, bad: BadPlace): StorageError {
 class Recoverer {
   private readonly files: Files;
   private readonly directory: string;
-  private readonly shards = new Map<ShardId, ShardIndex>();
+  private readonly replay = new Replay();
   private readonly segments: FoundSegment[] = [];
   private readonly sidecars: Sidecar[] = [];
-  private tail: ScannedRecord[] = [];
+  private readonly losses: DamagedPlace[] = [];
+  private readonly bodies: DamagedPlace[] = [];
+  private tail: readonly ScannedRecord[] = [];
   private tornBytes = 0;
   private scannedRecords = 0;
 
@@ -158,8 +150,9 @@ class Recoverer {
   }
 
   result(): Omit<Recovery, 'leftovers'> {
-    const { segments, shards, tail, tornBytes, scannedRecords, sidecars } = this;
-    return { segments, shards, tail, tornBytes, scannedRecords, sidecars };
+    const { segments, replay, tail, tornBytes, scannedRecords, sidecars } = this;
+    const { losses, bodies } = this;
+    return { segments, replay, tail, tornBytes, scannedRecords, sidecars, losses, bodies };
   }
 
   async openSegment(sequence: number): Promise<OpenedSegment> {
@@ -183,79 +176,73 @@ class Recoverer {
     this.keep(segment, end);
   }
 
+  /** A place where no header verifies is a loss if anything behind it was synced; else torn. */
   async takeNewest(segment: OpenedSegment, marker: Marker | undefined): Promise<void> {
     const mine = marker?.epoch === segment.epoch && marker.sequence === segment.sequence;
     if (mine && marker.clean) return this.takeSealed(segment, marker.synced);
-    let known = Math.max(segment.initialEnd, mine ? marker.synced : 0);
-    const pending: ScannedRecord[] = [];
-    let applied = 0;
-    const visit = (record: ScannedRecord): void => {
-      known = Math.max(known, record.syncedPosition);
-      pending.push(record);
-      while (applied < pending.length && endOf(pending[applied]!) <= known) {
-        this.apply(segment, pending[applied]!);
-        applied += 1;
-      }
-      if (applied > 1024) applied -= pending.splice(0, applied).length;
-    };
+    const atLeast = Math.max(segment.initialEnd, mine ? marker.synced : 0);
+    const pending = new PendingRecords(atLeast, (record) => this.apply(segment, record));
     const { handle, fileBytes } = segment;
-    const from = SEGMENT_HEADER_BYTES;
-    const scan = await scanRecords(this.files, handle, segment, from, fileBytes, visit);
-    this.scannedRecords += scan.records;
-    if (scan.bad !== undefined) await this.judge(segment, scan.bad, known);
-    else if (known > scan.end) throw damaged(segment.file, cutAt(scan.end));
-    this.tail = pending.slice(applied);
-    this.rememberSidecar(segment, known);
-    this.keep(segment, known);
-  }
-
-  /** A record does not verify: damage, or the torn end of the last write? */
-  private async judge(segment: OpenedSegment, bad: BadPlace, known: number): Promise<void> {
-    const { handle, fileBytes } = segment;
-    if (bad.position < known) throw damaged(segment.file, bad);
-    const at = bad.position;
-    const later = await laterSyncedPosition(this.files, handle, segment, at, fileBytes);
-    if (later > at) throw damaged(segment.file, bad);
-    this.tornBytes = await bytesBeforeZeros(this.files, handle, at, fileBytes);
+    let from: number | undefined = SEGMENT_HEADER_BYTES;
+    while (from !== undefined) {
+      const visit = (record: ScannedRecord): void => pending.add(record);
+      const scan = await scanRecords(this.files, handle, segment, from, fileBytes, visit);
+      this.scannedRecords += scan.records;
+      const bad = scan.bad ?? cutAt(scan.end);
+      const later = await laterRecords(this.files, handle, segment, scan.end + 1, fileBytes);
+      pending.learn(later.synced);
+      if (scan.end >= pending.known) break;
+      this.lose(segment, bad);
+      from = later.first;
+    }
+    this.tail = pending.tail();
+    const tailEnd = Math.max(pending.known, ...this.tail.slice(-1).map(endOf));
+    this.tornBytes = await bytesBeforeZeros(this.files, handle, tailEnd, fileBytes);
+    this.rememberSidecar(segment, pending.known);
+    this.keep(segment, pending.known);
   }
 
   private async scanSealed(segment: OpenedSegment, end: number): Promise<void> {
     const { handle } = segment;
-    const from = SEGMENT_HEADER_BYTES;
     const visit = (record: ScannedRecord): void => this.apply(segment, record);
-    const scan = await scanRecords(this.files, handle, segment, from, end, visit);
-    this.scannedRecords += scan.records;
-    if (scan.bad !== undefined) throw damaged(segment.file, scan.bad);
+    let from: number | undefined = SEGMENT_HEADER_BYTES;
+    while (from !== undefined) {
+      const scan = await scanRecords(this.files, handle, segment, from, end, visit);
+      this.scannedRecords += scan.records;
+      if (scan.bad === undefined) break;
+      this.lose(segment, scan.bad);
+      from = (await laterRecords(this.files, handle, segment, scan.end + 1, end)).first;
+    }
     this.rememberSidecar(segment, end);
   }
 
   private apply(segment: OpenedSegment, record: ScannedRecord): void {
+    const { position, header } = record;
+    if (!record.intact) {
+      const reason = 'the body does not match its CRC';
+      this.bodies.push({ file: segment.file, bad: { position, reason, header } });
+    }
     try {
-      applyRecord(this.shards, record, segment.sequence, record.position);
+      const inHead = position < segment.initialEnd;
+      this.replay.apply(record, { sequence: segment.sequence, position }, inHead);
     } catch (error) {
       const reason = `records contradict each other: ${(error as Error).message}`;
-      throw damaged(segment.file, { position: record.position, reason, header: record.header });
+      throw damaged(segment.file, { position, reason, header });
     }
   }
 
   private applySidecar(segment: OpenedSegment, sidecar: Sidecar): void {
     try {
-      for (const { shard, state, lastIndex, run } of sidecar.shards) {
-        let index = this.shards.get(shard);
-        if (index === undefined) {
-          const atStart = { ...state, logStart: { index: 0, term: 0 } };
-          index = new ShardIndex(shard, run === undefined ? state : atStart, true);
-          this.shards.set(shard, index);
-        }
-        const { sequence } = segment;
-        if (run !== undefined) index.appendRun(run, sequence, state.logStart.index, lastIndex);
-        else index.endAt(lastIndex, state.logStart.index);
-        index.setState(state);
-      }
+      this.replay.applySidecar(sidecar);
     } catch (error) {
       const reason = `its index contradicts older segments: ${(error as Error).message}`;
       throw damaged(segment.file, { position: 0, reason });
     }
+  }
+
+  private lose(segment: OpenedSegment, bad: BadPlace): void {
+    this.losses.push({ file: segment.file, bad });
+    this.replay.loss();
   }
 
   private async readSidecar(segment: OpenedSegment, end: number): Promise<Sidecar | undefined> {
@@ -275,9 +262,9 @@ class Recoverer {
     }
   }
 
+  /** After a loss every open must meet it again. */
   private rememberSidecar(segment: OpenedSegment, end: number): void {
-    const { epoch, sequence } = segment;
-    this.sidecars.push({ epoch, sequence, end, shards: sidecarShards(this.shards, sequence) });
+    if (!this.replay.hasLoss) this.sidecars.push(sidecarOf(this.replay.shards, segment, end));
   }
 
   private keep(segment: OpenedSegment, end: number): void {
@@ -286,17 +273,39 @@ class Recoverer {
   }
 }
 
-/** What the indexes say about the segment that was applied last. */
-export function sidecarShards(
-  shards: ReadonlyMap<ShardId, ShardIndex>,
-  sequence: number,
-): Sidecar['shards'] {
-  return [...shards.values()].map((index) => ({
-    shard: index.shard,
-    state: index.state,
-    lastIndex: index.lastIndex,
-    run: index.segmentRun(sequence),
-  }));
+/** Records of the newest segment: applied once they are known to have been synced. */
+class PendingRecords {
+  known: number;
+  private readonly apply: (record: ScannedRecord) => void;
+  private waiting: ScannedRecord[] = [];
+  private applied = 0;
+
+  constructor(known: number, apply: (record: ScannedRecord) => void) {
+    this.known = known;
+    this.apply = apply;
+  }
+
+  add(record: ScannedRecord): void {
+    this.waiting.push(record);
+    this.learn(record.syncedPosition);
+  }
+
+  learn(synced: number): void {
+    this.known = Math.max(this.known, synced);
+    const { waiting } = this;
+    while (this.applied < waiting.length && endOf(waiting[this.applied]!) <= this.known) {
+      this.apply(waiting[this.applied]!);
+      this.applied += 1;
+    }
+    if (this.applied > 1024) this.applied -= waiting.splice(0, this.applied).length;
+  }
+
+  /** What nobody was told of, up to the first body that the crash tore. */
+  tail(): readonly ScannedRecord[] {
+    const rest = this.waiting.slice(this.applied);
+    const torn = rest.findIndex(({ intact }) => !intact);
+    return torn === -1 ? rest : rest.slice(0, torn);
+  }
 }
 
 function endOf(record: ScannedRecord): number {

@@ -20,18 +20,20 @@ export interface ScannedRecord {
   readonly syncedPosition: number;
   /** Header and body, a slice of the read buffer. */
   readonly raw: Buffer;
+  /** False: the header verifies, and the body does not match its CRC. */
+  readonly intact: boolean;
 }
 
-/** The first place at which no intact record lies. */
+/** A place at which no record with an intact header lies. */
 export interface BadPlace {
   readonly position: number;
   readonly reason: string;
-  /** The header when only the body is bad. */
-  readonly header?: PortableHeader;
+  /** Of a record that cannot be used all the same. */
+  readonly header?: Pick<PortableHeader, 'shard' | 'index' | 'term'>;
 }
 
 export interface ScanEnd {
-  /** Where the last intact record ends. */
+  /** Where the last record ends. */
   readonly end: number;
   readonly records: number;
   /** Undefined: the walk ended exactly at the limit. */
@@ -39,8 +41,8 @@ export interface ScanEnd {
 }
 
 /**
- * Calls `visit` for each intact record from `from` on, in order, and stops at `limit` or at the
- * first record that does not verify.
+ * Calls `visit` for each record from `from` on, in order, and stops at `limit` or at the first
+ * place where no header verifies.
  */
 export async function scanRecords(
   files: Files,
@@ -94,28 +96,34 @@ function readStep(chunk: Buffer, at: number, segment: SegmentIdentity, position:
   }
   const total = RECORD_HEADER_BYTES + header.bodyLength;
   if (chunk.length - at < total) return { kind: 'more', bytes: total };
-  if (!verifyBody(chunk, at + RECORD_HEADER_BYTES, header)) {
-    return { kind: 'bad', bad: { position, reason: 'the body does not match its CRC', header } };
-  }
+  const intact = verifyBody(chunk, at + RECORD_HEADER_BYTES, header);
   const raw = chunk.subarray(at, at + total);
   const syncedPosition = recordSyncedPosition(chunk, at);
-  return { kind: 'record', record: { position, header, syncedPosition, raw } };
+  return { kind: 'record', record: { position, header, syncedPosition, raw, intact } };
+}
+
+export interface LaterRecords {
+  /** Where the first of them begins; undefined = there is none. */
+  readonly first: number | undefined;
+  /** The highest synced position that any of them states. */
+  readonly synced: number;
 }
 
 /**
- * The highest synced position that any intact header behind `from` states (0 = none is there). A
- * record that verifies there names its own position and segment, so nothing passes for one.
+ * Looks for headers that verify at or behind `from`. Such a record names its own position and
+ * segment, so nothing passes for one.
  */
-export async function laterSyncedPosition(
+export async function laterRecords(
   files: Files,
   handle: Handle,
   segment: SegmentIdentity,
   from: number,
   size: number,
-): Promise<number> {
+): Promise<LaterRecords> {
   const magic = Buffer.alloc(4);
   magic.writeUInt32LE(RECORD_MAGIC);
-  let highest = 0;
+  let first: number | undefined;
+  let synced = 0;
   for (let base = from; base < size; base += CHUNK_BYTES) {
     const wanted = Math.min(CHUNK_BYTES + RECORD_HEADER_BYTES, size - base);
     const chunk = await readAt(files, handle, base, wanted);
@@ -123,12 +131,13 @@ export async function laterSyncedPosition(
     let at = chunk.indexOf(magic);
     while (at >= 0 && at <= last) {
       if (verifyRecordHeader(chunk, at, segment, base + at)) {
-        highest = Math.max(highest, recordSyncedPosition(chunk, at));
+        first ??= base + at;
+        synced = Math.max(synced, recordSyncedPosition(chunk, at));
       }
       at = chunk.indexOf(magic, at + 1);
     }
   }
-  return highest;
+  return { first, synced };
 }
 
 /** How many bytes from `from` on are not zero-filled space: up to the last byte that is not 0. */

@@ -13,7 +13,7 @@ import type { SegmentIdentity } from './record.ts';
 /** A block of its own: later appends never rewrite the disk page that it lies in. */
 export const SEGMENT_HEADER_BYTES = 4096;
 const SEGMENT_MAGIC = 'HFSEGMNT';
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const HEADER_USED_BYTES = 40;
 const MAX_SEQUENCE = 99_999_999;
 

@@ -10,6 +10,7 @@
 import assert from 'node:assert';
 import type {
   Entry,
+  EntryId,
   LogIndex,
   RecoveredShard,
   ShardId,
@@ -18,6 +19,7 @@ import type {
   TermStart,
 } from '../raft/types.ts';
 import { EntryType } from '../raft/types.ts';
+import { type Place, Repairs } from './repairs.ts';
 
 /**
  * Distance in the file after which an entry is sampled: 24 bytes of memory each. Small enough that
@@ -26,15 +28,14 @@ import { EntryType } from '../raft/types.ts';
 const SAMPLE_SPACING_BYTES = 64 * 1024;
 const MAX_CURSORS = 8;
 
-export interface Location {
-  readonly sequence: number;
-  readonly position: number;
-}
+export type Location = Place;
 
 /** Entries `index` (at this location) up to, not including, `endIndex` follow in one segment. */
 export interface Run extends Location {
   readonly index: LogIndex;
   readonly endIndex: LogIndex;
+  /** One repaired entry, away from its neighbours. */
+  readonly repair: boolean;
 }
 
 /** One shard's part of one sealed segment (the content of a sidecar). */
@@ -42,6 +43,8 @@ export interface SegmentRun {
   readonly samples: readonly (readonly [index: LogIndex, position: number])[];
   readonly termStarts: readonly TermStart[];
   readonly configs: readonly Entry[];
+  /** Entries of the run whose bodies were found damaged and not repaired in this segment. */
+  readonly damaged: readonly LogIndex[];
 }
 
 export class ShardIndex {
@@ -50,11 +53,17 @@ export class ShardIndex {
   generation = 0;
   /** The log start of the last state record that is known to be on the disk. */
   durableLogStart: LogIndex = 0;
+  /** The segment in which the shard was reset or, after its head, created: none before counts. */
+  bornIn = 0;
   private current: ShardState;
   private last: LogIndex;
   private recovering: boolean;
   private terms: TermStart[] = [];
   private configs: Entry[] = [];
+  private readonly damaged = new Set<LogIndex>();
+  private readonly repairs = new Repairs();
+  /** Records in front of those to come are lost: entries are taken no more. */
+  private frozen = false;
   private indexes: LogIndex[] = [];
   private sequences: number[] = [];
   private positions: number[] = [];
@@ -86,14 +95,33 @@ export class ShardIndex {
 
   /** Takes note of an entry that lies, or is about to lie, at this place behind all others. */
   append(entry: Entry, at: Location): void {
-    const { index, term } = entry;
+    if (this.frozen) return;
+    this.place(entry, at);
+    if (entry.type === EntryType.config) this.configs.push(detached(entry));
+  }
+
+  /** An entry whose header is intact and whose body is not. */
+  appendDamaged(id: EntryId, at: Location): void {
+    if (this.frozen) return;
+    this.place(id, at);
+    this.damaged.add(id.index);
+  }
+
+  /** The entry's bytes lie here as well, whatever became of the first ones. */
+  repair({ index, term }: EntryId, at: Location): void {
+    const held = index >= (this.indexes[0] ?? Number.POSITIVE_INFINITY) && index <= this.last;
+    if (this.frozen || !held || this.termAt(index) !== term) return;
+    this.repairs.set(index, at);
+    this.damaged.delete(index);
+  }
+
+  private place({ index, term }: EntryId, at: Location): void {
     assert(index >= 1, 'entries count from 1');
     const voids = index <= this.last;
     if (voids) this.voidFrom(index);
     if (index !== this.last + 1) this.acceptGap(index);
     assert(term >= this.lastTerm(), `shard ${this.shard}: term falls at index ${index}`);
     if (term !== this.terms.at(-1)?.term) this.terms.push({ term, index });
-    if (entry.type === EntryType.config) this.configs.push(detached(entry));
     this.last = index;
     if (voids || this.sampleDue(at)) this.addSample(index, at);
   }
@@ -103,14 +131,35 @@ export class ShardIndex {
     const start = state.logStart.index;
     const before = this.current.logStart.index;
     assert(start >= before, 'the log start never falls');
+    assert.equal(state.replica, this.current.replica, 'another replica of the shard');
     if (start > this.last) {
       this.clear();
       this.last = start;
     } else if (start > before && !this.recovering) {
       assert.equal(this.termAt(start), state.logStart.term, 'log start is not in this log');
     }
-    this.current = state;
+    this.current = this.frozen ? { ...state, suspect: true } : state;
     if (start > before && !this.recovering) this.forgetBelow(start);
+  }
+
+  /** Voids every entry: the log starts anew after the state's log start. */
+  reset(state: ShardState, sequence: number): void {
+    this.clear();
+    this.last = state.logStart.index;
+    this.current = this.frozen ? { ...state, suspect: true } : state;
+    this.bornIn = sequence;
+  }
+
+  /** The shard leaves: who still reads it finds nothing. */
+  retire(): void {
+    this.clear();
+    this.last = this.current.logStart.index;
+  }
+
+  /** Records of this log are lost from here on. What was found so far is kept, and no more. */
+  freeze(): void {
+    this.frozen = true;
+    this.current = { ...this.current, suspect: true };
   }
 
   /**
@@ -118,6 +167,7 @@ export class ShardIndex {
    * lack entries at or below `logStart`, the shard's log start when the segment was sealed.
    */
   appendRun(run: SegmentRun, sequence: number, logStart: LogIndex, lastIndex: LogIndex): void {
+    if (this.frozen) return;
     const first = run.samples[0]?.[0];
     if (first === undefined) return;
     if (first <= logStart + 1) this.restartAt(first);
@@ -128,6 +178,7 @@ export class ShardIndex {
       if (term !== this.terms.at(-1)?.term) this.terms.push({ term, index });
     }
     this.configs.push(...run.configs);
+    for (const index of run.damaged) this.damaged.add(index);
     this.last = lastIndex;
     for (const [index, position] of run.samples) this.addSample(index, { sequence, position });
   }
@@ -146,17 +197,31 @@ export class ShardIndex {
       samples,
       termStarts: [{ term: this.termAt(first), index: first }, ...within],
       configs: this.configs.filter((entry) => entry.index >= first),
+      damaged: [...this.damaged].filter((index) => index >= first),
     };
+  }
+
+  /** Repairs that lie in this segment. */
+  repairsIn(sequence: number): readonly (readonly [index: LogIndex, position: number])[] {
+    return this.repairs.within(sequence);
+  }
+
+  /** What a sidecar says: the term was compared when the repair was written. */
+  repairAt(index: LogIndex, at: Location): void {
+    this.repair({ index, term: this.termAt(index) }, at);
   }
 
   /** The nearest known place at or before `index`, which must be stored. */
   locate(index: LogIndex): Run {
     assert(index <= this.last && index >= (this.indexes[0] ?? Number.POSITIVE_INFINITY));
+    const repaired = this.repairs.at(index);
+    if (repaired !== undefined) return { ...repaired, index, endIndex: index + 1, repair: true };
     const at = this.sampleAtOrBefore(index);
-    const endIndex = this.indexes[at + 1] ?? this.last + 1;
+    const endIndex = Math.min(this.indexes[at + 1] ?? this.last + 1, this.repairs.after(index));
     const cursor = this.indexes[at] === index ? undefined : this.cursors.get(index);
-    if (cursor !== undefined) return { ...cursor, index, endIndex };
+    if (cursor !== undefined) return { ...cursor, index, endIndex, repair: false };
     return {
+      repair: false,
       index: this.indexes[at]!,
       sequence: this.sequences[at]!,
       position: this.positions[at]!,
@@ -185,11 +250,20 @@ export class ShardIndex {
     return at === this.sequences.length ? this.last : this.indexes[at]! - 1;
   }
 
-  /** Ends recovery. Gives the first index that the log lacks, if any. */
-  finishRecovery(): LogIndex | undefined {
+  /**
+   * Ends recovery. Gives the first index that the log lacks, if any. After a loss (`lossy`) such a
+   * shard is suspect, and empty.
+   */
+  finishRecovery(lossy: boolean): LogIndex | undefined {
     const start = this.current.logStart.index;
     const stored = this.indexes[0];
-    if (this.last > start && (stored === undefined || stored > start + 1)) return start + 1;
+    if (this.last > start && (stored === undefined || stored > start + 1)) {
+      if (!lossy) return start + 1;
+      this.freeze();
+      this.clear();
+      this.last = start;
+    }
+    if (this.current.suspect === true) this.lowerCommit();
     this.recovering = false;
     this.durableLogStart = start;
     this.forgetBelow(start);
@@ -203,7 +277,22 @@ export class ShardIndex {
       lastIndex: this.last,
       termStarts: this.terms.slice(),
       configEntries: this.configs.slice(),
+      ...(this.damaged.size === 0 ? {} : { damaged: this.damagedEntries() }),
     };
+  }
+
+  idAt(index: LogIndex): EntryId {
+    return { index, term: this.termAt(index) };
+  }
+
+  damagedEntries(): readonly EntryId[] {
+    return [...this.damaged].sort((a, b) => a - b).map((index) => this.idAt(index));
+  }
+
+  private lowerCommit(): void {
+    const { hardState } = this.current;
+    const commit = Math.min(hardState.commit, this.last);
+    this.current = { ...this.current, hardState: { ...hardState, commit } };
   }
 
   private lastTerm(): Term {
@@ -230,6 +319,7 @@ export class ShardIndex {
    */
   endAt(lastIndex: LogIndex, logStart: LogIndex): void {
     assert(this.recovering);
+    if (this.frozen) return;
     const nothingHeld = this.indexes.length === 0;
     if (lastIndex === logStart || nothingHeld) this.restartAt(lastIndex + 1);
     assert.equal(this.last, lastIndex);
@@ -254,6 +344,7 @@ export class ShardIndex {
     this.last = index - 1;
     while (this.terms.length > 0 && this.terms.at(-1)!.index >= index) this.terms.pop();
     while (this.configs.length > 0 && this.configs.at(-1)!.index >= index) this.configs.pop();
+    this.forgetWhere((each) => each >= index);
     let keep = this.indexes.length;
     while (keep > 0 && this.indexes[keep - 1]! >= index) keep -= 1;
     this.indexes.length = keep;
@@ -266,6 +357,7 @@ export class ShardIndex {
     this.cursors.clear();
     this.terms = [];
     this.configs = [];
+    this.forgetWhere(() => true);
     this.indexes = [];
     this.sequences = [];
     this.positions = [];
@@ -273,6 +365,7 @@ export class ShardIndex {
 
   private forgetBelow(start: LogIndex): void {
     this.configs = this.configs.filter((entry) => entry.index > start);
+    this.forgetWhere((index) => index <= start);
     if (this.last === start) {
       this.clear();
       return;
@@ -284,6 +377,11 @@ export class ShardIndex {
     this.indexes.splice(0, drop);
     this.sequences.splice(0, drop);
     this.positions.splice(0, drop);
+  }
+
+  private forgetWhere(gone: (index: LogIndex) => boolean): void {
+    this.repairs.forget(gone);
+    for (const index of [...this.damaged]) if (gone(index)) this.damaged.delete(index);
   }
 
   private sampleDue(at: Location): boolean {

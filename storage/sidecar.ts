@@ -3,12 +3,13 @@
  * Only a cache: absent, stale or damaged means that the segment is scanned again.
  */
 import { crc32 } from 'node:zlib';
-import type { Entry, EntryType, LogIndex, ShardId, ShardState } from '../raft/types.ts';
+import type { Entry, EntryType, LogIndex, ReplicaId, ShardId, ShardState } from '../raft/types.ts';
+import type { LogShards } from './log-shards.ts';
 import type { SegmentIdentity } from './record.ts';
 import type { SegmentRun } from './shard-index.ts';
 import { decodeShardState, encodeShardState } from './state-codec.ts';
 
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 
 export interface SidecarShard {
   readonly shard: ShardId;
@@ -17,12 +18,37 @@ export interface SidecarShard {
   /** Of the shard's log when the segment was sealed; the segment may hold no live entry of it. */
   readonly lastIndex: LogIndex;
   readonly run: SegmentRun | undefined;
+  /** The shard was created or reset in this segment: what older ones hold of it is void. */
+  readonly born: boolean;
+  /** Of entries of this segment or of older ones. */
+  readonly repairs: readonly (readonly [index: LogIndex, position: number])[];
 }
 
 export interface Sidecar extends SegmentIdentity {
   /** Where the segment's valid records end. */
   readonly end: number;
+  /** All that are there at the segment's end: any other has left. */
   readonly shards: readonly SidecarShard[];
+  readonly tombstones: readonly (readonly [shard: ShardId, replica: ReplicaId])[];
+}
+
+/** What the indexes say about the segment that they took in last. */
+export function sidecarOf(shards: LogShards, segment: SegmentIdentity, end: number): Sidecar {
+  const { epoch, sequence } = segment;
+  return {
+    epoch,
+    sequence,
+    end,
+    tombstones: [...shards.tombstones],
+    shards: [...shards.live.values()].map((index) => ({
+      shard: index.shard,
+      state: index.state,
+      lastIndex: index.lastIndex,
+      run: index.segmentRun(sequence),
+      born: index.bornIn === sequence,
+      repairs: index.repairsIn(sequence),
+    })),
+  };
 }
 
 type StoredEntry = [number, number, number, number, string, string, number];
@@ -31,6 +57,16 @@ interface StoredRun {
   samples: [number, number][];
   terms: [number, number][];
   configs: StoredEntry[];
+  damaged: number[];
+}
+
+interface StoredShard {
+  shard: number;
+  state: string;
+  last: number;
+  born: boolean;
+  repairs: [number, number][];
+  run?: StoredRun;
 }
 
 interface Stored {
@@ -38,7 +74,8 @@ interface Stored {
   sequence: number;
   epoch: number;
   end: number;
-  shards: { shard: number; state: string; last: number; run?: StoredRun }[];
+  shards: StoredShard[];
+  tombstones: [number, number][];
 }
 
 export function encodeSidecar(sidecar: Sidecar): Buffer {
@@ -47,12 +84,15 @@ export function encodeSidecar(sidecar: Sidecar): Buffer {
     sequence: sidecar.sequence,
     epoch: sidecar.epoch,
     end: sidecar.end,
-    shards: sidecar.shards.map(({ shard, state, lastIndex, run }) => ({
+    shards: sidecar.shards.map(({ shard, state, lastIndex, run, born, repairs }) => ({
       shard,
       last: lastIndex,
       state: encodeShardState(state).toString('base64'),
+      born,
+      repairs: repairs.map(([index, position]) => [index, position]),
       ...(run === undefined ? {} : { run: storedRun(run) }),
     })),
+    tombstones: sidecar.tombstones.map(([shard, replica]) => [shard, replica]),
   };
   const text = Buffer.from(JSON.stringify(stored));
   const crc = Buffer.alloc(4);
@@ -73,9 +113,12 @@ export function decodeSidecar(
   return {
     ...segment,
     end,
-    shards: stored.shards.map(({ shard, state, last, run }) => ({
+    tombstones: stored.tombstones,
+    shards: stored.shards.map(({ shard, state, last, run, born, repairs }) => ({
       shard,
       lastIndex: last,
+      born,
+      repairs,
       state: decodeShardState(Buffer.from(state, 'base64')),
       run: run === undefined ? undefined : loadedRun(run),
     })),
@@ -95,6 +138,7 @@ function storedRun(run: SegmentRun): StoredRun {
       Buffer.from(entry.payload).toString('base64'),
       entry.bodyCrc,
     ]),
+    damaged: [...run.damaged],
   };
 }
 
@@ -103,6 +147,7 @@ function loadedRun(run: StoredRun): SegmentRun {
     samples: run.samples,
     termStarts: run.terms.map(([term, index]) => ({ term, index })),
     configs: run.configs.map(loadedEntry),
+    damaged: run.damaged,
   };
 }
 

@@ -1,16 +1,19 @@
-/** The body of a `state` record: version byte, fixed fields, then the membership. */
+/** The body of a `state` or `reset` record: version, flags, fixed fields, then the membership. */
 import assert from 'node:assert';
 import type { Membership, ReplicaAddress, ReplicaId, ShardState } from '../raft/types.ts';
 import { StorageError } from './errors.ts';
 import { readSafeInteger, writeSafeInteger } from './record.ts';
 
-const VERSION = 1;
-const FIXED_BYTES = 1 + 6 * 8;
+const VERSION = 2;
+/** Version, flags, six numbers. */
+const FIXED_BYTES = 2 + 6 * 8;
+const SUSPECT = 1;
 const MAX_MEMBERS = 65_535;
 
 export function encodeShardState(state: ShardState): Buffer {
   const target = Buffer.allocUnsafe(FIXED_BYTES + membershipBytes(state.membership));
   target[0] = VERSION;
+  target[1] = state.suspect === true ? SUSPECT : 0;
   const { hardState, logStart } = state;
   const fixed = [
     hardState.term,
@@ -20,7 +23,7 @@ export function encodeShardState(state: ShardState): Buffer {
     logStart.index,
     logStart.term,
   ];
-  for (const [i, value] of fixed.entries()) writeSafeInteger(target, 1 + i * 8, value);
+  for (const [i, value] of fixed.entries()) writeSafeInteger(target, 2 + i * 8, value);
   const end = writeMembership(target, FIXED_BYTES, state.membership);
   assert.equal(end, target.length);
   return target;
@@ -32,6 +35,8 @@ export function decodeShardState(source: Buffer): ShardState {
   if (version !== VERSION) {
     throw new StorageError('UNKNOWN_FORMAT', `shard state of format ${version}`);
   }
+  const flags = reader.byte();
+  if ((flags & ~SUSPECT) !== 0) throw new RangeError(`unknown flags ${flags} in a shard state`);
   const term = reader.integer();
   const vote = reader.integer();
   const commit = reader.integer();
@@ -39,7 +44,8 @@ export function decodeShardState(source: Buffer): ShardState {
   const logStart = { index: reader.integer(), term: reader.integer() };
   const membership = reader.membership();
   reader.end();
-  return { hardState: { term, vote, commit }, replica, logStart, membership };
+  const state = { hardState: { term, vote, commit }, replica, logStart, membership };
+  return flags === SUSPECT ? { ...state, suspect: true } : state;
 }
 
 function idLists(membership: Membership): (readonly ReplicaId[])[] {

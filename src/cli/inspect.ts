@@ -64,7 +64,8 @@ function nodeFolder(directory: string, name: string): string {
 }
 
 function formatLog(report: LogInspection): readonly string[] {
-  const { directory, cleanlyClosed, segments, shards, tailRecords, tornBytes, damage } = report;
+  const { directory, cleanlyClosed, segments, shards, tombstones, damage } = report;
+  const { tailRecords, tornBytes } = report;
   const tail = `tail: ${tailRecords} records past the synced point, ${tornBytes} torn bytes`;
   return [
     `log in ${directory}, ${cleanlyClosed ? 'closed in order' : 'not closed in order'}; ${tail}`,
@@ -75,7 +76,18 @@ function formatLog(report: LogInspection): readonly string[] {
     ),
     '',
     ...formatTable(
-      ['SHARD', 'REPLICA', 'FIRST', 'LAST', 'LAST TERM', 'TERM', 'VOTE', 'COMMIT', 'VOTERS'],
+      [
+        'SHARD',
+        'REPLICA',
+        'FIRST',
+        'LAST',
+        'LAST TERM',
+        'TERM',
+        'VOTE',
+        'COMMIT',
+        'VOTERS',
+        'STATE',
+      ],
       shards.map((one) => [
         one.shard,
         one.replica,
@@ -86,12 +98,19 @@ function formatLog(report: LogInspection): readonly string[] {
         one.vote,
         one.commit,
         one.voters.join(','),
+        stateOf(one),
       ]),
     ),
     '',
+    ...tombstones.map(({ shard, replica }) => `shard ${shard} left; last replica ${replica}`),
     ...damage.map(({ code, message }) => `${code}: ${message}`),
     damage.length === 0 ? 'no damage found' : `${damage.length} damaged`,
   ];
+}
+
+function stateOf({ suspect, damagedEntries }: LogInspection['shards'][number]): string {
+  if (suspect) return 'suspect';
+  return damagedEntries === 0 ? 'ok' : `${damagedEntries} damaged`;
 }
 
 async function state(directory: string, verify: boolean): Promise<Findings> {

@@ -27,12 +27,13 @@ export interface StateParts {
   readonly vote?: number;
   readonly commit?: LogIndex;
   readonly logStart?: { readonly index: LogIndex; readonly term: Term };
+  readonly replica?: number;
 }
 
 export function shardState(parts: StateParts = {}): ShardState {
   return {
     hardState: { term: parts.term ?? 0, vote: parts.vote ?? 0, commit: parts.commit ?? 0 },
-    replica: 1,
+    replica: parts.replica ?? 1,
     logStart: parts.logStart ?? { index: 0, term: 0 },
     membership: {
       config: { voters: [1, 2, 3], votersOutgoing: [], learners: [], learnersNext: [] },

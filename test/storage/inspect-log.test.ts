@@ -44,6 +44,8 @@ describe('inspectLog', () => {
       commit: 1,
       replica: 1,
       voters: [1, 2, 3],
+      suspect: false,
+      damagedEntries: 0,
     });
     expect(files.names()).toEqual(before);
   });
@@ -67,5 +69,19 @@ describe('inspectLog', () => {
     const found = await inspectLog('log', { files });
     expect(found.damage).toHaveLength(1);
     expect(found.damage[0]).toMatchObject({ code: 'DATA_LOSS' });
+    expect(found.shards[1]).toMatchObject({ shard: 2, lastIndex: 8, damagedEntries: 1 });
+  });
+
+  it('tells which shards are suspect and which have left', async () => {
+    const { files, log } = await written();
+    await durable(log, [{ kind: 'drop', shard: 1, replica: 1 }]);
+    files.kill();
+    const at = files.content('log/00000001.log').indexOf('head 2/2');
+    files.remove('log/00000001.idx');
+    files.flipBit('log/00000001.log', at - 20);
+    const found = await inspectLog('log', { files });
+    expect(found.damage).toHaveLength(1);
+    expect(found.tombstones).toEqual([{ shard: 1, replica: 1 }]);
+    expect(found.shards).toMatchObject([{ shard: 2, lastIndex: 1, suspect: true }]);
   });
 });

@@ -30,6 +30,16 @@ type Model = Map<number, ModelShard>;
 
 function apply(model: Model, record: LogRecord): void {
   const shard = model.get(record.shard);
+  if (record.kind === 'repair') return;
+  if (record.kind === 'drop') {
+    model.delete(record.shard);
+    model.set(-record.shard, { state: shardState({ replica: record.replica }), entries: [] });
+    return;
+  }
+  if (record.kind === 'reset') {
+    model.set(record.shard, { state: record.state, entries: [] });
+    return;
+  }
   if (record.kind === 'state') {
     if (shard === undefined) model.set(record.shard, { state: record.state, entries: [] });
     else {
@@ -38,7 +48,6 @@ function apply(model: Model, record: LogRecord): void {
     }
     return;
   }
-  if (record.kind !== 'entry') throw new TypeError(`${record.kind} is not modelled`);
   const at = record.entry.index - shard!.state.logStart.index - 1;
   shard!.entries = [...shard!.entries.slice(0, at), record.entry];
 }
@@ -121,9 +130,18 @@ class Run {
       apply(this.model, record);
     };
     const shard = SHARDS[this.pick(SHARDS.length)]!;
-    if (!this.model.has(shard)) add({ kind: 'state', shard, state: shardState() });
+    const left = this.model.get(-shard)?.state.replica ?? 0;
+    if (!this.model.has(shard)) {
+      add({ kind: 'state', shard, state: shardState({ replica: left + 1 }) });
+    }
     const known = this.model.get(shard)!;
-    if (this.random() < 0.2) add({ kind: 'state', shard, state: this.nextState(known) });
+    const kind = this.random();
+    if (kind < 0.02) add({ kind: 'drop', shard, replica: known.state.replica });
+    else if (kind < 0.05) add({ kind: 'reset', shard, state: this.resetState(known) });
+    else if (kind < 0.1 && known.entries.length > 0) {
+      const entry = known.entries[this.pick(known.entries.length)]!;
+      add({ kind: 'repair', shard, entry });
+    } else if (this.random() < 0.2) add({ kind: 'state', shard, state: this.nextState(known) });
     else for (let n = 1 + this.pick(4); n > 0; n--) add(entryRecord(shard, this.nextEntry(known)));
     return records;
   }
@@ -137,6 +155,14 @@ class Run {
     const last = entries[drop - 1];
     const logStart = last === undefined ? state.logStart : { index: last.index, term: last.term };
     return { ...state, hardState, logStart };
+  }
+
+  resetState({ state, entries }: ModelShard): ShardState {
+    const from = Math.max(state.hardState.commit, state.logStart.index);
+    const index = from + 1 + this.pick(10);
+    const term = Math.max(1, state.logStart.term, entries.at(-1)?.term ?? 0);
+    const hardState = { ...state.hardState, commit: index };
+    return { ...state, hardState, logStart: { index, term } };
   }
 
   nextEntry({ state, entries }: ModelShard): Entry {
@@ -208,6 +234,9 @@ class Run {
         1 + this.pick(40_000),
       );
       model.set(shard, { state, entries });
+    }
+    for (const [shard, replica] of this.log!.tombstones) {
+      model.set(-shard, { state: shardState({ replica }), entries: [] });
     }
     return model;
   }

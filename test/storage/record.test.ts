@@ -32,7 +32,7 @@ const entries = fc
 function encode(shard: number, each: Entry, position: number, synced = 0): Buffer {
   const buffer = new FlushBuffer(1 << 20);
   buffer.begin(segment, position, synced);
-  buffer.addEntry(shard, each);
+  buffer.add({ kind: 'entry', shard, entry: each });
   return Buffer.concat(buffer.parts());
 }
 

@@ -15,7 +15,7 @@ import {
 } from '../harness/log-builders.ts';
 
 export interface StoreUnderTest {
-  store(): LogStore;
+  store(): LogStore & { readonly tombstones: ReadonlyMap<number, number> };
   /** Stops the store as a crash would and opens it again. */
   crash(): Promise<readonly RecoveredShard[]>;
   end(): Promise<void>;
@@ -216,6 +216,115 @@ export function storeSuite(name: string, create: () => Promise<StoreUnderTest>):
       }
       const terms = (await readAll(under.store(), 1, 1, 9)).map((each) => each.term);
       expect(terms).toEqual([1, 1, 1, 1, 1, 2, 3, 4, 5]);
+    });
+
+    it('starts anew at a reset, also past its end', async () => {
+      await seed(1, 10);
+      const logStart = { index: 20, term: 3 };
+      const state = shardState({ term: 4, vote: 2, commit: 20, logStart });
+      await durable(under.store(), [{ kind: 'reset', shard: 1, state }]);
+      const check = async () => {
+        for (const from of [3, 20]) {
+          const read = readEntries(under.store(), 1, from, from);
+          await expect(read).rejects.toMatchObject({ code: 'COMPACTED' });
+        }
+        const past = readEntries(under.store(), 1, 21, 21);
+        await expect(past).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+      };
+      await check();
+      const [shard] = await under.crash();
+      expect(shard).toEqual({ shard: 1, state, lastIndex: 20, termStarts: [], configEntries: [] });
+      await check();
+      await durable(under.store(), [entryRecord(1, entry(21, 4))]);
+      expect((await under.crash())[0]?.termStarts).toEqual([{ term: 4, index: 21 }]);
+      expect((await readEntries(under.store(), 1, 21, 21)).map(plain)).toEqual([
+        plain(entry(21, 4)),
+      ]);
+    });
+
+    it('starts anew at a reset within the log: nothing after it stays', async () => {
+      await seed(1, 10);
+      const logStart = { index: 4, term: 2 };
+      const state = shardState({ term: 2, commit: 4, logStart });
+      const more = [5, 6].map((index) => entryRecord(1, entry(index, 2)));
+      await durable(under.store(), [{ kind: 'reset', shard: 1, state }, ...more]);
+      const check = async () => {
+        expect((await readAll(under.store(), 1, 5, 6)).map((each) => each.term)).toEqual([2, 2]);
+        const past = readEntries(under.store(), 1, 7, 7);
+        await expect(past).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+      };
+      await check();
+      const [shard] = await under.crash();
+      expect(shard?.lastIndex).toBe(6);
+      await check();
+    });
+
+    it('forgets a shard that is dropped, but not that it was there', async () => {
+      await seed(1, 5);
+      await seed(2, 3);
+      await durable(under.store(), [{ kind: 'drop', shard: 1, replica: 1 }]);
+      const check = async () => {
+        const read = readEntries(under.store(), 1, 1, 1);
+        await expect(read).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+        expect([...under.store().tombstones]).toEqual([[1, 1]]);
+        expect(await readAll(under.store(), 2, 1, 3)).toHaveLength(3);
+      };
+      await check();
+      for (let crash = 0; crash < 3; crash++) {
+        expect((await under.crash()).map(({ shard }) => shard)).toEqual([2]);
+        await check();
+      }
+    });
+
+    it('takes a shard again under a later replica id only', async () => {
+      await seed(1, 5);
+      await durable(under.store(), [
+        { kind: 'drop', shard: 1, replica: 1 },
+        stateRecord(1, { replica: 4 }),
+        entryRecord(1, entry(1, 7)),
+      ]);
+      for (let crash = 0; crash < 3; crash++) {
+        const [shard] = await under.crash();
+        expect(shard).toMatchObject({ shard: 1, lastIndex: 1, state: { replica: 4 } });
+        expect((await readEntries(under.store(), 1, 1, 1)).map(plain)).toEqual([
+          plain(entry(1, 7)),
+        ]);
+        expect([...under.store().tombstones]).toEqual([[1, 1]]);
+      }
+      await durable(under.store(), [{ kind: 'drop', shard: 1, replica: 4 }]);
+      const onDurable = () => expect.fail('taken');
+      const again = () => under.store().write([stateRecord(1, { replica: 4 })], { onDurable });
+      expect(again).toThrow(/comes back/);
+    });
+
+    it('lets a repair change nothing but where the entry is read', async () => {
+      await seed(1, 6);
+      const repair = { kind: 'repair', shard: 1, entry: entry(3, 1) } as const;
+      await durable(under.store(), [repair, entryRecord(1, entry(7, 1))]);
+      for (let crash = 0; crash < 3; crash++) {
+        const back = await readAll(under.store(), 1, 1, 7, 150);
+        for (const index of [3, 4, 3, 2]) {
+          const [only] = await readEntries(under.store(), 1, index, index);
+          expect(plain(only!)).toEqual(plain(entry(index, 1)));
+        }
+        expect(back.map(plain)).toEqual([1, 2, 3, 4, 5, 6, 7].map((i) => plain(entry(i, 1))));
+        expect((await under.crash())[0]).toMatchObject({
+          lastIndex: 7,
+          termStarts: [{ term: 1, index: 1 }],
+        });
+      }
+      // Of entries that are gone, or were replaced: nothing.
+      await durable(under.store(), [
+        entryRecord(1, entry(5, 2)),
+        { kind: 'repair', shard: 1, entry: entry(5, 1) },
+        { kind: 'repair', shard: 1, entry: entry(9, 1) },
+        stateRecord(1, { commit: 4, logStart: { index: 4, term: 1 } }),
+        repair,
+      ]);
+      for (let crash = 0; crash < 3; crash++) {
+        expect((await readAll(under.store(), 1, 5, 5)).map(plain)).toEqual([plain(entry(5, 2))]);
+        expect((await under.crash())[0]).toMatchObject({ lastIndex: 5 });
+      }
     });
 
     it('refuses to void what is committed', async () => {
