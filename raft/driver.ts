@@ -398,6 +398,10 @@ export class RaftDriver {
     });
   }
 
+  holds(shard: ShardId): boolean {
+    return this.#shards.has(shard);
+  }
+
   shards(): ShardId[] {
     return [...this.#shards.keys()];
   }

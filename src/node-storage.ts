@@ -4,9 +4,11 @@ import type { RecoveredShard, ShardId } from '../raft/types.ts';
 import { type CommitLog, closeCommitLog, openCommitLog } from '../storage/commit-log.ts';
 import type { LevelState, LoadedShard } from '../storage/level-state.ts';
 import { openState } from '../storage/open-state.ts';
+import { contentOf } from './cluster/birth.ts';
 import { initialShardStates, missingAtBirth } from './cluster/first-configuration.ts';
 import { type Identity, isLogBorn, markLogBorn } from './cluster/identity.ts';
 import type { NodeConfig } from './config.ts';
+import { Failure } from './failure.ts';
 
 /**
  * What leaders elsewhere may have on its way to this node's log, beyond what it admits itself: the
@@ -64,11 +66,13 @@ async function openLog(
   onFatal: (error: Error) => void,
 ): Promise<CommitLog> {
   const born = isLogBorn(config.data);
+  const directory = join(config.data, 'log');
+  if (born) assertLogThere(identity.node, directory);
   const createShards = born
     ? []
     : [...initialShardStates(identity)].map(([shard, state]) => ({ shard, state }));
   const log = await openCommitLog({
-    directory: join(config.data, 'log'),
+    directory,
     onFatal,
     createShards,
     limits: { ...config.log, maxQueuedBytes: config.log.maxQueuedBytes + FOLLOWING_BYTES_MAX },
@@ -80,4 +84,13 @@ async function openLog(
   );
   if (!born) markLogBorn(config.data);
   return log;
+}
+
+/** Also of a node that was added and held no shard yet: it may have voted since. */
+function assertLogThere(node: number, directory: string): void {
+  if (contentOf(directory).length > 0) return;
+  throw new Failure(
+    `node ${node} has lost its commit log: ${directory} is empty, but was in use. Put it back, or ` +
+      'remove the node from the cluster and add it again with an empty directory',
+  );
 }

@@ -12,11 +12,14 @@ import { lockDirectory } from '../storage/lock.ts';
 import { formatAddress } from './address.ts';
 import { createDataShard } from './broker/data-shard.ts';
 import { createSystemClock } from './clock.ts';
+import type { MetaView } from './cluster/api.ts';
 import type { Identity } from './cluster/identity.ts';
+import { KnownPeers } from './cluster/known-peers.ts';
 import { createMetaState } from './cluster/meta-state.ts';
 import { enterDirectory } from './cluster/node-directory.ts';
 import { PeerLives } from './cluster/peer-lives.ts';
 import { keepRegistered } from './cluster/registration.ts';
+import { followMembers, onceRemoved } from './cluster/run-members.ts';
 import { runTopicReconciler } from './cluster/run-reconciler.ts';
 import type { RunningNode } from './cluster/running-node.ts';
 import type { NodeConfig } from './config.ts';
@@ -49,8 +52,12 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const shards = createShards(config, identity, storage, onFatal);
   const { host, driver } = shards;
   let service: Service | undefined;
-  const peers = createPeers(config, identity, bootCounter, logger, driver, (call) => {
-    service?.onPeerCall(call);
+  const peers = createPeers(config, identity, bootCounter, logger, shards, {
+    onCall: (call) => service?.onPeerCall(call),
+    onRefused: onceRemoved((by) => {
+      logger.error(`removed from the cluster, says node ${by}: this node serves nobody, stop it`);
+      service?.retire();
+    }),
   });
   shards.connect(peers);
   service = createService({
@@ -66,6 +73,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     grpcAddress: formatAddress(config.advertise.grpc),
     peerAddress: formatAddress(config.advertise.peer),
   });
+  const members = followMembers(host, peers);
   await peers.start();
   driver.start();
   const { port } = await service.start(config.listen.grpc);
@@ -76,6 +84,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     peerPort: peers.address().port,
     host,
     async stop() {
+      members.stop();
       registration.stop();
       reconciler.stop();
       await keeper.stop();
@@ -96,23 +105,22 @@ function createPeers(
   identity: Identity,
   bootCounter: number,
   logger: Logger,
-  driver: RaftDriver,
-  onCall: Parameters<typeof createPeerNetwork>[0]['onCall'],
+  { driver, meta }: { readonly driver: RaftDriver; readonly meta: MetaView },
+  events: Pick<Parameters<typeof createPeerNetwork>[0], 'onCall' | 'onRefused'>,
 ): RunningPeerNetwork {
-  const { clusterId, node, incarnation, members } = identity;
+  const { clusterId, node, incarnation } = identity;
   const lives = new PeerLives(config.data);
   return createPeerNetwork({
     identity: { clusterId, node, incarnation, bootCounter },
     listen: config.listen.peer,
-    peers: config.peers,
-    knownIncarnations: new Map(members.map((member) => [member.node, member.incarnation])),
+    directory: new KnownPeers(identity, config.peers, meta),
     seenLives: lives.seen,
     onPeerLife: (peer, life) => lives.remember(peer, life),
     logger,
     onMessages: (from, messages) => driver.receive(from, messages),
     onPeerUp: (peer) => driver.peerUp(peer),
     onPeerReset: (peer) => driver.peerReset(peer),
-    onCall,
+    ...events,
   });
 }
 

@@ -9,6 +9,7 @@ import type { Call, Done } from './service/call.ts';
 import type { DeadlineClock, Deadlines } from './service/deadlines.ts';
 import { decodeError } from './service/error-codec.ts';
 import { encodeMethod, type ShardMethod, type Target } from './service/methods.ts';
+import { ShardGuide } from './shard-guide.ts';
 import type { ShardHost } from './shards/api.ts';
 import { CallError } from './status.ts';
 
@@ -65,6 +66,7 @@ export class Router {
   readonly #peers: PeerNetwork;
   readonly #limits: RouterLimits;
   readonly #timers: RouterTimers;
+  readonly #guide: ShardGuide;
   /** Per shard, first in first out: calls of one lane keep their order. */
   readonly #waiters = new Map<ShardId, Set<Waiter>>();
   /** Counts leadership events per shard, so that none is missed between a try and a wait. */
@@ -76,6 +78,7 @@ export class Router {
   constructor(host: ShardHost, peers: PeerNetwork, limits: RouterLimits, timers: RouterTimers) {
     this.#timers = timers;
     this.#host = host;
+    this.#guide = new ShardGuide(host);
     this.#peers = peers;
     this.#limits = limits;
     this.#unsubscribe = [
@@ -104,7 +107,12 @@ export class Router {
 
   /** Where a call for the shard would go now; undefined = nowhere. */
   leaderFor(shard: ShardId): NodeId | undefined {
-    return this.#host.isReady(shard) ? this.#host.node : this.#host.leaderOf(shard);
+    return this.#host.isReady(shard) ? this.#host.node : this.#guide.leaderOf(shard);
+  }
+
+  /** No event of this node tells when the shard's leader changes. */
+  isRemote(shard: ShardId): boolean {
+    return this.#guide.isRemote(shard);
   }
 
   /** One try at `leader` (or at whom this node knows). Never waits for a leader. */
@@ -119,7 +127,7 @@ export class Router {
       this.#attemptHere(call, routed, done);
       return;
     }
-    const leader = hint ?? this.#host.leaderOf(shard);
+    const leader = hint ?? this.#guide.leaderOf(shard);
     if (leader === undefined || leader === this.#host.node) {
       done({ status: 'notLeader', leader: undefined, asked: false });
       return;
@@ -140,7 +148,7 @@ export class Router {
       refuse(this.#busy(), undefined);
       return;
     }
-    const waiter: Waiter = { call, node: this.#host.leaderOf(shard), wake };
+    const waiter: Waiter = { call, node: this.#guide.leaderOf(shard), wake };
     const waiters = this.#waiters.get(shard);
     if (waiters === undefined) this.#waiters.set(shard, new Set([waiter]));
     else waiters.add(waiter);
@@ -234,14 +242,25 @@ export class Router {
       call.abort = undefined;
       if (call.finished) return;
       const seen = fromPeer(outcome, target.shard);
+      this.#learn(target.shard, leader, seen);
       if (seen.status === 'notLeader') call.mayHaveTakenEffect = false;
       done(seen);
     });
     if (!settled) call.abort = () => peerCall.cancel();
   }
 
+  /** What an answer says about a shard that lives elsewhere; whoever waits may try anew. */
+  #learn(shard: ShardId, asked: NodeId, outcome: AttemptOutcome): void {
+    if (!this.#guide.isRemote(shard)) return;
+    if (outcome.status === 'ok') this.#guide.answered(shard, asked);
+    else if (outcome.status !== 'error') {
+      const leader = outcome.status === 'notLeader' ? outcome.leader : undefined;
+      if (this.#guide.denied(shard, asked, leader)) this.#leadershipChanged(shard);
+    }
+  }
+
   #leadershipChanged(shard: ShardId): void {
-    this.#versions.set(shard, this.version(shard) + 1);
+    this.#versions.set(shard, (this.#versions.get(shard) ?? 0) + 1);
     this.#wake(shard, () => true);
   }
 
@@ -321,7 +340,9 @@ class Route {
           this.next(outcome.leader);
           return;
         }
-        outcome.asked ? this.#waitUnreached(version) : this.#wait(version);
+        if (outcome.asked || this.#router.isRemote(this.#routed.target.shard)) {
+          this.#waitUnreached(version);
+        } else this.#wait(version);
         return;
     }
   }

@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { lockDirectory } from '../../storage/lock.ts';
 import { formatAddress } from '../address.ts';
-import { NODES_MAX } from '../cluster/birth.ts';
 import { makeDirectoryDurably } from '../cluster/durable-file.ts';
 import {
   deleteLocalCluster,
@@ -20,6 +19,8 @@ import { packageVersion } from '../package-root.ts';
 import { repeated, wholeNumber } from './options.ts';
 
 const DEFAULT_ROOT = '.holdfast';
+/** Processes on one machine. */
+const NODES_MAX = 7;
 /** A second signal this soon is taken for the same impatient key press. */
 const FORCE_AFTER_MS = 3000;
 /** They name one node, so they must not reach all of them. */

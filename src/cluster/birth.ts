@@ -22,8 +22,6 @@ export interface Cradle {
 }
 
 const ID_BYTES = 8;
-/** A majority of more would make every write wait for too many disks. */
-export const NODES_MAX = 7;
 
 /** Identities of a new cluster, ascending by node. Draws ids; writes nothing. */
 export function mintIdentities(
@@ -34,7 +32,7 @@ export function mintIdentities(
   const ascending = [...nodes].sort((left, right) => left - right);
   const members: Member[] = ascending.map((node) => ({ node, incarnation: newId() }));
   const clusterId = newId();
-  const replicationFactor = copiesFor(nodes.length, birth.replicationFactor);
+  const replicationFactor = birth.replicationFactor ?? BIRTH_DEFAULTS.replicationFactor;
   return members.map(({ node, incarnation }) => ({
     format: IDENTITY_FORMAT,
     clusterId,
@@ -43,24 +41,9 @@ export function mintIdentities(
     dataShards: birth.dataShards ?? BIRTH_DEFAULTS.dataShards,
     replicationFactor,
     members,
+    contacts: [],
     createdAtMs,
   }));
-}
-
-/**
- * A node finds the leader of a shard through its own replica of it, so for now every node holds one
- * of each: a shard that lives on some nodes only comes with the placement of shards.
- */
-function copiesFor(nodes: number, wanted: number | undefined): number {
-  if (nodes > NODES_MAX) {
-    throw new Failure(`${nodes} nodes: clusters of more than ${NODES_MAX} are not there yet`);
-  }
-  const copies = wanted ?? Math.max(nodes, BIRTH_DEFAULTS.replicationFactor);
-  if (copies >= nodes) return copies;
-  throw new Failure(
-    `replicationFactor: ${copies} is less than ${nodes} nodes, which is not there yet: ` +
-      `write ${nodes}, leave it out, or take fewer nodes`,
-  );
 }
 
 function newId(): string {

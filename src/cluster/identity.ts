@@ -9,7 +9,7 @@ import type { BirthConfig } from '../config.ts';
 import { Failure, oneLine } from '../failure.ts';
 import { writeDurably } from './durable-file.ts';
 
-export const IDENTITY_FORMAT = 1;
+export const IDENTITY_FORMAT = 2;
 const IDENTITY_FILE = 'identity.json';
 const BOOT_FILE = 'boot';
 const LOG_BORN_FILE = 'log-born';
@@ -20,6 +20,12 @@ export interface Member {
   readonly incarnation: string;
 }
 
+/** A member, and where other nodes reached it when that was written down. */
+export interface Contact extends Member {
+  /** '' = it was not known. */
+  readonly peerAddress: string;
+}
+
 export interface Identity extends BirthConfig {
   readonly format: typeof IDENTITY_FORMAT;
   readonly clusterId: string;
@@ -27,6 +33,8 @@ export interface Identity extends BirthConfig {
   readonly incarnation: string;
   /** The cluster at its birth, ascending by node. */
   readonly members: readonly Member[];
+  /** The cluster when this directory was added to it; empty in a directory of its birth. */
+  readonly contacts: readonly Contact[];
   readonly createdAtMs: number;
 }
 
@@ -57,14 +65,22 @@ export function readIdentity(directory: string): Identity {
 }
 
 function isIdentity(identity: Identity): boolean {
-  const { clusterId, incarnation, members } = identity;
+  const { clusterId, contacts, incarnation, members } = identity;
   const numbers = [identity.node, identity.dataShards, identity.replicationFactor];
   return (
     [clusterId, incarnation].every((text) => typeof text === 'string' && text !== '') &&
     numbers.every((number) => Number.isSafeInteger(number) && number >= 1) &&
     Array.isArray(members) &&
-    members.some((member) => member.node === identity.node && member.incarnation === incarnation)
+    Array.isArray(contacts) &&
+    members.every(isMember) &&
+    contacts.every((contact) => isMember(contact) && typeof contact.peerAddress === 'string') &&
+    (contacts.length > 0 ||
+      members.some((member) => member.node === identity.node && member.incarnation === incarnation))
   );
+}
+
+function isMember(member: Member): boolean {
+  return Number.isSafeInteger(member?.node) && typeof member.incarnation === 'string';
 }
 
 /**

@@ -14,9 +14,13 @@ import {
 export const MEMBER_KEY_PREFIX = 'member/';
 
 interface MemberRecord extends Omit<MemberView, 'state'> {
-  /** removed: kept, so that the directory is known as one that may not come back. */
   readonly state: MemberView['state'] | 'removed';
+  /** Directories under this number that were removed, and may not come back. */
+  readonly former: readonly string[];
 }
+
+/** Of one number; a directory that was removed longer ago than that is merely unknown. */
+const FORMER_MAX = 16;
 
 const STATES = ['member', 'leaving', 'removed'] as const;
 
@@ -26,8 +30,8 @@ export class Members {
   reset({ members }: Birth): void {
     this.#records.clear();
     for (const { node, incarnation } of members) {
-      const record = { node, incarnation, grpcAddress: '', peerAddress: '', state: 'member' };
-      this.#records.set(node, record as MemberRecord);
+      const addresses = { grpcAddress: '', peerAddress: '' };
+      this.#records.set(node, { node, incarnation, ...addresses, state: 'member', former: [] });
     }
   }
 
@@ -41,12 +45,15 @@ export class Members {
       grpcAddress: text(fields, 'grpcAddress'),
       peerAddress: text(fields, 'peerAddress'),
       state,
+      former: texts(fields.former),
     });
   }
 
   get(node: NodeId): MemberView | undefined {
     const record = this.#records.get(node);
-    return record === undefined || record.state === 'removed' ? undefined : (record as MemberView);
+    if (record === undefined || record.state === 'removed') return undefined;
+    const { former: _, ...member } = record;
+    return { ...member, state: record.state };
   }
 
   /** Ascending by node. */
@@ -65,8 +72,7 @@ export class Members {
   }
 
   wasRemoved(node: NodeId, incarnation: string): boolean {
-    const record = this.#records.get(node);
-    return record?.state === 'removed' && record.incarnation === incarnation;
+    return this.#records.get(node)?.former.includes(incarnation) ?? false;
   }
 
   isKnown(node: NodeId): boolean {
@@ -74,11 +80,16 @@ export class Members {
   }
 
   put(member: MemberView, out: StateWriter): void {
-    this.#put(member, out);
+    this.#put({ ...member, former: this.#formerOf(member.node) }, out);
   }
 
   remove(member: MemberView, out: StateWriter): void {
-    this.#put({ ...member, state: 'removed' }, out);
+    const former = [...this.#formerOf(member.node), member.incarnation].slice(-FORMER_MAX);
+    this.#put({ ...member, state: 'removed', former }, out);
+  }
+
+  #formerOf(node: NodeId): readonly string[] {
+    return this.#records.get(node)?.former ?? [];
   }
 
   #put(record: MemberRecord, out: StateWriter): void {
@@ -86,4 +97,10 @@ export class Members {
     const key = new Uint8Array(Buffer.from(`${MEMBER_KEY_PREFIX}${record.node}`, 'utf8'));
     out.put('meta', key, encodeVersionedJson(record));
   }
+}
+
+function texts(value: unknown): string[] {
+  const isTexts = Array.isArray(value) && value.every((one) => typeof one === 'string');
+  if (!isTexts) throw new MetaFormatError('not a list of texts');
+  return value;
 }

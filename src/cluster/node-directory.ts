@@ -2,7 +2,7 @@
 import type { NodeConfig } from '../config.ts';
 import { ExitCode, Failure } from '../failure.ts';
 import { contentOf } from './birth.ts';
-import { countBoot, hasIdentity, type Identity, readIdentity } from './identity.ts';
+import { countBoot, everStarted, hasIdentity, type Identity, readIdentity } from './identity.ts';
 
 /** Checks that the directory was born, and as this very node. Writes nothing. */
 export function checkDirectory(config: NodeConfig): Identity {
@@ -26,13 +26,16 @@ export function checkDirectory(config: NodeConfig): Identity {
 function unborn({ node, data }: NodeConfig): Failure {
   const what = contentOf(data).length === 0 ? 'is empty' : 'holds no identity.json';
   return new Failure(
-    `node ${node}: ${data} ${what}. For a new cluster run "holdfast cluster init --config FILE…"` +
-      ' once, with the files of all nodes; a node that lost its directory cannot come back under' +
-      ' its old number ("holdfast cluster add", for a replacement, is not there yet)',
+    `node ${node}: ${data} ${what}. For a new cluster: "holdfast cluster init --config FILE…"` +
+      ' once, with the files of all nodes; to join one that runs, "holdfast cluster add --config' +
+      ` FILE", and before it, if the node lost its directory, "holdfast cluster remove ${node}"`,
   );
 }
 
-function assertSameMembers(config: NodeConfig, { members }: Identity, whose: string): void {
+/** Of a cluster just born. Later members come and go, and the metadata knows where they are. */
+function assertSameMembers(config: NodeConfig, identity: Identity, whose: string): void {
+  const { contacts, members } = identity;
+  if (contacts.length > 0 || everStarted(config.data)) return;
   const nodes = members.map(({ node }) => node);
   const stranger = [...config.peers.keys()].find((node) => !nodes.includes(node));
   if (stranger !== undefined) {

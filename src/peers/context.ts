@@ -64,6 +64,7 @@ export interface PeerContext {
   /** Uniform in [0, 1): the jitter of redialling. */
   readonly random: () => number;
   addressOf(node: NodeId): HostPort | undefined;
+  onRefused(by: NodeId, refusal: Refusal): void;
 }
 
 export function outboxLimits(limits: PeerLimits, kind: ConnectionKind): OutboxLimits {

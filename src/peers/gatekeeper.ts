@@ -2,6 +2,7 @@ import type { NodeId } from '../../raft/types.ts';
 import type { NodeIdentity } from './api.ts';
 import type { Greeting, Refusal, RefusalReason } from './handshake.ts';
 import { PROTOCOL_VERSION } from './handshake.ts';
+import type { HostPort } from './transport.ts';
 
 /** One life of a process on one data directory. */
 export interface Life {
@@ -13,28 +14,36 @@ export function sameLife(one: Life, other: Life): boolean {
   return one.incarnation === other.incarnation && one.bootCounter === other.bootCounter;
 }
 
+/** Who belongs to the cluster, as far as this node knows now. Asked anew at every use. */
+export interface PeerDirectory {
+  /** The other nodes that are members. */
+  nodes(): readonly NodeId[];
+  addressOf(node: NodeId): HostPort | undefined;
+  /** `undefined`: the directory of that incarnation is a member under that number. */
+  objection(
+    node: NodeId,
+    incarnation: string,
+  ): { readonly reason: 'unknownNode' | 'wrongIncarnation' | 'removed'; why: string } | undefined;
+}
+
 /**
  * Decides whether a greeting comes from a member of this cluster that has not been replaced or set
  * back (internals rule 8), and remembers the latest life seen of each.
  */
 export class Gatekeeper {
   readonly #identity: NodeIdentity;
-  readonly #members: { has(node: NodeId): boolean };
-  readonly #knownIncarnations: ReadonlyMap<NodeId, string>;
+  readonly #directory: PeerDirectory;
   readonly #seen: Map<NodeId, Life>;
   readonly #onNewLife: (node: NodeId, life: Life) => void;
 
-  /** The maps are read at every greeting: their owner may change them. */
   constructor(
     identity: NodeIdentity,
-    members: { has(node: NodeId): boolean },
-    knownIncarnations: ReadonlyMap<NodeId, string>,
+    directory: PeerDirectory,
     seen: Iterable<readonly [NodeId, Life]>,
     onNewLife: (node: NodeId, life: Life) => void,
   ) {
     this.#identity = identity;
-    this.#members = members;
-    this.#knownIncarnations = knownIncarnations;
+    this.#directory = directory;
     this.#seen = new Map(seen);
     this.#onNewLife = onNewLife;
   }
@@ -54,11 +63,8 @@ export class Gatekeeper {
     if (greeting.to !== own.node) {
       return refuse('wrongAddressee', node, `looks for node ${greeting.to}, not ${own.node}`);
     }
-    if (!this.#members.has(node)) return refuse('unknownNode', node, 'is not a known peer');
-    const known = this.#knownIncarnations.get(node);
-    if (known !== undefined && known !== incarnation) {
-      return refuse('wrongIncarnation', node, `has incarnation ${incarnation}, not ${known}`);
-    }
+    const objection = this.#directory.objection(node, incarnation);
+    if (objection !== undefined) return refuse(objection.reason, node, objection.why);
     const seen = this.#seen.get(node);
     if (seen?.incarnation === incarnation && bootCounter < seen.bootCounter) {
       const detail = `is of boot ${bootCounter}, boot ${seen.bootCounter} was seen already`;

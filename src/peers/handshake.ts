@@ -35,6 +35,7 @@ export const REFUSAL_REASONS = [
   'wrongAddressee',
   'unknownNode',
   'wrongIncarnation',
+  'removed',
   'staleBoot',
   'malformed',
   'timeout',

@@ -5,7 +5,6 @@ import { maxFrameBytes, maxSilenceMs, outboxLimits } from './context.ts';
 import type { Frame } from './frame.ts';
 import { FrameType } from './frame.ts';
 import type { Life } from './gatekeeper.ts';
-import { sameLife } from './gatekeeper.ts';
 import type { ConnectionKind, Greeting, Refusal } from './handshake.ts';
 import { greetingOf, readGreeting, readRefusal, writeGreeting } from './handshake.ts';
 import { MalformedFrameError } from './malformed.ts';
@@ -68,11 +67,11 @@ export class Link {
     this.#dial();
   }
 
-  stop(): void {
+  stop(reason: string): void {
     this.#started = false;
     this.#clearTimers();
     this.#attempt += 1;
-    this.#connection?.close('this node is stopping');
+    this.#connection?.close(reason);
   }
 
   /**
@@ -92,11 +91,9 @@ export class Link {
     this.#dial();
   }
 
-  /** The peer was seen in a later life: what was dialled to the former one is dead. */
-  closeUnless(life: Life): void {
-    if (this.#life !== undefined && !sameLife(this.#life, life)) {
-      this.#connection?.close('the peer has restarted');
-    }
+  /** Such as when the peer was seen in a later life: what was dialled to the former one is dead. */
+  closeUnless(mayStay: (life: Life) => boolean, reason: string): void {
+    if (this.#life !== undefined && !mayStay(this.#life)) this.#connection?.close(reason);
   }
 
   keepAlive(elapsedMs: number): void {
@@ -157,6 +154,7 @@ export class Link {
 
   #refused(connection: Connection, refusal: Refusal): void {
     this.#context.refusals.add('out', `node ${this.#node} refuses this node`, refusal);
+    this.#context.onRefused(this.#node, refusal);
     this.#backoffMs = this.#context.limits.maxBackoffMs;
     connection.close(refusal.detail);
   }

@@ -13,9 +13,9 @@ import type { PeerContext, PeerLogger } from './context.ts';
 import { Refusals } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import { FrameWriter } from './frame-writer.ts';
-import type { Life } from './gatekeeper.ts';
+import type { Life, PeerDirectory } from './gatekeeper.ts';
 import { Gatekeeper } from './gatekeeper.ts';
-import type { RefusalReason } from './handshake.ts';
+import type { Refusal, RefusalReason } from './handshake.ts';
 import type { PeerLimits } from './limits.ts';
 import { DEFAULT_PEER_LIMITS } from './limits.ts';
 import type { PeerEvents, PeerStats } from './peer.ts';
@@ -28,10 +28,8 @@ export interface PeerNetworkOptions {
   readonly identity: NodeIdentity;
   /** Port 0 takes a free one; `start` tells which. */
   readonly listen: HostPort;
-  /** The other nodes (an entry for this node is ignored). Addresses are read at every dial. */
-  readonly peers: ReadonlyMap<NodeId, HostPort>;
-  /** Read at every handshake. A node without an entry may come with any incarnation. */
-  readonly knownIncarnations: ReadonlyMap<NodeId, string>;
+  /** Asked at every dial and handshake. */
+  readonly directory: PeerDirectory;
   /** The latest life of each peer that earlier boots of this node saw (internals rule 8). */
   readonly seenLives?: ReadonlyMap<NodeId, Life>;
   readonly limits?: Partial<PeerLimits>;
@@ -43,6 +41,8 @@ export interface PeerNetworkOptions {
   /** The peer's control connection to this node is gone (its process died, or the way to it). */
   onPeerReset(node: NodeId): void;
   onCall(call: IncomingCall): void;
+  /** A peer does not let this node in. */
+  onRefused?(by: NodeId, refusal: Refusal): void;
   /** A life of a peer that was not seen before: to be remembered across boots. */
   onPeerLife?(node: NodeId, life: Life): void;
 }
@@ -57,6 +57,8 @@ export interface PeerNetworkStats {
 export interface RunningPeerNetwork extends PeerNetwork {
   /** Listens, then dials; rejects if the address cannot be listened on. */
   start(): Promise<void>;
+  /** Dials whoever is new in the directory, lets go of whoever is not in it any more. */
+  membersChanged(): void;
   /** Every call has its outcome and every socket is gone when it resolves. No events after it. */
   close(): Promise<void>;
   /** Where it listens, once started. */
@@ -69,7 +71,7 @@ export function createPeerNetwork(options: PeerNetworkOptions): RunningPeerNetwo
 }
 
 function createContext(options: PeerNetworkOptions): PeerContext {
-  const { identity, peers, knownIncarnations, logger } = options;
+  const { identity, directory, logger } = options;
   const nowMs = (): number => performance.now();
   return {
     identity,
@@ -77,12 +79,8 @@ function createContext(options: PeerNetworkOptions): PeerContext {
     limits: { ...DEFAULT_PEER_LIMITS, ...options.limits },
     transport: options.transport ?? TCP_TRANSPORT,
     resolver: new Resolver(),
-    gatekeeper: new Gatekeeper(
-      identity,
-      peers,
-      knownIncarnations,
-      options.seenLives ?? [],
-      (node, life) => options.onPeerLife?.(node, life),
+    gatekeeper: new Gatekeeper(identity, directory, options.seenLives ?? [], (node, life) =>
+      options.onPeerLife?.(node, life),
     ),
     refusals: new Refusals(logger, nowMs),
     deadlines: new Deadlines({
@@ -92,7 +90,8 @@ function createContext(options: PeerNetworkOptions): PeerContext {
     }),
     writer: new FrameWriter(),
     random: Math.random,
-    addressOf: (node) => peers.get(node),
+    addressOf: (node) => directory.addressOf(node),
+    onRefused: (by, refusal) => options.onRefused?.(by, refusal),
   };
 }
 
@@ -115,9 +114,20 @@ class TcpPeerNetwork implements RunningPeerNetwork {
       (connection, greeting): ConnectionEvents =>
         this.#peer(greeting.node).admit(connection, greeting),
     );
-    for (const node of options.peers.keys()) {
-      if (node !== options.identity.node) this.#peer(node);
+    this.membersChanged();
+  }
+
+  membersChanged(): void {
+    if (this.#closed()) return;
+    const { directory } = this.#options;
+    const nodes = directory.nodes();
+    for (const [node, peer] of [...this.#peers]) {
+      peer.recheck(({ incarnation }) => directory.objection(node, incarnation) === undefined);
+      if (nodes.includes(node)) continue;
+      this.#peers.delete(node);
+      peer.stop(`node ${node} is no member any more`);
     }
+    for (const node of nodes) this.#peer(node);
   }
 
   async start(): Promise<void> {
@@ -136,7 +146,7 @@ class TcpPeerNetwork implements RunningPeerNetwork {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     clearInterval(this.#keepAlive);
-    for (const peer of this.#peers.values()) peer.stop();
+    for (const peer of this.#peers.values()) peer.stop('this node is stopping');
     this.#context.deadlines.clear();
     await this.#acceptor.close();
   }
@@ -182,7 +192,6 @@ class TcpPeerNetwork implements RunningPeerNetwork {
     return this.#state === 'closed';
   }
 
-  /** A node that was added to the map of peers after the start is dialled when it is first seen. */
   #peer(node: NodeId): Peer {
     const known = this.#peers.get(node);
     if (known !== undefined) return known;

@@ -102,11 +102,21 @@ export class Peer {
   }
 
   /** Calls on the way end as lost or not sent. */
-  stop(): void {
-    this.#links.control.stop();
-    this.#links.bulk.stop();
-    this.#accepted.control?.connection.close('this node is stopping');
-    this.#accepted.bulk?.connection.close('this node is stopping');
+  stop(reason: string): void {
+    this.#links.control.stop(reason);
+    this.#links.bulk.stop(reason);
+    this.#accepted.control?.connection.close(reason);
+    this.#accepted.bulk?.connection.close(reason);
+  }
+
+  /** Lets go of lives that do not belong to the cluster any more. */
+  recheck(mayStay: (life: Life) => boolean): void {
+    const reason = 'not a member any more';
+    for (const kind of Object.values(ConnectionKind)) {
+      this.#links[kind].closeUnless(mayStay, reason);
+      const accepted = this.#accepted[kind];
+      if (accepted !== undefined && !mayStay(accepted.life)) accepted.connection.close(reason);
+    }
   }
 
   keepAlive(elapsedMs: number): void {
@@ -224,7 +234,7 @@ export class Peer {
       if (old !== undefined && !sameLife(old.life, life)) {
         old.connection.close('the peer has restarted');
       }
-      this.#links[kind].closeUnless(life);
+      this.#links[kind].closeUnless((old) => sameLife(old, life), 'the peer has restarted');
     }
   }
 

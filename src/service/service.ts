@@ -64,6 +64,8 @@ export interface Service {
   start(listen: Listen): Promise<{ port: number }>;
   /** Ends streams and long polls, lets the rest finish for `graceMs`. */
   stop(graceMs: number): Promise<void>;
+  /** This node is no member any more: clients are sent elsewhere. Idempotent. */
+  retire(): void;
   onPeerCall(call: IncomingCall): void;
   /** Brings a command to the leader of a shard, wherever that is. */
   callShard(
@@ -135,12 +137,17 @@ export function createService(options: ServiceOptions): Service {
     router.route(call, { method: methods.propose, target, body: head }, call.finish);
   };
 
+  const sendAway = () => {
+    admission.stop();
+    for (const stream of [...streams]) stream.stop();
+    for (const poll of [...polls]) poll.cancel(stopping());
+  };
+
   return {
     start: (listen) => server.start(listen),
+    retire: sendAway,
     async stop(graceMs) {
-      admission.stop();
-      for (const stream of [...streams]) stream.stop();
-      for (const poll of [...polls]) poll.cancel(stopping());
+      sendAway();
       await server.stop(graceMs);
       collector.close();
       waits.close();

@@ -69,6 +69,8 @@ export interface ShardHost {
   readonly node: NodeId;
   /** All shards of the cluster, this node's or not, ascending; 0 is the metadata shard. */
   shards(): readonly ShardId[];
+  /** This node has a replica of the shard. Told by `onLeadership` when it changes. */
+  holds(shard: ShardId): boolean;
   leaderOf(shard: ShardId): NodeId | undefined;
   /** This node leads the shard and may speak about its content (internals rule 12). */
   isReady(shard: ShardId): boolean;

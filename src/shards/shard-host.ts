@@ -77,6 +77,10 @@ export class LocalShardHost implements ShardHost {
     return this.#parts.shards;
   }
 
+  holds(shard: ShardId): boolean {
+    return this.#parts.driver.holds(shard);
+  }
+
   leaderOf(shard: ShardId): NodeId | undefined {
     return this.#parts.driver.leaderOf(shard);
   }

@@ -165,6 +165,8 @@ export class FakeNode {
   readonly held: Entry[] = [];
   holdMeta = false;
   metaApplied = 0;
+  /** Shards that this node has no replica of. */
+  readonly remote = new Set<number>();
   /** Polls that wait here. */
   fetchWaiters = 0;
   readonly leadershipListeners = new Set<(shard: number) => void>();
@@ -205,6 +207,7 @@ export class FakeNode {
   }
 
   tellLeadership(shard: number): void {
+    if (this.remote.has(shard)) return;
     for (const listener of [...this.leadershipListeners]) listener(shard);
   }
 
@@ -224,7 +227,8 @@ function createHost(node: FakeNode): ShardHost {
   return {
     node: id,
     shards: () => cluster.shards,
-    leaderOf: (shard) => cluster.leaders.get(shard),
+    holds: (shard) => !node.remote.has(shard),
+    leaderOf: (shard) => (node.remote.has(shard) ? undefined : cluster.leaders.get(shard)),
     isReady: (shard) => leads(shard) === true,
     onLeadership: (listener) => subscribe(node.leadershipListeners, listener),
     onApplied: (listener) => subscribe(node.appliedListeners, listener),

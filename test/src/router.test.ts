@@ -192,3 +192,28 @@ describe('metadata that lags', () => {
     expect((await refusal(produce({ topic: `${topic}-none` }))).reason).toBe('TOPIC_NOT_FOUND');
   });
 });
+
+describe('a shard that lives elsewhere', () => {
+  beforeEach(() => void entry().remote.add(shard));
+  afterEach(() => entry().remote.clear());
+
+  test('is found without a replica here: by its placement, then by who is named', async () => {
+    expect((await produce()).base_offset).toBe('0');
+    const successor = next(next(leader));
+    cluster.setLeader(shard, successor);
+    expect((await produce()).base_offset).toBe('1');
+    const sent = sentProduces();
+    expect((await produce()).base_offset).toBe('2');
+    // Whoever answered last time is asked first.
+    expect(sentProduces()).toBe(sent + 1);
+    expect(entry().peers.sent.at(-1)!.to).toBe(successor);
+  });
+
+  test('waits out an election without an event to wake it', async () => {
+    cluster.setLeader(shard, undefined);
+    const acked = produce();
+    await until(() => entry().service.stats().waitingCalls === 1);
+    cluster.setLeader(shard, leader);
+    expect((await acked).base_offset).toBe('0');
+  });
+});

@@ -113,7 +113,9 @@ describe('a node that is added', () => {
     expect(meta.roster.member(2)).toBeUndefined();
     expect(meta.add(2, 'i2')).toMatchObject({ reason: 'MEMBER_REMOVED' });
     expect(meta.add(2, 'other')).toEqual({ type: 'done' });
-    expect(meta.roster.wasRemoved(2, 'i2')).toBe(false);
+    expect(meta.roster.wasRemoved(2, 'i2')).toBe(true);
+    expect(meta.roster.wasRemoved(2, 'other')).toBe(false);
+    expect(meta.reload().wasRemoved(2, 'i2')).toBe(true);
   });
 
   it('beyond the bound is refused', () => {

@@ -13,6 +13,7 @@ import {
   closeAll,
   createNode,
   dialRaw,
+  directoryOf,
   encoded,
   identityOf,
   LOOPBACK,
@@ -245,7 +246,7 @@ describe('refusals', () => {
   for (const { reason, greeting } of cases) {
     it(`say ${reason} to the dialler, count it and log one line`, async () => {
       const node = await lonelyNode({
-        knownIncarnations: new Map([[2, 'inc-2']]),
+        directory: directoryOf(1, new Map([[2, NOWHERE]]), new Map([[2, 'inc-2']])),
         seenLives: new Map([[2, { incarnation: 'inc-2', bootCounter: 7 }]]),
       });
       const raw = dialRaw(node.network.address(), greeting);
@@ -326,4 +327,46 @@ it('fails to start on a port that is taken', async () => {
   const second = createNode(identityOf(2), new Map(), { listen: node.network.address() });
   await expect(second.network.start()).rejects.toThrow(/EADDRINUSE/);
   await second.network.close();
+});
+
+describe('members that come and go', () => {
+  it('are dialled when they are new, and let go of when they are none any more', async () => {
+    const peers = new Map<number, HostPort>();
+    const first = createNode(identityOf(1), peers);
+    running.push(first);
+    await first.network.start();
+    const second = createNode(identityOf(2), new Map([[1, first.network.address()]]));
+    running.push(second);
+    await second.network.start();
+    expect(first.network.peers()).toEqual([]);
+    peers.set(2, second.network.address());
+    first.network.membersChanged();
+    await upWith(first, 1);
+    await upWith(second, 1);
+    peers.delete(2);
+    first.network.membersChanged();
+    expect(first.network.peers()).toEqual([]);
+    expect(first.network.isUp(2)).toBe(false);
+    await second.happenings.until(({ kind }) => kind === 'reset');
+    await expect.poll(() => second.log.join('\n')).toMatch(/refuses this node: unknownNode/);
+  });
+
+  it('another directory under the same number ends what the old one had open', async () => {
+    const nodes = await cluster(2);
+    const [one, two] = nodes as [TestNode, TestNode];
+    const incarnations = new Map([[2, 'inc-2']]);
+    const peers = new Map([[2, two.network.address()]]);
+    const strict = createNode(identityOf(1, { bootCounter: 2 }), peers, {
+      directory: directoryOf(1, peers, incarnations),
+      listen: { host: LOOPBACK, port: 0 },
+    });
+    await one.network.close();
+    running.push(strict);
+    await strict.network.start();
+    const raw = dialRaw(strict.network.address(), hello(2, 'control'));
+    expect((await raw.frames.next()).type).toBe(FrameType.welcome);
+    incarnations.set(2, 'another');
+    strict.network.membersChanged();
+    await raw.closed;
+  });
 });

@@ -8,6 +8,7 @@ import type { IncomingCall, NodeIdentity, PeerCallOutcome } from '../../../src/p
 import type { Frame } from '../../../src/peers/frame.ts';
 import { FrameReader } from '../../../src/peers/frame.ts';
 import { FrameWriter } from '../../../src/peers/frame-writer.ts';
+import type { PeerDirectory } from '../../../src/peers/gatekeeper.ts';
 import type { PeerNetworkOptions, RunningPeerNetwork } from '../../../src/peers/network.ts';
 import { createPeerNetwork } from '../../../src/peers/network.ts';
 import type { HostPort } from '../../../src/peers/transport.ts';
@@ -61,6 +62,24 @@ export function identityOf(node: NodeId, change: Partial<NodeIdentity> = {}): No
   return { clusterId: 'c1', node, incarnation: `inc-${node}`, bootCounter: 1, ...change };
 }
 
+/** Peers at fixed places; where `incarnations` has none for a node, any will do. */
+export function directoryOf(
+  own: NodeId,
+  peers: ReadonlyMap<NodeId, HostPort>,
+  incarnations: ReadonlyMap<NodeId, string> = new Map(),
+): PeerDirectory {
+  return {
+    nodes: () => [...peers.keys()].filter((node) => node !== own),
+    addressOf: (node) => peers.get(node),
+    objection(node, incarnation) {
+      if (!peers.has(node)) return { reason: 'unknownNode', why: 'is not a known peer' };
+      const known = incarnations.get(node);
+      if (known === undefined || known === incarnation) return undefined;
+      return { reason: 'wrongIncarnation', why: `has incarnation ${incarnation}, not ${known}` };
+    },
+  };
+}
+
 export function createNode(
   identity: NodeIdentity,
   peers: ReadonlyMap<NodeId, HostPort>,
@@ -77,8 +96,7 @@ export function createNode(
   const network = createPeerNetwork({
     identity,
     listen: { host: LOOPBACK, port: 0 },
-    peers,
-    knownIncarnations: new Map(),
+    directory: directoryOf(identity.node, peers),
     logger: { info: write, warn: write, error: write },
     onMessages: (from, batch) => {
       for (const message of batch) messages.push({ from, message });

@@ -1,0 +1,41 @@
+/** Keeps the network in step with the metadata's members, and notices that this node is none. */
+import type { NodeId } from '../../raft/types.ts';
+import type { RunningPeerNetwork } from '../peers/network.ts';
+import type { ShardHost } from '../shards/api.ts';
+import type { MetaView } from './api.ts';
+import { META_SHARD } from './birth-placement.ts';
+
+/** Two lists are the same exactly when these texts are. */
+function fingerprint(meta: MetaView): string {
+  return JSON.stringify(meta.members());
+}
+
+export function followMembers(
+  host: Pick<ShardHost, 'meta' | 'onApplied'>,
+  peers: Pick<RunningPeerNetwork, 'membersChanged'>,
+): { stop(): void } {
+  let known = fingerprint(host.meta());
+  const stop = host.onApplied((shard) => {
+    if (shard !== META_SHARD) return;
+    const next = fingerprint(host.meta());
+    if (next === known) return;
+    known = next;
+    peers.membersChanged();
+  });
+  return { stop };
+}
+
+/**
+ * A peer says that this directory was removed. That is final, and this node's own metadata may
+ * never come to say it: nobody sends it any more. Calls `retire` once.
+ */
+export function onceRemoved(
+  retire: (by: NodeId) => void,
+): (by: NodeId, refusal: { readonly reason: string }) => void {
+  let isRetired = false;
+  return (by, { reason }) => {
+    if (isRetired || reason !== 'removed') return;
+    isRetired = true;
+    retire(by);
+  };
+}
