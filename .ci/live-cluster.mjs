@@ -41,8 +41,8 @@ export async function startCluster(root, data, environment) {
   const start = performance.now();
   const child = spawn(
     process.execPath,
-    [bin, 'up', '--nodes', `${NODES}`, '--data', data, '--base-port', `${base}`],
-    { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'inherit'] },
+    [bin, 'up', '--leash', '--nodes', `${NODES}`, '--data', data, '--base-port', `${base}`],
+    { cwd: root, env: environment, stdio: ['pipe', 'pipe', 'inherit'] },
   );
   const exit = new Promise((resolve) => child.once('close', resolve));
   const pids = [];

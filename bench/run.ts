@@ -1,12 +1,12 @@
 /**
- * `npm run bench -- [--seconds S] [--rounds N] [--only TEXT] [--json]`: each row against the
- * ceiling and against Holdfast in turn, in the same minutes; the figures are medians over the
- * rounds, and the ratio is taken round by round.
+ * `npm run bench`: each row against the ceiling and against Holdfast in turn, in the same minutes;
+ * the figures are medians over the rounds, and the ratio is taken round by round.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { type CleanUp, runCommand } from '../test/processes/command.ts';
+import { flag, number, text, UsageError, type ValuesOf } from '../test/processes/options.ts';
 import { median, percentile } from './percentiles.ts';
 import { PRODUCE_WORKLOADS } from './produce-workloads.ts';
 import type { DurabilityClass } from './raw-calls.ts';
@@ -29,15 +29,18 @@ interface Row extends Figures {
   readonly ratio_to_ceiling: number;
 }
 
-const { values: options } = parseArgs({
+const COMMAND = {
+  name: 'bench',
+  does: 'Throughput and latency of three nodes, beside the ceiling that the same libraries allow.',
   options: {
-    seconds: { type: 'string', default: '3' },
-    rounds: { type: 'string', default: '3' },
-    only: { type: 'string', default: '' },
-    data: { type: 'string', default: join(tmpdir(), 'holdfast-bench') },
-    json: { type: 'boolean', default: false },
+    seconds: number(3, 'how long each row is measured, per round', { min: 0.1, max: 3600 }),
+    rounds: number(3, 'rounds per row; the median counts', { min: 1, max: 100, whole: true }),
+    only: text('TEXT', '', 'only rows whose name contains it'),
+    data: text('DIR', tmpdir(), 'where the data is kept meanwhile'),
+    json: flag('the rows as JSON, at the end'),
   },
-});
+};
+type Options = ValuesOf<typeof COMMAND.options>;
 
 function figuresOf(sample: Sample): Figures {
   return {
@@ -67,13 +70,13 @@ async function measure(
   workload: Workload,
   durability: DurabilityClass,
   targets: readonly [Target, Target],
+  { rounds, seconds }: Options,
 ): Promise<Row> {
-  const seconds = Number(options.seconds);
   const [ceiling, holdfast] = targets;
   const figures = { ceiling: [] as Figures[], holdfast: [] as Figures[] };
   // The first run of a kind is slow until the code is compiled: it does not count.
   for (const target of targets) await workload.run(target, durability, Math.min(1, seconds));
-  for (let round = 0; round < Number(options.rounds); round++) {
+  for (let round = 0; round < rounds; round++) {
     figures.ceiling.push(figuresOf(await workload.run(ceiling, durability, seconds)));
     figures.holdfast.push(figuresOf(await workload.run(holdfast, durability, seconds)));
   }
@@ -111,30 +114,31 @@ function line(cells: readonly string[]): string {
     .join(' ');
 }
 
-async function main(): Promise<void> {
-  const say = (text: string): void => {
-    if (!options.json) console.log(text);
+async function bench(options: Options, cleanUp: CleanUp): Promise<number> {
+  const all = [...PRODUCE_WORKLOADS, ...READ_WORKLOADS];
+  const workloads = all.filter(({ name }) => name.includes(options.only));
+  if (workloads.length === 0) {
+    const names = all.map(({ name }) => name).join(', ');
+    throw new UsageError(`--only ${options.only}: no such row, there are ${names}`);
+  }
+  const say = (row: string): void => {
+    if (!options.json) console.log(row);
   };
   mkdirSync(options.data, { recursive: true });
-  const directory = mkdtempSync(join(options.data, 'run-'));
+  const directory = cleanUp.directory(join(options.data, 'holdfast-bench-'));
+  const ceiling = await cleanUp.started(startCeiling(directory));
+  const holdfast = await cleanUp.started(startHoldfast(directory));
   const rows: Row[] = [];
-  const targets: Target[] = [];
-  try {
-    targets.push(await startCeiling(directory), await startHoldfast(directory));
-    say(line(COLUMNS.map(([title]) => title)));
-    for (const workload of [...PRODUCE_WORKLOADS, ...READ_WORKLOADS]) {
-      if (!workload.name.includes(options.only)) continue;
-      for (const durability of workload.durabilities) {
-        const row = await measure(workload, durability, targets as [Target, Target]);
-        rows.push(row);
-        say(line(COLUMNS.map(([, , cell]) => cell(row))));
-      }
+  say(line(COLUMNS.map(([title]) => title)));
+  for (const workload of workloads) {
+    for (const durability of workload.durabilities) {
+      const row = await measure(workload, durability, [ceiling, holdfast], options);
+      rows.push(row);
+      say(line(COLUMNS.map(([, , cell]) => cell(row))));
     }
-    if (options.json) console.log(JSON.stringify(rows, undefined, 2));
-  } finally {
-    for (const target of targets) await target.stop();
-    rmSync(directory, { recursive: true, force: true });
   }
+  if (options.json) console.log(JSON.stringify(rows, undefined, 2));
+  return 0;
 }
 
-await main();
+await runCommand(COMMAND, bench);

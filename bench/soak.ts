@@ -1,14 +1,14 @@
 /**
- * `npm run soak -- [--gb 10] [--queues 3] [--body 1024] [--in-flight 2048] [--no-reader] [--json]`:
- * gigabytes through a cluster with retention on, one producer and one reader, while the resident
- * memory of each node and the disk it takes are watched. Many queues with much in flight show what
- * a node keeps per queue; small bodies make many index rows per byte.
+ * `npm run soak`: gigabytes through a cluster with retention on, one producer and one reader, while
+ * the resident memory of each node and the disk it takes are watched. Many queues with much in
+ * flight show what a node keeps per queue; small bodies make many index rows per byte.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { connect, type Holdfast } from '../src/client/index.ts';
+import { type CleanUp, runCommand } from '../test/processes/command.ts';
+import { flag, number, type ValuesOf } from '../test/processes/options.ts';
 import { bytesBelow, startHoldfast } from './targets.ts';
 
 const GB = 1e9;
@@ -18,19 +18,19 @@ const SAMPLE_MS = 1000;
 /** Space comes back within seconds instead of within the default pace. */
 const SETTINGS = ['retention.checkIntervalMs=1000', 'retention.checkpointBytes=16777216'];
 
-const { values: options } = parseArgs({
+const COMMAND = {
+  name: 'soak',
+  does: 'Gigabytes through a cluster with retention on, while memory and disk are watched.',
   options: {
-    gb: { type: 'string', default: '10' },
-    queues: { type: 'string', default: '3' },
-    body: { type: 'string', default: '1024' },
-    'in-flight': { type: 'string', default: '2048' },
-    'no-reader': { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
+    gb: number(10, 'gigabytes to produce', { min: 0.001, max: 100_000 }),
+    queues: number(3, 'queues of the topic', { min: 1, max: 1024, whole: true }),
+    body: number(1024, 'bytes per message', { min: 1, max: MIB, whole: true }),
+    'in-flight': number(2048, 'messages on their way', { min: 1, max: 100_000, whole: true }),
+    'no-reader': flag('nobody reads meanwhile'),
+    json: flag('all samples as one line of JSON'),
   },
-});
-const QUEUES = Number(options.queues);
-const BODY_BYTES = Number(options.body);
-const IN_FLIGHT = Number(options['in-flight']);
+};
+type Options = ValuesOf<typeof COMMAND.options>;
 
 interface Sample {
   readonly gb: number;
@@ -48,17 +48,17 @@ function rssMb(pid: number): number {
   }
 }
 
-/** Resolves with how many bytes were acknowledged. */
-async function produce(client: Holdfast, topic: string, bytes: number, moved: { bytes: number }) {
+/** Until `gb` are acknowledged; `moved` counts them as they leave. */
+async function produce(client: Holdfast, topic: string, options: Options, moved: { gb: number }) {
   const producer = client.producer({ topic });
-  const body = Buffer.alloc(BODY_BYTES, 'x');
+  const body = Buffer.alloc(options.body, 'x');
   const loop = async (): Promise<void> => {
-    while (moved.bytes < bytes) {
-      moved.bytes += BODY_BYTES;
+    while (moved.gb < options.gb) {
+      moved.gb += options.body / GB;
       await producer.send({ body });
     }
   };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, loop));
+  await Promise.all(Array.from({ length: options['in-flight'] }, loop));
   await producer.close();
 }
 
@@ -70,55 +70,48 @@ async function follow(client: Holdfast, topic: string, signal: AbortSignal): Pro
   return messages;
 }
 
-function report(samples: readonly Sample[], seconds: number, read: number): void {
-  if (options.json) {
-    console.log(JSON.stringify({ seconds, read, samples }));
-    return;
-  }
+function report(samples: readonly Sample[], seconds: number, read: number, gb: number): void {
   console.log('GB through   RSS MB per node      disk MB, all');
   const step = Math.max(1, Math.floor(samples.length / 12));
   for (let i = 0; i < samples.length; i += step) {
-    const { gb, rssMb: rss, diskMb } = samples[i] as Sample;
-    const nodes = rss.map((mb) => mb.toFixed(0).padStart(5)).join(' ');
-    console.log(`${gb.toFixed(1).padStart(10)}   ${nodes}   ${diskMb.toFixed(0).padStart(14)}`);
+    const sample = samples[i] as Sample;
+    const nodes = sample.rssMb.map((mb) => mb.toFixed(0).padStart(5)).join(' ');
+    const diskMb = sample.diskMb.toFixed(0).padStart(14);
+    console.log(`${sample.gb.toFixed(1).padStart(10)}   ${nodes}   ${diskMb}`);
   }
-  const peak = Math.max(...samples.flatMap(({ rssMb: rss }) => rss));
-  const rate = (Number(options.gb) * GB) / seconds / 1e6;
-  console.log(
-    `peak ${peak.toFixed(0)} MB, ${rate.toFixed(1)} MB/s at MAJORITY_FSYNC, ${read} messages read`,
-  );
+  const peak = Math.max(...samples.flatMap(({ rssMb: rss }) => rss)).toFixed(0);
+  const rate = ((gb * 1000) / seconds).toFixed(1);
+  console.log(`peak ${peak} MB, ${rate} MB/s at MAJORITY_FSYNC, ${read} messages read`);
 }
 
-async function main(): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'holdfast-soak-'));
-  const target = await startHoldfast(directory, SETTINGS);
-  const samples: Sample[] = [];
+async function soak(options: Options, cleanUp: CleanUp): Promise<number> {
+  const directory = cleanUp.directory(join(tmpdir(), 'holdfast-soak-'));
+  const target = await cleanUp.started(startHoldfast(directory, SETTINGS));
   const client = connect({ servers: target.server });
+  cleanUp.add(() => client.close());
+  const topic = 'soak';
+  await client.admin.createTopic({
+    ...{ name: topic, queueCount: options.queues },
+    retentionBytes: RETENTION_BYTES,
+  });
+  const { nodes } = await client.admin.describeCluster();
+  const samples: Sample[] = [];
+  const moved = { gb: 0 };
+  const timer = setInterval(() => {
+    const rss = nodes.map(({ pid }) => rssMb(pid));
+    samples.push({ gb: moved.gb, rssMb: rss, diskMb: bytesBelow(directory) / 1e6 });
+  }, SAMPLE_MS);
+  cleanUp.add(() => clearInterval(timer));
   const stopped = new AbortController();
-  try {
-    const topic = 'soak';
-    await client.admin.createTopic({
-      ...{ name: topic, queueCount: QUEUES },
-      retentionBytes: RETENTION_BYTES,
-    });
-    const { nodes } = await client.admin.describeCluster();
-    const moved = { bytes: 0 };
-    const timer = setInterval(() => {
-      const rss = nodes.map(({ pid }) => rssMb(pid));
-      samples.push({ gb: moved.bytes / GB, rssMb: rss, diskMb: bytesBelow(directory) / 1e6 });
-    }, SAMPLE_MS);
-    const reading = options['no-reader'] ? 0 : follow(client, topic, stopped.signal);
-    const start = performance.now();
-    await produce(client, topic, Number(options.gb) * GB, moved);
-    const seconds = (performance.now() - start) / 1000;
-    clearInterval(timer);
-    stopped.abort();
-    report(samples, seconds, await reading);
-  } finally {
-    await client.close();
-    await target.stop();
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const reading = options['no-reader'] ? 0 : follow(client, topic, stopped.signal);
+  const start = performance.now();
+  await produce(client, topic, options, moved);
+  const seconds = (performance.now() - start) / 1000;
+  stopped.abort();
+  const read = await reading;
+  if (options.json) console.log(JSON.stringify({ seconds, read, samples }));
+  else report(samples, seconds, read, options.gb);
+  return 0;
 }
 
-await main();
+await runCommand(COMMAND, soak);

@@ -1,22 +1,20 @@
 /** What is measured: a Holdfast cluster and the ceiling, each as real processes of their own. */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type ChildProcess, fork } from 'node:child_process';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../src/client/index.ts';
+import { UpProcess } from '../test/processes/up-process.ts';
 
 export interface Target {
   readonly kind: 'holdfast' | 'ceiling';
   /** host:port that takes the calls: the leader of the topic's only queue. */
   readonly server: string;
   readonly topic: string;
-  stop(): Promise<void>;
+  stop(): Promise<unknown>;
 }
 
 const CEILING_ENTRY = fileURLToPath(new URL('./ceiling/process.js', import.meta.url));
-const HOLDFAST_ENTRY = fileURLToPath(new URL('../src/bin.cjs', import.meta.url));
-const NODES = 3;
 
 async function portOf(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -31,7 +29,8 @@ function ended(child: ChildProcess): Promise<void> {
 }
 
 export async function startCeiling(directory: string): Promise<Target> {
-  const path = mkdtempSync(join(directory, 'ceiling-'));
+  const path = join(directory, 'ceiling');
+  mkdirSync(path);
   const children: ChildProcess[] = [];
   const run = async (...args: string[]): Promise<number> => {
     const child = fork(CEILING_ENTRY, args, { env: { ...process.env, UV_THREADPOOL_SIZE: '16' } });
@@ -46,40 +45,8 @@ export async function startCeiling(directory: string): Promise<Target> {
   const stop = async (): Promise<void> => {
     for (const child of children) child.kill('SIGKILL');
     await Promise.all(children.map(ended));
-    rmSync(path, { recursive: true });
   };
   return { kind: 'ceiling', server: `127.0.0.1:${port}`, topic: 'bench', stop };
-}
-
-/** A base port P such that P + 1 … and P + 101 … look free right now. */
-export async function freeBasePort(): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const base = 20_000 + Math.floor(Math.random() * 300) * 100;
-    const ports = Array.from({ length: NODES }, (_, i) => [base + i + 1, base + i + 101]).flat();
-    const free = await Promise.all(ports.map(isFree));
-    if (free.every(Boolean)) return base;
-  }
-  throw new Error('found no free ports');
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-}
-
-/** Resolves at the line `ready`. */
-function ready(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    child.stdout?.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-      if (/^ready$/m.test(text)) resolve();
-    });
-    child.once('exit', (code) => reject(new Error(`holdfast up ended with ${code}: ${text}`)));
-  });
 }
 
 /** Bytes of all files below, as far as they are there at this moment. */
@@ -96,41 +63,26 @@ export async function startHoldfast(
   directory: string,
   settings: readonly string[] = [],
 ): Promise<Target> {
-  const data = mkdtempSync(join(directory, 'holdfast-'));
-  const base = await freeBasePort();
-  const args = [
-    'up',
-    '--nodes',
-    String(NODES),
-    '--data',
-    join(data, 'd'),
-    '--base-port',
-    `${base}`,
-  ];
-  for (const setting of settings) args.push('--set', setting);
-  const child = spawn(process.execPath, [HOLDFAST_ENTRY, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  await ready(child);
+  const up = await UpProcess.start({ data: join(directory, 'holdfast'), settings });
   const topic = 'bench';
-  const server = await createTopic(base, topic);
-  const stop = async (): Promise<void> => {
-    child.kill('SIGTERM');
-    await ended(child);
-    rmSync(data, { recursive: true });
-  };
-  return { kind: 'holdfast', server, topic, stop };
+  try {
+    const server = await createTopic(up.servers, topic);
+    return { kind: 'holdfast', server, topic, stop: () => up.stop() };
+  } catch (error) {
+    await up.stop();
+    throw error;
+  }
 }
 
 /** One queue, no retention; answers the address of the queue's leader. */
-async function createTopic(base: number, topic: string): Promise<string> {
-  const client = connect({ servers: `127.0.0.1:${base + 1}` });
+async function createTopic(servers: readonly string[], topic: string): Promise<string> {
+  const client = connect({ servers });
   try {
     await client.admin.createTopic({ name: topic, queueCount: 1 });
     const { queues } = await client.admin.describeTopic(topic);
-    const leader = queues[0]?.leader;
-    if (leader === undefined || leader === 0) throw new Error('the topic has no leader');
-    return `127.0.0.1:${base + leader}`;
+    const server = servers[(queues[0]?.leader ?? 0) - 1];
+    if (server === undefined) throw new Error('the topic has no leader');
+    return server;
   } finally {
     await client.close();
   }

@@ -1,9 +1,8 @@
 /** The calls that the workload makes, with the fields it uses, from the public proto alone. */
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { packageFolder } from '../test/processes/package-folder.ts';
 
 export interface Message {
   readonly key: string;
@@ -95,16 +94,6 @@ export interface Methods {
 export type MethodName = keyof Methods;
 export type Request<M extends MethodName> = Methods[M]['request'];
 export type Response<M extends MethodName> = Methods[M]['response'];
-
-/** The top of the package, the same from the sources and from what was built of them. */
-export function packageFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'proto', 'holdfast'))) {
-    if (folder === dirname(folder)) throw new Error('found no folder proto above this file');
-    folder = dirname(folder);
-  }
-  return folder;
-}
 
 const definitions = loadSync(
   ['log', 'admin', 'transactions'].map((name) => `holdfast/v1/${name}.proto`),

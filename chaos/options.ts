@@ -1,14 +1,35 @@
 /** The command line of `npm run chaos -- …`. */
-import { parseArgs } from 'node:util';
+import {
+  type CommandLine,
+  type CommandSpec,
+  flag,
+  helpOf,
+  number,
+  readCommandLine,
+  text,
+  UsageError,
+} from '../test/processes/options.ts';
 import { SCENARIOS, type Scenario } from './nemesis.ts';
 
-export const USAGE = `usage: npm run chaos -- [${SCENARIOS.join('|')}] [options]
-  --kills N             kills per scenario (20; 5 when no scenario is named)
-  --seconds-between N   load between two kills (2)
-  --nodes N             nodes of the cluster: 3, 5 or 7 (3)
-  --short               the form for every check-in: 3 kills, 1 s between
-  --json                one line of JSON per scenario
-  --check FILE          judge a history.jsonl again, start nothing`;
+const SPEC = {
+  kills: number(undefined, 'kills per scenario (20; 5 when no scenario is named)', {
+    ...{ max: 10_000, whole: true },
+  }),
+  'seconds-between': number(undefined, 'load between two kills (2)', { max: 10_000 }),
+  nodes: number(3, 'nodes of the cluster: 3, 5 or 7', { min: 3, max: 7, whole: true }),
+  short: flag('the form for every check-in: 3 kills, 1 s between'),
+  json: flag('one line of JSON per scenario'),
+  check: text('FILE', undefined, 'judge a history.jsonl again, start nothing'),
+};
+
+const COMMAND: CommandSpec<typeof SPEC> = {
+  name: 'chaos',
+  does: 'Attacks a cluster of real processes and judges what its clients saw; both by default.',
+  words: SCENARIOS,
+  options: SPEC,
+};
+
+export const HELP = helpOf(COMMAND);
 
 export interface Options {
   readonly scenarios: readonly Scenario[];
@@ -19,53 +40,21 @@ export interface Options {
   readonly check: string | undefined;
 }
 
-export class UsageError extends Error {}
-
-const SPEC = {
-  kills: { type: 'string' },
-  'seconds-between': { type: 'string' },
-  nodes: { type: 'string' },
-  short: { type: 'boolean' },
-  json: { type: 'boolean' },
-  check: { type: 'string' },
-} as const;
-
-export function readOptions(args: readonly string[]): Options {
-  const { values, positionals } = parse(args);
-  const scenarios = positionals.map(scenarioOf);
-  const short = values.short === true;
-  const defaults = { kills: short ? 3 : scenarios.length > 0 ? 20 : 5, between: short ? 1 : 2 };
-  const nodes = number('--nodes', values.nodes, 3);
-  if (![3, 5, 7].includes(nodes)) throw new UsageError(`--nodes ${nodes}: must be 3, 5 or 7`);
-  const kills = number('--kills', values.kills, defaults.kills);
-  if (!Number.isInteger(kills)) throw new UsageError(`--kills ${kills}: must be a whole number`);
+/** Undefined: only the help was asked for. */
+export function readOptions(args: readonly string[]): Options | undefined {
+  const { help, values, words }: CommandLine<typeof SPEC> = readCommandLine(COMMAND, args);
+  if (help) return undefined;
+  const { check, json, nodes, short } = values;
+  if (nodes % 2 === 0) throw new UsageError(`--nodes ${nodes}: must be 3, 5 or 7`);
+  const scenarios = SCENARIOS.filter((scenario) => words.includes(scenario));
+  const usual = { kills: scenarios.length > 0 ? 20 : 5, between: 2 };
+  const defaults = short ? { kills: 3, between: 1 } : usual;
   return {
     scenarios: scenarios.length > 0 ? scenarios : SCENARIOS,
-    kills,
-    betweenMs: 1000 * number('--seconds-between', values['seconds-between'], defaults.between),
+    kills: values.kills ?? defaults.kills,
+    betweenMs: 1000 * (values['seconds-between'] ?? defaults.between),
     nodes,
-    json: values.json === true,
-    check: values.check,
+    json,
+    check,
   };
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: SPEC, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
-
-function scenarioOf(name: string): Scenario {
-  const found = SCENARIOS.find((scenario) => scenario === name);
-  if (found !== undefined) return found;
-  throw new UsageError(`no scenario '${name}': there are ${SCENARIOS.join(', ')}`);
-}
-
-function number(name: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (Number.isFinite(value) && value >= 0 && value <= 10_000) return value;
-  throw new UsageError(`${name} ${text}: must be a number from 0 to 10000`);
 }

@@ -3,7 +3,6 @@ import type { Judgement, Verdict } from './verdict.ts';
 
 const REASONS_SHOWN = 20;
 export const EXIT_CODES: Readonly<Record<Verdict, number>> = { pass: 0, fail: 1, invalid: 3 };
-export const USAGE_EXIT_CODE = 2;
 
 /** One line of JSON. */
 export function asJson({ counts, reasons, ...head }: Judgement): string {

@@ -30,6 +30,8 @@ export async function runScenario(
   const load = new Load(cluster.addresses, QUEUES, history);
   const interrupt = () => load.interrupt();
   interrupted.addEventListener('abort', interrupt, { once: true });
+  // It may have happened while the cluster started.
+  if (interrupted.aborted) interrupt();
   try {
     const { scenario, nodes } = plan;
     load.record({ type: 'start', scenario, nodes, queues: QUEUES, atMs: nowMs() });

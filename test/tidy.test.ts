@@ -99,6 +99,7 @@ describe('each rule can fail', () => {
     ['src/cli/sim.ts', "import { x } from '../../test/x.ts';"],
     ['chaos/run.ts', "import { x } from '../src/client/index.ts';"],
     ['bench/run.ts', "import { x } from '../raft/core.ts';"],
+    ['test/processes/up.ts', "import { x } from '../../src/client/index.ts';"],
     ['src/node.ts', "import { x } from './config" + "';"],
   ])('%s: %s', (path, text) => {
     expect(forbiddenImports(file(path, text))).toHaveLength(1);
@@ -110,6 +111,7 @@ describe('each rule can fail', () => {
     ['src/cli/sim.ts', "const { runSeed } = await import('../sim/run.ts');"],
     ['src/node.ts', "import { RaftDriver } from '../raft/driver.ts';"],
     ['chaos/run.ts', "import { Toxiproxy } from 'toxiproxy-node-client';"],
+    ['chaos/run.ts', "import { x } from '../test/processes/up-process.ts';"],
   ])('allowed, %s: %s', (path, text) => {
     expect(forbiddenImports(file(path, text))).toEqual([]);
   });

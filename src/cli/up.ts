@@ -31,6 +31,7 @@ interface UpOptions {
   readonly data: string;
   readonly basePort: number;
   readonly fresh: boolean;
+  readonly leash: boolean;
   readonly set: readonly string[];
 }
 
@@ -47,6 +48,7 @@ export function registerUp(program: Command): void {
       GRPC_PORT_BASE,
     )
     .option('--fresh', 'delete the data of the cluster in --data first', false)
+    .option('--leash', 'stop when standard input ends, as it does when its starter dies', false)
     .option('--set <key=value>', 'a setting for all nodes, see docs/operations.md', repeated, [])
     .action(up);
 }
@@ -96,7 +98,11 @@ async function supervise(cluster: LocalCluster, options: UpOptions): Promise<voi
           },
         },
       );
-      onStopSignals(supervisor, resolve);
+      onStopSignals(supervisor, () => {
+        if (!options.leash) console.error('stopping (again after 3 s to force)');
+        resolve();
+      });
+      if (options.leash) onStdinEnd(resolve);
       supervisor.start();
       announce(cluster, supervisor, options);
     });
@@ -137,13 +143,21 @@ function onStopSignals(supervisor: Supervisor, stop: () => void): void {
   const onSignal = () => {
     if (askedAtMs === undefined) {
       askedAtMs = performance.now();
-      console.error('stopping (again after 3 s to force)');
       stop();
     } else if (performance.now() - askedAtMs >= FORCE_AFTER_MS) {
       supervisor.kill();
     }
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+}
+
+/** A starter that gave us a pipe holds its other end, which closes however that process ends. */
+function onStdinEnd(stop: () => void): void {
+  const onEnd = () => {
+    console.error('stopping: standard input ended (--leash)');
+    stop();
+  };
+  process.stdin.once('end', onEnd).once('error', onEnd).resume();
 }
 
 function report(event: Exclude<SupervisorEvent, { type: 'failed' }>): void {

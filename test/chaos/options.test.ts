@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { readOptions, UsageError } from '../../chaos/options.ts';
+import { readOptions } from '../../chaos/options.ts';
+import { UsageError } from '../processes/options.ts';
 
 it('by default both scenarios, few kills', () => {
   expect(readOptions([])).toEqual({
@@ -26,6 +27,10 @@ it('the short form', () => {
     betweenMs: 1000,
     json: true,
   });
+});
+
+it('asked for its help, it starts nothing', () => {
+  expect(readOptions(['--help'])).toBeUndefined();
 });
 
 it.each([

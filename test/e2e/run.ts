@@ -1,17 +1,15 @@
 /**
- * The main job on real input: lines of all text files below a directory through a real cluster from
- * three producers over six queues, while leaders (or everybody) are killed with SIGKILL, then read
- * back and compared.
- *
- *   npm run e2e -- [--bytes MIB] [--from DIR] [--attack leader|all|none] [--kills N]
- *                  [--every SECONDS] [--nodes N] [--json]
+ * `npm run e2e`: the main job on real input. Lines of all text files below a directory through a
+ * real cluster from three producers over six queues, while leaders (or everybody) are killed with
+ * SIGKILL, then read back and compared.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { connect, type Holdfast } from '../../src/client/index.ts';
 import { packageRoot } from '../../src/package-root.ts';
+import { type CleanUp, runCommand } from '../processes/command.ts';
+import { choice, flag, number, text, UsageError, type ValuesOf } from '../processes/options.ts';
 import { ClusterProcess } from './cluster-process.ts';
 import { finalRead } from './final-read.ts';
 import { GapMeter } from './gaps.ts';
@@ -29,18 +27,22 @@ const GAP_WATCH_MS = 15_000;
 const SEND_TIMEOUT_MS = 120_000;
 const MIB = 1024 * 1024;
 
-const { values: options } = parseArgs({
+const COMMAND = {
+  name: 'e2e',
+  does: 'Lines of real files through a cluster while its leaders are killed; compares every byte.',
   options: {
-    bytes: { type: 'string', default: '40' },
-    from: { type: 'string', default: join(packageRoot(), 'node_modules') },
-    attack: { type: 'string', default: 'leader' },
-    /** Ends the input only when so many kills were made; 0 = when the lines end. */
-    kills: { type: 'string', default: '0' },
-    every: { type: 'string', default: '5' },
-    nodes: { type: 'string', default: '3' },
-    json: { type: 'boolean', default: false },
+    bytes: number(40, 'MiB of lines, at most', { min: 0.001, max: 1_000_000 }),
+    from: text('DIR', join(packageRoot(), 'node_modules'), 'whose text files are read'),
+    attack: choice(['leader', 'all', 'none'], 'leader', 'who is killed'),
+    kills: number(0, 'begin the input again until so many are made', {
+      ...{ max: 10_000, whole: true },
+    }),
+    every: number(5, 'seconds between two kills', { max: 3600 }),
+    nodes: number(3, 'nodes of the cluster', { min: 1, max: 7, whole: true }),
+    json: flag('the summary as JSON'),
   },
-});
+};
+type Options = ValuesOf<typeof COMMAND.options>;
 
 interface Summary extends Verdict {
   verdict: 'pass' | 'fail' | 'invalid';
@@ -62,21 +64,21 @@ interface Summary extends Verdict {
 
 /** Lines from the directory, begun again until enough kills were made. */
 class Input implements Feed {
-  readonly #maxBytes: number;
+  readonly #begin: () => Generator<Buffer>;
   readonly #goesOn: () => boolean;
   #lines: Generator<Buffer>;
 
-  constructor(maxBytes: number, goesOn: () => boolean) {
-    this.#maxBytes = maxBytes;
+  constructor({ bytes, from }: Options, goesOn: () => boolean) {
+    this.#begin = () => linesBelow(from, bytes * MIB);
     this.#goesOn = goesOn;
-    this.#lines = linesBelow(options.from, maxBytes);
+    this.#lines = this.#begin();
   }
 
   next(): Buffer | undefined {
     const { value, done } = this.#lines.next();
     if (done !== true) return value;
     if (!this.#goesOn()) return undefined;
-    this.#lines = linesBelow(options.from, this.#maxBytes);
+    this.#lines = this.#begin();
     return this.#lines.next().value ?? undefined;
   }
 }
@@ -106,7 +108,7 @@ async function produceAll(
 }
 
 function showProgress(progress: Progress, killer: Killer): () => void {
-  if (options.json || process.stderr.isTTY !== true) return () => undefined;
+  if (process.stderr.isTTY !== true) return () => undefined;
   const timer = setInterval(() => {
     const mib = (progress.bytes / MIB).toFixed(0);
     process.stderr.write(`\racked ${progress.acked} lines, ${mib} MiB, ${killer.kills} kills   `);
@@ -122,22 +124,21 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
-async function run(cluster: ClusterProcess): Promise<Summary> {
+async function run(cluster: ClusterProcess, options: Options): Promise<Summary> {
   const client = connect({ servers: cluster.servers });
   await client.admin.createTopic({ name: TOPIC, queueCount: QUEUES });
   const shardOfQueue = await shardsOfQueues(client);
   await client.close();
-  const attack = options.attack as Attack;
-  const killsWanted = Number(options.kills);
+  const { attack, every, kills: killsWanted } = options;
   const verdict = cleanVerdict();
   const ledgers = shardOfQueue.map(() => new QueueLedger());
   const gaps = new GapMeter(GAP_WATCH_MS);
   const progress: Progress = { acked: 0, bytes: 0, refused: 0 };
   const killsMax = killsWanted || Number.POSITIVE_INFINITY;
-  const plan = { attack, everyMs: Number(options.every) * 1000, shardOfQueue, killsMax };
+  const plan = { attack, everyMs: every * 1000, shardOfQueue, killsMax };
   const killer = new Killer(cluster, plan, gaps);
   const halves = new HalfWatch(cluster.servers, TOPIC, QUEUES, ledgers, verdict);
-  const feed = new Input(Number(options.bytes) * MIB, () => killer.kills < killsWanted);
+  const feed = new Input(options, () => killer.kills < killsWanted);
   const background = [killer.run(), halves.produce(), halves.follow()];
   const hideProgress = showProgress(progress, killer);
   const start = performance.now();
@@ -172,10 +173,6 @@ async function run(cluster: ClusterProcess): Promise<Summary> {
 }
 
 function print(summary: Summary): void {
-  if (options.json) {
-    console.log(JSON.stringify(summary, undefined, 2));
-    return;
-  }
   const rows: [string, string | number][] = [
     ['acknowledged', summary.acked],
     ['lost', summary.lost],
@@ -196,21 +193,26 @@ function print(summary: Summary): void {
   ];
   for (const [name, value] of rows) console.log(`${name.padEnd(30)}${value}`);
   console.log(`verdict: ${summary.verdict}`);
+  if (summary.verdict !== 'invalid') return;
+  console.log(
+    'It proves nothing: no kill landed before the lines ended (--kills N, or more --bytes)',
+  );
 }
 
-async function main(): Promise<void> {
-  const data = mkdtempSync(join(tmpdir(), 'holdfast-e2e-'));
-  const cluster = await ClusterProcess.start(join(data, 'd'), Number(options.nodes));
-  let summary: Summary | undefined;
+async function e2e(options: Options, cleanUp: CleanUp): Promise<number> {
+  if (!existsSync(options.from)) throw new UsageError(`--from ${options.from}: does not exist`);
+  const data = cleanUp.directory(join(tmpdir(), 'holdfast-e2e-'));
   try {
-    summary = await run(cluster);
-    print(summary);
-  } finally {
-    const exitCode = await cluster.stop();
-    if (summary?.verdict === 'pass') rmSync(data, { recursive: true });
-    else console.error(`data and logs are kept in ${data} (up ended with ${exitCode})`);
+    const starting = ClusterProcess.start(join(data, 'd'), options.nodes);
+    const summary = await run(await cleanUp.started(starting), options);
+    if (options.json) console.log(JSON.stringify(summary, undefined, 2));
+    else print(summary);
+    if (summary.verdict !== 'pass') cleanUp.keep(data);
+    return { pass: 0, fail: 1, invalid: 3 }[summary.verdict];
+  } catch (error) {
+    cleanUp.keep(data);
+    throw error;
   }
-  process.exitCode = { pass: 0, fail: 1, invalid: 3 }[summary.verdict];
 }
 
-await main();
+await runCommand(COMMAND, e2e);

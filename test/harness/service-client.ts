@@ -44,8 +44,12 @@ export function trailer(error: ServiceError, name: string): string {
 }
 
 /** Real sockets are in between: looks again each turn until it holds. */
-export async function until(holds: () => boolean, what = 'condition'): Promise<void> {
-  const endAt = performance.now() + 5_000;
+export async function until(
+  holds: () => boolean,
+  what = 'condition',
+  withinMs = 5_000,
+): Promise<void> {
+  const endAt = performance.now() + withinMs;
   while (!holds()) {
     if (performance.now() > endAt) throw new Error(`${what} never came true`);
     await new Promise((resolve) => setImmediate(resolve));

@@ -44,13 +44,22 @@ const IMPORT_RULES: readonly ImportRule[] = [
   { from: /^src\//, may: [/^(?!src\/sim\/|chaos\/|bench\/|test\/|examples\/)/] },
   {
     from: /^chaos\//,
-    may: [/^chaos\//, NODE, ...packages(...GRPC, 'toxiproxy-node-client', 'yaml')],
+    may: [
+      /^(chaos|test\/processes)\//,
+      NODE,
+      ...packages(...GRPC, 'toxiproxy-node-client', 'yaml'),
+    ],
   },
-  { from: /^bench\//, may: [/^(bench|src\/client)\//, NODE, ...packages(...GRPC, 'holdfast')] },
+  {
+    from: /^bench\//,
+    may: [/^(bench|src\/client|test\/processes)\//, NODE, ...packages(...GRPC, 'holdfast')],
+  },
   {
     from: /^examples\//,
     may: [/^(examples|src\/client)\//, NODE, ...packages(...GRPC, 'holdfast')],
   },
+  // Starts what is tested, from outside: nothing of it.
+  { from: /^test\/processes\/(?!.*\.test\.)/, may: [/^test\/processes\//, NODE] },
   { from: /^test\//, may: [/./] },
 ];
 

@@ -1,0 +1,25 @@
+/** Ports for a cluster of real processes on this machine. */
+import { createServer } from 'node:net';
+
+/** Below what Linux hands out for outgoing connections. */
+const PORTS_BELOW = 30_000;
+const PORTS_FROM = 21_000;
+const ATTEMPTS = 100;
+
+/** A base port such that the ports of all nodes (base + i, base + 100 + i) look free right now. */
+export async function freeBasePort(nodes: number): Promise<number> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const base = PORTS_FROM + Math.floor((Math.random() * (PORTS_BELOW - PORTS_FROM)) / 10) * 10;
+    const ports = Array.from({ length: nodes }, (_, i) => [base + i + 1, base + i + 101]).flat();
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
+  }
+  throw new Error(`found no free ports from ${PORTS_FROM} to ${PORTS_BELOW}`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
