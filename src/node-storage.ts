@@ -90,7 +90,7 @@ async function openLog(
 function assertLogThere(node: number, directory: string): void {
   if (contentOf(directory).length > 0) return;
   throw new Failure(
-    `node ${node} has lost its commit log: ${directory} is empty, but was in use. Put it back, or ` +
-      'remove the node from the cluster and add it again with an empty directory',
+    `node ${node} has lost its commit log: ${directory} is empty, but was in use. Put it back, ` +
+      'or remove the node from the cluster and add it again with an empty directory',
   );
 }
