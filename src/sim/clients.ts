@@ -63,26 +63,30 @@ export class SimClients {
   propose(shard: ShardId, onDone: () => void = () => {}): void {
     const { answers } = this.#cluster;
     const target = this.#target(shard);
-    if (target.driver === undefined || target.isPaused) return;
+    if (target.driver === undefined) return;
     const text = `command-${this.#nextId++}`;
     this.proposals++;
     const command = commandOf(text, this.#random.between(0, PAYLOAD_MAX_BYTES));
+    const level = this.#random.pick(LEVELS);
     let isDone = false;
-    target.driver.propose(shard, command, this.#random.pick(LEVELS), (outcome) => {
-      if (isDone) throw new Error('a proposal was answered twice');
-      isDone = true;
-      answers.proposed(shard, text, outcome);
-      onDone();
-    });
+    target.request((driver) =>
+      driver.propose(shard, command, level, (outcome) => {
+        if (isDone) throw new Error('a proposal was answered twice');
+        isDone = true;
+        answers.proposed(shard, text, outcome);
+        onDone();
+      }),
+    );
   }
 
   read(shard: ShardId): void {
     const { answers } = this.#cluster;
     const target = this.#target(shard);
-    if (target.driver === undefined || target.isPaused) return;
     const ackedBefore = answers.highestAck(shard);
-    target.driver.readIndex(shard, (outcome) => {
-      answers.read(shard, ackedBefore, target.machine.appliedIndex(shard), outcome);
-    });
+    target.request((driver) =>
+      driver.readIndex(shard, (outcome) => {
+        answers.read(shard, ackedBefore, target.machine.appliedIndex(shard), outcome);
+      }),
+    );
   }
 }

@@ -42,8 +42,14 @@ export class SimCluster {
     this.swarm = swarm;
     this.#power = random.fork();
     this.shards = Array.from({ length: swarm.shards }, (_, shard) => shard);
-    this.network = new SimNetwork(scheduler, random.fork(), { ...swarm }, (from, to, messages) =>
-      this.node(to).receive(from, messages),
+    this.network = new SimNetwork(
+      {
+        scheduler,
+        random: random.fork(),
+        deliver: (from, to, messages) => this.node(to).receive(from, messages),
+        onFault: (kind) => this.faults.count(kind),
+      },
+      { ...swarm },
     );
     const world = {
       scheduler,
@@ -163,12 +169,23 @@ export class SimCluster {
     this.resetConnections(node);
   }
 
+  /** A machine that will never come back. */
+  lose(node: SimNode): void {
+    this.trace.add(`${node.id} lost`);
+    node.lose();
+    this.resetConnections(node);
+  }
+
   /** Peers see the connection break. */
   resetConnections(node: SimNode): void {
-    for (const peer of this.nodes) {
-      if (peer === node || !peer.isUp) continue;
-      this.#notice(peer, () => peer.driver?.peerReset(node.id));
-    }
+    for (const peer of this.nodes) this.resetConnection(node.id, peer.id);
+  }
+
+  /** `to` sees its connection with `from` break. */
+  resetConnection(from: NodeId, to: NodeId): void {
+    const peer = this.node(to);
+    if (from === to || !peer.isUp) return;
+    this.#notice(peer, () => peer.driver?.peerReset(from));
   }
 
   reconnect(node: SimNode): void {

@@ -31,6 +31,14 @@ export interface FileFaults {
 
 export type FileFaultKind = 'eioWrite' | 'eioSync' | 'eioRead' | 'enospc' | 'crashAtOperation';
 
+const GOOD_DISK: FileFaults = {
+  writeErrorRate: 0,
+  syncErrorRate: 0,
+  readErrorRate: 0,
+  isFull: false,
+  slowness: 1,
+};
+
 interface OpenFile {
   readonly file: FileData;
   readonly dsync: boolean;
@@ -55,13 +63,7 @@ export interface FilesHost {
 }
 
 export class SimFiles implements Files {
-  readonly faults: FileFaults = {
-    writeErrorRate: 0,
-    syncErrorRate: 0,
-    readErrorRate: 0,
-    isFull: false,
-    slowness: 1,
-  };
+  readonly faults: FileFaults = { ...GOOD_DISK };
   readonly names = new SimNames();
   /** An operation of this life has failed: the process may end for it. */
   hasFailed = false;
@@ -81,6 +83,12 @@ export class SimFiles implements Files {
   /** The n-th operation from now is begun and never ends. 0 takes it back. */
   crashAtOperation(count: number): void {
     this.#crashIn = count;
+  }
+
+  /** The disk is as good as new, but for what it has lost. */
+  heal(): void {
+    Object.assign(this.faults, GOOD_DISK);
+    this.#crashIn = 0;
   }
 
   /** The process is gone; with `power`, so is the page cache. */

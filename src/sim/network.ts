@@ -1,5 +1,6 @@
 /**
- * A network that loses, delays, duplicates and reorders packets, and can be cut in any direction.
+ * A network that loses, delays, duplicates, reorders and replays packets, and can be cut link by
+ * link and direction by direction.
  */
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { NodeId } from '../../raft/types.ts';
@@ -9,57 +10,98 @@ import type { Scheduler } from './scheduler.ts';
 export interface NetworkFaults {
   lossRate: number;
   duplicateRate: number;
+  /** A packet of long ago arrives once more. */
+  replayRate: number;
   readonly delayMaxMs: number;
+  /** Some packets are late by much more: they meet another term. */
   straggleRate: number;
 }
 
+export type NetworkFaultKind = 'loss' | 'duplicate' | 'replay' | 'straggle';
+
 const STRAGGLE_MAX_MS = 3000;
+/** Packets remembered for a replay. */
+const MEMORY = 64;
 
 export type Deliver = (from: NodeId, to: NodeId, messages: readonly PeerMessage[]) => void;
 
+interface Packet {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly messages: readonly PeerMessage[];
+}
+
+export interface NetworkHost {
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  deliver: Deliver;
+  onFault(kind: NetworkFaultKind): void;
+}
+
 export class SimNetwork {
-  readonly #scheduler: Scheduler;
-  readonly #random: Random;
-  readonly #deliver: Deliver;
-  readonly #cuts = new Set<string>();
+  readonly #host: NetworkHost;
+  readonly #cuts = new Set<number>();
+  readonly #memory: Packet[] = [];
+  #remembered = 0;
   faults: NetworkFaults;
   packets = 0;
   dropped = 0;
 
-  constructor(scheduler: Scheduler, random: Random, faults: NetworkFaults, deliver: Deliver) {
-    this.#scheduler = scheduler;
-    this.#random = random;
+  constructor(host: NetworkHost, faults: NetworkFaults) {
+    this.#host = host;
     this.faults = faults;
-    this.#deliver = deliver;
   }
 
   send(from: NodeId, to: NodeId, messages: readonly PeerMessage[]): void {
     this.packets++;
-    if (this.isCut(from, to) || this.#random.chance(this.faults.lossRate)) {
+    if (this.isCut(from, to) || this.#happens(this.faults.lossRate, 'loss')) {
       this.dropped++;
       return;
     }
-    this.#carry(from, to, messages);
-    if (this.#random.chance(this.faults.duplicateRate)) this.#carry(from, to, messages);
+    const packet = { from, to, messages };
+    this.#carry(packet);
+    if (this.#happens(this.faults.duplicateRate, 'duplicate')) this.#carry(packet);
+    if (this.faults.replayRate > 0) this.#replay(packet);
   }
 
-  #carry(from: NodeId, to: NodeId, messages: readonly PeerMessage[]): void {
-    const isStraggler = this.#random.chance(this.faults.straggleRate);
+  #happens(rate: number, kind: NetworkFaultKind): boolean {
+    if (rate === 0 || !this.#host.random.chance(rate)) return false;
+    this.#host.onFault(kind);
+    return true;
+  }
+
+  #replay(packet: Packet): void {
+    this.#memory[this.#remembered++ % MEMORY] = packet;
+    if (this.#happens(this.faults.replayRate, 'replay')) {
+      this.#carry(this.#host.random.pick(this.#memory));
+    }
+  }
+
+  #carry({ from, to, messages }: Packet): void {
+    const { random, scheduler } = this.#host;
+    const isStraggler = this.#happens(this.faults.straggleRate, 'straggle');
     const maxMs = isStraggler ? STRAGGLE_MAX_MS : this.faults.delayMaxMs;
-    this.#scheduler.after(this.#random.next() * maxMs, () => {
-      if (!this.isCut(from, to)) this.#deliver(from, to, messages);
+    scheduler.after(random.next() * maxMs, () => {
+      if (!this.isCut(from, to)) this.#host.deliver(from, to, messages);
     });
   }
 
   isCut(from: NodeId, to: NodeId): boolean {
-    return this.#cuts.has(`${from}>${to}`);
+    return this.#cuts.size > 0 && this.#cuts.has(linkOf(from, to));
   }
 
   cut(from: NodeId, to: NodeId): void {
-    this.#cuts.add(`${from}>${to}`);
+    this.#cuts.add(linkOf(from, to));
   }
 
   heal(): void {
     this.#cuts.clear();
   }
+}
+
+/** More than there are nodes. */
+const LINKS_PER_NODE = 64;
+
+function linkOf(from: NodeId, to: NodeId): number {
+  return from * LINKS_PER_NODE + to;
 }

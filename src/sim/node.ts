@@ -1,8 +1,9 @@
 /** One simulated machine: the real driver, core and commit log over a simulated world. */
 import { RaftDriver } from '../../raft/driver.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
-import type { Clock, DriverEvents, Transport } from '../../raft/ports.ts';
+import type { DriverEvents, Transport } from '../../raft/ports.ts';
 import type { LogIndex, NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
+import { SimClock } from './clock.ts';
 import { SimDisk } from './disk.ts';
 import { SimFailure } from './failure.ts';
 import type { FileFaultKind } from './files.ts';
@@ -28,13 +29,11 @@ export interface NodeWorld {
   onFault(kind: FileFaultKind): void;
 }
 
-/** The wall clocks of the machines start here, each with its own error. */
-const WALL_EPOCH_MS = 1_700_000_000_000;
-
 export class SimNode {
   readonly id: NodeId;
   readonly disk: SimDisk;
   readonly machine: SimMachine;
+  readonly clock: SimClock;
   readonly #world: NodeWorld;
   readonly #random: Random;
   driver: RaftDriver | undefined = undefined;
@@ -42,7 +41,7 @@ export class SimNode {
   #isRunning = false;
   #isPaused = false;
   #resumed: (() => void)[] = [];
-  wallOffsetMs: number;
+  #isGone = false;
 
   constructor(id: NodeId, world: NodeWorld, random: Random) {
     this.id = id;
@@ -61,7 +60,7 @@ export class SimNode {
       onFatal: (error) => this.#died(error),
     });
     this.machine = new SimMachine(world.watcher(id));
-    this.wallOffsetMs = random.between(-5000, 5000);
+    this.clock = new SimClock(scheduler, random.fork(), random.pick(swarm.clockRates));
   }
 
   /** Storage is open and the driver runs. */
@@ -72,8 +71,16 @@ export class SimNode {
   get isRunning(): boolean {
     return this.#isRunning;
   }
+  /** Lost for ever, with its disk. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
   get isPaused(): boolean {
     return this.#isPaused;
+  }
+
+  leads(shard: ShardId): boolean {
+    return this.driver?.status(shard).role === 'leader';
   }
 
   start(): void {
@@ -102,7 +109,7 @@ export class SimNode {
       config: swarm.raft,
       store: this.disk,
       transport: this.#transport(),
-      clock: this.#clock(),
+      clock: this.clock.port((run) => this.alive(run)),
       rng: () => random.next(),
       stateMachine: this.machine,
       events: events(this.id),
@@ -133,32 +140,10 @@ export class SimNode {
     return { send: (to, _lane, messages) => this.#world.send(this.id, to, messages) };
   }
 
-  #clock(): Clock {
-    const { scheduler } = this.#world;
-    let wakeId = 0;
-    return {
-      nowMs: () => scheduler.nowMs,
-      wallMs: () => WALL_EPOCH_MS + Math.floor(scheduler.nowMs) + this.wallOffsetMs,
-      wakeAt: (atMs, wake) => {
-        const id = ++wakeId;
-        scheduler.at(
-          atMs,
-          this.alive(() => {
-            if (id === wakeId) wake();
-          }),
-        );
-      },
-      cancelWake: () => {
-        wakeId++;
-      },
-      defer: (run) => scheduler.after(this.#random.next() * 0.2, this.alive(run)),
-    };
-  }
-
   #timer(delayMs: number, run: () => void): () => void {
     let isCancelled = false;
     this.#world.scheduler.after(
-      delayMs,
+      this.clock.worldMs(delayMs),
       this.alive(() => {
         if (!isCancelled) run();
       }),
@@ -193,6 +178,13 @@ export class SimNode {
     run();
   }
 
+  /** A client's request: it waits while the process is stopped, as in a socket. */
+  request(run: (driver: RaftDriver) => void): void {
+    this.alive(() => {
+      if (this.driver !== undefined) run(this.driver);
+    })();
+  }
+
   /** SIGSTOP: everything waits; SIGCONT: everything that waited happens at once. */
   pause(): void {
     this.#isPaused = true;
@@ -213,6 +205,11 @@ export class SimNode {
     this.driver = undefined;
     this.disk.crash(power);
     this.machine.crash();
+  }
+
+  lose(): void {
+    this.crash(true);
+    this.#isGone = true;
   }
 
   /** The derived state of a shard reaches the disk. */

@@ -2,6 +2,7 @@
 import { DEFAULT_RAFT_CONFIG, type RaftConfig } from '../../raft/config.ts';
 import type { CommitLogLimits } from '../../storage/commit-log.ts';
 import type { Random } from './random.ts';
+import { ALWAYS, STRIKE_KINDS, type StrikeKind } from './strikes.ts';
 
 export interface SimOptions {
   /** Virtual time with faults, then at most this long for everybody to agree again. */
@@ -22,6 +23,7 @@ export interface Swarm {
   readonly log: Partial<CommitLogLimits>;
   readonly lossRate: number;
   readonly duplicateRate: number;
+  readonly replayRate: number;
   readonly delayMaxMs: number;
   /** Some packets are late by much more: they meet another term. */
   readonly straggleRate: number;
@@ -30,6 +32,12 @@ export interface Swarm {
   readonly proposalsPerSecond: number;
   readonly readsPerSecond: number;
   readonly meanFaultGapMs: number;
+  /** What the nemesis does in this history. */
+  readonly strikes: readonly StrikeKind[];
+  /** After the faults a minority is lost for ever; the others must do without it. */
+  readonly losesMinority: boolean;
+  /** Each machine's monotonic clock runs at one of these. */
+  readonly clockRates: readonly number[];
   readonly retention: boolean;
 }
 
@@ -55,31 +63,44 @@ function drawRaftConfig(random: Random): RaftConfig {
 const KIB = 1024;
 
 /** Small segments: they change often, go often, and are cheap to make. */
-function drawLogLimits(random: Random): Partial<CommitLogLimits> {
+function drawLogLimits(random: Random, syncMaxMs: number): Partial<CommitLogLimits> {
+  // Many small flushes on a slow disk would only test the patience of the heal phase.
+  const smallFlushKib = syncMaxMs > 10 ? 64 : 1;
   return {
     segmentBytes: KIB * random.pick([16, 64, 512]),
     preallocateBytes: KIB * random.pick([0, 4]),
-    maxFlushBytes: KIB * random.pick([1, 8192]),
+    maxFlushBytes: KIB * random.pick([smallFlushKib, 8192]),
     singleStepSync: random.chance(0.7),
   };
 }
 
+/** Each kind is there or not: a fault that is always there may hide what another one shows. */
+function drawStrikes(random: Random): readonly StrikeKind[] {
+  const drawn = STRIKE_KINDS.filter(() => random.chance(0.4));
+  return [...drawn, ...ALWAYS];
+}
+
 export function drawSwarm(random: Random, options: SimOptions): Swarm {
   const calm = options.withoutFaults === true;
+  const syncMaxMs = random.pick([1, 10, 200]);
   return {
     nodes: options.nodes ?? random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]),
     shards: options.shards ?? random.pick([1, 1, 2, 3]),
     raft: drawRaftConfig(random),
-    log: drawLogLimits(random),
+    log: drawLogLimits(random, syncMaxMs),
     lossRate: calm ? 0 : random.pick([0, 0, 0.01, 0.1, 0.3]),
     duplicateRate: calm ? 0 : random.pick([0, 0.05, 0.3]),
+    replayRate: calm ? 0 : random.pick([0, 0, 0.02, 0.5]),
     delayMaxMs: random.pick([1, 5, 50]),
     straggleRate: calm ? 0 : random.pick([0, 0.02]),
     writeMaxMs: random.pick([0.1, 2]),
-    syncMaxMs: random.pick([1, 10, 200]),
+    syncMaxMs,
     proposalsPerSecond: random.pick([5, 50, 200]),
-    readsPerSecond: random.pick([0, 10, 50]),
+    readsPerSecond: random.pick([0, 10, 100]),
     meanFaultGapMs: calm ? Number.POSITIVE_INFINITY : random.pick([300, 1000, 3000]),
+    strikes: drawStrikes(random),
+    losesMinority: !calm && random.chance(0.5),
+    clockRates: calm ? [1] : random.pick([[1], [1, 0.99, 1.01], [1, 0.9, 1.1]]),
     retention: random.chance(0.5),
   };
 }
