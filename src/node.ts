@@ -64,7 +64,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     host,
     peers,
     logger,
-    clusterId: identity.clusterId,
+    birth: identity,
     config: serviceConfig({ ...config.limits, ...config.transactions }),
   });
   const reconciler = runTopicReconciler(host, shards.meta, service);

@@ -185,6 +185,10 @@ export const REASONS = {
     'FAILED_PRECONDITION',
     'The last node cannot be removed: nothing could hold the data.',
   ),
+  QUORUM_AT_RISK: later(
+    'FAILED_PRECONDITION',
+    'Most nodes that would remain are down. Start them, or remove those that are down first.',
+  ),
   TOO_MANY_MEMBERS: refused('FAILED_PRECONDITION', 'The cluster has as many nodes as it may.'),
   NOT_A_VOTER: refused(
     'FAILED_PRECONDITION',

@@ -4,23 +4,28 @@ import { connect, DEFAULT_SERVERS, type Durability, type Holdfast } from '../cli
 import { ExitCode, Failure, oneLine } from '../failure.ts';
 import { formatTable } from './table.ts';
 
-export interface ClientOptions {
+export interface ServerOptions {
   readonly server?: string;
+}
+
+export interface ClientOptions extends ServerOptions {
   readonly json?: boolean;
 }
 
+export function addServerOption(command: Command): Command {
+  return command.option(
+    '-s, --server <HOST:PORT,…>',
+    `one or more nodes (default: $HOLDFAST_SERVER or ${DEFAULT_SERVERS})`,
+  );
+}
+
 export function addClientOptions(command: Command): Command {
-  return command
-    .option(
-      '-s, --server <HOST:PORT,…>',
-      `one or more nodes (default: $HOLDFAST_SERVER or ${DEFAULT_SERVERS})`,
-    )
-    .option('--json', 'for scripts: JSON instead of text');
+  return addServerOption(command).option('--json', 'for scripts: JSON instead of text');
 }
 
 /** Runs `work` with a client that is closed afterwards, whatever happens. */
 export async function withClient(
-  options: ClientOptions,
+  options: ServerOptions,
   work: (client: Holdfast) => Promise<void>,
 ): Promise<void> {
   const servers = options.server ?? (process.env.HOLDFAST_SERVER || DEFAULT_SERVERS);

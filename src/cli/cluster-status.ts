@@ -29,26 +29,43 @@ async function showStatus(options: ClientOptions): Promise<void> {
 export function statusJson({ clusterId, nodes, shards }: ClusterDescription) {
   return {
     cluster_id: clusterId,
-    nodes: nodes.map(({ id, address, pid, up }) => ({ id, address, pid, up })),
+    nodes: nodes.map(({ id, address, pid, up, state }) => ({ id, address, pid, up, state })),
     shards: shards.map((shard) => ({
       id: shard.id,
       leader: shard.leader,
       term: shard.term,
       commit_index: shard.commitIndex,
       applied_index: shard.appliedIndex,
-      replicas: shard.replicas.map(({ node, matchIndex, role }) => ({
-        node,
-        match_index: matchIndex,
-        role,
+      replicas: shard.replicas.map((one) => ({
+        node: one.node,
+        match_index: one.matchIndex,
+        role: one.role,
+        replica: one.replica,
+        catching_up: one.catchingUp,
+        leaving: one.leaving,
       })),
+      placement: {
+        version: shard.placement.version,
+        placed_version: shard.placement.placedVersion,
+        voters: shard.placement.voters,
+        learners: shard.placement.learners,
+        leader: shard.placement.leader,
+      },
     })),
   };
 }
 
+type Shard = ClusterDescription['shards'][number];
+
 function printStatus({ clusterId, nodes, shards }: ClusterDescription): void {
   void print(`cluster ${clusterId}\n\n`);
-  const nodeRows = nodes.map(({ id, address, pid, up }) => [id, address, pid, up ? 'up' : 'DOWN']);
-  printTable(['NODE', 'ADDRESS', 'PID', 'STATE'], nodeRows);
+  const nodeRows = nodes.map(({ id, address, pid, up, state }) => {
+    const held = shards.filter(({ replicas }) => replicas.some(({ node }) => node === id));
+    const led = shards.filter(({ leader }) => leader === id).length;
+    const how = up ? 'up' : 'DOWN';
+    return [id, address, pid, state === 'leaving' ? `${how}, leaving` : how, held.length, led];
+  });
+  printTable(['NODE', 'ADDRESS', 'PID', 'STATE', 'SHARDS', 'LEADS'], nodeRows);
   void print('\n');
   const shardRows = shards.map((shard) => [
     shard.id === 0 ? '0 (meta)' : shard.id,
@@ -56,7 +73,21 @@ function printStatus({ clusterId, nodes, shards }: ClusterDescription): void {
     shard.term,
     shard.commitIndex,
     shard.appliedIndex,
-    shard.replicas.map((one) => `${one.node}:${one.matchIndex}`).join(' '),
+    shard.replicas.map(replicaText).join(' '),
+    placementText(shard),
   ]);
-  printTable(['SHARD', 'LEADER', 'TERM', 'COMMIT', 'APPLIED', 'REPLICAS (node:match)'], shardRows);
+  const heads = ['SHARD', 'LEADER', 'TERM', 'COMMIT', 'APPLIED', 'REPLICAS (node:match)', ''];
+  printTable(heads, shardRows);
+}
+
+/** `3:120`, and what is special about it: `4:80 (catching up)`. */
+function replicaText(one: Shard['replicas'][number]): string {
+  const learner = one.role === 'learner' ? ['learner'] : [];
+  const notes = [...(one.catchingUp ? ['catching up'] : learner), ...(one.leaving ? ['goes'] : [])];
+  return `${one.node}:${one.matchIndex}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+}
+
+function placementText({ placement }: Shard): string {
+  if (placement.version === placement.placedVersion) return '';
+  return `moving to ${[...placement.voters, ...placement.learners].join(', ')}`;
 }

@@ -13,6 +13,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
   cluster: async () => [
     (await import('./cluster-init.ts')).registerClusterInit,
     (await import('./cluster-status.ts')).registerClusterStatus,
+    (await import('./cluster-add.ts')).registerClusterAdd,
+    (await import('./cluster-remove.ts')).registerClusterRemove,
+    (await import('./cluster-transfer.ts')).registerClusterTransfer,
   ],
   topic: async () => [(await import('./topic.ts')).registerTopic],
   produce: async () => [(await import('./produce.ts')).registerProduce],
@@ -24,7 +27,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
 /** The `cluster` command, which several files add to. */
 export function clusterCommand(program: Command): Command {
   const existing = program.commands.find((command) => command.name() === 'cluster');
-  return existing ?? program.command('cluster').description('give birth to a cluster, look at one');
+  return (
+    existing ??
+    program.command('cluster').description('give birth to a cluster, look at one, change one')
+  );
 }
 
 /** Runs one command line to its end; gives the exit code. Expected failures are thrown. */

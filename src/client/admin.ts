@@ -1,11 +1,14 @@
 import { type CallKind, type Calls, plan } from './calls.ts';
+import { members, shard } from './cluster-convert.ts';
 import { int, list, optionalInt, topic, topicConfigOut } from './convert.ts';
 import type { Proto, Service, WireObject } from './proto.ts';
 import type {
   CallOptions,
   ClusterDescription,
+  ClusterMember,
   GroupOffset,
   Limit,
+  MembersDescription,
   QueueOffset,
   QueueOffsets,
   Topic,
@@ -116,9 +119,38 @@ export class Admin {
       address: String(node.address),
       pid: int(node.pid),
       up: node.up === true,
+      state: String(node.state),
     }));
     const shards = list(answer.shards).map(shard);
     return { clusterId: String(answer.cluster_id), node: int(answer.node), nodes, shards };
+  }
+
+  async describeMembers(options?: CallOptions): Promise<MembersDescription> {
+    return members(await this.#call('Admin', 'DescribeMembers', {}, 'read', options));
+  }
+
+  /** Done when the node is a member; describeCluster shows how its share of the shards moves. */
+  async addMember(member: Omit<ClusterMember, 'state'>, options?: CallOptions): Promise<void> {
+    const { node, incarnation, grpcAddress, peerAddress } = member;
+    const addresses = { grpc_address: grpcAddress, peer_address: peerAddress };
+    const request = { node, incarnation, ...addresses };
+    await this.#call('Admin', 'AddMember', request, 'idempotent', options);
+  }
+
+  /** Done when it is decided; describeCluster lists the node until its replicas have moved away. */
+  async removeMember(node: number, options?: CallOptions): Promise<void> {
+    await this.#call('Admin', 'RemoveMember', { node }, 'idempotent', options);
+  }
+
+  /** Says who should lead a shard; describeCluster shows when it does. */
+  async transferLeader(shardId: number, node: number, options?: CallOptions): Promise<void> {
+    const request = { shard: shardId, node };
+    await this.#call('Admin', 'TransferLeader', request, 'idempotent', options);
+  }
+
+  /** Spreads replicas and leaders evenly over the nodes again. */
+  async rebalance(options?: CallOptions): Promise<void> {
+    await this.#call('Admin', 'Rebalance', {}, 'idempotent', options);
   }
 
   /** Every limit that a call can run into. */
@@ -186,21 +218,6 @@ export class Admin {
   ): Promise<WireObject> {
     return this.#calls.unary(this.#proto.method(service, name), request, plan(kind, options, true));
   }
-}
-
-function shard(from: WireObject): ClusterDescription['shards'][number] {
-  return {
-    id: int(from.id),
-    leader: int(from.leader),
-    term: int(from.term),
-    commitIndex: int(from.commit_index),
-    appliedIndex: int(from.applied_index),
-    replicas: list(from.replicas).map((replica) => ({
-      node: int(replica.node),
-      matchIndex: int(replica.match_index),
-      role: String(replica.role),
-    })),
-  };
 }
 
 function offsetsOut(offsets: readonly QueueOffset[]): WireObject[] {

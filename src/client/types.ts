@@ -109,6 +109,8 @@ export interface ClusterDescription {
     readonly address: string;
     readonly pid: number;
     readonly up: boolean;
+    /** member; leaving: its replicas are moving away. */
+    readonly state: string;
   }[];
   readonly shards: readonly {
     readonly id: number;
@@ -120,8 +122,40 @@ export interface ClusterDescription {
       readonly node: number;
       readonly matchIndex: number;
       readonly role: string;
+      readonly replica: number;
+      /** Is to vote, and is still learning. */
+      readonly catchingUp: boolean;
+      /** The placement does not name it any more. */
+      readonly leaving: boolean;
     }[];
+    /** Where the shard shall be. */
+    readonly placement: {
+      readonly version: number;
+      readonly placedVersion: number;
+      readonly voters: readonly number[];
+      readonly learners: readonly number[];
+      readonly leader: number;
+    };
   }[];
+}
+
+export interface ClusterMember {
+  readonly node: number;
+  /** Tells its data directory from any other under the same number. */
+  readonly incarnation: string;
+  readonly grpcAddress: string;
+  readonly peerAddress: string;
+  readonly state: string;
+}
+
+export interface MembersDescription {
+  readonly clusterId: string;
+  readonly members: readonly ClusterMember[];
+  /** Fixed at the birth of the cluster. */
+  readonly dataShards: number;
+  readonly replicationFactor: number;
+  readonly born: readonly { readonly node: number; readonly incarnation: string }[];
+  readonly createdAtMs: number;
 }
 
 export interface Limit {

@@ -46,7 +46,7 @@ export function mintIdentities(
   }));
 }
 
-function newId(): string {
+export function newId(): string {
   return randomBytes(ID_BYTES).toString('hex');
 }
 
@@ -67,7 +67,7 @@ const HARMLESS_NAMES: ReadonlySet<string> = new Set([
   'lock',
 ]);
 
-function assertCradleEmpty(node: NodeId, directory: string): void {
+export function assertCradleEmpty(node: NodeId, directory: string): void {
   if (hasIdentity(directory)) {
     const { clusterId, node: owner } = readIdentity(directory);
     const unused = everStarted(directory) ? '' : ' (never started: you may delete it)';

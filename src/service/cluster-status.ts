@@ -1,5 +1,6 @@
 /** DescribeCluster: each shard as its own leader sees it, put together from all nodes. */
-import type { NodeId } from '../../raft/types.ts';
+import type { NodeId, ReplicaAddress } from '../../raft/types.ts';
+import type { ShardPlacement } from '../cluster/api.ts';
 import type { PeerNetwork } from '../peers/api.ts';
 import type { ShardHost, ShardStatus } from '../shards/api.ts';
 import type { Call } from './call.ts';
@@ -36,23 +37,18 @@ export class ClusterStatus {
     const answers = await Promise.all(peers.map((node) => this.#ask(call, node)));
     const reports = [this.#ownReport(), ...answers.filter((answer) => answer !== undefined)];
     const pids = new Map(reports.map((report) => [report.node, report.pid]));
-    const addresses = new Map(
-      this.#host
-        .meta()
-        .members()
-        .map((member) => [member.node, member.grpcAddress]),
-    );
-    const nodes = [this.#host.node, ...peers].sort((a, b) => a - b);
+    const meta = this.#host.meta();
     return {
       cluster_id: this.#clusterId,
       node: this.#host.node,
-      nodes: nodes.map((id) => ({
+      nodes: meta.members().map(({ node: id, grpcAddress, state }) => ({
         id,
-        address: addresses.get(id) ?? '',
+        address: grpcAddress,
         pid: pids.get(id) ?? 0,
         up: id === this.#host.node || this.#peers.isUp(id),
+        state,
       })),
-      shards: mergedShards(reports),
+      shards: mergedShards(reports, meta.placements()),
     };
   }
 
@@ -74,7 +70,10 @@ export class ClusterStatus {
 }
 
 /** Per shard the newest claim to lead it, or else the newest view of it. */
-export function mergedShards(reports: readonly NodeReport[]): object[] {
+export function mergedShards(
+  reports: readonly NodeReport[],
+  placements: readonly ShardPlacement[],
+): object[] {
   const best = new Map<number, { status: ShardStatus; leads: boolean }>();
   for (const report of reports) {
     for (const status of report.shards) {
@@ -87,18 +86,43 @@ export function mergedShards(reports: readonly NodeReport[]): object[] {
   }
   return [...best.values()]
     .sort((a, b) => a.status.shard - b.status.shard)
-    .map(({ status }) => ({
-      id: status.shard,
-      leader: status.leader ?? 0,
-      term: status.term,
-      commit_index: status.commitIndex,
-      applied_index: status.appliedIndex,
-      replicas: status.replicas.map((replica) => ({
-        node: replica.node,
-        match_index: replica.matchIndex,
-        role: replica.role === 'voter' ? 'follower' : replica.role,
-      })),
-    }));
+    .map(({ status }) => shardFields(status, placements[status.shard]));
+}
+
+function shardFields(status: ShardStatus, placement: ShardPlacement | undefined): object {
+  const { shard, leader, term, commitIndex, appliedIndex } = status;
+  const names = (list: readonly ReplicaAddress[] | undefined, replica: number) =>
+    list?.some((one) => one.replica === replica) === true;
+  return {
+    id: shard,
+    leader: leader ?? 0,
+    term,
+    commit_index: commitIndex,
+    applied_index: appliedIndex,
+    replicas: status.replicas.map(({ node, replica, matchIndex, role }) => {
+      const votes = names(placement?.voters, replica);
+      return {
+        node,
+        match_index: matchIndex,
+        role: role === 'voter' ? 'follower' : role,
+        replica,
+        catching_up: role === 'learner' && votes,
+        leaving: placement !== undefined && !votes && !names(placement.learners, replica),
+      };
+    }),
+    placement: placement === undefined ? null : placementFields(placement),
+  };
+}
+
+function placementFields(placement: ShardPlacement): object {
+  const nodes = (list: readonly ReplicaAddress[]) => list.map(({ node }) => node);
+  return {
+    version: placement.version,
+    placed_version: placement.placedVersion,
+    voters: nodes(placement.voters),
+    learners: nodes(placement.learners),
+    leader: placement.leader,
+  };
 }
 
 interface Claim {

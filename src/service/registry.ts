@@ -45,10 +45,7 @@ export function createHandlers(
 function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
   const { checks, cluster, config, fetch, offsets, options, produce, proto } = parts;
   const { topicCalls, transactions } = parts;
-  const cold = <Request>(
-    path: string,
-    handler: (call: Call, request: Request) => Promise<object>,
-  ): [string, UnaryExecutor] => [path, runCold<Request>(proto.method(path), handler)];
+  const cold = coldIn(proto);
   const limits = limitsOf(config, [...stateLimits(), ...(options.otherLimits ?? [])]);
   return [
     [PRODUCE_PATH, (call, bytes, done) => produce.produce(call, bytes, done)],
@@ -83,8 +80,33 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     cold('/holdfast.v1.Admin/DescribeTopic', (call, request) =>
       topicCalls.describe(call, request as Parameters<typeof topicCalls.describe>[1]),
     ),
+    ...memberExecutors(parts),
     cold('/holdfast.v1.Admin/DescribeCluster', (call) => cluster.describe(call)),
     cold('/holdfast.v1.Admin/DescribeLimits', () => Promise.resolve({ limits })),
+  ];
+}
+
+function coldIn(proto: Parts['proto']) {
+  return <Request>(
+    path: string,
+    handler: (call: Call, request: Request) => Promise<object>,
+  ): [string, UnaryExecutor] => [path, runCold<Request>(proto.method(path), handler)];
+}
+
+function memberExecutors({ memberCalls, proto }: Parts): [string, UnaryExecutor][] {
+  const cold = coldIn(proto);
+  return [
+    cold('/holdfast.v1.Admin/DescribeMembers', (call) => memberCalls.describe(call)),
+    cold('/holdfast.v1.Admin/AddMember', (call, request) =>
+      memberCalls.add(call, request as Parameters<typeof memberCalls.add>[1]),
+    ),
+    cold('/holdfast.v1.Admin/RemoveMember', (call, request) =>
+      memberCalls.remove(call, request as Parameters<typeof memberCalls.remove>[1]),
+    ),
+    cold('/holdfast.v1.Admin/TransferLeader', (call, request) =>
+      memberCalls.transfer(call, request as Parameters<typeof memberCalls.transfer>[1]),
+    ),
+    cold('/holdfast.v1.Admin/Rebalance', (call) => memberCalls.rebalance(call)),
   ];
 }
 

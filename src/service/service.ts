@@ -21,6 +21,7 @@ import { FetchCalls } from './fetch.ts';
 import { GrpcServer, type Listen } from './grpc-server.ts';
 import { createInternalMethods, decodeJson, type Proposed } from './internal-methods.ts';
 import type { Limit } from './limits.ts';
+import { type ClusterBirth, MemberCalls } from './members.ts';
 import { shardTarget } from './methods.ts';
 import { OffsetCalls } from './offsets.ts';
 import { PeerServer } from './peer-server.ts';
@@ -45,7 +46,7 @@ export interface ServiceLogger {
 export interface ServiceOptions {
   readonly host: ShardHost;
   readonly peers: PeerNetwork;
-  readonly clusterId: string;
+  readonly birth: ClusterBirth;
   readonly logger: ServiceLogger;
   readonly config?: Partial<ServiceConfig>;
   /** Limits of other parts, for DescribeLimits. */
@@ -83,7 +84,7 @@ export interface Service {
 export type Parts = ReturnType<typeof createParts>;
 
 export function createParts(options: ServiceOptions) {
-  const { clusterId, host, logger, peers } = options;
+  const { birth, host, logger, peers } = options;
   const config = serviceConfig(options.config);
   const clock = SYSTEM_DEADLINE_CLOCK;
   const deadlines = new Deadlines(clock);
@@ -103,11 +104,23 @@ export function createParts(options: ServiceOptions) {
   const collector = new CheckCollector(host, config.maxLongPolls);
   const checks = new CheckCalls({ peers, calls, collect: collector.method, proto, config });
   const topicCalls = new TopicCalls(shared, offsets);
-  const cluster = new ClusterStatus(host, peers, clusterId, config.statusTimeoutMs);
+  const cluster = new ClusterStatus(host, peers, birth.clusterId, config.statusTimeoutMs);
+  const memberCalls = new MemberCalls(shared, peers, birth);
   const onBug = (error: CallError) => logger.error({ err: error.cause ?? error }, error.message);
   return {
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
-    ...{ offsets, onBug, options, produce, proto, router, topicCalls, transactions, waits },
+    ...{
+      memberCalls,
+      offsets,
+      onBug,
+      options,
+      produce,
+      proto,
+      router,
+      topicCalls,
+      transactions,
+      waits,
+    },
   };
 }
 

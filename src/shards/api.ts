@@ -3,7 +3,15 @@
  * to go to is the router's question. Callbacks, not promises; each is called exactly once.
  */
 import type { ProposalOutcome, ReadOutcome } from '../../raft/driver.ts';
-import type { Entry, LogIndex, NodeId, ShardId, ShardTimeMs, Term } from '../../raft/types.ts';
+import type {
+  Entry,
+  LogIndex,
+  NodeId,
+  ReplicaId,
+  ShardId,
+  ShardTimeMs,
+  Term,
+} from '../../raft/types.ts';
 import type { DataShard } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
@@ -62,7 +70,12 @@ export interface ShardStatus {
   readonly term: Term;
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
-  readonly replicas: readonly { node: NodeId; matchIndex: LogIndex; role: string }[];
+  readonly replicas: readonly {
+    readonly node: NodeId;
+    readonly replica: ReplicaId;
+    readonly matchIndex: LogIndex;
+    readonly role: string;
+  }[];
 }
 
 export interface ShardHost {

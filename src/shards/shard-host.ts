@@ -183,7 +183,7 @@ export class LocalShardHost implements ShardHost {
         term: status.term,
         commitIndex: status.commit,
         appliedIndex: status.applied,
-        replicas: status.replicas.map(({ node, matchIndex, role }) => ({ node, matchIndex, role })),
+        replicas: status.replicas,
       };
     });
   }

@@ -11,6 +11,7 @@ import { decodeCommand, encodeCommand } from '../../src/broker/command-codec.ts'
 import { createDataShard } from '../../src/broker/data-shard.ts';
 import type { QueueIndexRow, StateWriter } from '../../src/broker/state-port.ts';
 import type { MetaState } from '../../src/cluster/api.ts';
+import type { Birth } from '../../src/cluster/birth-placement.ts';
 import { encodeMetaCommand } from '../../src/cluster/meta-codec.ts';
 import { createMetaState } from '../../src/cluster/meta-state.ts';
 import type {
@@ -46,7 +47,7 @@ interface ShardLog {
 const logger = { info() {}, warn() {}, error() {} };
 
 export class FakeCluster {
-  readonly size: number;
+  readonly birth: Birth;
   readonly shards: readonly number[];
   readonly leaders = new Map<number, number | undefined>();
   readonly ready = new Map<number, boolean>();
@@ -59,7 +60,7 @@ export class FakeCluster {
   proposals = 0;
 
   constructor(nodes: number, dataShards: number) {
-    this.size = nodes;
+    this.birth = born(nodes, dataShards, nodes);
     this.shards = Array.from({ length: dataShards + 1 }, (_, shard) => shard);
     for (const shard of this.shards) {
       this.leaders.set(shard, (shard % nodes) + 1);
@@ -175,14 +176,15 @@ export class FakeNode {
   constructor(cluster: FakeCluster, id: number) {
     this.cluster = cluster;
     this.id = id;
-    this.meta = createMetaState(born(cluster.size, cluster.shards.length - 1, cluster.size));
+    this.meta = createMetaState(cluster.birth);
     this.peers = new FakePeers(cluster, id);
     this.host = createHost(this);
   }
 
   async start(config: Partial<ServiceConfig>): Promise<void> {
-    const { host, peers } = this;
-    this.service = createService({ host, peers, clusterId: 'test', logger, config });
+    const { cluster, host, peers } = this;
+    const birth = { ...cluster.birth, clusterId: 'test', createdAtMs: 1 };
+    this.service = createService({ host, peers, birth, logger, config });
     const { port } = await this.service.start({ host: '127.0.0.1', port: 0 });
     this.port = port;
   }
@@ -283,6 +285,7 @@ function statusOf(node: FakeNode, shard: number): ShardStatus {
   const replicas = cluster.nodes.map((one) => ({
     node: one.id,
     matchIndex: committed,
+    replica: one.id,
     role: cluster.leaders.get(shard) === one.id ? 'leader' : 'follower',
   }));
   return {

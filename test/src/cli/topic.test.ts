@@ -44,7 +44,7 @@ describe('holdfast topic, holdfast cluster status', () => {
     const [status] = (await run('cluster', 'status', '--json')).json();
     expect(status).toEqual({
       cluster_id: 'c0ffee',
-      nodes: [{ id: 1, address: server, pid: 42, up: true }],
+      nodes: [{ id: 1, address: server, pid: 42, up: true, state: 'member' }],
       shards: [
         {
           id: 0,
@@ -52,10 +52,18 @@ describe('holdfast topic, holdfast cluster status', () => {
           term: 3,
           commit_index: 10,
           applied_index: 9,
-          replicas: [{ node: 1, match_index: 10, role: 'leader' }],
+          replicas: [
+            {
+              ...{ node: 1, match_index: 10, role: 'leader', replica: 1 },
+              ...{ catching_up: false, leaving: false },
+            },
+          ],
+          placement: { version: 2, placed_version: 1, voters: [1], learners: [], leader: 1 },
         },
       ],
     });
-    expect((await run('cluster', 'status')).stdout.toString()).toContain('0 (meta)  node 1');
+    expect((await run('cluster', 'status')).stdout.toString()).toMatch(
+      /0 \(meta\) {2}node 1 .*1:10 +moving to 1/,
+    );
   });
 });

@@ -484,7 +484,7 @@ export class FakeNode {
       DescribeCluster: this.#unary(() => ({
         cluster_id: 'c0ffee',
         node: this.id,
-        nodes: [{ id: 1, address: this.address, pid: 42, up: true }],
+        nodes: [{ id: 1, address: this.address, pid: 42, up: true, state: 'member' }],
         shards: [
           {
             id: 0,
@@ -492,7 +492,8 @@ export class FakeNode {
             term: '3',
             commit_index: '10',
             applied_index: '9',
-            replicas: [{ node: 1, match_index: '10', role: 'leader' }],
+            replicas: [{ node: 1, match_index: '10', role: 'leader', replica: 1 }],
+            placement: { version: '2', placed_version: '1', voters: [1], leader: 1 },
           },
         ],
       })),
