@@ -17,10 +17,10 @@ interface SimCommandOptions {
 export interface SimVerdict {
   readonly verdict: 'pass' | 'fail' | 'invalid';
   readonly acked: number;
-  /** Acknowledged and missing. null = not judged: a history ends at the first broken invariant. */
-  readonly lost: 0 | null;
-  /** Not judged here: the simulated clients do not repeat requests. */
-  readonly duplicated: null;
+  /** Acknowledged and missing. */
+  readonly lost: number;
+  /** Batches that stand in a queue more than once. */
+  readonly duplicated: number;
   readonly seeds: number;
   readonly failures: readonly { seed: number; failure: string; replay: string }[];
   /** Sums over all seeds. */
@@ -70,11 +70,10 @@ export function verdictOf(results: readonly SimResult[]): SimVerdict {
   const stats = sumOf(results.map((result) => result.stats));
   const acked = stats.acked ?? 0;
   const verdict = failures.length > 0 ? 'fail' : acked > 0 ? 'pass' : 'invalid';
-  const lost: 0 | null = verdict === 'pass' ? 0 : null;
   const [only] = results;
   const hash = results.length === 1 && only !== undefined ? { trace_hash: only.traceHash } : {};
-  const counts = { acked, lost, duplicated: null, seeds: results.length };
-  return { verdict, ...counts, failures, stats, ...hash };
+  const { lost = 0, duplicated = 0 } = stats;
+  return { verdict, acked, lost, duplicated, seeds: results.length, failures, stats, ...hash };
 }
 
 function sumOf(all: readonly SimStats[]): Partial<SimStats> {

@@ -1,15 +1,12 @@
 /** All machines, the network between them, and the invariants that watch every event. */
 import type { PeerMessage } from '../../raft/messages.ts';
-import type { DriverEvents } from '../../raft/ports.ts';
-import type { Entry, Membership, NodeId, ShardId } from '../../raft/types.ts';
+import type { DriverEvents, LogRecord } from '../../raft/ports.ts';
+import type { Membership, NodeId, ShardId } from '../../raft/types.ts';
+import { Judge } from './check/judge.ts';
 import { FaultCounts } from './faults.ts';
 import type { FileFaultKind } from './files.ts';
-import { Answers } from './invariants/answers.ts';
-import { Committed } from './invariants/committed.ts';
-import { expectLogsMatch } from './invariants/log-matching.ts';
-import { OneLeaderPerTerm } from './invariants/one-leader.ts';
-import { OwnTermCommits } from './invariants/own-term.ts';
-import { Promises } from './invariants/promises.ts';
+import type { Committed } from './invariants/state-machine-safety.ts';
+import type { Applied } from './machine.ts';
 import { SimNetwork } from './network.ts';
 import { SimNode } from './node.ts';
 import type { Swarm } from './options.ts';
@@ -18,7 +15,7 @@ import type { Scheduler } from './scheduler.ts';
 import { TraceHash } from './trace-hash.ts';
 
 /** Comparing whole logs is dear: only every so many events. */
-const LOG_MATCHING_EVERY_EVENTS = 500;
+const LOOK_EVERY_EVENTS = 500;
 
 export class SimCluster {
   readonly nodes: readonly SimNode[];
@@ -27,15 +24,11 @@ export class SimCluster {
   readonly scheduler: Scheduler;
   readonly swarm: Swarm;
   readonly trace = new TraceHash();
-  readonly leaders = new OneLeaderPerTerm();
-  readonly committed: Committed;
-  readonly answers: Answers;
+  readonly judge: Judge;
   readonly faults = new FaultCounts();
   /** A node went down by itself; whoever watches over it may start it again. */
   onDown: (node: SimNode) => void = () => {};
   readonly #power: Random;
-  readonly #promises = new Promises();
-  readonly #ownTerm = new OwnTermCommits();
 
   constructor(scheduler: Scheduler, random: Random, swarm: Swarm) {
     this.scheduler = scheduler;
@@ -46,7 +39,7 @@ export class SimCluster {
       {
         scheduler,
         random: random.fork(),
-        deliver: (from, to, messages) => this.node(to).receive(from, messages),
+        deliver: (from, to, messages) => this.#receive(from, to, messages),
         onFault: (kind) => this.faults.count(kind),
       },
       { ...swarm },
@@ -71,17 +64,29 @@ export class SimCluster {
       timeOf: (shard: ShardId, index: number) => this.committed.of(shard)[index - 1]?.timeMs ?? 0,
       events: (node: NodeId) => this.#events(node),
       watcher: (node: NodeId) => ({
-        onApply: (shard: ShardId, entry: Entry) => this.committed.applied(shard, entry),
-        onPass: (shard: ShardId) => this.#checkCommit(shard, this.node(node)),
+        onApply: (shard: ShardId, applied: Applied) => this.judge.applied(shard, applied),
+        onPass: (shard: ShardId) => this.judge.passed(this.node(node), shard),
       }),
+      onWrite: (node: SimNode, records: readonly LogRecord[]) => this.judge.writes(node, records),
     };
-    this.committed = new Committed(() => this.nodes.map(({ disk }) => disk));
-    this.answers = new Answers(this.committed);
+    const { electionTimeoutMs } = swarm.raft;
+    this.judge = new Judge(() => ({
+      nodes: this.nodes,
+      shards: this.shards,
+      electionTimeoutMs,
+      nowMs: () => scheduler.nowMs,
+    }));
+    for (const shard of this.shards) this.judge.born(shard, this.#membership(shard));
     this.nodes = Array.from(
       { length: swarm.nodes },
       (_, at) => new SimNode(at + 1, world, random.fork()),
     );
     for (const node of this.nodes) this.#format(node);
+  }
+
+  /** Every entry that was applied anywhere. */
+  get committed(): Committed {
+    return this.judge.committed;
   }
 
   /** Replica ids differ from node ids on purpose: mixing them up must not go unnoticed. */
@@ -114,31 +119,27 @@ export class SimCluster {
 
   #send(from: NodeId, to: NodeId, messages: readonly PeerMessage[]): void {
     for (const message of messages) {
-      this.#promises.sent(message, this.node(from).disk);
+      this.judge.sent(this.node(from), message);
       const about = message.type === 'alive' ? '' : ` ${message.shard} ${message.term}`;
       this.trace.add(`${from}>${to} ${message.type}${about}`);
     }
     this.network.send(from, to, messages);
   }
 
+  #receive(from: NodeId, to: NodeId, messages: readonly PeerMessage[]): void {
+    const node = this.node(to);
+    if (node.isUp && !node.isPaused) for (const message of messages) this.judge.received(message);
+    node.receive(from, messages);
+  }
+
   #events(node: NodeId): DriverEvents {
     return {
       onLeader: (shard, leader, term) => {
         this.trace.add(`${node} leader ${shard} ${leader} ${term}`);
-        if (leader !== node) return;
-        this.leaders.leads(shard, term, node);
-        const { disk, driver } = this.node(node);
-        const { lastIndex, commit } = driver!.status(shard);
-        this.committed.expectComplete(shard, disk, lastIndex);
-        this.#ownTerm.leads(shard, node, term, commit);
+        if (leader === node) this.judge.leads(this.node(node), shard, term);
       },
+      onDeposed: (shard) => this.judge.deposed(this.node(node), shard),
     };
-  }
-
-  #checkCommit(shard: ShardId, { id, driver, disk }: SimNode): void {
-    const { role, term, commit } = driver!.status(shard);
-    if (role !== 'leader') return;
-    this.#ownTerm.committed(shard, id, term, commit, disk.written.get(shard)!.entry(commit)?.term);
   }
 
   start(node: SimNode): void {
@@ -165,6 +166,7 @@ export class SimCluster {
 
   crash(node: SimNode, power: boolean): void {
     this.trace.add(`${node.id} crash ${power}`);
+    this.judge.crashes(node);
     node.crash(power);
     this.resetConnections(node);
   }
@@ -194,12 +196,7 @@ export class SimCluster {
 
   /** After each event. */
   check(): void {
-    if (this.scheduler.events % LOG_MATCHING_EVERY_EVENTS === 0) this.checkLogs();
-  }
-
-  checkLogs(): void {
-    const disks = this.nodes.map(({ disk }) => disk);
-    for (const shard of this.shards) expectLogsMatch(shard, disks);
+    if (this.scheduler.events % LOOK_EVERY_EVENTS === 0) this.judge.look();
   }
 
   leaderOf(shard: ShardId): SimNode | undefined {

@@ -1,7 +1,7 @@
 /** One simulated machine: the real driver, core and commit log over a simulated world. */
 import { RaftDriver } from '../../raft/driver.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
-import type { DriverEvents, Transport } from '../../raft/ports.ts';
+import type { DriverEvents, LogRecord, LogStore, Transport } from '../../raft/ports.ts';
 import type { LogIndex, NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
 import { SimClock } from './clock.ts';
 import { SimDisk } from './disk.ts';
@@ -27,6 +27,8 @@ export interface NodeWorld {
   /** The file operation named by `crashAtOperation` has begun. */
   onCrashPoint(node: SimNode): void;
   onFault(kind: FileFaultKind): void;
+  /** Before records are handed to the node's disk. */
+  onWrite(node: SimNode, records: readonly LogRecord[]): void;
 }
 
 export class SimNode {
@@ -107,7 +109,7 @@ export class SimNode {
     const driver = new RaftDriver({
       node: this.id,
       config: swarm.raft,
-      store: this.disk,
+      store: this.#store(),
       transport: this.#transport(),
       clock: this.clock.port((run) => this.alive(run)),
       rng: () => random.next(),
@@ -134,6 +136,17 @@ export class SimNode {
     this.#world.scheduler.after(0, () => {
       if (life === this.#life) this.#world.onDied(this, error.message);
     });
+  }
+
+  #store(): LogStore {
+    const { disk } = this;
+    return {
+      write: (records, callbacks) => {
+        this.#world.onWrite(this, records);
+        disk.write(records, callbacks);
+      },
+      read: (...request) => disk.read(...request),
+    };
   }
 
   #transport(): Transport {

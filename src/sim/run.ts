@@ -2,13 +2,15 @@
  * One seeded history of a whole cluster: a phase with faults, in which nothing may become wrong,
  * and a phase without, in which everything must become well. The seed alone reproduces it.
  */
-import { SimClients } from './clients.ts';
+import { checkHistory, type Findings } from './check/history-checker.ts';
 import { SimCluster } from './cluster.ts';
+import type { Point } from './coverage.ts';
 import { expect, SimFailure } from './failure.ts';
 import { SimNemesis } from './nemesis.ts';
 import { DEFAULT_SIM_OPTIONS, drawSwarm, type SimOptions, type Swarm } from './options.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
+import { SimClients } from './workload/clients.ts';
 
 export interface SimStats {
   readonly virtualMs: number;
@@ -19,7 +21,12 @@ export interface SimStats {
   readonly leaders: number;
   readonly committed: number;
   readonly proposals: number;
+  /** Batches of messages that clients were told are safe. */
   readonly acked: number;
+  /** Of those, missing or elsewhere in the end. */
+  readonly lost: number;
+  /** Batches that stand in a queue more than once. */
+  readonly duplicated: number;
   readonly unknown: number;
   readonly reads: number;
   readonly faults: Readonly<Record<string, number>>;
@@ -31,6 +38,8 @@ export interface SimResult {
   /** The invariant that broke, and how. */
   readonly failure?: string;
   readonly stats: SimStats;
+  /** How often each named point of coverage.ts was met. */
+  readonly points: Readonly<Partial<Record<Point, number>>>;
   readonly traceHash: string;
 }
 
@@ -66,36 +75,42 @@ class Run {
     this.#nemesis.heal();
     this.#clients.stop();
     await this.#getWell();
-    this.#cluster.checkLogs();
-    this.#cluster.answers.expectAll(this.#cluster.shards);
+    this.#cluster.judge.end();
+    const [problem] = this.findings().problems;
+    expect(problem === undefined, 'history', () => problem ?? '');
+  }
+
+  /** What the clients' history says so far. */
+  findings(): Findings {
+    return checkHistory(this.#clients.session.history, this.#cluster.judge.ledger);
   }
 
   /** Liveness: one more command per shard is applied, on every node, within the bound. */
   async #getWell(): Promise<void> {
-    const { nodes, shards, committed, answers } = this.#cluster;
+    const { nodes, shards, committed } = this.#cluster;
     const untilMs = this.#scheduler.nowMs + this.#options.healMs;
     const pending = new Set(shards);
     const living = nodes.filter(({ isGone }) => !isGone);
     const isWell = (): boolean =>
       pending.size === 0 &&
+      this.#clients.isSettled &&
       shards.every((shard) =>
         living.every(({ machine }) => machine.appliedIndex(shard) === committed.of(shard).length),
       );
     while (!isWell()) {
       const isLate = this.#scheduler.nowMs >= untilMs;
-      expect(!isLate, 'liveness', () => `shards ${[...pending]} after ${this.#options.healMs} ms`);
-      for (const shard of pending) {
-        const before = answers.counts.applied;
-        this.#clients.propose(shard, () => {
-          if (answers.counts.applied > before) pending.delete(shard);
-        });
-      }
+      const late = () => `shards ${[...pending]}; clients settled: ${this.#clients.isSettled}`;
+      expect(!isLate, 'liveness', late);
+      for (const shard of pending) this.#clients.probe(shard, () => pending.delete(shard));
       await this.#runFor(HEAL_STEP_MS);
     }
   }
 
   stats(): SimStats {
-    const { network, nodes, leaders, committed, shards, answers } = this.#cluster;
+    const { network, nodes, judge, committed, shards } = this.#cluster;
+    const { acked, lost, duplicated, unknownApplied, unknownLost } = this.findings();
+    if (unknownApplied > 0) judge.coverage.reach('unknown turned out applied');
+    if (unknownLost > 0) judge.coverage.reach('unknown turned out lost');
     const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
     return {
       virtualMs: this.#scheduler.nowMs,
@@ -103,14 +118,20 @@ class Run {
       packets: network.packets,
       dropped: network.dropped,
       syncs: sum(nodes.map(({ disk }) => disk.syncs)),
-      leaders: leaders.count,
+      leaders: judge.elections.count,
       committed: sum(shards.map((shard) => committed.of(shard).length)),
       proposals: this.#clients.proposals,
-      acked: answers.acked,
-      unknown: answers.counts.unknown,
-      reads: answers.readsOk,
+      acked,
+      lost,
+      duplicated,
+      unknown: unknownApplied + unknownLost,
+      reads: this.#clients.reads,
       faults: this.#cluster.faults.counts,
     };
+  }
+
+  get points(): SimResult['points'] {
+    return this.#cluster.judge.coverage.counts;
   }
 
   /** Also over the sums, in which what the trace does not say leaves its mark. */
@@ -143,6 +164,8 @@ async function simulated(seed: number, options: SimOptions): Promise<SimResult> 
     failure = error instanceof SimFailure ? error.message : (error.stack ?? error.message);
   }
   const stats = run.stats();
-  const result = { seed, ok: failure === undefined, stats, traceHash: run.traceHash(stats) };
+  const { points } = run;
+  const traceHash = run.traceHash(stats);
+  const result = { seed, ok: failure === undefined, stats, points, traceHash };
   return failure === undefined ? result : { ...result, failure };
 }

@@ -1,6 +1,7 @@
-/** Paper 5.4.2: a leader moves its commit index only onto entries of its own term. */
-import type { LogIndex, NodeId, ShardId, Term } from '../../../raft/types.ts';
+/** Paper 5.4.2 and figure 8: a leader moves its commit index only onto entries of its own term. */
+import type { LogIndex, Term } from '../../../raft/types.ts';
 import { expect } from '../failure.ts';
+import { type Place, placeKey } from './views.ts';
 
 interface Elected {
   readonly term: Term;
@@ -11,20 +12,14 @@ interface Elected {
 export class OwnTermCommits {
   readonly #elected = new Map<string, Elected>();
 
-  leads(shard: ShardId, node: NodeId, term: Term, commit: LogIndex): void {
-    this.#elected.set(`${shard}/${node}`, { term, commit });
+  leads(place: Place, term: Term, commit: LogIndex): void {
+    this.#elected.set(placeKey(place), { term, commit });
   }
 
-  committed(
-    shard: ShardId,
-    node: NodeId,
-    term: Term,
-    commit: LogIndex,
-    commitTerm: Term | undefined,
-  ): void {
-    const elected = this.#elected.get(`${shard}/${node}`);
+  committed(place: Place, term: Term, commit: LogIndex, commitTerm: Term | undefined): void {
+    const elected = this.#elected.get(placeKey(place));
     if (elected === undefined || elected.term !== term || commit <= elected.commit) return;
     const isOwn = commitTerm === undefined || commitTerm === term;
-    expect(isOwn, 'own-term-commit', () => `${node} in ${term}: ${commit} of ${commitTerm}`);
+    expect(isOwn, 'own-term-commit', () => `${place.node} in ${term}: ${commit} of ${commitTerm}`);
   }
 }

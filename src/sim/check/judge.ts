@@ -1,0 +1,219 @@
+/**
+ * Holds every invariant against everything that happens (one file each in invariants/). The world
+ * calls it; it throws `SimFailure` at the first thing that must not be.
+ */
+
+import type { RaftDriver } from '../../../raft/driver.ts';
+import { decodeMembership } from '../../../raft/membership-codec.ts';
+import type { PeerMessage } from '../../../raft/messages.ts';
+import type { LogRecord } from '../../../raft/ports.ts';
+import {
+  type Configuration,
+  type Entry,
+  EntryType,
+  type Membership,
+  type NodeId,
+  type ShardId,
+  type Term,
+} from '../../../raft/types.ts';
+import { Coverage } from '../coverage.ts';
+import { AckedPresent } from '../invariants/acked-present.ts';
+import { AppliedState } from '../invariants/applied-state.ts';
+import { ConfigRules } from '../invariants/config-rules.ts';
+import { ElectionSafety } from '../invariants/election-safety.ts';
+import { HardStateOnlyRises } from '../invariants/hard-state.ts';
+import { LeaderAppendOnly } from '../invariants/leader-append-only.ts';
+import { expectLeaderComplete } from '../invariants/leader-completeness.ts';
+import { expectLogsMatch } from '../invariants/log-matching.ts';
+import { OwnTermCommits } from '../invariants/own-term.ts';
+import { Promises } from '../invariants/promises.ts';
+import { LinearisableReads } from '../invariants/read-index.ts';
+import { Committed, expectOnQuorum } from '../invariants/state-machine-safety.ts';
+import { type DiskView, type LogView, placeKey } from '../invariants/views.ts';
+import type { Applied } from '../machine.ts';
+import { Ledger } from './ledger.ts';
+import { hasUnsynced, Sightings } from './sightings.ts';
+
+/** One machine as the judge sees it. */
+export interface JudgedNode {
+  readonly id: NodeId;
+  readonly disk: DiskView;
+  /** undefined = down. */
+  readonly driver: Pick<RaftDriver, 'shards' | 'status' | 'membership'> | undefined;
+}
+
+export interface JudgedWorld {
+  readonly nodes: readonly JudgedNode[];
+  readonly shards: readonly ShardId[];
+  readonly electionTimeoutMs: number;
+  nowMs(): number;
+}
+
+export class Judge {
+  readonly coverage = new Coverage();
+  readonly committed = new Committed();
+  readonly elections = new ElectionSafety();
+  readonly configs = new ConfigRules();
+  readonly reads = new LinearisableReads();
+  readonly acks = new AckedPresent();
+  readonly ledger = new Ledger();
+  readonly #world: () => JudgedWorld;
+  readonly #promises = new Promises();
+  readonly #ownTerm = new OwnTermCommits();
+  readonly #appendOnly = new LeaderAppendOnly();
+  readonly #hardState = new HardStateOnlyRises();
+  readonly #states = new AppliedState();
+  /** The last configuration that each replica counted by, also of those that are down. */
+  readonly #inForce = new Map<string, Configuration>();
+  #sightings: Sightings | undefined = undefined;
+
+  /** The world may still be under construction. */
+  constructor(world: () => JudgedWorld) {
+    this.#world = world;
+  }
+
+  get #seen(): Sightings {
+    this.#sightings ??= new Sightings(this.coverage, this.#world().electionTimeoutMs);
+    return this.#sightings;
+  }
+
+  born(shard: ShardId, { config }: Membership): void {
+    this.configs.born(shard, config);
+  }
+
+  sent(node: JudgedNode, message: PeerMessage): void {
+    if (message.type === 'alive') return;
+    const synced = node.disk.synced.get(message.shard);
+    if (synced !== undefined) this.#promises.sent(message, synced);
+    this.elections.sent(message);
+    this.#seen.sent(message, this.#world().nowMs());
+  }
+
+  received(message: PeerMessage): void {
+    this.#seen.received(message, this.#world().nowMs());
+  }
+
+  /** Before the records reach the disk. */
+  writes(node: JudgedNode, records: readonly LogRecord[]): void {
+    for (const record of records) {
+      const log = node.disk.written.get(record.shard);
+      if (log !== undefined && record.kind === 'entry') this.#seen.wrote(log, record.entry.index);
+    }
+  }
+
+  leads(node: JudgedNode, shard: ShardId, term: Term): void {
+    const { driver, disk, id } = node;
+    const log = disk.written.get(shard);
+    if (driver === undefined || log === undefined) return;
+    const place = { node: id, shard };
+    const self = log.state.replica;
+    const { config } = driver.membership(shard);
+    const { lastIndex, commit } = driver.status(shard);
+    this.#inForce.set(placeKey(place), config);
+    this.elections.leads(shard, term, id, self, config);
+    expectLeaderComplete(shard, this.committed.of(shard), log, lastIndex);
+    this.#ownTerm.leads(place, term, commit);
+    this.#seen.leads(place, term, self, lastIndex);
+  }
+
+  deposed(node: JudgedNode, shard: ShardId): void {
+    if (node.driver === undefined) return;
+    this.#seen.deposed({ node: node.id, shard }, node.driver.status(shard).term);
+  }
+
+  applied(shard: ShardId, applied: Applied): void {
+    const { entry, stateHash } = applied;
+    if (this.committed.applied(shard, entry)) this.#isNew(shard, applied);
+    this.#states.at(shard, entry.index, stateHash);
+  }
+
+  #isNew(shard: ShardId, applied: Applied): void {
+    const { entry } = applied;
+    this.#expectOnQuorum(shard, entry);
+    if (entry.type === EntryType.config) {
+      this.configs.committed(shard, entry.index, decodeMembership(entry.head).config);
+    }
+    this.#seen.committed(shard, entry.index);
+    this.ledger.applied(shard, applied);
+  }
+
+  /** Whoever committed it counted by a configuration in force somewhere, or by the last one. */
+  #expectOnQuorum(shard: ShardId, entry: Entry): void {
+    const { nodes } = this.#world();
+    const configs: Configuration[] = [];
+    const current = this.configs.current(shard);
+    if (current !== undefined) configs.push(current);
+    for (const { id, driver } of nodes) {
+      const config = driver?.shards().includes(shard)
+        ? driver.membership(shard).config
+        : this.#inForce.get(placeKey({ node: id, shard }));
+      if (config !== undefined && !configs.includes(config)) configs.push(config);
+    }
+    const logs = nodes.flatMap(({ disk }) => disk.synced.get(shard) ?? []);
+    expectOnQuorum(shard, entry, configs, logs);
+  }
+
+  /** After each pass of a replica over committed entries. */
+  passed(node: JudgedNode, shard: ShardId): void {
+    const log = node.disk.written.get(shard);
+    if (node.driver === undefined || log === undefined) return;
+    const place = { node: node.id, shard };
+    const { role, term, commit } = node.driver.status(shard);
+    this.#hardState.commits(place, commit);
+    if (role !== 'leader') return;
+    this.#inForce.set(placeKey(place), node.driver.membership(shard).config);
+    this.#ownTerm.committed(place, term, commit, log.entry(commit)?.term);
+    this.#appendOnly.looks(place, term, log);
+  }
+
+  /** Before the process is gone. */
+  crashes(node: JudgedNode): void {
+    const { id, disk, driver } = node;
+    for (const shard of driver?.shards() ?? []) {
+      const place = { node: id, shard };
+      this.#inForce.set(placeKey(place), driver!.membership(shard).config);
+      const written = disk.written.get(shard);
+      const synced = disk.synced.get(shard);
+      const isTorn = written !== undefined && synced !== undefined && hasUnsynced(written, synced);
+      this.#seen.crashed(place, isTorn);
+      this.#appendOnly.ended(place);
+      this.#hardState.ended(place);
+    }
+  }
+
+  /** Compares whole logs: dear, so only now and then. */
+  look(): void {
+    const { nodes, shards } = this.#world();
+    for (const shard of shards) {
+      const logs = nodes.flatMap(({ disk }) => disk.written.get(shard) ?? []);
+      expectLogsMatch(shard, logs);
+      for (const node of nodes) this.#lookAt(node, shard);
+    }
+  }
+
+  #lookAt({ id, disk, driver }: JudgedNode, shard: ShardId): void {
+    const synced = disk.synced.get(shard);
+    const place = { node: id, shard };
+    if (synced !== undefined) {
+      this.#hardState.durable(place, synced.state.replica, synced.state.hardState);
+    }
+    const written = disk.written.get(shard);
+    if (written === undefined || !driver?.shards().includes(shard)) return;
+    const { role, term, commit } = driver.status(shard);
+    if (role !== 'leader') return;
+    this.#expectTidyLeader(shard, term, commit, written);
+  }
+
+  #expectTidyLeader(shard: ShardId, term: Term, commit: number, log: LogView): void {
+    this.configs.expectOneUncommitted(shard, term, commit, log);
+  }
+
+  /** At the end of a run. */
+  end(): void {
+    this.look();
+    this.acks.expectAll(
+      (shard) => this.committed.of(shard),
+      (tag) => this.ledger.once.has(tag),
+    );
+  }
+}

@@ -1,0 +1,104 @@
+/** Watches what happens for the named points of coverage.ts. */
+import type { PeerMessage } from '../../../raft/messages.ts';
+import type { LogIndex, MonotonicMs, ReplicaId, ShardId, Term } from '../../../raft/types.ts';
+import type { Coverage } from '../coverage.ts';
+import { type LogView, type Place, placeKey } from '../invariants/views.ts';
+
+interface Reign {
+  readonly term: Term;
+  /** Where its log ended when it was elected: a commit beyond that is its own. */
+  readonly lastIndex: LogIndex;
+}
+
+export class Sightings {
+  readonly #coverage: Coverage;
+  readonly #electionTimeoutMs: number;
+  readonly #candidates = new Map<string, ReplicaId>();
+  readonly #heardMs = new Map<string, MonotonicMs>();
+  readonly #reigns = new Map<string, Reign>();
+  readonly #commits = new Map<ShardId, LogIndex>();
+
+  constructor(coverage: Coverage, electionTimeoutMs: number) {
+    this.#coverage = coverage;
+    this.#electionTimeoutMs = electionTimeoutMs;
+  }
+
+  sent(message: PeerMessage, nowMs: MonotonicMs): void {
+    switch (message.type) {
+      case 'preVote':
+        this.#campaigns(message.shard, message.from, nowMs);
+        break;
+      case 'vote':
+        this.#competes(message.shard, message.term, message.from);
+        break;
+      case 'preVoteReply':
+        if (message.sticky) this.#coverage.reach('pre-vote refused for stickiness');
+        break;
+      case 'appendReply':
+        if (!message.success) this.#coverage.reach('append conflict answered');
+        break;
+      default:
+    }
+  }
+
+  received(message: PeerMessage, nowMs: MonotonicMs): void {
+    if (message.type !== 'heartbeat' && message.type !== 'append') return;
+    this.#heardMs.set(`${message.shard}/${message.to}`, nowMs);
+  }
+
+  #campaigns(shard: ShardId, replica: ReplicaId, nowMs: MonotonicMs): void {
+    const heardMs = this.#heardMs.get(`${shard}/${replica}`) ?? Number.NEGATIVE_INFINITY;
+    if (nowMs - heardMs < this.#electionTimeoutMs) this.#coverage.reach('early campaign');
+  }
+
+  #competes(shard: ShardId, term: Term, replica: ReplicaId): void {
+    const key = `${shard}/${term}`;
+    const known = this.#candidates.get(key);
+    if (known === undefined) this.#candidates.set(key, replica);
+    else if (known !== replica) this.#coverage.reach('vote split');
+  }
+
+  leads(place: Place, term: Term, self: ReplicaId, lastIndex: LogIndex): void {
+    const rival = this.#candidates.get(`${place.shard}/${term}`);
+    if (rival !== undefined && rival !== self) {
+      this.#coverage.reach('election lost to another candidate');
+    }
+    this.#reigns.set(placeKey(place), { term, lastIndex });
+  }
+
+  /** `term` is that of the deposed replica now. */
+  deposed(place: Place, term: Term): void {
+    const reign = this.#reigns.get(placeKey(place));
+    if (reign === undefined) return;
+    this.#ends(place, reign);
+    const isOwnWill = term === reign.term;
+    this.#coverage.reach(isOwnWill ? 'CheckQuorum step-down' : 'leader deposed by a higher term');
+  }
+
+  /** `isTorn`: something it had handed to its disk was not synced. */
+  crashed(place: Place, isTorn: boolean): void {
+    if (isTorn) this.#coverage.reach('crash with writes under way');
+    const reign = this.#reigns.get(placeKey(place));
+    if (reign !== undefined) this.#ends(place, reign);
+  }
+
+  #ends(place: Place, { lastIndex }: Reign): void {
+    this.#reigns.delete(placeKey(place));
+    if ((this.#commits.get(place.shard) ?? 0) > lastIndex) return;
+    this.#coverage.reach('leader elected anew without a commit of its own');
+  }
+
+  committed(shard: ShardId, index: LogIndex): void {
+    this.#commits.set(shard, index);
+  }
+
+  /** Called with the log as it was before the record. */
+  wrote(log: LogView, index: LogIndex): void {
+    if (index <= log.lastIndex) this.#coverage.reach('conflict truncation');
+  }
+}
+
+/** Something was handed over that a power cut may take. */
+export function hasUnsynced(written: LogView, synced: LogView): boolean {
+  return written.state !== synced.state || written.lastIndex !== synced.lastIndex;
+}

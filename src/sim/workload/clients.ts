@@ -1,0 +1,182 @@
+/** All clients of one run: what they do, how often, and when they are content. */
+import type { ProposalLevel } from '../../../raft/driver.ts';
+import type { ShardId } from '../../../raft/types.ts';
+import { Durability, type QueueId } from '../../broker/commands.ts';
+import type { SimCluster } from '../cluster.ts';
+import type { Random } from '../random.ts';
+import { Group, TOPIC_ID } from './groups.ts';
+import { Lane } from './lane.ts';
+import { Readers } from './readers.ts';
+import { Session } from './session.ts';
+import { Transactions } from './transactions.ts';
+
+const LEVELS: readonly ProposalLevel[] = ['majorityFsync', 'majorityFsync', 'majority', 'leader'];
+const QUEUES_PER_SHARD = 2;
+const PADDING_MAX_BYTES = 150;
+/** Proposals that arrive in one turn and must share one flush. */
+const BURST_MAX = 8;
+const OPEN_AGAIN_MS = 300;
+
+export const OPERATIONS = ['plain', 'idempotent', 'transaction', 'offsets', 'read'] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
+const WEIGHTS: Readonly<Record<Exclude<Operation, 'read'>, number>> = {
+  plain: 45,
+  idempotent: 35,
+  transaction: 12,
+  offsets: 8,
+};
+
+interface Shard {
+  readonly shard: ShardId;
+  readonly queueIds: readonly QueueId[];
+  readonly lanes: readonly Lane[];
+  readonly group: Group;
+}
+
+export class SimClients {
+  readonly session: Session;
+  readonly #cluster: SimCluster;
+  readonly #random: Random;
+  readonly #shards: readonly Shard[];
+  readonly #transactions: Transactions;
+  readonly #readers: Readers;
+  readonly #without: ReadonlySet<Operation>;
+  #unopened = 0;
+
+  constructor(cluster: SimCluster, random: Random, without: readonly Operation[] = []) {
+    this.#cluster = cluster;
+    this.#random = random;
+    this.#without = new Set(without);
+    const session = new Session(cluster, random.fork());
+    this.session = session;
+    this.#transactions = new Transactions(session);
+    this.#readers = new Readers(session);
+    this.#shards = cluster.shards.map((shard) => {
+      const queueIds = Array.from(
+        { length: QUEUES_PER_SHARD },
+        (_, at) => QUEUES_PER_SHARD * shard + at + 1,
+      );
+      const lanes = queueIds.map((queueId) => new Lane(session, shard, queueId));
+      return { shard, queueIds, lanes, group: new Group(session, shard) };
+    });
+  }
+
+  get proposals(): number {
+    return this.session.proposals;
+  }
+
+  get reads(): number {
+    return this.#readers.answered;
+  }
+
+  /** Nothing waits to be sent again, every queue is open. */
+  get isSettled(): boolean {
+    const isSent = this.#shards.every(({ lanes }) => lanes.every(({ isSettled }) => isSettled));
+    return isSent && this.#transactions.isSettled && this.#unopened === 0;
+  }
+
+  start(): void {
+    for (const { shard, queueIds } of this.#shards) {
+      queueIds.forEach((queueId, queue) => {
+        this.#unopened++;
+        this.#open(shard, queueId, queue);
+      });
+    }
+    const { proposalsPerSecond, readsPerSecond } = this.#cluster.swarm;
+    this.#repeat(proposalsPerSecond, () => this.#act());
+    this.#repeat(readsPerSecond, () => this.#read());
+  }
+
+  /** Nothing new is begun; what is under way goes on until it is answered. */
+  stop(): void {
+    this.session.isStopped = true;
+  }
+
+  #open(shard: ShardId, queueId: QueueId, queue: number): void {
+    const command = { type: 'openQueue', queueId, topicId: TOPIC_ID, queue } as const;
+    this.session.request(shard, { command }, (reply) => {
+      if (reply.status === 'applied') this.#unopened--;
+      else this.session.after(OPEN_AGAIN_MS, () => this.#open(shard, queueId, queue));
+    });
+  }
+
+  #repeat(perSecond: number, act: () => void): void {
+    if (perSecond === 0) return;
+    const delayMs = (this.#random.next() * 2000) / perSecond;
+    this.#cluster.scheduler.after(delayMs, () => {
+      if (this.session.isStopped) return;
+      act();
+      this.#repeat(perSecond, act);
+    });
+  }
+
+  #act(): void {
+    const operation = this.#draw();
+    const shard = this.#random.pick(this.#shards);
+    const at = this.#random.between(0, QUEUES_PER_SHARD - 1);
+    const burst = this.#random.chance(0.2) ? this.#random.between(2, BURST_MAX) : 1;
+    if (this.#without.has(operation)) return;
+    switch (operation) {
+      case 'plain':
+        for (let left = burst; left > 0; left--) this.#plain(shard.shard, shard.queueIds[at]!);
+        break;
+      case 'idempotent':
+        for (let left = burst; left > 0; left--) shard.lanes[at]!.send();
+        break;
+      case 'transaction':
+        this.#transactions.begin(shard.shard, shard.queueIds[at]!);
+        break;
+      case 'offsets':
+        shard.group.commit();
+        break;
+      default:
+    }
+  }
+
+  #draw(): Operation {
+    let left = this.#random.next() * 100;
+    for (const [operation, weight] of Object.entries(WEIGHTS)) {
+      left -= weight;
+      if (left < 0) return operation as Operation;
+    }
+    return 'plain';
+  }
+
+  #read(): void {
+    const { shard, queueIds } = this.#random.pick(this.#shards);
+    if (!this.#without.has('read')) this.#readers.read(shard, queueIds);
+  }
+
+  #plain(shard: ShardId, queueId: QueueId, onOk: () => void = () => {}): void {
+    const { history } = this.session;
+    const level = this.#random.pick(LEVELS);
+    const batch = history.name('b');
+    const sent = history.sends({ kind: 'plain', client: 'plain', queueId, batch, count: 1 });
+    const durability = Durability[level];
+    const command = {
+      type: 'produce',
+      queueId,
+      count: 1,
+      durability,
+      producer: undefined,
+    } as const;
+    const paddingBytes = this.#random.between(0, PADDING_MAX_BYTES);
+    this.session.request(shard, { command, batch, paddingBytes, level }, (reply) => {
+      if (reply.status === 'unknown') return;
+      if (reply.status === 'weak') {
+        sent.outcome = 'weak';
+        return;
+      }
+      if (reply.status === 'applied' && reply.result.type === 'produced') {
+        history.acked(sent, reply.result.baseOffset);
+        onOk();
+      } else history.failed(sent);
+    });
+  }
+
+  /** One more message, to see whether the shard works. */
+  probe(shard: ShardId, onOk: () => void): void {
+    this.#plain(shard, QUEUES_PER_SHARD * shard + 1, onOk);
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * What the simulated clients put into commands. Every attempt (one proposal) has a tag of its own
+ * in its payload, every batch of messages a name that its repeated attempts share:
+ *
+ *   payload = tag ' ' batch '\n' padding        messages of batch b7 = b7.0, b7.1, ...
+ */
+import type { CommandBody } from '../../../raft/replication.ts';
+import { type Entry, EntryType } from '../../../raft/types.ts';
+import { bodyCrcOf } from '../../../storage/record.ts';
+import { encodeCommand } from '../../broker/command-codec.ts';
+import type { Command } from '../../broker/commands.ts';
+
+export interface Tagged {
+  readonly tag: string;
+  /** '' for commands that carry no messages. */
+  readonly batch: string;
+}
+
+export function bodyOf(command: Command, { tag, batch }: Tagged, paddingBytes = 0): CommandBody {
+  // Own memory each: the log counts what its entries hold on to, and what Buffer's shared pool is
+  // used for depends on everything else in the process.
+  const head = new Uint8Array(encodeCommand(command));
+  const text = `${tag} ${batch}\n`;
+  const payload = new Uint8Array(text.length + paddingBytes);
+  for (let at = 0; at < text.length; at++) payload[at] = text.charCodeAt(at);
+  return { head, payload, bodyCrc: bodyCrcOf(head, payload) };
+}
+
+/** undefined for entries of Raft's own. */
+export function taggedOf({ type, payload }: Entry): Tagged | undefined {
+  if (type !== EntryType.command) return undefined;
+  const end = payload.indexOf(0x0a);
+  const [tag, batch] = Buffer.from(payload.subarray(0, Math.max(end, 0)))
+    .toString('latin1')
+    .split(' ');
+  return { tag: tag ?? '', batch: batch ?? '' };
+}
+
+/** Replicas in one process mostly share the very bytes, so this rarely looks at any. */
+export function isSameEntry(left: Entry, right: Entry): boolean {
+  if (left === right) return true;
+  if (left.term !== right.term || left.timeMs !== right.timeMs) return false;
+  if (left.type !== right.type || left.bodyCrc !== right.bodyCrc) return false;
+  return isSameBytes(left.head, right.head) && isSameBytes(left.payload, right.payload);
+}
+
+function isSameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return left === right || Buffer.compare(left, right) === 0;
+}
+
+export function describeEntry(entry: Entry | undefined): string {
+  if (entry === undefined) return 'nothing';
+  const tagged = taggedOf(entry);
+  const what = tagged === undefined ? `type ${entry.type}` : `${tagged.tag} ${tagged.batch}`;
+  return `${what.trim()} of term ${entry.term}`;
+}
