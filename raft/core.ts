@@ -389,6 +389,13 @@ export class RaftCore {
     return state.reign?.matched.get(replica) ?? 0;
   }
 
+  /** While leading: for how long nothing came from `replica`. */
+  silenceMsOf(replica: ReplicaId): number {
+    const { reign, nowMs } = this.#state;
+    const progress = reign?.progress.get(replica);
+    return progress === undefined ? 0 : nowMs - progress.contactMs;
+  }
+
   get currentMembership(): Membership {
     return this.#state.membership.current;
   }

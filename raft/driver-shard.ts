@@ -220,10 +220,12 @@ export class ShardRunner {
       }));
   }
 
-  /** The smallest match of any replica: nobody needs entries at or below it from this node. */
-  matchedByAll(): LogIndex {
+  /** The smallest match of any replica that was heard of within `maxSilenceMs`. */
+  matchedByAll(maxSilenceMs: number): LogIndex {
     const { core } = this;
-    const matches = membersOf(core.currentMembership.config).map((id) => core.matchOf(id));
-    return Math.min(...matches);
+    const heard = membersOf(core.currentMembership.config).filter(
+      (id) => core.silenceMsOf(id) <= maxSilenceMs,
+    );
+    return Math.min(...heard.map((id) => core.matchOf(id)), core.log.durable);
   }
 }

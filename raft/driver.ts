@@ -437,12 +437,16 @@ export class RaftDriver {
     to: LogIndex,
     maxBytes: number,
   ): readonly Entry[] | undefined {
-    const entries = this.#shard(shard).core.log.slice(from, to, maxBytes);
+    const entries = this.#shards.get(shard)?.core.log.slice(from, to, maxBytes) ?? [];
     return entries.length === 0 ? undefined : entries;
   }
 
-  matchedByAll(shard: ShardId): LogIndex {
-    return this.#shard(shard).matchedByAll();
+  /**
+   * While leading: nobody needs entries at or below this one, apart from replicas that were silent
+   * for longer than `maxSilenceMs`.
+   */
+  matchedByAll(shard: ShardId, maxSilenceMs = Number.POSITIVE_INFINITY): LogIndex {
+    return this.#shard(shard).matchedByAll(maxSilenceMs);
   }
 
   /** This node's own log of the shard is durable through here. A truncation lowers it. */
@@ -457,6 +461,11 @@ export class RaftDriver {
 
   membership(shard: ShardId): Membership {
     return this.#shard(shard).core.currentMembership;
+  }
+
+  /** The membership with everything through `index`, which is not below the log's start. */
+  membershipAt(shard: ShardId, index: LogIndex): Membership {
+    return this.#shard(shard).core.membership.asOf(index);
   }
 
   /** Retention: entries up to `start` may leave the log (the caller's checkpoint is synced). */

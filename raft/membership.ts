@@ -204,6 +204,11 @@ export class MembershipHistory {
     return this.#steps[0]!.membership;
   }
 
+  /** The membership that rules with everything through `index` in the log. */
+  asOf(index: LogIndex): Membership {
+    return this.#steps.findLast((step) => step.index <= index)?.membership ?? this.first;
+  }
+
   get first(): Membership {
     return this.#steps[0]!.membership;
   }
