@@ -175,13 +175,18 @@ export class MembershipHistory {
     return this.#steps.at(-1)!.membership;
   }
 
+  /** Of the entry that brought the ruling membership, or of the log's start. */
+  get lastIndex(): LogIndex {
+    return this.#steps.at(-1)!.index;
+  }
+
   nodeOf(replica: ReplicaId): NodeId | undefined {
     return this.#nodes.get(replica);
   }
 
-  replicaOn(node: NodeId): ReplicaId | undefined {
-    for (const [replica, on] of this.#nodes) if (on === node) return replica;
-    return undefined;
+  /** Mostly one; two while one takes the other's place. */
+  replicasOn(node: NodeId): ReplicaId[] {
+    return [...this.#nodes].filter(([, on]) => on === node).map(([replica]) => replica);
   }
 
   append(index: LogIndex, membership: Membership): void {
