@@ -6,10 +6,10 @@
  * [membership]` then rows `[kind u8][key length u32][value length u32][key][value]` then
  * `[0 u8][row count u64][crc32 u32]`.
  */
-import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { continueCrc } from './crc.ts';
 import { StorageError } from './errors.ts';
+import { type Files, nodeFiles, readPieces } from './files.ts';
 import { isTableKind, MAX_TABLE_KEY_BYTES, readUint64, writeUint64 } from './keys.ts';
 import type { TableRow } from './level-db.ts';
 import { type AppliedMark, unknownFormat } from './row-codec.ts';
@@ -21,7 +21,6 @@ const ROW_HEAD_BYTES = 9;
 const END_BYTES = 13;
 const MAX_MEMBERSHIP_BYTES = 1024 * 1024;
 const MAX_VALUE_BYTES = 256 * 1024 * 1024;
-const READ_BYTES = 64 * 1024;
 
 export interface CheckpointHead {
   readonly applied: AppliedMark;
@@ -129,17 +128,17 @@ async function takeRow(reader: CheckedReader, kind: number): Promise<TableRow> {
 }
 
 /**
- * Gives the head, then each row to `onRow`. Throws `DATA_LOSS` for a damaged file, at the latest
- * at its end: rows may be used only when it has returned.
+ * Gives each row to `onRow`, then the head. Throws `DATA_LOSS` for a damaged file, at the latest at
+ * its end: rows may be used only when it has returned.
  */
 export async function readCheckpointFile(
   file: string,
   onRow: (row: TableRow) => void | Promise<void>,
+  files: Files = nodeFiles,
 ): Promise<CheckpointHead & { readonly rowCount: number }> {
-  const handle = await open(file, 'r');
+  const pieces = readPieces(files, file);
   try {
-    const stream = handle.createReadStream({ highWaterMark: READ_BYTES, autoClose: false });
-    const reader = new CheckedReader(file, stream[Symbol.asyncIterator]());
+    const reader = new CheckedReader(file, pieces);
     const head = await takeHead(reader);
     let rowCount = 0;
     for (;;) {
@@ -152,7 +151,7 @@ export async function readCheckpointFile(
     await takeEnd(reader, rowCount);
     return { ...head, rowCount };
   } finally {
-    await handle.close();
+    await pieces.return(undefined);
   }
 }
 

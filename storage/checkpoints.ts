@@ -2,7 +2,6 @@
  * Checkpoints of a shard's small state, as files beside the log. A segment of the log may go only
  * when a checkpoint at or past it is on the disk (internals rules 4 and 5).
  */
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LogIndex, ShardId } from '../raft/types.ts';
@@ -15,6 +14,15 @@ import {
 } from './checkpoint-file.ts';
 import { continueCrc } from './crc.ts';
 import { StorageError } from './errors.ts';
+import {
+  type Files,
+  type Handle,
+  makeDurableDirectory,
+  namesIn,
+  nodeFiles,
+  promised,
+  promisedDone,
+} from './files.ts';
 import type { ShardSnapshot } from './level-state.ts';
 import type { AppliedMark } from './row-codec.ts';
 
@@ -44,6 +52,9 @@ export interface TakeOptions {
   readonly shard: ShardId;
   /** The shard's membership as of the applied index, as text. */
   readonly membership: (applied: AppliedMark) => string;
+  readonly files?: Files;
+  /** Lets other work have its turn, now and then. Default: by the clock. */
+  readonly breathe?: () => Promise<void>;
 }
 
 /**
@@ -51,8 +62,9 @@ export interface TakeOptions {
  * returns, the file is durable. A failed write is for the caller to end the process with.
  */
 export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFile | undefined> {
-  const { source, directory, shard, membership } = options;
-  await makeDirectory(directory);
+  const { source, directory, shard, membership, files = nodeFiles } = options;
+  const breathe = options.breathe ?? paced();
+  await makeDurableDirectory(files, directory);
   const snapshot = await source.snapshotShard(shard);
   try {
     const { applied } = snapshot;
@@ -60,9 +72,9 @@ export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFi
     const file = checkpointPath(directory, shard, applied.index);
     const temporary = `${file}.tmp`;
     const head = { applied, membership: membership(applied) };
-    await writeDurably(temporary, (handle) => writeRows(handle, head, snapshot));
-    await rename(temporary, file);
-    await syncDirectory(directory);
+    await writeDurably(files, temporary, (to) => writeRows(to, head, snapshot, breathe));
+    await promisedDone((done) => files.rename(temporary, file, done));
+    await promisedDone((done) => files.syncDirectory(directory, done));
     return { file, shard, index: applied.index };
   } catch (error) {
     if (error instanceof StorageError) throw error;
@@ -73,74 +85,93 @@ export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFi
   }
 }
 
-/** Its own name must be durable too, or a power cut takes all files in it. */
-export async function makeDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  await syncDirectory(path.dirname(directory));
-}
-
 export function checkpointPath(directory: string, shard: ShardId, index: LogIndex): string {
   return path.join(directory, `${shard}-${index}.ckpt`);
 }
 
 async function writeDurably(
+  files: Files,
   file: string,
-  fill: (handle: FileHandle) => Promise<void>,
+  fill: (to: Appender) => Promise<void>,
 ): Promise<void> {
-  const handle = await open(file, 'w', 0o600);
+  const handle = await promised<Handle>((done) => files.open(file, 'create', done));
   try {
-    await fill(handle);
-    await handle.sync();
+    await fill(new Appender(files, handle));
+    await promisedDone((done) => files.datasync(handle, done));
   } finally {
-    await handle.close();
+    await promisedDone((done) => files.close(handle, done));
   }
 }
 
 async function writeRows(
-  handle: FileHandle,
+  to: Appender,
   head: CheckpointHead,
   snapshot: ShardSnapshot,
+  breathe: () => Promise<void>,
 ): Promise<void> {
-  let crc = 0;
+  await to.append(encodeHead(head));
   let rowCount = 0;
-  const write = async (bytes: Buffer): Promise<void> => {
-    crc = continueCrc(crc, bytes);
-    await handle.appendFile(bytes);
-  };
-  await write(encodeHead(head));
-  const pace = new Pace();
   for await (const rows of snapshot.rows()) {
-    await pace.breathe();
+    await breathe();
     rowCount += rows.length;
-    await write(Buffer.concat(rows.map(encodeRow)));
+    await to.append(Buffer.concat(rows.map(encodeRow)));
   }
-  await handle.appendFile(encodeEnd(rowCount, crc));
+  await to.append(encodeEnd(rowCount, to.crc));
+}
+
+/** Writes a file from its start on, and checksums what it has written. */
+class Appender {
+  crc = 0;
+  readonly #files: Files;
+  readonly #handle: Handle;
+  #position = 0;
+
+  constructor(files: Files, handle: Handle) {
+    this.#files = files;
+    this.#handle = handle;
+  }
+
+  async append(bytes: Buffer): Promise<void> {
+    const position = this.#position;
+    await writeFully(this.#files, this.#handle, bytes, position);
+    this.crc = continueCrc(this.crc, bytes);
+    this.#position += bytes.length;
+  }
+}
+
+/** A short write is a full disk: the next attempt says so. */
+export async function writeFully(
+  files: Files,
+  handle: Handle,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const rest = bytes.subarray(written);
+    const at = position + written;
+    const count = await promised<number>((done) => files.write(handle, [rest], at, done));
+    if (count === 0) throw new StorageError('IO', 'a write took nothing; is the disk full?');
+    written += count;
+  }
 }
 
 /** Lets other work have the event loop whenever a slice is used up. */
-class Pace {
-  #sliceStartMs = performance.now();
-
-  async breathe(): Promise<void> {
-    if (performance.now() - this.#sliceStartMs < SLICE_MS) return;
+function paced(): () => Promise<void> {
+  let sliceStartMs = performance.now();
+  return async () => {
+    if (performance.now() - sliceStartMs < SLICE_MS) return;
     await nextTurn();
-    this.#sliceStartMs = performance.now();
-  }
-}
-
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+    sliceStartMs = performance.now();
+  };
 }
 
 /** By shard, then index. Looks at names only; a missing directory has none. */
-export async function listCheckpoints(directory: string): Promise<readonly CheckpointFile[]> {
+export async function listCheckpoints(
+  directory: string,
+  files: Files = nodeFiles,
+): Promise<readonly CheckpointFile[]> {
   const found: CheckpointFile[] = [];
-  for (const name of await namesIn(directory)) {
+  for (const name of await namesIn(files, directory)) {
     const match = NAME.exec(name);
     if (match === null) continue;
     const [shard, index] = [Number(match[1]), Number(match[2])];
@@ -149,19 +180,13 @@ export async function listCheckpoints(directory: string): Promise<readonly Check
   return found.sort((a, b) => a.shard - b.shard || a.index - b.index);
 }
 
-export async function namesIn(directory: string): Promise<readonly string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
 /** Reads the whole file and throws `DATA_LOSS` if it is damaged. */
-export async function readCheckpoint(listed: CheckpointFile): Promise<Checkpoint> {
+export async function readCheckpoint(
+  listed: CheckpointFile,
+  files: Files = nodeFiles,
+): Promise<Checkpoint> {
   const { file, shard, index } = listed;
-  const read = await readCheckpointFile(file, () => undefined);
+  const read = await readCheckpointFile(file, () => undefined, files);
   if (read.applied.shard !== shard || read.applied.index !== index) {
     throw new StorageError('DATA_LOSS', `checkpoint ${file}: its name and its content differ`);
   }
@@ -175,11 +200,14 @@ export interface FoundCheckpoint {
 }
 
 /** The first intact one, in the order given. */
-export async function firstIntact(candidates: readonly CheckpointFile[]): Promise<FoundCheckpoint> {
+export async function firstIntact(
+  candidates: readonly CheckpointFile[],
+  files: Files = nodeFiles,
+): Promise<FoundCheckpoint> {
   const damaged: string[] = [];
   for (const candidate of candidates) {
     try {
-      return { checkpoint: await readCheckpoint(candidate), damaged };
+      return { checkpoint: await readCheckpoint(candidate, files), damaged };
     } catch (error) {
       if (!(error instanceof StorageError) || error.code !== 'DATA_LOSS') throw error;
       damaged.push(error.message);
@@ -193,10 +221,11 @@ export async function newestAtOrBelow(
   directory: string,
   shard: ShardId,
   index: LogIndex,
+  files: Files = nodeFiles,
 ): Promise<FoundCheckpoint> {
-  const listed = await listCheckpoints(directory);
+  const listed = await listCheckpoints(directory, files);
   const candidates = listed.filter((one) => one.shard === shard && one.index <= index);
-  return firstIntact(candidates.reverse());
+  return firstIntact(candidates.reverse(), files);
 }
 
 /**
@@ -208,15 +237,24 @@ export async function pruneCheckpoints(
   directory: string,
   shard: ShardId,
   kept: LogIndex,
+  files: Files = nodeFiles,
 ): Promise<readonly CheckpointFile[]> {
-  const all = (await listCheckpoints(directory)).filter((one) => one.shard === shard);
+  const all = (await listCheckpoints(directory, files)).filter((one) => one.shard === shard);
   const keptExists = all.some((one) => one.index === kept);
   const staying = keptExists ? all.filter((one) => one.index >= kept) : [...all];
   while (staying.length > MAX_CHECKPOINTS_PER_SHARD) staying.splice(closest(staying), 1);
   const doomed = all.filter((one) => !staying.includes(one));
-  for (const { file } of doomed) await unlink(file);
-  if (doomed.length > 0) await syncDirectory(directory);
+  await unlinkAll(files, directory, doomed);
   return doomed;
+}
+
+async function unlinkAll(
+  files: Files,
+  directory: string,
+  doomed: readonly CheckpointFile[],
+): Promise<void> {
+  for (const { file } of doomed) await promisedDone((done) => files.unlink(file, done));
+  if (doomed.length > 0) await promisedDone((done) => files.syncDirectory(directory, done));
 }
 
 /** Position of the one, neither first nor last, whose neighbours are nearest to each other. */
@@ -235,15 +273,23 @@ function indexAt(files: readonly CheckpointFile[], at: number): LogIndex {
 }
 
 /** Leftovers of a checkpoint that a crash interrupted. */
-export async function removeUnfinished(directory: string): Promise<void> {
-  for (const name of await namesIn(directory)) {
-    if (name.endsWith('.ckpt.tmp')) await unlink(path.join(directory, name));
+export async function removeUnfinished(directory: string, files: Files = nodeFiles): Promise<void> {
+  for (const name of await namesIn(files, directory)) {
+    if (!name.endsWith('.ckpt.tmp')) continue;
+    await promisedDone((done) => files.unlink(path.join(directory, name), done));
   }
 }
 
 /** The shard left this node: its checkpoints are of no use to anybody here. */
-export async function deleteCheckpoints(directory: string, shard: ShardId): Promise<void> {
-  const own = (await listCheckpoints(directory)).filter((one) => one.shard === shard);
-  for (const { file } of own) await unlink(file);
-  if (own.length > 0) await syncDirectory(directory);
+export async function deleteCheckpoints(
+  directory: string,
+  shard: ShardId,
+  files: Files = nodeFiles,
+): Promise<void> {
+  const all = await listCheckpoints(directory, files);
+  await unlinkAll(
+    files,
+    directory,
+    all.filter((one) => one.shard === shard),
+  );
 }

@@ -94,6 +94,41 @@ function readFully(
   step(0);
 }
 
+const READ_STEP_BYTES = 64 * 1024;
+
+/** The whole file, a piece at a time. */
+export async function* readPieces(files: Files, file: string): AsyncGenerator<Buffer> {
+  const handle = await promised<Handle>((done) => files.open(file, 'read', done));
+  try {
+    for (let position = 0; ; ) {
+      const target = Buffer.allocUnsafeSlow(READ_STEP_BYTES);
+      const from = position;
+      const bytes = await promised<number>((done) => files.read(handle, target, from, done));
+      if (bytes > 0) yield target.subarray(0, bytes);
+      if (bytes < target.length) return;
+      position += bytes;
+    }
+  } finally {
+    await promisedDone((done) => files.close(handle, done));
+  }
+}
+
+/** Names in a directory; one that is not there has none. */
+export async function namesIn(files: Files, directory: string): Promise<readonly string[]> {
+  try {
+    return await promised<readonly string[]>((done) => files.list(directory, done));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Its own name must be durable too, or a power cut takes all files in it. */
+export async function makeDurableDirectory(files: Files, directory: string): Promise<void> {
+  await promisedDone((done) => files.makeDirectory(directory, done));
+  await promisedDone((done) => files.syncDirectory(path.dirname(directory), done));
+}
+
 /** For open and close, which may take promises. */
 export function promised<T>(start: (done: DoneWith<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => {

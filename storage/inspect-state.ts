@@ -176,6 +176,7 @@ class Survey {
         this.#indexRow(shard, queueId, row);
         break;
       case KeyKind.indexDrop:
+      case KeyKind.swap:
         decodeIntegerBody(unseal(key, value));
         break;
       default:

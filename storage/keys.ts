@@ -16,6 +16,8 @@ export const KeyKind = {
   applied: 0x03,
   /** Index rows of a queue that are being deleted in the background. */
   indexDrop: 0x04,
+  /** The shard's rows are being erased, or replaced: what is there of it counts for nothing. */
+  swap: 0x05,
   queueIndex: 0x10,
   queue: 0x20,
   producer: 0x21,
@@ -51,7 +53,7 @@ export interface KeySpec {
   readonly maxBytes: number;
 }
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 /** Kind byte and shard. */
 const SHARD_PREFIX_BYTES = 5;
 /** Room for a table's own key: the broker's limits on names and ids are far below. */
@@ -63,9 +65,9 @@ const table = (name: string): KeySpec => ({
   minBytes: SHARD_PREFIX_BYTES,
   maxBytes: SHARD_PREFIX_BYTES + MAX_TABLE_KEY_BYTES,
 });
-const fixed = (name: string, bytes: number): KeySpec => ({
+const fixed = (name: string, bytes: number, since = 1): KeySpec => ({
   name,
-  since: 1,
+  since,
   minBytes: bytes,
   maxBytes: bytes,
 });
@@ -75,6 +77,7 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.batch]: fixed('batch', 9),
   [KeyKind.applied]: fixed('applied', 5),
   [KeyKind.indexDrop]: fixed('index-drop', 9),
+  [KeyKind.swap]: fixed('swap', 5, 2),
   [KeyKind.queueIndex]: fixed('queue-index', 17),
   [KeyKind.queue]: table('queue'),
   [KeyKind.producer]: table('producer'),
@@ -123,6 +126,10 @@ export function batchKey(number: number): Buffer {
 
 export function appliedKey(shard: ShardId): Buffer {
   return shardPrefix(KeyKind.applied, shard, SHARD_PREFIX_BYTES);
+}
+
+export function swapKey(shard: ShardId): Buffer {
+  return shardPrefix(KeyKind.swap, shard, SHARD_PREFIX_BYTES);
 }
 
 export function indexDropKey(shard: ShardId, queueId: number): Buffer {

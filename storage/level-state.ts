@@ -25,7 +25,7 @@ import {
   throwReadError,
 } from './level-db.ts';
 import * as rows from './row-codec.ts';
-import { eraseShard, fillShard, type SwapPorts } from './shard-swap.ts';
+import { eraseShard, fillShard, type SwapPorts, swapEnd } from './shard-swap.ts';
 import { deleteState, missingCurrent } from './state-directory.ts';
 import {
   examineState,
@@ -74,12 +74,6 @@ export interface ShardSnapshot {
   close(): Promise<void>;
 }
 
-const NO_SNAPSHOT: ShardSnapshot = {
-  applied: undefined,
-  async *rows() {},
-  close: () => Promise.resolve(),
-};
-
 export interface LevelStateStats {
   readonly pendingBytes: number;
   readonly batches: number;
@@ -118,13 +112,14 @@ type CompleteOptions = Required<LevelStateOptions>;
 
 export class LevelState {
   readonly verdict: StateVerdict;
+  /** Shards whose swap a crash interrupted: `replaceShard` or `dropShard` has to do it again. */
+  readonly unfinishedSwaps: readonly ShardId[];
   readonly #database: Database;
   readonly #options: CompleteOptions;
   readonly #window: BatchWindow;
   readonly #queue: WriteQueue;
   readonly #dropper: IndexDropper;
   readonly #swap: SwapPorts;
-  readonly #swapping = new Set<ShardId>();
   readonly #index: IndexReads;
   readonly #applied: Map<ShardId, rows.AppliedMark>;
   /** The format record is in the store, or waits to be written. */
@@ -140,6 +135,7 @@ export class LevelState {
     this.verdict = content.verdict;
     this.#window = new BatchWindow(options.writeBufferBytes * KEPT_WRITE_BUFFERS, content.batches);
     this.#applied = new Map(content.applied);
+    this.unfinishedSwaps = content.swaps;
     this.#complete = content.verdict.kind === 'ok';
     const { maxBatchBytes, batchDelayMs, maxPendingBytes } = options;
     const writeBatch = this.#writeBatch.bind(this);
@@ -206,35 +202,27 @@ export class LevelState {
 
   /**
    * The rows of a checkpoint take the place of all that the shard has here. To be called when the
-   * log that starts after `applied` is durable: a crash on the way is found by it, and the state is
-   * built again. Nothing else of the shard may be written before `done`.
+   * log that starts after `applied` is durable: after a crash on the way the next open does it
+   * again, from that checkpoint. Nothing else of the shard may be written before `done`.
    */
   replaceShard(applied: rows.AppliedMark, tables: readonly TableRow[], done: () => void): void {
-    const { shard } = applied;
-    this.#swapping.add(shard);
-    const onDone = (): void => {
-      this.#swapping.delete(shard);
-      done();
-    };
-    eraseShard(this.#swap, shard, () => {
-      fillShard(this.#swap, shard, tables, () => {
-        this.#queue.push({ ops: [], applied: [applied], done: onDone });
+    eraseShard(this.#swap, applied.shard, () => {
+      fillShard(this.#swap, applied.shard, tables, () => {
+        this.#queue.push({ ops: [swapEnd(applied.shard)], applied: [applied], done });
       });
     });
   }
 
   /** The shard left this node's log, durably. Nothing of it may be written before `done`. */
   dropShard(shard: ShardId, done: () => void): void {
-    this.#swapping.add(shard);
     eraseShard(this.#swap, shard, () => {
-      const ops = [{ key: keys.appliedKey(shard), value: undefined }];
+      const ops = [swapEnd(shard), { key: keys.appliedKey(shard), value: undefined }];
       this.#queue.push({ ops, applied: [], done: () => this.#dropped(shard, done) });
     });
   }
 
   #dropped(shard: ShardId, done: () => void): void {
     this.#applied.delete(shard);
-    this.#swapping.delete(shard);
     done();
   }
 
@@ -267,9 +255,7 @@ export class LevelState {
     }
   }
 
-  /** A shard that is being replaced or dropped has nothing to show. */
   async snapshotShard(shard: ShardId): Promise<ShardSnapshot> {
-    if (this.#swapping.has(shard)) return NO_SNAPSHOT;
     const snapshot = this.#database.snapshot();
     const key = keys.appliedKey(shard);
     const stored = await this.#database.get(key, { snapshot }).catch(throwReadError);

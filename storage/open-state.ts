@@ -12,6 +12,7 @@ import {
   removeUnfinished,
 } from './checkpoints.ts';
 import { StorageError } from './errors.ts';
+import type { Files } from './files.ts';
 import { tableKey } from './keys.ts';
 import type { TableRow } from './level-db.ts';
 import {
@@ -26,6 +27,8 @@ import { opBytes, type StateOp } from './write-queue.ts';
 
 export interface OpenStateOptions extends LevelStateOptions {
   readonly checkpointDirectory: string;
+  /** Where checkpoints lie; LevelDB has its own ways. */
+  readonly files?: Files;
 }
 
 export interface OpenedState {
@@ -56,16 +59,17 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
 async function openWhole(options: OpenStateOptions, report: string[]): Promise<LevelState> {
   const state = await openLevelState(options);
   try {
-    await removeUnfinished(options.checkpointDirectory);
+    await removeUnfinished(options.checkpointDirectory, options.files);
     if (state.verdict.kind === 'ok') {
       await dropStrays(state, options.logEnds);
+      await finishSwaps(state, options, report);
       return state;
     }
     if (state.verdict.kind === 'rebuild') {
       report.push(`state is built again: ${state.verdict.reason}`);
     }
-    const checkpoints = await listCheckpoints(options.checkpointDirectory);
-    report.push(...(await rebuildFrom(state, checkpoints, options.logEnds)));
+    const checkpoints = await listCheckpoints(options.checkpointDirectory, options.files);
+    report.push(...(await rebuildFrom(state, checkpoints, options.logEnds, options.files)));
     return state;
   } catch (error) {
     await state.close();
@@ -78,9 +82,36 @@ async function dropStrays(
   state: LevelState,
   logEnds: ReadonlyMap<ShardId, LogEnds>,
 ): Promise<void> {
-  for (const { shard } of state.appliedMarks()) {
-    if (logEnds.has(shard)) continue;
-    await new Promise<void>((resolve) => state.dropShard(shard, resolve));
+  const applied = state.appliedMarks().map(({ shard }) => shard);
+  for (const shard of new Set([...applied, ...state.unfinishedSwaps])) {
+    if (!logEnds.has(shard)) await dropped(state, shard);
+  }
+}
+
+function dropped(state: LevelState, shard: ShardId): Promise<void> {
+  return new Promise((resolve) => state.dropShard(shard, resolve));
+}
+
+/** What a crash left of a shard is neither the old rows nor the new ones: both go. */
+async function finishSwaps(
+  state: LevelState,
+  options: OpenStateOptions,
+  report: string[],
+): Promise<void> {
+  const { files } = options;
+  for (const shard of state.unfinishedSwaps) {
+    const ends = options.logEnds.get(shard);
+    if (ends === undefined) continue;
+    report.push(`shard ${shard}: its rows were being replaced; that is done again`);
+    if (ends.start === 0) {
+      await dropped(state, shard);
+      continue;
+    }
+    const checkpoints = await listCheckpoints(options.checkpointDirectory, files);
+    const { file, applied } = await checkpointWithin(checkpoints, shard, ends, report, files);
+    const rows: TableRow[] = [];
+    await readCheckpointFile(file, (row) => void rows.push(row), files);
+    await new Promise<void>((resolve) => state.replaceShard(applied, rows, resolve));
   }
 }
 
@@ -102,24 +133,37 @@ export async function rebuildFrom(
   state: LevelState,
   checkpoints: readonly CheckpointFile[],
   logEnds: ReadonlyMap<ShardId, LogEnds>,
+  files?: Files,
 ): Promise<readonly string[]> {
   const report: string[] = [];
-  for (const [shard, { start, last }] of logEnds) {
-    if (start === 0) continue;
-    const candidates = checkpoints.filter(
-      (one) => one.shard === shard && one.index >= start && one.index <= last,
-    );
-    const { checkpoint, damaged } = await firstIntact(candidates);
-    report.push(...damaged);
-    if (checkpoint === undefined) throw noCheckpoint(shard, start, last);
-    await loadCheckpoint(state, checkpoint);
+  for (const [shard, ends] of logEnds) {
+    if (ends.start === 0) continue;
+    const checkpoint = await checkpointWithin(checkpoints, shard, ends, report, files);
+    await loadCheckpoint(state, checkpoint, files);
     const { index } = checkpoint.applied;
     report.push(`shard ${shard}: ${checkpoint.rowCount} rows from checkpoint ${index}`);
-    if (index > start)
-      report.push(`shard ${shard}: entries ${start + 1}-${index} are not replayed`);
   }
   await state.completeBuild();
   return report;
+}
+
+/** The first intact one that the shard's log reaches. */
+async function checkpointWithin(
+  checkpoints: readonly CheckpointFile[],
+  shard: ShardId,
+  { start, last }: LogEnds,
+  report: string[],
+  files: Files | undefined,
+): Promise<Checkpoint> {
+  const candidates = checkpoints.filter(
+    (one) => one.shard === shard && one.index >= start && one.index <= last,
+  );
+  const { checkpoint, damaged } = await firstIntact(candidates, files);
+  report.push(...damaged);
+  if (checkpoint === undefined) throw noCheckpoint(shard, start, last);
+  const { index } = checkpoint.applied;
+  if (index > start) report.push(`shard ${shard}: entries ${start + 1}-${index} are not replayed`);
+  return checkpoint;
 }
 
 function noCheckpoint(shard: ShardId, start: LogIndex, last: LogIndex): StorageError {
@@ -128,7 +172,11 @@ function noCheckpoint(shard: ShardId, start: LogIndex, last: LogIndex): StorageE
   return new StorageError('DATA_LOSS', message);
 }
 
-async function loadCheckpoint(state: LevelState, checkpoint: Checkpoint): Promise<void> {
+async function loadCheckpoint(
+  state: LevelState,
+  checkpoint: Checkpoint,
+  files: Files | undefined,
+): Promise<void> {
   const { shard } = checkpoint.applied;
   let ops: StateOp[] = [];
   let bytes = 0;
@@ -137,12 +185,13 @@ async function loadCheckpoint(state: LevelState, checkpoint: Checkpoint): Promis
     ops = [];
     bytes = 0;
   };
-  await readCheckpointFile(checkpoint.file, async (row: TableRow) => {
+  const onRow = async (row: TableRow): Promise<void> => {
     const op = { key: tableKey(row.kind, shard, row.key), value: row.value };
     ops.push(op);
     bytes += opBytes(op);
     if (bytes >= BUILD_CHUNK_BYTES) await writeChunk();
-  });
+  };
+  await readCheckpointFile(checkpoint.file, onRow, files);
   await writeChunk();
   await state.writeBuilding({ ops: [], applied: [checkpoint.applied] });
 }

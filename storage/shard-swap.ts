@@ -1,16 +1,16 @@
 /**
  * Deletes all rows of one shard, and fills in those of a checkpoint: a chunk per batch, however
- * many there are. The `applied` row is not touched: it goes, or is replaced, in the batch that ends
- * the work. A crash before that is found at the next open, by a log that starts after what that row
- * says or that has no such shard.
+ * many there are. A `swap` row is there from before the first deletion until the batch that ends
+ * the work, which sets or deletes the `applied` row: an open that finds it begins the swap again.
  */
 import type { ShardId } from '../raft/types.ts';
 import type { Scan } from './index-reader.ts';
-import { KeyKind, type KeyRange, kindRange, TABLE_KINDS, tableKey } from './keys.ts';
+import { KeyKind, type KeyRange, kindRange, swapKey, TABLE_KINDS, tableKey } from './keys.ts';
 import type { TableRow } from './level-db.ts';
+import { encodeIntegerBody } from './row-codec.ts';
 import { opBytes, type StateOp } from './write-queue.ts';
 
-const ROWS_PER_CHUNK = 512;
+const ROWS_PER_CHUNK = 2048;
 const FILL_CHUNK_BYTES = 256 * 1024;
 const ERASED_KINDS = [KeyKind.indexDrop, KeyKind.queueIndex, ...TABLE_KINDS] as const;
 
@@ -29,7 +29,12 @@ export function eraseShard(ports: SwapPorts, shard: ShardId, done: () => void): 
     else eraseRange(ports, range, next);
   };
   // Behind everything that waits to be written: a scan sees what is in LevelDB only.
-  ports.write([], next);
+  ports.write([{ key: swapKey(shard), value: encodeIntegerBody(0) }], next);
+}
+
+/** To be written with what the shard's `applied` row becomes. */
+export function swapEnd(shard: ShardId): StateOp {
+  return { key: swapKey(shard), value: undefined };
 }
 
 function eraseRange(ports: SwapPorts, range: KeyRange, done: () => void): void {

@@ -40,9 +40,11 @@ export interface StateContent {
   readonly batches: readonly NumberedBatch[];
   readonly applied: ReadonlyMap<ShardId, AppliedMark>;
   readonly drops: readonly IndexDrop[];
+  /** Shards of which nothing counts: a swap was under way. */
+  readonly swaps: readonly ShardId[];
 }
 
-const NO_CONTENT = { batches: [], applied: new Map<ShardId, AppliedMark>(), drops: [] };
+const NO_CONTENT = { batches: [], applied: new Map<ShardId, AppliedMark>(), drops: [], swaps: [] };
 
 export function rebuildBecause(reason: string): StateContent {
   return { verdict: { kind: 'rebuild', reason }, ...NO_CONTENT };
@@ -59,9 +61,11 @@ export async function examineState(
     if (misfit !== undefined) return rebuildBecause(misfit);
     const batches = await readBatches(reads);
     const applied = await readApplied(reads);
-    const reason = findGap(batches.map(({ number }) => number)) ?? logMisfit(applied, logEnds);
+    const swaps = await readSwaps(reads);
+    const counting = new Map([...logEnds].filter(([shard]) => !swaps.includes(shard)));
+    const reason = findGap(batches.map(({ number }) => number)) ?? logMisfit(applied, counting);
     if (reason !== undefined) return rebuildBecause(reason);
-    return { verdict: { kind: 'ok' }, batches, applied, drops: await readDrops(reads) };
+    return { verdict: { kind: 'ok' }, batches, applied, drops: await readDrops(reads), swaps };
   } catch (error) {
     if (error instanceof StorageError && error.code === 'DATA_LOSS') {
       return rebuildBecause(error.message);
@@ -85,6 +89,14 @@ export async function readApplied(reads: StateReads): Promise<Map<ShardId, Appli
     applied.set(shard, decodeAppliedBody(shard, unseal(key, value)));
   }
   return applied;
+}
+
+async function readSwaps(reads: StateReads): Promise<readonly ShardId[]> {
+  const stored = await reads.all(kindRange(KeyKind.swap));
+  return stored.map(([key, value]) => {
+    decodeIntegerBody(unseal(key, value));
+    return decodeKey(key).shard;
+  });
 }
 
 async function readDrops(reads: StateReads): Promise<readonly IndexDrop[]> {

@@ -155,10 +155,8 @@ class FetchCall implements Cancellable {
   #readFailed(error: Error): void {
     const { shard, queueId, offset } = this.#args;
     const queue = this.#source.queue(shard, queueId);
-    // A snapshot took the place of what was read: this node had stopped leading before.
-    if (!this.#source.isReady(shard)) this.#notLeader();
     // Trimmed away while we were reading: the range check gives the true answer.
-    else if (queue === undefined || offset < queue.startOffset) this.#look();
+    if (queue === undefined || offset < queue.startOffset) this.#look();
     else this.#finish({ status: 'damaged', message: error.message });
   }
 }

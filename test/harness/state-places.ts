@@ -23,12 +23,21 @@ export function newPlace(): StatePlace {
   return { state: path.join(top, 'state'), checkpoints: path.join(top, 'checkpoints') };
 }
 
-export async function openAt(where: StatePlace, start: number, last: number): Promise<OpenedState> {
+/** Shard 1 with this log; `others` with logs that are there from their first entry. */
+export async function openAt(
+  where: StatePlace,
+  start: number,
+  last: number,
+  ...others: readonly number[]
+): Promise<OpenedState> {
   const opened = await openState({
     directory: where.state,
     checkpointDirectory: where.checkpoints,
     identity: 'node 1',
-    logEnds: new Map([[1, { start, last }]]),
+    logEnds: new Map([
+      [1, { start, last }],
+      ...others.map((shard) => [shard, { start: 0, last: 100 }] as const),
+    ]),
     onFatal: throwFatal,
     batchDelayMs: 0,
   });

@@ -5,7 +5,6 @@ import {
   discardParts,
   IncomingCheckpoint,
   openCheckpoint,
-  readOpen,
 } from '../../storage/checkpoint-transfer.ts';
 import { deleteCheckpoints, listCheckpoints } from '../../storage/checkpoints.ts';
 import { expectedRows, textRows } from '../harness/state-model.ts';
@@ -25,7 +24,7 @@ type Opened = Awaited<ReturnType<typeof openCheckpoint>>;
 
 async function feed(to: IncomingCheckpoint, from: Opened, end = from.totalBytes): Promise<void> {
   while (to.nextOffset < end) {
-    const piece = await readOpen(from, to.nextOffset, Math.min(PIECE, end - to.nextOffset));
+    const piece = await from.read(to.nextOffset, Math.min(PIECE, end - to.nextOffset));
     await to.append(to.nextOffset, piece);
   }
 }
@@ -46,7 +45,7 @@ describe('a checkpoint on its way', () => {
     expect(received.membership).toBe(MEMBERSHIP);
     expect(textRows(received.rows)).toEqual(expectedRows(20));
     expect(namesIn(directory)).toEqual(['1-20.ckpt']);
-    await opened.handle.close();
+    await opened.close();
   });
 
   it('goes on where an interrupted attempt stopped; parts of other ids go', async () => {
@@ -62,7 +61,7 @@ describe('a checkpoint on its way', () => {
     await feed(second, opened);
     await second.finish();
     expect(namesIn(directory)).toEqual(['1-20.ckpt', '11-9-1-500.part']);
-    await opened.handle.close();
+    await opened.close();
   });
 
   it('that is here whole already needs no byte', async () => {
@@ -70,7 +69,7 @@ describe('a checkpoint on its way', () => {
     const incoming = await IncomingCheckpoint.begin(where.checkpoints, 1, ID, opened.totalBytes);
     expect(incoming.nextOffset).toBe(opened.totalBytes);
     expect(textRows((await incoming.finish()).rows)).toEqual(expectedRows(20));
-    await opened.handle.close();
+    await opened.close();
   });
 
   it('is refused for every flipped bit, and nothing of it is left', async () => {
@@ -85,7 +84,7 @@ describe('a checkpoint on its way', () => {
       await expect(incoming.finish()).rejects.toThrow(/checkpoint/);
       expect(namesIn(directory)).toEqual([]);
     }
-    await opened.handle.close();
+    await opened.close();
   });
 
   it('of another index or term is refused', async () => {
@@ -103,7 +102,7 @@ describe('a checkpoint on its way', () => {
     await expect(wrong).rejects.toMatchObject({ code: 'DATA_LOSS' });
     const none = openCheckpoint(where.checkpoints, 1, { index: 21, term: 1 });
     await expect(none).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
-    await opened.handle.close();
+    await opened.close();
   });
 
   it('a part that is longer than it should be is thrown away', async () => {
@@ -116,6 +115,6 @@ describe('a checkpoint on its way', () => {
     await incoming.close();
     await discardParts(directory, 1);
     expect(existsSync(part)).toBe(false);
-    await opened.handle.close();
+    await opened.close();
   });
 });

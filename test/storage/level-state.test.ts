@@ -152,7 +152,7 @@ describe('failed level state', () => {
       maxBatchBytes: 1e3,
       writeBufferBytes: 65536,
     };
-    const state = new LevelState(database as never, options, { ...content, drops: [] });
+    const state = new LevelState(database as never, options, { ...content, drops: [], swaps: [] });
     let calls = 0;
     state.write(effectsOf(1, 1), () => calls++);
     state.write(effectsOf(1, 2), () => calls++);

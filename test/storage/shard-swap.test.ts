@@ -1,3 +1,4 @@
+import { cpSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { readCheckpointFile } from '../../storage/checkpoint-file.ts';
 import { listCheckpoints } from '../../storage/checkpoints.ts';
@@ -6,6 +7,7 @@ import type { LevelState } from '../../storage/level-state.ts';
 import { openState } from '../../storage/open-state.ts';
 import { effectsOf, expectedRows, indexRows, textRows } from '../harness/state-model.ts';
 import {
+  newPlace,
   openAt,
   type StatePlace,
   takeAt,
@@ -64,21 +66,57 @@ describe('a shard that is replaced', () => {
     expect(state.stats().batches - batches).toBeGreaterThan(10);
   });
 
-  it('half way, is found by a log that starts after it: the state is built again', async () => {
-    const { where, state } = await withCheckpoints();
-    const rows = await rowsAt(where, 20);
-    let isOver = false;
-    state.replaceShard(MARK, rows, () => {
-      isOver = true;
-    });
-    // The rows are going, the `applied` row speaks of 40 until the end: no checkpoint of that.
-    expect([isOver, state.appliedOf(1)?.index]).toEqual([false, 40]);
-    expect(await takeAt(state, where)).toBeUndefined();
-    await state.close();
-    const reopened = await openAt(where, 30, 100);
-    expect(reopened.report.length === 0 || isOver).toBe(true);
+  it('is whole, or done again, wherever the process dies', { timeout: 60_000 }, async () => {
+    const { where, state } = await withNeighbour();
+    for (let index = 41; index <= 5000; index++) state.write(effectsOf(1, index));
+    await state.flush();
+    // A peer's checkpoint, past all that is applied here.
+    const peer = await openAt(newPlace(), 0, 6000);
+    for (let index = 1; index <= 6000; index++) peer.state.write(effectsOf(1, index));
+    await peer.state.flush();
+    await takeAt(peer.state, where);
+    const rows = await rowsAt(where, 6000);
+    const mark = peer.state.appliedOf(1)!;
+    const images = await imagesOf(where, (done) => state.replaceShard(mark, rows, done));
+    const outcomes: string[] = [];
+    for (const image of images) {
+      const { state: reopened, report } = await openAt({ ...where, state: image }, 6000, 6000, 2);
+      const [line = 'whole'] = report;
+      outcomes.push(/built again|again|whole/.exec(line)?.[0] ?? line);
+      const loaded = await reopened.loadShard(1);
+      expect(loaded.applied).toEqual(mark);
+      expect(textRows(loaded.rows)).toEqual(expectedRows(6000));
+      expect(await indexRows(reopened, 1, 10, 0)).toEqual([]);
+      if (outcomes.at(-1) !== 'built again') await expectNeighbour(reopened);
+      await reopened.close();
+    }
+    // Before the swap, in the midst of it, after it.
+    expect(outcomes.join()).toMatch(/^(built again,)+(again,)+(again|whole)(,whole)*$/);
   });
 });
+
+/** LevelDB's directory as a kill would leave it, after each batch of what `work` does. */
+async function imagesOf(
+  where: StatePlace,
+  work: (done: () => void) => void,
+): Promise<readonly string[]> {
+  const images: string[] = [];
+  let isOver = false;
+  const copy = (): void => {
+    const image = `${where.state}-${images.length}`;
+    cpSync(where.state, image, { recursive: true });
+    images.push(image);
+  };
+  copy();
+  work(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    copy();
+  }
+  return images;
+}
 
 describe('a shard that is dropped', () => {
   it('leaves nothing behind', async () => {
@@ -88,6 +126,26 @@ describe('a shard that is dropped', () => {
     expect(await indexRows(state, 1, 10, 0)).toEqual([]);
     expect(state.appliedOf(1)).toBeUndefined();
     await expectNeighbour(state);
+  });
+
+  it('and taken again at once, is never mixed with what was there', async () => {
+    const { where, state } = await withNeighbour();
+    for (let index = 41; index <= 6000; index++) state.write(effectsOf(1, index));
+    await state.flush();
+    const images = await imagesOf(where, (done) => state.dropShard(1, done));
+    const outcomes: string[] = [];
+    for (const image of images) {
+      // The new replica's log is long enough to make the old `applied` row look right.
+      const opened = await openAt({ ...where, state: image }, 0, 9000, 2);
+      const { applied, rows } = await opened.state.loadShard(1);
+      const index = applied?.index ?? 0;
+      expect(textRows(rows)).toEqual(expectedRows(index));
+      expect(await indexRows(opened.state, 1, 10, 0)).toHaveLength(index);
+      outcomes.push(`${index}${opened.report.length > 0 ? ' again' : ''}`);
+      await expectNeighbour(opened.state);
+      await opened.state.close();
+    }
+    expect(outcomes.join()).toMatch(/^(6000,)+(0 again,)+(0|0 again)(,0)*$/);
   });
 
   it('is gone after a restart, if its log is, however far the deletion came', async () => {
