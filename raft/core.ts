@@ -44,6 +44,12 @@ import { committedIndex } from './quorum.ts';
 import { startReads } from './read-index.ts';
 import type { LoadRequest, PendingWrite, Ready } from './ready.ts';
 import {
+  type ChangeRefusal,
+  finishChange,
+  type MembershipRequest,
+  proposeChange,
+} from './reconfigure.ts';
+import {
   appendOwn,
   type CommandBody,
   handleLoaded,
@@ -53,6 +59,12 @@ import {
   replicateToAll,
 } from './replication.ts';
 import { type Instant, RaftState, type Role } from './state.ts';
+import {
+  startTransfer,
+  type TransferOutcome,
+  takeTransferOutcome,
+  urgeTarget,
+} from './transfer.ts';
 import {
   type Entry,
   type EntryId,
@@ -74,6 +86,7 @@ export interface CoreOptions {
   readonly rng: Rng;
 }
 
+/** While leadership is being handed over, there is no leader for proposals: `notLeader`. */
 export type ProposeResult = Entry | 'notLeader' | 'overloaded';
 export type ReadResult = 'accepted' | 'notLeader' | 'overloaded';
 
@@ -103,6 +116,7 @@ export class RaftCore {
       log,
       membership,
       hardState: state.hardState,
+      isSuspect: state.suspect === true,
     });
     if (recovered.lastIndex === 0) log.lastTimeWas(0);
   }
@@ -218,7 +232,7 @@ export class RaftCore {
     const state = this.#state;
     const { reign, log, settings } = state;
     this.#at(now);
-    if (reign === undefined) return 'notLeader';
+    if (reign === undefined || this.#state.transfer !== undefined) return 'notLeader';
     const bytes = command.head.length + command.payload.length;
     const isOver =
       log.lastIndex - log.commit >= settings.maxUncommittedEntries ||
@@ -234,6 +248,17 @@ export class RaftCore {
     return entry;
   }
 
+  changeMembership(request: MembershipRequest, now: Instant): Entry | ChangeRefusal {
+    this.#at(now);
+    return proposeChange(this.#state, request);
+  }
+
+  /** Undefined: under way; the outcome comes with a later `ready()`. */
+  transferTo(replica: ReplicaId, now: Instant): TransferOutcome | undefined {
+    this.#at(now);
+    return startTransfer(this.#state, replica);
+  }
+
   readIndex(id: number, now: Instant): ReadResult {
     const { reign, settings } = this.#state;
     this.#at(now);
@@ -246,8 +271,12 @@ export class RaftCore {
 
   get nextDeadlineMs(): MonotonicMs {
     const state = this.#state;
-    if (state.reign !== undefined) return state.reign.heartbeatAtMs;
-    return Math.min(state.electionAtMs, state.stickyRetryAtMs);
+    const { reign, transfer } = state;
+    const dueMs =
+      reign === undefined
+        ? Math.min(state.electionAtMs, state.stickyRetryAtMs)
+        : reign.heartbeatAtMs;
+    return Math.min(dueMs, transfer?.deadlineMs ?? dueMs);
   }
 
   tick(now: Instant): void {
@@ -322,6 +351,11 @@ export class RaftCore {
     noticeSilence(this.#state, replica, heardMs);
   }
 
+  /** Records of it are lost: only a replica with a new id can take its place. */
+  get isSuspect(): boolean {
+    return this.#state.isSuspect;
+  }
+
   /** Nothing goes on, and no timer of this shard runs but the safety net. */
   get isQuiet(): boolean {
     const { reign, isQuiet } = this.#state;
@@ -338,10 +372,13 @@ export class RaftCore {
 
   ready(): Ready {
     const state = this.#state;
-    const { reign, log } = state;
+    const { log } = state;
+    if (state.reign !== undefined) finishChange(state, state.reign);
+    const { reign } = state;
     if (reign !== undefined) {
       startReads(state, reign);
       replicateToAll(state, reign);
+      urgeTarget(state, reign);
     }
     const write = takeWrite(state);
     assertReplica(state);
@@ -354,6 +391,7 @@ export class RaftCore {
       loads: state.out.takeLoads(),
       confirmedReads: reign === undefined ? [] : reign.reads.takeConfirmed(),
       failedReads,
+      transferred: takeTransferOutcome(state),
       commit: log.commit,
       wakeAt: this.nextDeadlineMs,
     };
@@ -387,6 +425,13 @@ export class RaftCore {
     const state = this.#state;
     if (replica === state.self) return state.log.durable;
     return state.reign?.matched.get(replica) ?? 0;
+  }
+
+  /** While leading: for how long nothing came from `replica`. */
+  silenceMsOf(replica: ReplicaId): number {
+    const { reign, nowMs } = this.#state;
+    const progress = reign?.progress.get(replica);
+    return progress === undefined ? 0 : nowMs - progress.contactMs;
   }
 
   get currentMembership(): Membership {

@@ -1,12 +1,23 @@
 /** One shard under the driver: its core, whoever waits for it, and what was last said about it. */
 import { strict as assert } from 'node:assert';
 import type { RaftCore } from './core.ts';
+import type { DriverContext } from './driver-context.ts';
 import { ReadWaiters } from './driver-reads.ts';
-import type { DriverOptions, ReadOutcome, ReplicaStatus, ShardStatus } from './driver-types.ts';
+import type {
+  ChangeDone,
+  DriverOptions,
+  ReadOutcome,
+  ReplicaStatus,
+  ShardStatus,
+  TransferDone,
+} from './driver-types.ts';
 import { ProposalWaiters } from './driver-waiters.ts';
 import { MatchWatches } from './driver-watches.ts';
+import { errorCode, RaftErrorCode } from './errors.ts';
 import { membersOf } from './membership.ts';
-import type { Ready } from './ready.ts';
+import type { LoadRequest, Ready } from './ready.ts';
+import type { MembershipRequest } from './reconfigure.ts';
+import type { TransferOutcome } from './transfer.ts';
 import type {
   Entry,
   EntryId,
@@ -18,8 +29,8 @@ import type {
   Term,
 } from './types.ts';
 
-/** Asks the driver for another pass over this shard. */
-export type MarkDirty = (shard: ShardRunner) => void;
+/** Senders without a configuration entry that are remembered per shard. */
+const MAX_STRANGERS = 16;
 
 export class ShardRunner {
   readonly core: RaftCore;
@@ -30,22 +41,61 @@ export class ShardRunner {
   isDirty = false;
   /** Shard time of the last applied entry. */
   appliedTimeMs: ShardTimeMs = 0;
+  readonly #context: DriverContext;
   readonly #options: DriverOptions;
-  readonly #markDirty: MarkDirty;
   /** Committed entries below the window are on their way from the store. */
   #isLoading = false;
   #isStopped = false;
+  /** Who sent something before its configuration entry came, by the node that it spoke from. */
+  readonly #strangers = new Map<ReplicaId, NodeId>();
+  #transferDone: TransferDone | undefined;
   #saidLeader: ReplicaId = 0;
   #saidTerm: Term = 0;
   /** The term that this replica leads in, as far as was said. 0 = none. */
   #leadsIn: Term = 0;
   #readyIn: Term = 0;
 
-  constructor(core: RaftCore, options: DriverOptions, markDirty: MarkDirty) {
+  constructor(core: RaftCore, context: DriverContext) {
     this.core = core;
     this.shard = core.shard;
-    this.#options = options;
-    this.#markDirty = markDirty;
+    this.#context = context;
+    this.#options = context.options;
+  }
+
+  /** Boot. The time of the last entry is read from the store: without it nobody campaigns. */
+  start(): void {
+    const { core, shard } = this;
+    core.start(this.#context.now());
+    this.#context.markDirty(this);
+    if (core.log.lastTimeMs !== undefined) return;
+    const { lastIndex: last, lastTerm: term } = core.log;
+    this.#options.store.read(shard, last, last, 1, (error, entries) => {
+      if (this.#isStopped) return;
+      const { log } = core;
+      const isStillThere = last > log.start.index && log.matches(last, term);
+      if (error !== undefined && isStillThere) this.#options.onFatal(error);
+      // Gone or replaced meanwhile: apply or the leader's entries tell the time instead.
+      else core.lastTimeWas(entries[0]?.timeMs ?? this.appliedTimeMs);
+    });
+  }
+
+  /** Entries for a follower that only the store still has. */
+  load(request: LoadRequest): void {
+    const { store, onFatal } = this.#options;
+    const { from, to, maxBytes } = request;
+    store.read(this.shard, from, to, maxBytes, (error, entries) => {
+      if (this.#isStopped) return;
+      const { core } = this;
+      const isCompacted = error !== undefined && errorCode(error) === RaftErrorCode.compacted;
+      // Whoever was deposed meanwhile may have lost the entries to another leader: no damage.
+      const isLeading = core.role === 'leader' && core.term === request.term;
+      if (error !== undefined && !isCompacted && isLeading) {
+        onFatal(error);
+        return;
+      }
+      core.loaded(request, error === undefined ? entries : [], this.#context.now());
+      this.#context.markDirty(this);
+    });
   }
 
   /** Leads, and the no-op of the own term is applied (internals rule 12). */
@@ -57,7 +107,55 @@ export class ShardRunner {
 
   get leaderNode(): NodeId | undefined {
     const { core } = this;
-    return core.leader === 0 ? undefined : core.membership.nodeOf(core.leader);
+    return core.leader === 0 ? undefined : this.nodeOf(core.leader);
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  nodeOf(replica: ReplicaId): NodeId | undefined {
+    return this.core.membership.nodeOf(replica) ?? this.#strangers.get(replica);
+  }
+
+  /**
+   * Internals rule 8: a sender that the membership places on another node is an impostor. One that
+   * it does not know may be a member by an entry that is still on its way (thesis 4.1).
+   */
+  admits(sender: ReplicaId, from: NodeId): boolean {
+    const known = this.core.membership.nodeOf(sender);
+    if (known !== undefined) return known === from;
+    const [oldest] = this.#strangers.keys();
+    const isFull = this.#strangers.size >= MAX_STRANGERS && !this.#strangers.has(sender);
+    if (isFull && oldest !== undefined) this.#strangers.delete(oldest);
+    this.#strangers.set(sender, from);
+    return true;
+  }
+
+  changeMembership(request: MembershipRequest, done: ChangeDone): void {
+    const outcome = this.core.changeMembership(request, this.#context.now());
+    if (!('refused' in outcome)) {
+      this.proposals.add('majorityFsync', outcome, done);
+      this.#context.markDirty(this);
+    } else if (outcome.refused === 'notLeader') done(this.notLeader());
+    else if (outcome.refused === 'busy') done({ status: 'busy' });
+    else done({ status: 'invalid', reason: outcome.reason });
+  }
+
+  transferTo(node: NodeId, done: TransferDone): void {
+    const { voters } = this.core.currentMembership.config;
+    const replica = this.core.membership.replicasOn(node).find((id) => voters.includes(id));
+    if (replica === undefined) {
+      done({ status: 'refused', reason: `node ${node} has no voter of shard ${this.shard}` });
+      return;
+    }
+    const outcome = this.core.transferTo(replica, this.#context.now());
+    if (outcome !== undefined) {
+      done(outcome);
+      return;
+    }
+    this.#transferDone = done;
+    this.#context.markDirty(this);
   }
 
   /** After the flush has left: apply, answer whoever waits, tell what changed. */
@@ -70,6 +168,7 @@ export class ShardRunner {
     this.reads.applied(this.core.log.applied);
     this.#sayLeader();
     this.#sayReady();
+    if (ready.transferred !== undefined) this.#sayTransferred(ready.transferred);
     this.watches.settle(this.core);
   }
 
@@ -83,7 +182,7 @@ export class ShardRunner {
       else this.#apply(entry);
     }
     this.#afterApply(before);
-    if (this.canApply) this.#markDirty(this);
+    if (this.canApply) this.#context.markDirty(this);
   }
 
   /** Committed entries are here or in the store, and their effects find room. */
@@ -129,8 +228,18 @@ export class ShardRunner {
       assert(entries[0]?.index === before + 1, 'the store has every committed entry');
       for (const entry of entries) this.#apply(entry);
       this.#afterApply(before);
-      this.#markDirty(this);
+      this.#context.markDirty(this);
     });
+  }
+
+  #sayTransferred(outcome: TransferOutcome): void {
+    const done = this.#transferDone;
+    this.#transferDone = undefined;
+    done?.(outcome);
+    const { core } = this;
+    // Whoever was refused a proposal meanwhile waits to hear of a leader: it is the old one.
+    if (core.role !== 'leader') return;
+    this.#options.events.onLeader?.(this.shard, this.leaderNode, core.term);
   }
 
   #answerWritten(): void {
@@ -183,6 +292,8 @@ export class ShardRunner {
     this.proposals.abandonBefore(Number.POSITIVE_INFINITY, 'stopped');
     this.reads.abandonAll({ status: 'unknown' });
     this.watches.abandonAll();
+    this.#transferDone?.({ status: 'timedOut' });
+    this.#transferDone = undefined;
   }
 
   status(): ShardStatus {
@@ -220,10 +331,12 @@ export class ShardRunner {
       }));
   }
 
-  /** The smallest match of any replica: nobody needs entries at or below it from this node. */
-  matchedByAll(): LogIndex {
+  /** The smallest match of any replica that was heard of within `maxSilenceMs`. */
+  matchedByAll(maxSilenceMs: number): LogIndex {
     const { core } = this;
-    const matches = membersOf(core.currentMembership.config).map((id) => core.matchOf(id));
-    return Math.min(...matches);
+    const heard = membersOf(core.currentMembership.config).filter(
+      (id) => core.silenceMsOf(id) <= maxSilenceMs,
+    );
+    return Math.min(...heard.map((id) => core.matchOf(id)), core.log.durable);
   }
 }

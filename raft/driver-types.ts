@@ -10,6 +10,7 @@ import type {
   Transport,
 } from './ports.ts';
 import type { Role } from './state.ts';
+import type { TransferOutcome } from './transfer.ts';
 import type { LogIndex, NodeId, ReplicaId, Term } from './types.ts';
 
 export interface DriverOptions {
@@ -60,7 +61,17 @@ export type ReadOutcome =
   | { readonly status: 'overloaded' }
   | { readonly status: 'unknown' };
 
+/** Of a membership change: `applied` = the configuration is committed (the joint one, if large). */
+export type ChangeOutcome =
+  | ProposalOutcome
+  /** Definite: another change or a transfer is under way, or the leader is new. Try again. */
+  | { readonly status: 'busy' }
+  /** Definite: it would never be possible. */
+  | { readonly status: 'invalid'; readonly reason: string };
+
 export type ProposalDone = (outcome: ProposalOutcome) => void;
+export type ChangeDone = (outcome: ChangeOutcome) => void;
+export type TransferDone = (outcome: TransferOutcome) => void;
 export type ReadDone = (outcome: ReadOutcome) => void;
 
 export interface ReplicaStatus {

@@ -9,22 +9,24 @@
 import { strict as assert } from 'node:assert';
 import { validateRaftConfig } from './config.ts';
 import { RaftCore } from './core.ts';
+import type { DriverContext } from './driver-context.ts';
 import { NodeLiveness } from './driver-liveness.ts';
 import { Outbox } from './driver-outbox.ts';
 import { ShardRunner } from './driver-shard.ts';
 import type {
+  ChangeDone,
   DriverOptions,
   ProposalDone,
   ProposalLevel,
   ReadDone,
   ShardStatus,
+  TransferDone,
 } from './driver-types.ts';
 import type { MatchDone } from './driver-watches.ts';
-import { errorCode, RaftErrorCode } from './errors.ts';
-import { nextHeartbeatAt } from './heartbeat.ts';
-import type { CoreMessage, PeerMessage, ShardMessage } from './messages.ts';
+import type { CoreMessage, Invite, PeerMessage, ShardMessage } from './messages.ts';
 import type { LogRecord } from './ports.ts';
-import type { LoadRequest, PendingWrite, Ready } from './ready.ts';
+import type { PendingWrite, Ready } from './ready.ts';
+import type { MembershipRequest } from './reconfigure.ts';
 import type { CommandBody } from './replication.ts';
 import type { Instant } from './state.ts';
 import type {
@@ -66,6 +68,7 @@ export class RaftDriver {
   readonly #options: DriverOptions;
   readonly #shards = new Map<ShardId, ShardRunner>();
   readonly #outbox = new Outbox();
+  readonly #context: DriverContext;
   #dirty: ShardRunner[] = [];
   #isFlushDeferred = false;
   #isRunning = false;
@@ -73,20 +76,26 @@ export class RaftDriver {
   /** Read once per turn: the inputs of one turn count as simultaneous. */
   #instant: Instant | undefined = undefined;
   readonly #liveness: NodeLiveness;
-  /** When this node next says that it lives, and looks who else does. */
-  #aliveAtMs: MonotonicMs = 0;
-  #isAliveDue = false;
   #armedAtMs: MonotonicMs = Number.POSITIVE_INFINITY;
 
   constructor(options: DriverOptions) {
     validateRaftConfig(options.config);
-    this.#liveness = new NodeLiveness(options.config.electionTimeoutMs);
+    this.#liveness = new NodeLiveness(options.node, options.config);
     this.#options = {
       ...options,
       onFatal: (error) => {
         if (this.#isStopped) return;
         this.stop();
         options.onFatal(error);
+      },
+    };
+    this.#context = {
+      options: this.#options,
+      now: () => this.#now(),
+      markDirty: (runner) => this.#markDirty(runner),
+      say: (to, message) => {
+        this.#outbox.add(to, message);
+        this.#deferFlush();
       },
     };
   }
@@ -100,34 +109,28 @@ export class RaftDriver {
     const { config, rng } = this.#options;
     const core = new RaftCore({ recovered, applied, config, rng });
     if (recovered.lastIndex === recovered.state.logStart.index) core.lastTimeWas(appliedTimeMs);
-    const runner = new ShardRunner(core, this.#options, (dirty) => this.#markDirty(dirty));
+    const runner = new ShardRunner(core, this.#context);
     runner.appliedTimeMs = appliedTimeMs;
     this.#shards.set(shard, runner);
-    if (this.#isRunning) this.#startShard(runner);
+    if (this.#isRunning) runner.start();
+  }
+
+  /**
+   * The replica leaves this node: whoever waits gets `unknown`, and nothing that was under way for
+   * it has an effect any more. What it wrote stays until a `drop` record voids it.
+   */
+  removeShard(shard: ShardId): void {
+    this.#shard(shard).stop();
+    this.#shards.delete(shard);
+    this.#dirty = this.#dirty.filter(({ isStopped }) => !isStopped);
   }
 
   start(): void {
     assert(!this.#isRunning && !this.#isStopped, 'a driver starts once');
     this.#isRunning = true;
-    this.#scheduleAlive();
-    for (const runner of this.#shards.values()) this.#startShard(runner);
+    this.#liveness.start(this.#now().nowMs);
+    for (const runner of this.#shards.values()) runner.start();
     this.#deferFlush();
-  }
-
-  #startShard(runner: ShardRunner): void {
-    const { core, shard } = runner;
-    core.start(this.#now());
-    this.#markDirty(runner);
-    if (core.log.lastTimeMs !== undefined) return;
-    const { lastIndex: last, lastTerm: term } = core.log;
-    this.#options.store.read(shard, last, last, 1, (error, entries) => {
-      if (this.#isStopped) return;
-      const { log } = core;
-      const isStillThere = last > log.start.index && log.matches(last, term);
-      if (error !== undefined && isStillThere) this.#options.onFatal(error);
-      // Gone or replaced meanwhile: apply or the leader's entries tell the time instead.
-      else core.lastTimeWas(entries[0]?.timeMs ?? runner.appliedTimeMs);
-    });
   }
 
   /** Whoever waits gets `unknown`; nothing is sent or written any more. */
@@ -161,6 +164,20 @@ export class RaftDriver {
     return undefined;
   }
 
+  /** One at a time; `done` as for proposals, once the new configuration is committed. */
+  changeMembership(shard: ShardId, request: MembershipRequest, done: ChangeDone): void {
+    const runner = this.#shards.get(shard);
+    if (runner === undefined || !this.#isLive) done({ status: 'notLeader' });
+    else runner.changeMembership(request, done);
+  }
+
+  /** Takes no proposals until the voter on `node` leads, at most for an election timeout. */
+  transferLeadership(shard: ShardId, node: NodeId, done: TransferDone): void {
+    const runner = this.#shards.get(shard);
+    if (runner === undefined || !this.#isLive) done({ status: 'notLeader' });
+    else runner.transferTo(node, done);
+  }
+
   /** Calls back once a fresh quorum round is done and applied >= its index. */
   readIndex(shard: ShardId, done: ReadDone): void {
     const runner = this.#shards.get(shard);
@@ -191,13 +208,25 @@ export class RaftDriver {
     if (!this.#isLive) return;
     this.#liveness.heard(from, this.#options.clock.nowMs());
     for (const message of messages) {
-      if (message.type === 'alive' || isBetweenDrivers(message)) continue;
+      if (message.type === 'alive') continue;
+      if (message.type === 'invite') {
+        this.#invited(from, message);
+        continue;
+      }
+      if (isBetweenDrivers(message)) continue;
       const runner = this.#shards.get(message.shard);
-      // Internals rule 8: the sender must be who the membership says lives on that node.
-      if (runner === undefined || runner.core.membership.nodeOf(message.from) !== from) continue;
+      if (runner === undefined || !runner.admits(message.from, from)) continue;
       runner.core.step(message, this.#now());
       this.#markDirty(runner);
     }
+  }
+
+  /** The host decides, and comes back with `addShard` when the replica exists. */
+  #invited(from: NodeId, invite: Invite): void {
+    const held = this.#shards.get(invite.shard);
+    const givesWay =
+      held !== undefined && held.core.self < invite.to && (invite.replaces || held.core.isSuspect);
+    if (held === undefined || givesWay) this.#options.events.onInvite?.(from, invite);
   }
 
   /** The control connection to `node` came up. */
@@ -213,10 +242,11 @@ export class RaftDriver {
   #forPeer(node: NodeId, act: (runner: ShardRunner, replica: number) => void): void {
     if (!this.#isLive) return;
     for (const runner of this.#shards.values()) {
-      const replica = runner.core.membership.replicaOn(node);
-      if (replica === undefined || replica === runner.core.self) continue;
-      act(runner, replica);
-      this.#markDirty(runner);
+      for (const replica of runner.core.membership.replicasOn(node)) {
+        if (replica === runner.core.self) continue;
+        act(runner, replica);
+        this.#markDirty(runner);
+      }
     }
   }
 
@@ -231,6 +261,7 @@ export class RaftDriver {
   }
 
   #markDirty(runner: ShardRunner): void {
+    if (runner.isStopped) return;
     if (!runner.isDirty) {
       runner.isDirty = true;
       this.#dirty.push(runner);
@@ -276,29 +307,12 @@ export class RaftDriver {
     }
   }
 
-  #scheduleAlive(): void {
-    const { heartbeatIntervalMs } = this.#options.config;
-    this.#aliveAtMs = nextHeartbeatAt(this.#now().nowMs, heartbeatIntervalMs);
-  }
-
   /** In step with the heartbeats of all leaders: what they say stands for the sign of life. */
   #tickAlive(): void {
-    const { nowMs } = this.#now();
-    if (nowMs < this.#aliveAtMs) return;
-    this.#scheduleAlive();
-    this.#isAliveDue = true;
-    for (const { node, heardMs } of this.#liveness.newlySilent(this.#peerNodes(), nowMs)) {
-      this.#forPeer(node, ({ core }, replica) => core.peerSilent(replica, heardMs, this.#now()));
+    const now = this.#now();
+    for (const { node, heardMs } of this.#liveness.tick(now, this.#shards.values())) {
+      this.#forPeer(node, ({ core }, replica) => core.peerSilent(replica, heardMs, now));
     }
-  }
-
-  #peerNodes(): ReadonlySet<NodeId> {
-    const nodes = new Set<NodeId>();
-    for (const { core } of this.#shards.values()) {
-      for (const { node } of core.currentMembership.replicas) nodes.add(node);
-    }
-    nodes.delete(this.#options.node);
-    return nodes;
   }
 
   #markDirtyInFlush(runner: ShardRunner): void {
@@ -326,6 +340,7 @@ export class RaftDriver {
   #onWritten(writes: readonly ShardWrite[]): void {
     if (this.#isStopped) return;
     for (const { runner, write } of writes) {
+      if (runner.isStopped) continue;
       runner.core.written(write);
       this.#markDirty(runner);
     }
@@ -335,6 +350,7 @@ export class RaftDriver {
     if (this.#isStopped) return;
     const { events } = this.#options;
     for (const { runner, write } of writes) {
+      if (runner.isStopped) continue;
       runner.core.durable(write, this.#now());
       this.#markDirty(runner);
       events.onDurable?.(runner.shard, runner.core.log.durable);
@@ -345,48 +361,25 @@ export class RaftDriver {
     readies.forEach(({ messages, loads }, at) => {
       const runner = batch[at]!;
       for (const message of messages) {
-        const node = runner.core.membership.nodeOf(message.to);
+        const node = runner.nodeOf(message.to);
         if (node !== undefined) this.#outbox.add(node, message);
       }
-      for (const load of loads) this.#load(runner, load);
+      for (const load of loads) runner.load(load);
     });
-    this.#sayAlive();
+    this.#liveness.speak(this.#outbox, this.#now().wallMs);
     this.#outbox.flush(this.#options.transport);
-  }
-
-  #sayAlive(): void {
-    if (!this.#isAliveDue) return;
-    this.#isAliveDue = false;
-    const { wallMs } = this.#now();
-    for (const node of this.#peerNodes()) this.#outbox.addAlive(node, wallMs);
-  }
-
-  #load(runner: ShardRunner, load: LoadRequest): void {
-    const { store, onFatal } = this.#options;
-    store.read(runner.shard, load.from, load.to, load.maxBytes, (error, entries) => {
-      if (this.#isStopped) return;
-      const { core } = runner;
-      const isCompacted = error !== undefined && errorCode(error) === RaftErrorCode.compacted;
-      // Whoever was deposed meanwhile may have lost the entries to another leader: no damage.
-      const isLeading = core.role === 'leader' && core.term === load.term;
-      if (error !== undefined && !isCompacted && isLeading) {
-        onFatal(error);
-        return;
-      }
-      core.loaded(load, error === undefined ? entries : [], this.#now());
-      this.#markDirty(runner);
-    });
   }
 
   #settle(batch: readonly ShardRunner[], readies: readonly Ready[]): void {
     readies.forEach((ready, at) => {
-      if (!this.#isStopped) batch[at]!.settle(ready);
+      const runner = batch[at]!;
+      if (!runner.isStopped) runner.settle(ready);
     });
   }
 
   /** One timer for all shards, moved only when it would be late: hearing a leader costs nothing. */
   #armWake(): void {
-    let earliestMs = this.#aliveAtMs;
+    let earliestMs = this.#liveness.dueAtMs;
     for (const { core } of this.#shards.values()) {
       earliestMs = Math.min(earliestMs, core.nextDeadlineMs);
     }
@@ -437,12 +430,16 @@ export class RaftDriver {
     to: LogIndex,
     maxBytes: number,
   ): readonly Entry[] | undefined {
-    const entries = this.#shard(shard).core.log.slice(from, to, maxBytes);
+    const entries = this.#shards.get(shard)?.core.log.slice(from, to, maxBytes) ?? [];
     return entries.length === 0 ? undefined : entries;
   }
 
-  matchedByAll(shard: ShardId): LogIndex {
-    return this.#shard(shard).matchedByAll();
+  /**
+   * While leading: nobody needs entries at or below this one, apart from replicas that were silent
+   * for longer than `maxSilenceMs`.
+   */
+  matchedByAll(shard: ShardId, maxSilenceMs = Number.POSITIVE_INFINITY): LogIndex {
+    return this.#shard(shard).matchedByAll(maxSilenceMs);
   }
 
   /** This node's own log of the shard is durable through here. A truncation lowers it. */
@@ -457,6 +454,11 @@ export class RaftDriver {
 
   membership(shard: ShardId): Membership {
     return this.#shard(shard).core.currentMembership;
+  }
+
+  /** The membership with everything through `index`, which is not below the log's start. */
+  membershipAt(shard: ShardId, index: LogIndex): Membership {
+    return this.#shard(shard).core.membership.asOf(index);
   }
 
   /** Retention: entries up to `start` may leave the log (the caller's checkpoint is synced). */

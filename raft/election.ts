@@ -24,8 +24,12 @@ export function restartElectionTimer(state: RaftState): void {
   state.electionAtMs = state.nowMs + state.electionDrawMs;
 }
 
-/** A voter that knows the time of its last entry: an unknown time could let shard time fall. */
+/**
+ * A voter with an intact log that knows the time of its last entry: an unknown time could let shard
+ * time fall.
+ */
 export function mayCampaign(state: RaftState): boolean {
+  if (state.isSuspect) return false;
   return isVoter(state.config, state.self) && state.log.lastTimeMs !== undefined;
 }
 
@@ -140,10 +144,11 @@ function becomeLeader(state: RaftState): void {
   state.isQuiet = false;
   state.refusedPreVote = undefined;
   const others = membersOf(state.config).filter((replica) => replica !== state.self);
-  const progressOf = (replica: ReplicaId): [ReplicaId, Progress] => [
-    replica,
-    new Progress(replica, log.lastIndex + 1, nowMs, settings),
-  ];
+  const progressOf = (replica: ReplicaId): [ReplicaId, Progress] => {
+    const progress = new Progress(replica, log.lastIndex + 1, nowMs, settings);
+    progress.isKnown = state.votes.has(replica);
+    return [replica, progress];
+  };
   state.reign = {
     progress: new Map(others.map(progressOf)),
     matched: new Map([[state.self, log.durable]]),
@@ -156,6 +161,7 @@ function becomeLeader(state: RaftState): void {
     isQuiet: false,
     quietRound: 0,
     quietReplies: new Set(),
+    urgedRound: -1,
     uncommittedBytes: 0,
     wantsWrittenTo: 0,
   };
@@ -174,7 +180,7 @@ export function handlePreVote(state: RaftState, request: VoteRequest): void {
     return;
   }
   const isWorse = !state.log.isUpToDate(request.lastTerm, request.lastIndex);
-  if (isWorse || (state.role === 'preCandidate' && outranks(state, request))) {
+  if (state.isSuspect || isWorse || (state.role === 'preCandidate' && outranks(state, request))) {
     replyPreVote(state, request, false, false);
     return;
   }
@@ -215,7 +221,8 @@ function replyPreVote(
 /** The request's term is ours by now. */
 export function handleVote(state: RaftState, request: VoteRequest): void {
   const isFree = state.vote === request.from || (state.vote === 0 && state.leader === 0);
-  const granted = isFree && state.log.isUpToDate(request.lastTerm, request.lastIndex);
+  const granted =
+    isFree && !state.isSuspect && state.log.isUpToDate(request.lastTerm, request.lastIndex);
   if (granted) {
     state.vote = request.from;
     // A rehearsal of our own would only disturb the one that we just voted for.

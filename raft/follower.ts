@@ -57,6 +57,8 @@ function commitVerified(state: RaftState, leaderCommit: LogIndex): void {
 
 function handleAppend(state: RaftState, message: Append): void {
   const { log } = state;
+  // What it would acknowledge might rest on records that are lost.
+  if (state.isSuspect) return;
   if (message.prevIndex < log.commit) {
     // Old news. What is committed here equals every leader's log, so the ack may say all of it.
     acknowledge(state, message, log.commit);

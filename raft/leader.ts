@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { becomeFollower } from './election.ts';
 import { broadcastHeartbeat, nextHeartbeatAt } from './heartbeat.ts';
+import { inviteStrangers } from './invite.ts';
 import type { CoreMessage } from './messages.ts';
 import { maybeRest, mayRest, wakeLeader } from './quiet.ts';
 import { voteResult } from './quorum.ts';
@@ -49,6 +50,7 @@ export function tickLeader(state: RaftState): void {
   }
   reign.heartbeatAtMs = nextHeartbeatAt(state.nowMs, state.settings.heartbeatIntervalMs);
   broadcastHeartbeat(state, reign, mayRest(state, reign));
+  inviteStrangers(state, reign);
   maybeRest(state, reign);
 }
 

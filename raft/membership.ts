@@ -175,13 +175,18 @@ export class MembershipHistory {
     return this.#steps.at(-1)!.membership;
   }
 
+  /** Of the entry that brought the ruling membership, or of the log's start. */
+  get lastIndex(): LogIndex {
+    return this.#steps.at(-1)!.index;
+  }
+
   nodeOf(replica: ReplicaId): NodeId | undefined {
     return this.#nodes.get(replica);
   }
 
-  replicaOn(node: NodeId): ReplicaId | undefined {
-    for (const [replica, on] of this.#nodes) if (on === node) return replica;
-    return undefined;
+  /** Mostly one; two while one takes the other's place. */
+  replicasOn(node: NodeId): ReplicaId[] {
+    return [...this.#nodes].filter(([, on]) => on === node).map(([replica]) => replica);
   }
 
   append(index: LogIndex, membership: Membership): void {
@@ -202,6 +207,11 @@ export class MembershipHistory {
   startAt(index: LogIndex): Membership {
     while (this.#steps.length > 1 && this.#steps[1]!.index <= index) this.#steps.shift();
     return this.#steps[0]!.membership;
+  }
+
+  /** The membership that rules with everything through `index` in the log. */
+  asOf(index: LogIndex): Membership {
+    return this.#steps.findLast((step) => step.index <= index)?.membership ?? this.first;
   }
 
   get first(): Membership {

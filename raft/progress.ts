@@ -75,6 +75,8 @@ export class Progress {
   state: ProgressState = 'probe';
   /** Probe: an append is out and unanswered. */
   probeSent = false;
+  /** It answered in this term: its node holds the replica. */
+  isKnown = false;
   /** Entries below the window were asked from the store. */
   loading = false;
   /** Last sign of life in this term. */

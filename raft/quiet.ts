@@ -6,7 +6,6 @@
  */
 import { restartElectionTimer } from './election.ts';
 import { broadcastHeartbeat, nextHeartbeatAt } from './heartbeat.ts';
-import { isJoint } from './membership.ts';
 import type { Heartbeat, HeartbeatReply, VoteRequest } from './messages.ts';
 import type { RaftState, Reign } from './state.ts';
 import type { MonotonicMs, ReplicaId } from './types.ts';
@@ -16,7 +15,7 @@ export function mayRest(state: RaftState, reign: Reign): boolean {
   const { log } = state;
   const last = log.lastIndex;
   if (log.commit !== last || log.durable !== last || reign.reads.count > 0) return false;
-  if (isJoint(state.config)) return false;
+  if (state.transfer !== undefined) return false;
   for (const { state: sending, match, inflight } of reign.progress.values()) {
     if (sending !== 'replicate' || match !== last || inflight.count > 0) return false;
   }

@@ -1,6 +1,7 @@
 /** What the core wants done: the only way anything leaves it. */
 import type { CoreMessage, FreeMessage, Invite, PromisingMessage, Written } from './messages.ts';
 import type { LogRecord } from './ports.ts';
+import type { TransferOutcome } from './transfer.ts';
 import type { HardState, LogIndex, MonotonicMs, ReplicaId, Term } from './types.ts';
 
 /**
@@ -42,6 +43,8 @@ export interface Ready {
   readonly confirmedReads: readonly ConfirmedRead[];
   /** Reads that can no longer be confirmed: this replica stopped leading. */
   readonly failedReads: readonly number[];
+  /** What became of `transferTo`. */
+  readonly transferred: TransferOutcome | undefined;
   /** Committed through here: apply what is above the applied index. */
   readonly commit: LogIndex;
   readonly wakeAt: MonotonicMs;

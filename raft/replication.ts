@@ -115,6 +115,7 @@ export function handleAppendReply(state: RaftState, reign: Reign, reply: AppendR
   const progress = reign.progress.get(reply.from);
   if (progress === undefined) return;
   progress.contactMs = state.nowMs;
+  progress.isKnown = true;
   if (!reply.success) {
     handleConflict(state, progress, reply);
     return;
@@ -179,6 +180,7 @@ export function handleHeartbeatReply(
   const progress = reign.progress.get(reply.from);
   if (progress === undefined) return false;
   progress.contactMs = state.nowMs;
+  progress.isKnown = true;
   healLostAppend(state, progress);
   if (reply.round <= (reign.rounds.get(reply.from) ?? 0)) return false;
   reign.rounds.set(reply.from, reply.round);

@@ -10,6 +10,7 @@ import type { Rng } from './ports.ts';
 import type { Progress } from './progress.ts';
 import type { ReadQueue } from './read-index.ts';
 import { Outputs, type PendingWrite } from './ready.ts';
+import type { Transfer } from './transfer.ts';
 import type {
   Configuration,
   HardState,
@@ -48,6 +49,8 @@ export interface Reign {
   /** The round in which the members were told that they may rest; 0 = they were not. */
   quietRound: number;
   readonly quietReplies: Set<ReplicaId>;
+  /** The heartbeat round in which the target of a transfer was last told to campaign. */
+  urgedRound: number;
   uncommittedBytes: number;
   /** Somebody waits for page cache on a majority up to here. */
   wantsWrittenTo: LogIndex;
@@ -61,6 +64,7 @@ export interface StateOrigin {
   readonly log: RaftLog;
   readonly membership: MembershipHistory;
   readonly hardState: HardState;
+  readonly isSuspect: boolean;
 }
 
 export class RaftState {
@@ -71,6 +75,8 @@ export class RaftState {
   readonly log: RaftLog;
   readonly membership: MembershipHistory;
   readonly out = new Outputs();
+  /** Never votes, campaigns or acknowledges (types.ts, `ShardState.suspect`). */
+  readonly isSuspect: boolean;
 
   nowMs: MonotonicMs = 0;
   wallMs: ShardTimeMs = 0;
@@ -105,6 +111,7 @@ export class RaftState {
   verifiedIndex: LogIndex = 0;
 
   reign: Reign | undefined = undefined;
+  transfer: Transfer | undefined = undefined;
   failedReads: number[] = [];
 
   /** What the last state record handed to the store said, and what is known durable. */
@@ -122,6 +129,7 @@ export class RaftState {
     this.rng = origin.rng;
     this.log = origin.log;
     this.membership = origin.membership;
+    this.isSuspect = origin.isSuspect;
     this.term = origin.hardState.term;
     this.vote = origin.hardState.vote;
     this.handedState = origin.hardState;

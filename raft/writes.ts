@@ -6,7 +6,7 @@ import type { PromisingMessage, Written } from './messages.ts';
 import type { LogRecord } from './ports.ts';
 import type { PendingWrite } from './ready.ts';
 import type { RaftState } from './state.ts';
-import type { HardState } from './types.ts';
+import type { HardState, ShardState } from './types.ts';
 
 /** The next write, if there is anything; messages that wait are tied to it or to an earlier one. */
 export function takeWrite(state: RaftState): PendingWrite | undefined {
@@ -45,16 +45,14 @@ function maybeStateRecord(state: RaftState, records: LogRecord[]): HardState | u
   const hardState: HardState = { term: state.term, vote: state.vote, commit };
   state.handedState = hardState;
   state.mustWriteState = false;
-  records.push({
-    kind: 'state',
-    shard: state.shard,
-    state: {
-      hardState,
-      replica: state.self,
-      logStart: log.start,
-      membership: state.membership.first,
-    },
-  });
+  const facts: ShardState = {
+    hardState,
+    replica: state.self,
+    logStart: log.start,
+    membership: state.membership.first,
+    ...(state.isSuspect ? { suspect: true } : {}),
+  };
+  records.push({ kind: 'state', shard: state.shard, state: facts });
   return hardState;
 }
 

@@ -73,6 +73,9 @@ export const configSchema = z.strictObject({
     .strictObject({
       checkIntervalMs: whole(10, 86_400_000).default(DEFAULTS.retention.checkIntervalMs),
       checkpointBytes: whole(64 * KIB, 64 * GIB).default(DEFAULTS.retention.checkpointBytes),
+      slowReplicaGraceMs: whole(100, 30 * 86_400_000).default(
+        DEFAULTS.retention.slowReplicaGraceMs,
+      ),
     })
     .prefault({}),
   logLevel: z.enum(LOG_LEVELS).default(DEFAULTS.logLevel),
@@ -171,7 +174,13 @@ function brokenSizes({ limits, log }: NodeConfig): string | undefined {
   return undefined;
 }
 
-function brokenTimes({ raft }: NodeConfig): string | undefined {
+function brokenTimes({ raft, retention }: NodeConfig): string | undefined {
+  if (retention.slowReplicaGraceMs < raft.electionTimeoutMs) {
+    return (
+      `retention.slowReplicaGraceMs: ${retention.slowReplicaGraceMs} must be at least ` +
+      `raft.electionTimeoutMs (${raft.electionTimeoutMs}), or every short silence costs a snapshot`
+    );
+  }
   const least = HEARTBEATS_PER_ELECTION_MIN * raft.heartbeatIntervalMs;
   if (raft.electionTimeoutMs >= least) return undefined;
   return (

@@ -59,6 +59,8 @@ export interface RetentionConfig {
   readonly checkIntervalMs: number;
   /** Log of a shard between two checkpoints of its small state; log goes only below one. */
   readonly checkpointBytes: number;
+  /** A replica that is silent for longer keeps no log from going: it will get a snapshot. */
+  readonly slowReplicaGraceMs: number;
 }
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -112,6 +114,10 @@ export const DEFAULTS = Object.freeze({
     maxStreamBytesInFlight: 4 * 1024 * 1024,
   }),
   transactions: Object.freeze({ firstCheckAfterMs: 6000, checkIntervalMs: 30_000 }),
-  retention: Object.freeze({ checkIntervalMs: 10_000, checkpointBytes: 64 * 1024 * 1024 }),
+  retention: Object.freeze({
+    checkIntervalMs: 10_000,
+    checkpointBytes: 64 * 1024 * 1024,
+    slowReplicaGraceMs: 600_000,
+  }),
   logLevel: 'info',
 }) satisfies Partial<NodeConfig>;

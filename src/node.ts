@@ -31,6 +31,7 @@ import { Listeners } from './shards/listeners.ts';
 import { LogKeeper } from './shards/log-keeper.ts';
 import { driverEvents, LocalShardHost } from './shards/shard-host.ts';
 import { META_SHARD, ShardMachine } from './shards/shard-machine.ts';
+import { CheckpointSnapshots } from './shards/snapshot-store.ts';
 import { StateFlush } from './shards/state-flush.ts';
 import { stateRows } from './shards/tables.ts';
 import { QueueWaiters } from './shards/waiters.ts';
@@ -49,7 +50,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const storage = await openNodeStorage(config, identity, onFatal);
   logger.info({ recovery: storage.log.report, boot: bootCounter }, 'storage open');
   for (const line of storage.report) logger.warn(line);
-  const shards = createShards(config, identity, storage, onFatal);
+  const shards = createShards(config, identity, storage, logger, onFatal);
   const { host, driver } = shards;
   let service: Service | undefined;
   const peers = createPeers(config, identity, bootCounter, logger, shards, {
@@ -90,6 +91,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
       await keeper.stop();
       await service.stop(STOP_GRACE_MS);
       driver.stop();
+      await shards.snapshots.close();
       await peers.close();
       await storage.close();
       directory.release();
@@ -128,6 +130,7 @@ function createShards(
   config: NodeConfig,
   identity: Identity,
   storage: NodeStorage,
+  logger: Logger,
   onFatal: (error: Error) => void,
 ) {
   const leadership = new Listeners<[ShardId]>();
@@ -135,10 +138,13 @@ function createShards(
   const waiters = new QueueWaiters(config.limits.maxLongPolls);
   const flush: StateFlush = new StateFlush(storage.state, {
     durableIndexOf: (shard) => driver.durableIndex(shard),
+    durableLogStartOf: (shard) => storage.log.durableLogStart(shard),
     onRoom: () => driver.applyMore(),
   });
   const meta = createMetaState(identity);
   const machine = new ShardMachine(meta, flush, waiters, (shard) => applied.call(shard));
+  const directory = storage.checkpointDirectory;
+  const snapshots = new CheckpointSnapshots({ directory, machine, logger, onFatal });
   let send: DriverOptions['transport']['send'] = () => undefined;
   const driver: RaftDriver = new RaftDriver({
     node: identity.node,
@@ -148,6 +154,7 @@ function createShards(
     clock: createSystemClock(),
     rng: Math.random,
     stateMachine: machine,
+    snapshots,
     events: driverEvents(flush, waiters, leadership),
     onFatal,
   });
@@ -177,5 +184,5 @@ function createShards(
   const connect = (peers: RunningPeerNetwork): void => {
     send = (to: NodeId, lane, messages) => peers.send(to, lane, messages);
   };
-  return { host, driver, machine, flush, meta, connect };
+  return { host, driver, machine, flush, snapshots, meta, connect };
 }

@@ -74,6 +74,12 @@ export interface ShardSnapshot {
   close(): Promise<void>;
 }
 
+const NO_SNAPSHOT: ShardSnapshot = {
+  applied: undefined,
+  async *rows() {},
+  close: () => Promise.resolve(),
+};
+
 export interface LevelStateStats {
   readonly pendingBytes: number;
   readonly batches: number;
@@ -120,6 +126,7 @@ export class LevelState {
   readonly #queue: WriteQueue;
   readonly #dropper: IndexDropper;
   readonly #swap: SwapPorts;
+  readonly #swapping = new Set<ShardId>();
   readonly #index: IndexReads;
   readonly #applied: Map<ShardId, rows.AppliedMark>;
   /** The format record is in the store, or waits to be written. */
@@ -206,15 +213,22 @@ export class LevelState {
    * again, from that checkpoint. Nothing else of the shard may be written before `done`.
    */
   replaceShard(applied: rows.AppliedMark, tables: readonly TableRow[], done: () => void): void {
-    eraseShard(this.#swap, applied.shard, () => {
-      fillShard(this.#swap, applied.shard, tables, () => {
-        this.#queue.push({ ops: [swapEnd(applied.shard)], applied: [applied], done });
+    const { shard } = applied;
+    this.#swapping.add(shard);
+    const onDone = (): void => {
+      this.#swapping.delete(shard);
+      done();
+    };
+    eraseShard(this.#swap, shard, () => {
+      fillShard(this.#swap, shard, tables, () => {
+        this.#queue.push({ ops: [swapEnd(shard)], applied: [applied], done: onDone });
       });
     });
   }
 
   /** The shard left this node's log, durably. Nothing of it may be written before `done`. */
   dropShard(shard: ShardId, done: () => void): void {
+    this.#swapping.add(shard);
     eraseShard(this.#swap, shard, () => {
       const ops = [swapEnd(shard), { key: keys.appliedKey(shard), value: undefined }];
       this.#queue.push({ ops, applied: [], done: () => this.#dropped(shard, done) });
@@ -223,6 +237,7 @@ export class LevelState {
 
   #dropped(shard: ShardId, done: () => void): void {
     this.#applied.delete(shard);
+    this.#swapping.delete(shard);
     done();
   }
 
@@ -255,7 +270,9 @@ export class LevelState {
     }
   }
 
+  /** A shard that is being replaced or dropped has nothing to show. */
   async snapshotShard(shard: ShardId): Promise<ShardSnapshot> {
+    if (this.#swapping.has(shard)) return NO_SNAPSHOT;
     const snapshot = this.#database.snapshot();
     const key = keys.appliedKey(shard);
     const stored = await this.#database.get(key, { snapshot }).catch(throwReadError);

@@ -22,7 +22,10 @@ export type ChangeResult = 'applied' | 'busy' | 'failed';
 /** What the leader knows about one shard now. */
 export interface LedShard {
   readonly self: ReplicaId;
+  /** The one that rules: the newest in the log. */
   readonly membership: Membership;
+  /** `membership` is committed. */
+  readonly isSettled: boolean;
   readonly lastIndex: LogIndex;
   /** What the replica is known to have; 0 = unknown. */
   matchOf(replica: ReplicaId): LogIndex;
@@ -179,6 +182,7 @@ export class PlacementReconciler {
     const step = nextStep({
       placement,
       membership: led.membership,
+      isSettled: led.isSettled,
       self: led.self,
       isCaughtUp: (replica) => this.#isCaughtUp(work, led, replica),
       isUp: (node) => this.#ports.isUp(node),
@@ -189,7 +193,7 @@ export class PlacementReconciler {
   #take(work: Work, placement: ShardPlacement, led: LedShard, step: PlacementStep): void {
     const { shard } = work;
     switch (step.type) {
-      case 'awaitJoint':
+      case 'awaitChange':
         work.awaitsApply = true;
         return;
       case 'awaitCatchUp':

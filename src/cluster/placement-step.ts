@@ -10,8 +10,8 @@ import type { Membership, NodeId, ReplicaAddress, ReplicaId } from '../../raft/t
 import type { ShardPlacement } from './api.ts';
 
 export type PlacementStep =
-  /** Inherited or own: the leader leaves it by itself. */
-  | { readonly type: 'awaitJoint' }
+  /** Inherited or own: the leader brings it to its end by itself. */
+  | { readonly type: 'awaitChange' }
   | {
       readonly type: 'change';
       readonly changes: readonly MembershipChange[];
@@ -29,6 +29,8 @@ export type PlacementStep =
 export interface StepFacts {
   readonly placement: ShardPlacement;
   readonly membership: Membership;
+  /** `membership` is committed. Before, another leader may still take it back. */
+  readonly isSettled: boolean;
   /** The leader's own replica. */
   readonly self: ReplicaId;
   isCaughtUp(replica: ReplicaId): boolean;
@@ -36,9 +38,10 @@ export interface StepFacts {
 }
 
 export function nextStep(facts: StepFacts): PlacementStep {
-  const { placement, membership } = facts;
+  const { placement, membership, isSettled } = facts;
   const { config } = membership;
-  if (isJoint(config)) return { type: 'awaitJoint' };
+  // A report lets go of the replicas that the configuration before still needs.
+  if (!isSettled || isJoint(config)) return { type: 'awaitChange' };
   const wanted = [...placement.voters, ...placement.learners];
   const isWanted = (replica: ReplicaId) => wanted.some((one) => one.replica === replica);
   const members = membersOf(config);

@@ -155,8 +155,10 @@ class FetchCall implements Cancellable {
   #readFailed(error: Error): void {
     const { shard, queueId, offset } = this.#args;
     const queue = this.#source.queue(shard, queueId);
+    // A snapshot took the place of what was read: this node had stopped leading before.
+    if (!this.#source.isReady(shard)) this.#notLeader();
     // Trimmed away while we were reading: the range check gives the true answer.
-    if (queue === undefined || offset < queue.startOffset) this.#look();
+    else if (queue === undefined || offset < queue.startOffset) this.#look();
     else this.#finish({ status: 'damaged', message: error.message });
   }
 }

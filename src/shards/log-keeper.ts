@@ -22,6 +22,7 @@ import { decideTrim, isGain, TRIM_ENTRIES_MIN, type TrimSource } from './retenti
 import { RetentionClock, SYSTEM_CLOCKS } from './retention-clock.ts';
 import type { LocalShardHost } from './shard-host.ts';
 import { META_SHARD, type ShardMachine } from './shard-machine.ts';
+import type { CheckpointSnapshots } from './snapshot-store.ts';
 import type { StateFlush } from './state-flush.ts';
 
 /** Checkpoints in the log that is kept: enough that the oldest part goes in small steps. */
@@ -46,6 +47,7 @@ export interface LogKeeperParts {
   readonly flush: StateFlush;
   readonly meta: MetaView;
   readonly storage: NodeStorage;
+  readonly snapshots: Pick<CheckpointSnapshots, 'isSending'>;
   readonly config: RetentionConfig;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
@@ -90,10 +92,17 @@ export class LogKeeper {
   }
 
   async #runPass(): Promise<void> {
-    for (const shard of this.#parts.driver.shards()) {
+    const { driver, host } = this.#parts;
+    for (const shard of driver.shards()) {
       if (this.#stopped) return;
-      if (this.#parts.host.isReady(shard)) await this.#maybeProposeTrim(shard);
-      await this.#maybeCheckpoint(shard);
+      try {
+        if (host.isReady(shard)) await this.#maybeProposeTrim(shard);
+        await this.#maybeCheckpoint(shard);
+      } catch (error) {
+        // One that left this node meanwhile could not be looked at to the end.
+        if (driver.shards().includes(shard)) throw error;
+        this.#kept.delete(shard);
+      }
     }
   }
 
@@ -115,10 +124,16 @@ export class LogKeeper {
   #metaTrim(): Uint8Array | undefined {
     const { driver, machine } = this.#parts;
     const { applied } = driver.status(META_SHARD);
-    const logTrim = Math.min(applied, driver.matchedByAll(META_SHARD));
+    const logTrim = Math.min(applied, this.#matched(META_SHARD));
     const gain = logTrim - machine.logTrim(META_SHARD);
     if (!isGain(gain, this.#heldLog(META_SHARD) >= 2)) return undefined;
     return encodeMetaCommand({ type: 'trim', logTrim });
+  }
+
+  /** A replica that is silent for so long gets a snapshot when it comes back. */
+  #matched(shard: ShardId): LogIndex {
+    const { config, driver } = this.#parts;
+    return driver.matchedByAll(shard, config.slowReplicaGraceMs);
   }
 
   async #dataTrim(shard: ShardId): Promise<Uint8Array | undefined> {
@@ -132,7 +147,7 @@ export class LogKeeper {
       shard,
       data: host.data(shard),
       nowMs: this.#retentionNowMs(shard),
-      matchedByAll: driver.matchedByAll(shard),
+      matchedByAll: this.#matched(shard),
       applied: driver.status(shard).applied,
       logTrim: machine.logTrim(shard),
       isHoldingLog: this.#heldLog(shard) >= 2,
@@ -195,7 +210,7 @@ export class LogKeeper {
       source: storage.state,
       directory: storage.checkpointDirectory,
       shard,
-      membership: () => JSON.stringify(driver.membership(shard)),
+      membership: ({ index }) => JSON.stringify(driver.membershipAt(shard, index)),
     });
     if (taken === undefined) return;
     kept.newest = taken.index;
@@ -243,7 +258,7 @@ export class LogKeeper {
   async #maybeDropLog(shard: ShardId): Promise<void> {
     const { driver, machine, logger } = this.#parts;
     const start = driver.logStart(shard).index;
-    const trim = machine.logTrim(shard);
+    const trim = this.#mayDropTo(shard, machine.logTrim(shard));
     if (trim <= start) return;
     const usable = (await this.#checkpoints(shard)).filter(
       ({ index }) => index > start && index <= trim,
@@ -254,7 +269,19 @@ export class LogKeeper {
     for (const line of damaged) logger.warn(line);
     if (checkpoint === undefined) return;
     const { index, term } = checkpoint.applied;
+    // Somebody may have begun to need it while the file was read.
+    if (index > this.#mayDropTo(shard, index) || driver.logStart(shard).index !== start) return;
     driver.setLogStart(shard, { index, term });
     logger.debug({ shard, start: index }, 'log start moved');
+  }
+
+  /**
+   * A replica that is being sent the snapshot at the log's start needs the log after it. The leader
+   * also keeps what a replica that it hears of has not got: the agreed trim may be older than it.
+   */
+  #mayDropTo(shard: ShardId, trim: LogIndex): LogIndex {
+    const { host, snapshots } = this.#parts;
+    if (snapshots.isSending(shard)) return 0;
+    return host.isReady(shard) ? Math.min(trim, this.#matched(shard)) : trim;
   }
 }

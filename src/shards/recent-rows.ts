@@ -3,6 +3,7 @@
  * it does, so that consumers near the end of a queue never go to the disk for its index.
  */
 import { strict as assert } from 'node:assert';
+import type { ShardId } from '../../raft/types.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
 
@@ -25,11 +26,16 @@ const COMPACT_AT = 1024;
 
 /** Rows of one queue: dense, ascending. */
 export class QueueTail {
+  readonly shard: ShardId;
   #rows: QueueIndexRow[] = [];
   #head = 0;
   /** Rows that end below this offset are in LevelDB. */
   #readableBefore = 0;
   #startOffset = 0;
+
+  constructor(shard: ShardId) {
+    this.shard = shard;
+  }
 
   get size(): number {
     return this.#rows.length - this.#head;
@@ -135,8 +141,8 @@ export class RecentRows {
     return this.#tails.get(queueId);
   }
 
-  append(row: QueueIndexRow): void {
-    const tail = this.#tails.get(row.queueId) ?? new QueueTail();
+  append(shard: ShardId, row: QueueIndexRow): void {
+    const tail = this.#tails.get(row.queueId) ?? new QueueTail(shard);
     tail.append(row);
     this.#tails.delete(row.queueId);
     this.#tails.set(row.queueId, tail);
@@ -156,11 +162,20 @@ export class RecentRows {
   }
 
   /** `Number.MAX_SAFE_INTEGER` = the queue is closed. */
-  dropBelow(queueId: QueueId, startOffset: number): void {
-    const tail = this.#tails.get(queueId) ?? new QueueTail();
+  dropBelow(shard: ShardId, queueId: QueueId, startOffset: number): void {
+    const tail = this.#tails.get(queueId) ?? new QueueTail(shard);
     this.#tails.set(queueId, tail);
     this.#rowCount -= tail.raiseStart(startOffset);
     this.#forgetClosed(queueId, tail);
+  }
+
+  /** Another state takes the place of the one that these rows are of. */
+  forgetShard(shard: ShardId): void {
+    for (const [queueId, tail] of this.#tails) {
+      if (tail.shard !== shard) continue;
+      this.#rowCount -= tail.size;
+      this.#tails.delete(queueId);
+    }
   }
 
   #forgetClosed(queueId: QueueId, tail: QueueTail): void {

@@ -27,7 +27,7 @@ export interface TrimSource {
   readonly shard: ShardId;
   readonly data: DataShard;
   readonly nowMs: number;
-  /** Every replica holds the log through here. Nothing beyond may go (no snapshot install yet). */
+  /** Every replica that lives holds the log through here. Nothing beyond may go. */
   readonly matchedByAll: LogIndex;
   readonly applied: LogIndex;
   /** Of the last trim that was applied. */

@@ -61,7 +61,8 @@ export class LocalShardHost implements ShardHost {
       {
         isReady: (shard) => driver.isReady(shard),
         leaderOf: (shard) => driver.leaderOf(shard),
-        queue: (shard, queueId) => machine.data(shard).queue(queueId),
+        queue: (shard, queueId) =>
+          machine.holds(shard) ? machine.data(shard).queue(queueId) : undefined,
         readIndex: (shard, done) => driver.readIndex(shard, done),
       },
       new QueueReader(flush, driver, this.#reads),

@@ -2,6 +2,7 @@
  * The state machine under Raft: hands committed entries to the shard's replicated state, their
  * effects to the state store, and tells who waits that something changed.
  */
+import { strict as assert } from 'node:assert';
 import type { StateMachine } from '../../raft/ports.ts';
 import {
   type Entry,
@@ -10,10 +11,14 @@ import {
   type LogIndex,
   type ShardId,
 } from '../../raft/types.ts';
+import type { TableRow } from '../../storage/level-db.ts';
+import type { AppliedMark } from '../../storage/row-codec.ts';
 import type { DataShard } from '../broker/api.ts';
+import { createDataShard } from '../broker/data-shard.ts';
 import type { StateWriter } from '../broker/state-port.ts';
 import type { MetaState } from '../cluster/meta-state.ts';
 import type { StateFlush } from './state-flush.ts';
+import { stateRows } from './tables.ts';
 import { TouchedQueues } from './touched-queues.ts';
 import type { QueueWaiters } from './waiters.ts';
 
@@ -21,7 +26,7 @@ import type { QueueWaiters } from './waiters.ts';
 export const META_SHARD = 0;
 
 interface HeldShard {
-  readonly data: DataShard | undefined;
+  data: DataShard | undefined;
   readonly writer: TouchedQueues;
   /** Of the last applied entry. */
   timeMs: number;
@@ -31,12 +36,19 @@ interface HeldShard {
   logTrim: LogIndex;
 }
 
+interface Prepared {
+  readonly mark: AppliedMark;
+  readonly tables: readonly TableRow[];
+  readonly data: DataShard | undefined;
+}
+
 export class ShardMachine implements StateMachine {
   readonly #meta: MetaState;
   readonly #flush: StateFlush;
   readonly #waiters: QueueWaiters;
   readonly #onApplied: (shard: ShardId) => void;
   readonly #held = new Map<ShardId, HeldShard>();
+  readonly #prepared = new Map<ShardId, Prepared>();
 
   constructor(
     meta: MetaState,
@@ -84,8 +96,46 @@ export class ShardMachine implements StateMachine {
     return this.#flush.hasRoom;
   }
 
+  /**
+   * A checkpoint that was received: read into a state of its own now, so that `restore` only swaps.
+   * The next one of the shard takes its place.
+   */
+  prepare(mark: AppliedMark, tables: readonly TableRow[]): void {
+    const { shard } = mark;
+    const data = shard === META_SHARD ? undefined : createDataShard(shard);
+    data?.load(stateRows(tables));
+    this.#prepared.set(shard, { mark, tables, data });
+  }
+
+  /** In one turn: whoever looks sees the old state or the new one, never half of either. */
   restore(shard: ShardId, id: EntryId): void {
-    throw new TypeError(`shard ${shard} cannot be restored at ${id.index} yet`);
+    const prepared = this.#prepared.get(shard);
+    assert(prepared?.mark.index === id.index && prepared.mark.term === id.term, 'was prepared');
+    this.#prepared.delete(shard);
+    const { mark, tables, data } = prepared;
+    const held = this.#get(shard);
+    if (shard === META_SHARD) this.#meta.load(stateRows(tables));
+    held.data = data;
+    held.timeMs = mark.timeMs;
+    held.logBytes = 0;
+    held.logTrim = Math.max(held.logTrim, mark.index);
+    held.writer.drain(() => undefined);
+    this.#flush.restore(mark, tables);
+    // A replica that takes a snapshot leads nothing; who still waits here is told to go elsewhere.
+    this.#waiters.wakeShard(shard, 'deposed');
+    this.#onApplied(shard);
+  }
+
+  /** The shard is leaving this node. */
+  release(shard: ShardId): void {
+    this.#held.delete(shard);
+    this.#prepared.delete(shard);
+    this.#flush.release(shard);
+    this.#waiters.wakeShard(shard, 'deposed');
+  }
+
+  holds(shard: ShardId): boolean {
+    return this.#held.has(shard);
   }
 
   data(shard: ShardId): DataShard {

@@ -8,6 +8,7 @@ import { strict as assert } from 'node:assert';
 import type { LogIndex, ShardId, ShardTimeMs, Term } from '../../raft/types.ts';
 import type { IndexDrop } from '../../storage/index-dropper.ts';
 import { tableKey } from '../../storage/keys.ts';
+import type { TableRow } from '../../storage/level-db.ts';
 import { indexOp, type LevelState } from '../../storage/level-state.ts';
 import type { AppliedMark } from '../../storage/row-codec.ts';
 import { opBytes, type StateOp } from '../../storage/write-queue.ts';
@@ -27,7 +28,14 @@ export type OnOffset = (error: Error | undefined, offset: number) => void;
 
 type Store = Pick<
   LevelState,
-  'write' | 'hasRoom' | 'pendingBytes' | 'indexFrom' | 'firstIndexAtTime' | 'firstIndexPastBytes'
+  | 'write'
+  | 'replaceShard'
+  | 'dropShard'
+  | 'hasRoom'
+  | 'pendingBytes'
+  | 'indexFrom'
+  | 'firstIndexAtTime'
+  | 'firstIndexPastBytes'
 >;
 
 export interface StateFlushOptions extends RecentRowsOptions {
@@ -38,6 +46,8 @@ export interface StateFlushOptions extends RecentRowsOptions {
    * it without an event.
    */
   readonly durableIndexOf?: (shard: ShardId) => LogIndex;
+  /** Through here the shard's entries are given up in this node's log, durably. */
+  readonly durableLogStartOf?: (shard: ShardId) => LogIndex;
   /** There is room again after `hasRoom` was false. */
   readonly onRoom?: () => void;
 }
@@ -59,6 +69,12 @@ interface Pass {
   mark: AppliedMark | undefined;
 }
 
+/** A snapshot on its way to LevelDB. */
+interface Replacement {
+  readonly mark: AppliedMark;
+  readonly tables: readonly TableRow[];
+}
+
 interface ShardEffects {
   readonly shard: ShardId;
   /** Being filled by `apply`. */
@@ -67,6 +83,12 @@ interface ShardEffects {
   waiting: Pass[];
   durable: LogIndex;
   applied: LogIndex;
+  /** Comes before what waits. */
+  replacement: Replacement | undefined;
+  /** All of the shard's rows are being replaced: nothing may be written meanwhile. */
+  isSwapping: boolean;
+  afterSwap: (() => void) | undefined;
+  isReleased: boolean;
 }
 
 const newPass = (): Pass => ({ ops: [], rows: [], drops: [], bytes: 0, mark: undefined });
@@ -115,12 +137,12 @@ export class StateFlush {
       putIndex: (row: QueueIndexRow) => {
         effects.filling.rows.push(row);
         this.#count(effects.filling, INDEX_ROW_BYTES);
-        this.#recent.append(row);
+        this.#recent.append(shard, row);
       },
       dropIndexBelow: (queueId: QueueId, startOffset: number) => {
         effects.filling.drops.push({ shard, queueId, startOffset });
         this.#count(effects.filling, INDEX_ROW_BYTES);
-        this.#recent.dropBelow(queueId, startOffset);
+        this.#recent.dropBelow(shard, queueId, startOffset);
       },
     };
   }
@@ -136,6 +158,49 @@ export class StateFlush {
     effects.waiting.push(pass);
     effects.filling = newPass();
     this.#hand(effects);
+  }
+
+  /**
+   * A snapshot takes the place of all that was applied to the shard, here at once. LevelDB gets it
+   * when this node's log is known to start after it: until then a crash must find the old state,
+   * and from then on a half-written one is found to be so (internals rule 6).
+   */
+  restore(mark: AppliedMark, tables: readonly TableRow[]): void {
+    const effects = this.#effects(mark.shard);
+    assert(mark.index > effects.applied, 'a shard is restored forwards');
+    this.#forget(effects);
+    effects.applied = mark.index;
+    effects.replacement = { mark, tables };
+    this.#hand(effects);
+  }
+
+  /** The shard is leaving this node: nothing of it reaches LevelDB any more. */
+  release(shard: ShardId): void {
+    const effects = this.#effects(shard);
+    this.#forget(effects);
+    effects.isReleased = true;
+    this.#tellRoom();
+  }
+
+  /** The log does not know the shard any more: `done` when LevelDB holds nothing of it. */
+  drop(shard: ShardId, done: () => void): void {
+    const effects = this.#effects(shard);
+    assert(effects.isReleased, 'a shard is released before its rows are dropped');
+    const drop = (): void =>
+      this.#store.dropShard(shard, () => {
+        this.#shards.delete(shard);
+        done();
+      });
+    if (effects.isSwapping) effects.afterSwap = drop;
+    else drop();
+  }
+
+  #forget(effects: ShardEffects): void {
+    for (const pass of [...effects.waiting, effects.filling]) this.#waitingBytes -= pass.bytes;
+    effects.waiting = [];
+    effects.filling = newPass();
+    effects.replacement = undefined;
+    this.#recent.forgetShard(effects.shard);
   }
 
   /** This node's log of the shard is durable through `index`. */
@@ -185,7 +250,10 @@ export class StateFlush {
   #effects(shard: ShardId): ShardEffects {
     const known = this.#shards.get(shard);
     if (known !== undefined) return known;
-    const effects = { shard, filling: newPass(), waiting: [], durable: 0, applied: 0 };
+    const effects: ShardEffects = {
+      ...{ shard, filling: newPass(), waiting: [], durable: 0, applied: 0 },
+      ...{ replacement: undefined, isSwapping: false, afterSwap: undefined, isReleased: false },
+    };
     this.#shards.set(shard, effects);
     return effects;
   }
@@ -197,12 +265,26 @@ export class StateFlush {
 
   /** Hands over what may go to LevelDB; the rest waits for `durable`, or for a write to end. */
   #hand(effects: ShardEffects): void {
+    if (effects.replacement !== undefined) this.#replace(effects, effects.replacement);
+    if (effects.replacement !== undefined || effects.isSwapping || effects.isReleased) return;
     const durable = this.#options.durableIndexOf?.(effects.shard) ?? effects.durable;
     while (this.#store.hasRoom) {
       const passes = takePasses(effects, durable);
       if (passes.length === 0) return;
       this.#write(effects.shard, passes);
     }
+  }
+
+  #replace(effects: ShardEffects, { mark, tables }: Replacement): void {
+    const start = this.#options.durableLogStartOf?.(effects.shard) ?? mark.index;
+    if (effects.isSwapping || start < mark.index) return;
+    effects.replacement = undefined;
+    effects.isSwapping = true;
+    this.#store.replaceShard(mark, tables, () => {
+      effects.isSwapping = false;
+      effects.afterSwap?.();
+      this.#hand(effects);
+    });
   }
 
   #write(shard: ShardId, passes: readonly Pass[]): void {
@@ -220,9 +302,11 @@ export class StateFlush {
   }
 
   #written(passes: readonly Pass[]): void {
-    for (const pass of passes) {
-      for (const row of pass.rows) this.#recent.readable(row);
-      for (const drop of pass.drops) this.#recent.dropBelow(drop.queueId, drop.startOffset);
+    for (const { rows, drops } of passes) {
+      for (const row of rows) this.#recent.readable(row);
+      for (const { shard, queueId, startOffset } of drops) {
+        this.#recent.dropBelow(shard, queueId, startOffset);
+      }
     }
     for (const effects of this.#shards.values()) {
       if (effects.waiting.length > 0) this.#hand(effects);

@@ -38,6 +38,8 @@ interface Group {
   readonly shard: number;
   membership: Membership;
   leader: number;
+  /** The membership is committed. */
+  isSettled: boolean;
   lastIndex: number;
   readonly matched: Map<number, number>;
 }
@@ -61,6 +63,8 @@ export class PlacementWorld {
   nowMs = 0;
   changes: string[] = [];
   transfers: string[] = [];
+  /** Of shards whose configuration was not committed. */
+  hastyReports: string[] = [];
 
   constructor(nodes: number, shards: number, copies = 3) {
     this.roster = new Roster(born(nodes, shards, copies));
@@ -116,11 +120,14 @@ export class PlacementWorld {
     const joint = this.groups
       .filter(({ membership }) => isJoint(membership.config))
       .map((group) => ({ name: `leave joint ${group.shard}`, run: () => this.#leave(group) }));
+    const commits = this.groups
+      .filter(({ isSettled }) => !isSettled)
+      .map((group) => ({ name: `commit ${group.shard}`, run: () => this.#commit(group) }));
     const watches = [...this.watches].map((watch) => ({
       name: `caught up ${watch.group.shard}/${watch.replica}`,
       run: () => this.#caughtUp(watch),
     }));
-    return [...this.pending, ...joint, ...watches];
+    return [...this.pending, ...joint, ...commits, ...watches];
   }
 
   #passTime(): boolean {
@@ -134,6 +141,12 @@ export class PlacementWorld {
 
   #leave(group: Group): void {
     this.#install(group, leaveJoint(group.membership.config), []);
+    group.isSettled = false;
+    for (const node of this.nodes.values()) node.applied(group.shard);
+  }
+
+  #commit(group: Group): void {
+    group.isSettled = true;
     for (const node of this.nodes.values()) node.applied(group.shard);
   }
 
@@ -165,10 +178,10 @@ export class PlacementWorld {
         const group = leads(shard);
         if (group === undefined) return undefined;
         const self = group.membership.replicas.find((one) => one.node === node)!.replica;
-        const { lastIndex, matched, membership } = group;
+        const { isSettled, lastIndex, matched, membership } = group;
         const matchOf = (replica: number) =>
           replica === self ? lastIndex : (matched.get(replica) ?? 0);
-        return { self, membership, lastIndex, matchOf };
+        return { self, membership, isSettled, lastIndex, matchOf };
       },
       isUp: (other) => !this.down.has(other),
       change: (shard, changes, replicas, done) =>
@@ -183,11 +196,13 @@ export class PlacementWorld {
       whenMatched: (shard, replica, index, done) => {
         this.watches.add({ group: this.groups[shard]!, replica, index, done });
       },
-      report: (shard, version, done) =>
+      report: (shard, version, done) => {
+        if (!this.groups[shard]!.isSettled) this.hastyReports.push(`${shard}: ${version}`);
         this.#later(`report ${shard}`, () => {
           this.apply({ type: 'placed', shard, version });
           done(true);
-        }),
+        });
+      },
       nowMs: () => this.nowMs,
       startTimer: (delayMs, fire) => {
         const timer = { atMs: this.nowMs + delayMs, fire };
@@ -205,7 +220,7 @@ export class PlacementWorld {
   ): ChangeResult {
     if (group === undefined) return 'failed';
     const { config } = group.membership;
-    if (isJoint(config)) return 'busy';
+    if (isJoint(config) || !group.isSettled) return 'busy';
     this.changes.push(`${group.shard}: ${changes.map((one) => `${one.type} ${one.node}`)}`);
     this.#install(group, changed(config, changes), added);
     return 'applied';
@@ -245,5 +260,6 @@ function groupOf(placement: ShardPlacement): Group {
   };
   const replicas = [...voters, ...learners];
   const matched = new Map(replicas.map(({ replica }) => [replica, 10]));
-  return { shard, membership: { config, replicas }, leader, lastIndex: 10, matched };
+  const membership = { config, replicas };
+  return { shard, membership, isSettled: true, leader, lastIndex: 10, matched };
 }

@@ -6,6 +6,8 @@ import { DEFAULT_RAFT_CONFIG, type RaftConfig } from '../../raft/config.ts';
 import { type ProposeResult, RaftCore } from '../../raft/core.ts';
 import type { CoreMessage, Invite } from '../../raft/messages.ts';
 import type { ConfirmedRead, LoadRequest, PendingWrite } from '../../raft/ready.ts';
+import type { ChangeRefusal, MembershipRequest } from '../../raft/reconfigure.ts';
+import type { TransferOutcome } from '../../raft/transfer.ts';
 import {
   EMPTY_BYTES,
   type Entry,
@@ -65,6 +67,7 @@ export class TestReplica {
   confirmedReads: ConfirmedRead[] = [];
   failedReads: number[] = [];
   loads: LoadRequest[] = [];
+  transferred: TransferOutcome[] = [];
   isDiskManual = false;
   nowMs = 0;
   wallMs = 1000;
@@ -140,6 +143,19 @@ export class TestReplica {
     return result;
   }
 
+  change(request: Partial<MembershipRequest>): Entry | ChangeRefusal {
+    const { changes = [], replicas = [] } = request;
+    const result = this.core.changeMembership({ changes, replicas }, this.now);
+    this.pump();
+    return result;
+  }
+
+  transferTo(id: number): TransferOutcome | undefined {
+    const outcome = this.core.transferTo(id, this.now);
+    this.pump();
+    return outcome;
+  }
+
   readIndex(id: number): void {
     this.core.readIndex(id, this.now);
     this.pump();
@@ -154,6 +170,7 @@ export class TestReplica {
     }
     this.confirmedReads.push(...ready.confirmedReads);
     this.failedReads.push(...ready.failedReads);
+    if (ready.transferred !== undefined) this.transferred.push(ready.transferred);
     if (ready.write !== undefined) this.pending.push(ready.write);
     this.#apply();
     for (const load of ready.loads) this.#load(load);

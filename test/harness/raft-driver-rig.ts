@@ -1,9 +1,9 @@
 /** One real driver whose world is plain lists: messages wait, writes wait, time is a variable. */
 import { DEFAULT_RAFT_CONFIG, type RaftConfig } from '../../raft/config.ts';
 import { type ProposalOutcome, RaftDriver, type ReadOutcome } from '../../raft/driver.ts';
-import type { PeerMessage } from '../../raft/messages.ts';
+import type { Invite, PeerMessage } from '../../raft/messages.ts';
 import type { LogRecord, LogStore, WriteCallbacks } from '../../raft/ports.ts';
-import { EMPTY_BYTES, type Entry, type RecoveredShard } from '../../raft/types.ts';
+import { EMPTY_BYTES, type Entry, type RecoveredShard, type ShardState } from '../../raft/types.ts';
 import { membershipOf, termStartsOf } from './raft-cluster.ts';
 
 export interface Sent {
@@ -24,6 +24,7 @@ export class DriverRig implements LogStore {
   applied: string[] = [];
   appliedThrough: number[] = [];
   events: string[] = [];
+  invites: [number, Invite][] = [];
   fatal: Error | undefined;
   hasRoom = true;
   stored = new Map<number, Entry[]>();
@@ -62,6 +63,7 @@ export class DriverRig implements LogStore {
         onLeader: (shard, leader, term) => this.events.push(`leader ${shard} ${leader} ${term}`),
         onReady: (shard, term) => this.events.push(`ready ${shard} ${term}`),
         onDeposed: (shard) => this.events.push(`deposed ${shard}`),
+        onInvite: (from, invite) => this.invites.push([from, invite]),
         onDurable: (shard, index) => this.events.push(`durable ${shard} ${index}`),
       },
       onFatal: (error) => {
@@ -71,7 +73,12 @@ export class DriverRig implements LogStore {
   }
 
   /** A shard on nodes 1, 2, 3 (or fewer); this node's replica id is 10 * shard + 1. */
-  addShard(shard: number, nodes: readonly number[] = [1, 2, 3], log: readonly Entry[] = []): void {
+  addShard(
+    shard: number,
+    nodes: readonly number[] = [1, 2, 3],
+    log: readonly Entry[] = [],
+    facts: Partial<ShardState> = {},
+  ): void {
     const { config } = membershipOf(nodes.map((node) => 10 * shard + node));
     const replicas = nodes.map((node) => ({ replica: 10 * shard + node, node, incarnation: 'x' }));
     this.stored.set(shard, [...log]);
@@ -82,6 +89,7 @@ export class DriverRig implements LogStore {
         replica: 10 * shard + 1,
         logStart: { index: 0, term: 0 },
         membership: { config, replicas },
+        ...facts,
       },
       lastIndex: log.length,
       termStarts: termStartsOf(log),

@@ -184,7 +184,7 @@ describe('MembershipHistory', () => {
     expect(history.truncateFrom(6)).toBe(false);
     expect(history.truncateFrom(5)).toBe(true);
     expect(history.nodeOf(3)).toBeUndefined();
-    expect(history.replicaOn(2)).toBe(2);
+    expect(history.replicasOn(2)).toEqual([2]);
   });
 
   test('forgets what lies before the start of the log', () => {

@@ -278,7 +278,7 @@ describe('the driver', () => {
   });
 
   test('reports a silent node once per silence', () => {
-    const liveness = new NodeLiveness(100);
+    const liveness = new NodeLiveness(1, { electionTimeoutMs: 100, heartbeatIntervalMs: 10 });
     const nodes = new Set([2]);
     const at = (nowMs: number) => liveness.newlySilent(nodes, nowMs);
     expect([at(0), at(99)]).toEqual([[], []]);

@@ -62,6 +62,7 @@ describe('refused, in one line that names the key', () => {
     [{ ...LEAST, listen: { grpc: '127.0.0.1:99999' } }, /listen\.grpc: must be host:port/],
     [{ ...LEAST, peers: { two: '127.0.0.1:1' } }, /peers\.two/],
     [{ ...LEAST, raft: { electionTimeoutMs: 449 } }, /electionTimeoutMs: 449 .* 3 times/],
+    [{ ...LEAST, retention: { slowReplicaGraceMs: 1000 } }, /slowReplicaGraceMs: 1000 .*1200/],
     [{ ...LEAST, log: { segmentBytes: 2 ** 20 } }, /log\.segmentBytes: /],
     [{ ...LEAST, limits: { maxRequestBytes: 100_000 } }, /limits\.maxRequestBytes: /],
     [{ ...LEAST, logLevel: 'loud' }, /logLevel: /],

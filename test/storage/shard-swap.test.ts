@@ -66,6 +66,16 @@ describe('a shard that is replaced', () => {
     expect(state.stats().batches - batches).toBeGreaterThan(10);
   });
 
+  it('has no checkpoint to give while the rows are going', async () => {
+    const { where, state } = await withCheckpoints();
+    let isOver = false;
+    state.replaceShard(MARK, await rowsAt(where, 20), () => {
+      isOver = true;
+    });
+    expect([isOver, state.appliedOf(1)?.index]).toEqual([false, 40]);
+    expect(await takeAt(state, where)).toBeUndefined();
+  });
+
   it('is whole, or done again, wherever the process dies', { timeout: 60_000 }, async () => {
     const { where, state } = await withNeighbour();
     for (let index = 41; index <= 5000; index++) state.write(effectsOf(1, index));

@@ -7,6 +7,7 @@ const sorted = (values: Iterable<number>) => [...values].sort((left, right) => l
 
 /** Every group is where the metadata wants it, led by whom it wants, and reported. */
 function expectInPlace(world: PlacementWorld): void {
+  expect(world.hastyReports).toEqual([]);
   for (const group of world.groups) {
     const placement = world.roster.placement(group.shard)!;
     const { config } = group.membership;
@@ -37,6 +38,20 @@ describe('a shard that gets a new replica', () => {
       '1: addVoter 4,remove 2',
     ]);
     expect(world.roster.members().map(({ node }) => node)).toEqual([1, 3, 4]);
+  });
+
+  it('is reported once its configuration is committed: not while that may be taken back', () => {
+    const world = new PlacementWorld(4, 1);
+    world.apply({ type: 'removeMember', node: 2 });
+    const group = world.groups[1]!;
+    while (group.isSettled) expect(world.step(0)).toBe(true);
+    expect(group.membership.config).toMatchObject({ votersOutgoing: [] });
+    for (const node of world.nodes.values()) node.peerChanged(3, true);
+    expect(world.roster.isRetired(1, 2)).toBe(false);
+    world.settle();
+    expect(world.hastyReports).toEqual([]);
+    expect(world.roster.isRetired(1, 2)).toBe(true);
+    expectInPlace(world);
   });
 
   it('does not vote before it has caught up, however long that takes', () => {

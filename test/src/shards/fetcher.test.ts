@@ -250,6 +250,16 @@ describe('fetch', () => {
     expect(rig.fetch({}).outcome).toMatchObject({ status: 'outOfRange', startOffset: 4 });
   });
 
+  test('what a snapshot took away while the disk was read is for the leader to answer', () => {
+    const rig = rigWithThree();
+    rig.cachedFrom = 1000;
+    rig.storeError = new Error('no such entry');
+    rig.onStoreRead = () => {
+      rig.ready = false;
+    };
+    expect(rig.fetch({}).outcome).toEqual({ status: 'notLeader', leader: 2 });
+  });
+
   test('an unknown queue is not open', () => {
     expect(rigWithThree().fetch({ queueId: 12 }).outcome).toEqual({ status: 'queueNotOpen' });
   });

@@ -15,6 +15,7 @@ import type { ShardSnapshot } from '../../../storage/level-state.ts';
 import { temporaryDirectory } from '../../harness/temporary-directory.ts';
 
 const CHECKPOINT_BYTES = 1000;
+const GRACE_MS = 600_000;
 
 /** The metadata shard of a node that leads alone, over facts that the test sets. */
 class KeeperRig {
@@ -26,6 +27,10 @@ class KeeperRig {
   heldBytes = 0;
   logBytes = 0;
   warnings = 0;
+  isSending = false;
+  onPropose: () => void = () => undefined;
+  matched: number | undefined;
+  isGone = false;
   fatal: Error | undefined;
   readonly starts: number[] = [];
   #onPass: () => void = () => undefined;
@@ -36,7 +41,12 @@ class KeeperRig {
     storage: this.#storage(),
     flush: {} as StateFlush,
     meta: {} as never,
-    config: { checkIntervalMs: 1, checkpointBytes: CHECKPOINT_BYTES },
+    snapshots: { isSending: () => this.isSending },
+    config: {
+      checkIntervalMs: 1,
+      checkpointBytes: CHECKPOINT_BYTES,
+      slowReplicaGraceMs: GRACE_MS,
+    },
     logger: pino({ level: 'warn' }, { write: () => void this.warnings++ }),
     onFatal: (error) => {
       this.fatal = error;
@@ -48,6 +58,7 @@ class KeeperRig {
     const host: Partial<LocalShardHost> = {
       isReady: () => true,
       propose: (_shard, head, _payload, _level, done) => {
+        this.onPropose();
         const command = decodeMetaCommand(head);
         if (command.type === 'trim') this.trim = command.logTrim;
         this.applied++;
@@ -61,12 +72,18 @@ class KeeperRig {
     const driver = {
       shards: () => {
         this.#onPass();
-        return [META_SHARD];
+        return this.isGone ? [] : [META_SHARD];
       },
-      status: () => ({ applied: this.applied, lastIndex: this.applied }),
-      matchedByAll: () => this.applied,
+      status: () => {
+        if (this.isGone) throw new Error('the shard is not here');
+        return { applied: this.applied, lastIndex: this.applied };
+      },
+      matchedByAll: (_shard: number, maxSilenceMs: number) => {
+        expect(maxSilenceMs).toBe(GRACE_MS);
+        return this.matched ?? this.applied;
+      },
       logStart: () => ({ index: this.start, term: 1 }),
-      membership: () => ({}),
+      membershipAt: () => ({}),
       setLogStart: (_shard: number, { index }: { index: number }) => {
         this.start = index;
         this.starts.push(index);
@@ -187,4 +204,42 @@ test('no checkpoint is deleted while the start that Raft holds is not durable', 
   await rig.passes(2);
   expect(rig.starts).toEqual([71]);
   expect(await rig.checkpoints()).toEqual(expect.arrayContaining([10, 71, 100]));
+});
+
+describe('the start of the log stays', () => {
+  async function withCheckpoint(): Promise<KeeperRig> {
+    const made = new KeeperRig();
+    made.applied = 100;
+    made.trim = 90;
+    await made.checkpointAt(80);
+    return made;
+  }
+
+  test('while somebody is sent the snapshot that it rests on', async () => {
+    rig = await withCheckpoint();
+    rig.isSending = true;
+    await rig.passes(2);
+    expect(rig.starts).toEqual([]);
+    rig = await withCheckpoint();
+    await rig.passes(2);
+    expect(rig.starts).toEqual([80]);
+  });
+
+  test('where a replica that is heard of has not got what comes after it', async () => {
+    rig = await withCheckpoint();
+    rig.matched = 79;
+    await rig.passes(2);
+    expect(rig.starts).toEqual([]);
+  });
+});
+
+test('a shard that leaves the node in the middle of a pass is no failure', async () => {
+  rig = new KeeperRig();
+  rig.applied = 1000;
+  const gone = rig;
+  rig.onPropose = () => {
+    gone.isGone = true;
+  };
+  await rig.passes(2);
+  expect(rig.isGone).toBe(true);
 });

@@ -24,6 +24,23 @@ class FakeStore {
     this.#waiting.push({ effects, done });
   }
 
+  readonly swaps: string[] = [];
+  #swapped: (() => void)[] = [];
+
+  replaceShard: StoreReads['replaceShard'] = ({ shard, index }, tables, done) => {
+    this.swaps.push(`${shard} at ${index} with ${tables.length}`);
+    this.#swapped.push(done);
+  };
+
+  dropShard: StoreReads['dropShard'] = (shard, done) => {
+    this.swaps.push(`${shard} gone`);
+    this.#swapped.push(done);
+  };
+
+  finishSwap(): void {
+    this.#swapped.shift()?.();
+  }
+
   /** Completes the oldest write. */
   finishWrite(): boolean {
     const next = this.#waiting.shift();
@@ -276,6 +293,82 @@ describe('state flush', () => {
     };
     expect([1, 2, 3, QUEUE].map(isInMemory)).toEqual([false, false, true, true]);
     expect(reads).toBe(2);
+  });
+});
+
+describe('a snapshot', () => {
+  const mark = { shard: SHARD, index: 50, term: 2, timeMs: 500 };
+  const table = { kind: 0x25, key: Buffer.from('a'), value: Buffer.from('b') } as const;
+
+  function restored(logStart = 50) {
+    const log = { start: logStart };
+    const rig = setUp({ durableLogStartOf: () => log.start });
+    rig.produce(1);
+    rig.produce(1);
+    rig.flush.restore(mark, [table]);
+    const applyNext = (index: number): void => {
+      const place = { queueId: QUEUE, baseOffset: index, count: 1, index, term: 2 };
+      rig.writer.putIndex({ ...place, storedAtMs: 600, cumulativeBytes: 1 });
+      rig.flush.markApplied(SHARD, { index, term: 2, timeMs: 600 });
+    };
+    return { ...rig, applyNext, log };
+  }
+
+  it('takes the place of what waited, of recent rows too', () => {
+    const { flush, store } = restored();
+    expect(flush.pendingBytes).toBe(0);
+    flush.durable(SHARD, 60);
+    expect(store.swaps).toEqual(['3 at 50 with 1']);
+    expect(store.finishWrite()).toBe(false);
+    expect(rowsFrom(flush, store, 0)).toEqual([]);
+  });
+
+  it('waits until the log is known to start after it, what follows waits for it', () => {
+    const { flush, store, log, applyNext } = restored(10);
+    applyNext(51);
+    flush.durable(SHARD, 60);
+    expect([store.swaps, store.finishWrite()]).toEqual([[], false]);
+    log.start = 50;
+    flush.durable(SHARD, 60);
+    expect([store.swaps.length, store.finishWrite()]).toEqual([1, false]);
+    applyNext(52);
+    store.finishSwap();
+    while (store.finishWrite());
+    expect(indexes(store.written)).toEqual([52]);
+    expect(store.rows.map(({ index }) => index)).toEqual([51, 52]);
+  });
+
+  it('may be followed by a newer one before it is in LevelDB', () => {
+    const { flush, store, log } = restored();
+    flush.restore({ ...mark, index: 90 }, []);
+    log.start = 90;
+    flush.durable(SHARD, 90);
+    expect(store.swaps).toEqual(['3 at 50 with 1']);
+    store.finishSwap();
+    expect(store.swaps).toEqual(['3 at 50 with 1', '3 at 90 with 0']);
+    expect(() => flush.restore({ ...mark, index: 90 }, [])).toThrow(/forwards/);
+  });
+
+  it('under way, is waited for when its shard is dropped', () => {
+    const { flush, store, applyNext } = restored();
+    applyNext(51);
+    flush.release(SHARD);
+    expect(flush.pendingBytes).toBe(0);
+    let isGone = false;
+    flush.drop(SHARD, () => {
+      isGone = true;
+    });
+    flush.durable(SHARD, 60);
+    store.finishSwap();
+    expect([store.swaps.at(-1), isGone, store.finishWrite()]).toEqual(['3 gone', false, false]);
+    store.finishSwap();
+    expect(isGone).toBe(true);
+    // Another replica of the shard begins from nothing.
+    const writer = flush.writerFor(SHARD);
+    writer.put('group', Buffer.from('a'), Buffer.from('1'));
+    flush.markApplied(SHARD, applied(1));
+    flush.durable(SHARD, 1);
+    expect(store.finishWrite()).toBe(true);
   });
 });
 

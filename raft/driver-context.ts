@@ -1,0 +1,16 @@
+/** What the parts of a driver may ask of it. */
+import type { ShardRunner } from './driver-shard.ts';
+import type { DriverOptions } from './driver-types.ts';
+import type { ShardMessage } from './messages.ts';
+import type { Instant } from './state.ts';
+import type { NodeId } from './types.ts';
+
+export interface DriverContext {
+  readonly options: DriverOptions;
+  /** The same for all inputs of one turn. */
+  now(): Instant;
+  /** Asks for another pass over the shard. */
+  markDirty(runner: ShardRunner): void;
+  /** Leaves with the next flush, which comes soon. */
+  say(to: NodeId, message: ShardMessage): void;
+}
