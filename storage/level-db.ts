@@ -15,8 +15,51 @@ const MAX_OPEN_FILES = 80;
 const SCAN_STEP_BYTES = 64 * 1024;
 const SCAN_STEP_ROWS = 1024;
 
-export type Database = Level<Uint8Array, Uint8Array>;
-export type Snapshot = ReturnType<Database['snapshot']>;
+/** What the state store asks of LevelDB. The simulator has one of its own. */
+export interface Database {
+  batch(): WriteBatch;
+  get(key: Uint8Array, options?: { readonly snapshot?: Snapshot }): Promise<Uint8Array | undefined>;
+  iterator(range: IteratorRange): RowIterator;
+  snapshot(): Snapshot;
+  close(): Promise<void>;
+}
+
+export interface WriteBatch {
+  put(key: Uint8Array, value: Uint8Array): unknown;
+  del(key: Uint8Array): unknown;
+  write(): PromiseLike<void>;
+}
+
+export interface Snapshot {
+  close(): Promise<void>;
+}
+
+export interface IteratorRange {
+  readonly gte: Uint8Array;
+  readonly lt: Uint8Array;
+  readonly limit: number;
+  readonly highWaterMarkBytes: number;
+  readonly snapshot?: Snapshot;
+}
+
+export interface RowIterator {
+  nextv(size: number): Promise<readonly StoredRow[]>;
+  close(): Promise<void>;
+}
+
+export interface LevelFiles {
+  readonly directory: string;
+  readonly writeBufferBytes: number;
+}
+
+/** A LevelDB is more than an open one: it must be found out about, and deleted. */
+export interface LevelBackend {
+  /** Text = what is missing, though there is data. */
+  missingCurrent(directory: string): Promise<string | undefined>;
+  /** Text = LevelDB finds its files damaged. */
+  open(files: LevelFiles, createIfMissing: boolean): Promise<Database | string>;
+  delete(directory: string): Promise<void>;
+}
 
 /** A row of a small-state table: the table's own key and value. */
 export interface TableRow {
@@ -27,10 +70,10 @@ export interface TableRow {
 
 /** Text = LevelDB finds its files damaged. */
 export async function openDatabase(
-  options: { readonly directory: string; readonly writeBufferBytes: number },
+  options: LevelFiles,
   createIfMissing: boolean,
-): Promise<Database | string> {
-  const database: Database = new Level(options.directory, {
+): Promise<Level<Uint8Array, Uint8Array> | string> {
+  const database = new Level<Uint8Array, Uint8Array>(options.directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     createIfMissing,

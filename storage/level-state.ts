@@ -17,6 +17,7 @@ import {
 import * as keys from './keys.ts';
 import {
   type Database,
+  type LevelBackend,
   openDatabase,
   scanAll,
   stateReads,
@@ -58,7 +59,11 @@ export interface LevelStateOptions {
   readonly maxBatchBytes?: number;
   readonly batchDelayMs?: number;
   readonly writeBufferBytes?: number;
+  /** LevelDB on the disk, unless a simulator says otherwise. */
+  readonly backend?: LevelBackend;
 }
+
+const ON_DISK: LevelBackend = { missingCurrent, open: openDatabase, delete: deleteState };
 
 export interface LoadedShard {
   /** undefined = nothing of the shard was ever applied here. */
@@ -96,25 +101,30 @@ export interface Effects {
 
 export async function openLevelState(options: LevelStateOptions): Promise<LevelState> {
   const complete: CompleteOptions = { ...DEFAULTS, ...options };
-  const missing = await missingCurrent(options.directory);
-  const opened = missing === undefined ? await openDatabase(complete, true) : missing;
+  const backend = options.backend ?? ON_DISK;
+  const missing = await backend.missingCurrent(options.directory);
+  const opened = missing === undefined ? await backend.open(complete, true) : missing;
   if (typeof opened !== 'string') {
     const content = await examineState(stateReads(opened), options.identity, options.logEnds);
     if (content.verdict.kind !== 'rebuild') return new LevelState(opened, complete, content);
     await opened.close();
-    return rebuilt(complete, content);
+    return rebuilt(backend, complete, content);
   }
-  return rebuilt(complete, rebuildBecause(opened));
+  return rebuilt(backend, complete, rebuildBecause(opened));
 }
 
-async function rebuilt(options: CompleteOptions, content: StateContent): Promise<LevelState> {
-  await deleteState(options.directory);
-  const database = await openDatabase(options, true);
+async function rebuilt(
+  backend: LevelBackend,
+  options: CompleteOptions,
+  content: StateContent,
+): Promise<LevelState> {
+  await backend.delete(options.directory);
+  const database = await backend.open(options, true);
   if (typeof database === 'string') throw new StorageError('IO', database);
   return new LevelState(database, options, content);
 }
 
-type CompleteOptions = Required<LevelStateOptions>;
+type CompleteOptions = Required<Omit<LevelStateOptions, 'backend'>>;
 
 export class LevelState {
   readonly verdict: StateVerdict;

@@ -4,7 +4,6 @@ import type { DriverEvents, LogRecord } from '../../raft/ports.ts';
 import type { Membership, NodeId, ShardId } from '../../raft/types.ts';
 import { Judge } from './check/judge.ts';
 import { FaultCounts } from './faults.ts';
-import type { FileFaultKind } from './files.ts';
 import type { Committed } from './invariants/state-machine-safety.ts';
 import type { Applied } from './machine.ts';
 import { SimNetwork } from './network.ts';
@@ -60,8 +59,7 @@ export class SimCluster {
           node.alive(() => this.#wentDown(node, this.#power.chance(0.5))),
         );
       },
-      onFault: (kind: FileFaultKind) => this.faults.count(kind),
-      timeOf: (shard: ShardId, index: number) => this.committed.of(shard)[index - 1]?.timeMs ?? 0,
+      onFault: (kind: string) => this.faults.count(kind),
       events: (node: NodeId) => this.#events(node),
       watcher: (node: NodeId) => ({
         onApply: (shard: ShardId, applied: Applied) => this.judge.applied(shard, applied),

@@ -28,6 +28,24 @@ export class Effects implements StateWriter {
   }
 }
 
+/** Both get everything. */
+export function teed(left: StateWriter, right: StateWriter): StateWriter {
+  return {
+    put: (table, key, value) => {
+      left.put(table, key, value);
+      right.put(table, key, value);
+    },
+    putIndex: (row) => {
+      left.putIndex(row);
+      right.putIndex(row);
+    },
+    dropIndexBelow: (queueId, startOffset) => {
+      left.dropIndexBelow(queueId, startOffset);
+      right.dropIndexBelow(queueId, startOffset);
+    },
+  };
+}
+
 interface StoredRow extends StateRow {
   readonly hash: number;
 }

@@ -57,6 +57,8 @@ export interface FilesHost {
   readonly timing: FilesTiming;
   /** Hands a completion to the process, now or when it runs again. */
   deliver(run: () => void): void;
+  /** An operation begins; the result is called when it ends. */
+  awaited(): () => void;
   /** The operation that `crashAtOperation` named has begun and will not end. */
   onCrashPoint(): void;
   onFault(kind: FileFaultKind): void;
@@ -246,6 +248,11 @@ export class SimFiles implements Files {
     return true;
   }
 
+  /** The same faults for whoever writes to this disk by other ways. */
+  failsWrite(): boolean {
+    return this.#writeFailure() !== undefined;
+  }
+
   #failed(kind: FileFaultKind): void {
     this.hasFailed = true;
     this.#host.onFault(kind);
@@ -276,6 +283,7 @@ export class SimFiles implements Files {
     const life = this.#life;
     if (this.#isFrozen) return;
     const operation = { complete, interrupted };
+    const waited = this.#host.awaited();
     this.#pending.add(operation);
     if (this.#crashIn > 0 && --this.#crashIn === 0) {
       this.#isFrozen = true;
@@ -286,7 +294,11 @@ export class SimFiles implements Files {
     this.#host.scheduler.after(delayMs * this.faults.slowness, () => {
       if (life !== this.#life || this.#isFrozen) return;
       this.#pending.delete(operation);
-      this.#host.deliver(operation.complete());
+      const run = operation.complete();
+      this.#host.deliver(() => {
+        waited();
+        run();
+      });
     });
   }
 }

@@ -1,15 +1,26 @@
 /**
- * The production state machine of data shards over rows in memory. What was applied reaches the
- * simulated store only when it is persisted; a crash sets the machine back to that, and it is
- * loaded from rows as after a restart (internals rule 6).
+ * The derived state of one simulated machine: the production state machine of data shards, the
+ * flush behind it and the state store over a simulated LevelDB. A crash takes what LevelDB forgets;
+ * a restart loads the rows that are left, or builds them again from checkpoints (internals rule 6).
  */
 import type { StateMachine } from '../../raft/ports.ts';
-import type { Entry, EntryId, LogIndex, ShardId } from '../../raft/types.ts';
+import type { Entry, EntryId, LogIndex, RecoveredShard, ShardId } from '../../raft/types.ts';
+import { tableKey } from '../../storage/keys.ts';
+import { type LevelState, openLevelState } from '../../storage/level-state.ts';
+import type { AppliedMark } from '../../storage/row-codec.ts';
 import type { DataShard } from '../broker/api.ts';
 import type { ApplyResult } from '../broker/commands.ts';
 import { createDataShard } from '../broker/data-shard.ts';
-import { Effects, ShardRows } from './effects.ts';
+import type { StateRow } from '../broker/state-port.ts';
+import { createMetaState } from '../cluster/meta-state.ts';
+import { ShardMachine } from '../shards/shard-machine.ts';
+import { StateFlush } from '../shards/state-flush.ts';
+import { stateRows } from '../shards/tables.ts';
+import { QueueWaiters } from '../shards/waiters.ts';
+import type { Checkpoint, SimCheckpoints } from './checkpoints.ts';
+import { Effects, ShardRows, teed } from './effects.ts';
 import { expect } from './failure.ts';
+import { type LevelHost, SimLevel } from './level.ts';
 
 export interface Applied {
   readonly entry: Entry;
@@ -24,113 +35,196 @@ export interface MachineWatcher {
   onPass(shard: ShardId): void;
 }
 
-/** A shard's whole state as of an index: what a checkpoint holds. */
-export interface StateImage {
-  readonly index: LogIndex;
-  readonly rows: ShardRows;
+export interface MachineHost extends LevelHost {
+  readonly watcher: MachineWatcher;
+  readonly checkpoints: SimCheckpoints;
+  /** Effects that may wait for LevelDB. */
+  readonly maxPendingBytes: number;
+  durableIndex(shard: ShardId): LogIndex;
+  onRoom(): void;
+  onFatal(error: Error): void;
+  onRebuilt(): void;
 }
+
+/** A batch fits into a write buffer, as in production. */
+const LEVEL_LIMITS = { batchDelayMs: 0, maxBatchBytes: 8192, writeBufferBytes: 16_384 };
+/** No shard here is the metadata: nothing of this is used. */
+const NO_META = {
+  dataShards: 1,
+  replicationFactor: 1,
+  members: [{ node: 1, incarnation: 'sim' }],
+};
+const DONE: ApplyResult = { type: 'done' };
 
 interface Held {
-  data: DataShard;
-  rows: ShardRows;
+  readonly data: DataShard;
+  /** The same rows as the state's, by themselves. */
+  readonly rows: ShardRows;
   applied: LogIndex;
-  persisted: StateImage;
-  /** What was applied after `persisted`, in order. */
-  journal: Effects[];
 }
 
-function held(shard: ShardId, image: StateImage): Held {
-  const data = createDataShard(shard);
-  data.load(image.rows.all());
-  const rows = image.rows.copy();
-  return { data, rows, applied: image.index, persisted: image, journal: [] };
+/** One life of the process. */
+interface Life {
+  readonly state: LevelState;
+  readonly flush: StateFlush;
+  readonly machine: ShardMachine;
+  readonly held: Map<ShardId, Held>;
 }
 
 export class SimMachine implements StateMachine {
-  readonly #held = new Map<ShardId, Held>();
-  readonly #staged = new Map<ShardId, StateImage>();
-  readonly #watcher: MachineWatcher;
+  readonly #host: MachineHost;
+  readonly #level: SimLevel;
+  readonly #meta = createMetaState(NO_META);
+  #life: Life | undefined = undefined;
+  #effects = new Effects();
 
-  constructor(watcher: MachineWatcher) {
-    this.#watcher = watcher;
+  constructor(host: MachineHost) {
+    this.#host = host;
+    this.#level = new SimLevel(host);
+  }
+
+  async open(identity: string, recovered: readonly RecoveredShard[]): Promise<void> {
+    const ends = recovered.map(({ shard, state, lastIndex }) => {
+      return [shard, { start: state.logStart.index, last: lastIndex }] as const;
+    });
+    const state = await openLevelState({
+      directory: 'state',
+      identity,
+      logEnds: new Map(ends),
+      onFatal: (error) => this.#host.onFatal(error),
+      backend: this.#level,
+      ...LEVEL_LIMITS,
+    });
+    if (state.verdict.kind !== 'ok') await this.#rebuild(state, recovered);
+    const life = this.#begin(state);
+    for (const { shard } of recovered) await this.#load(life, shard);
+    this.#life = life;
+  }
+
+  #begin(state: LevelState): Life {
+    const host = this.#host;
+    const flush = new StateFlush(state, {
+      maxPendingBytes: host.maxPendingBytes,
+      durableIndexOf: (shard) => host.durableIndex(shard),
+      onRoom: () => host.onRoom(),
+    });
+    const machine = new ShardMachine(this.#meta, flush, new QueueWaiters(1), () => {});
+    return { state, flush, machine, held: new Map() };
+  }
+
+  /** As `rebuildFrom` of the storage does, from the files that it would list. */
+  async #rebuild(state: LevelState, recovered: readonly RecoveredShard[]): Promise<void> {
+    if (state.verdict.kind === 'rebuild') this.#host.onRebuilt();
+    for (const { shard, state: facts, lastIndex } of recovered) {
+      const start = facts.logStart.index;
+      if (start === 0) continue;
+      const found = this.#host.checkpoints.first(shard, start, lastIndex);
+      expect(found !== undefined, 'checkpoint-kept', () => `shard ${shard} starts at ${start}`);
+      const { rows, applied } = found!;
+      const ops = rows.map(({ kind, key, value }) => ({ key: tableKey(kind, shard, key), value }));
+      await state.writeBuilding({ ops, applied: [] });
+      await state.writeBuilding({ ops: [], applied: [applied] });
+    }
+    await state.completeBuild();
+  }
+
+  async #load({ state, machine, held }: Life, shard: ShardId): Promise<void> {
+    const { applied, rows } = await state.loadShard(shard);
+    const loaded = [...stateRows(rows)];
+    const data = createDataShard(shard);
+    data.load(loaded);
+    machine.hold(shard, data, applied?.timeMs ?? 0);
+    held.set(shard, {
+      data: this.#tapped(data),
+      rows: rowsOf(loaded),
+      applied: applied?.index ?? 0,
+    });
+  }
+
+  /** Whoever watches sees what applying an entry writes. */
+  #tapped(data: DataShard): DataShard {
+    const apply = data.apply.bind(data);
+    data.apply = (entry, out) => apply(entry, teed(this.#effects, out));
+    return data;
   }
 
   #get(shard: ShardId): Held {
-    let found = this.#held.get(shard);
-    if (found === undefined) {
-      found = held(shard, { index: 0, rows: new ShardRows() });
-      this.#held.set(shard, found);
-    }
-    return found;
+    const held = this.#life?.held.get(shard);
+    if (held === undefined) throw new Error(`shard ${shard} is not held`);
+    return held;
   }
 
   data(shard: ShardId): DataShard {
     return this.#get(shard).data;
   }
 
+  /** 0 while the process is down. */
   appliedIndex(shard: ShardId): LogIndex {
-    return this.#get(shard).applied;
+    return this.#life?.held.get(shard)?.applied ?? 0;
   }
 
+  appliedMark(shard: ShardId): AppliedMark | undefined {
+    return this.#life?.state.appliedOf(shard);
+  }
+
+  /** What LevelDB holds. */
   persistedIndex(shard: ShardId): LogIndex {
-    return this.#get(shard).persisted.index;
+    return this.appliedMark(shard)?.index ?? 0;
+  }
+
+  durable(shard: ShardId, index: LogIndex): void {
+    this.#life?.flush.durable(shard, index);
+  }
+
+  hasRoom(): boolean {
+    return this.#life?.machine.hasRoom() ?? false;
   }
 
   apply(shard: ShardId, entry: Entry): ApplyResult {
-    const state = this.#get(shard);
-    const expected = state.applied + 1;
+    const held = this.#get(shard);
+    const expected = held.applied + 1;
     expect(entry.index === expected, 'apply-in-order', () => `${entry.index} != ${expected}`);
     const effects = new Effects();
-    const result = state.data.apply(entry, effects);
-    state.applied = entry.index;
-    state.rows.apply(effects);
-    state.journal.push(effects);
-    this.#watcher.onApply(shard, { entry, result, effects, stateHash: state.rows.hash });
+    this.#effects = effects;
+    const result = (this.#life!.machine.apply(shard, entry) ?? DONE) as ApplyResult;
+    held.applied = entry.index;
+    held.rows.apply(effects);
+    const { hash: stateHash } = held.rows;
+    this.#host.watcher.onApply(shard, { entry, result, effects, stateHash });
     return result;
   }
 
   applied(shard: ShardId, through: EntryId): void {
-    const applied = this.appliedIndex(shard);
+    const { applied } = this.#get(shard);
     expect(through.index === applied, 'apply-reported', () => `${through.index} != ${applied}`);
-    this.#watcher.onPass(shard);
+    this.#life!.machine.applied(shard, through);
+    this.#host.watcher.onPass(shard);
   }
 
-  /** The rows reach the disk, never ahead of the node's own durable log (internals rule 6). */
-  persist(shard: ShardId, durable: LogIndex): void {
-    const state = this.#get(shard);
-    const { index, rows } = state.persisted;
-    const through = Math.min(state.applied, durable);
-    if (through <= index) return;
-    for (const effects of state.journal.splice(0, through - index)) rows.apply(effects);
-    state.persisted = { index: through, rows };
+  /** What LevelDB holds of the shard now, as a checkpoint would; undefined = nothing. */
+  async image(shard: ShardId): Promise<Pick<Checkpoint, 'applied' | 'rows'> | undefined> {
+    const snapshot = await this.#life!.state.snapshotShard(shard);
+    const { applied } = snapshot;
+    if (applied === undefined) return undefined;
+    const rows = [];
+    for await (const step of snapshot.rows()) rows.push(...step);
+    return { applied, rows };
   }
 
-  /** What a checkpoint taken now would hold. */
-  image(shard: ShardId): StateImage {
-    const { applied, rows } = this.#get(shard);
-    return { index: applied, rows: rows.copy() };
-  }
-
-  /** A snapshot has arrived whole: `restore` takes it. */
-  stage(shard: ShardId, image: StateImage): void {
-    this.#staged.set(shard, image);
-  }
-
-  /** The staged snapshot takes the place of the shard's state, in memory and on disk alike. */
   restore(shard: ShardId, { index }: EntryId): void {
-    const image = this.#staged.get(shard);
-    const isIt = image?.index === index && index > this.appliedIndex(shard);
-    expect(isIt, 'restore-forward', () => `shard ${shard} to ${index}, staged ${image?.index}`);
-    this.#staged.delete(shard);
-    this.#held.set(shard, held(shard, { index, rows: image!.rows.copy() }));
+    throw new Error(`shard ${shard} cannot be restored at ${index} yet`);
   }
 
-  forget(shard: ShardId): void {
-    this.#held.delete(shard);
+  crash(power: boolean): void {
+    this.#life = undefined;
+    this.#level.crash(power);
   }
+}
 
-  crash(): void {
-    this.#staged.clear();
-    for (const [shard, { persisted }] of this.#held) this.#held.set(shard, held(shard, persisted));
-  }
+function rowsOf(loaded: readonly StateRow[]): ShardRows {
+  const effects = new Effects();
+  for (const { table, key, value } of loaded) effects.put(table, key, value);
+  const rows = new ShardRows();
+  rows.apply(effects);
+  return rows;
 }

@@ -2,22 +2,22 @@
 import { RaftDriver } from '../../raft/driver.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { DriverEvents, LogRecord, LogStore, Transport } from '../../raft/ports.ts';
-import type { LogIndex, NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
+import type { NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
+import { type Checkpoint, SimCheckpoints } from './checkpoints.ts';
 import { SimClock } from './clock.ts';
 import { SimDisk } from './disk.ts';
 import { SimFailure } from './failure.ts';
 import type { FileFaultKind } from './files.ts';
+import type { LevelFaultKind } from './level.ts';
 import { type MachineWatcher, SimMachine } from './machine.ts';
 import type { Swarm } from './options.ts';
 import type { Random } from './random.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { Opening, Scheduler } from './scheduler.ts';
 
 export interface NodeWorld {
   readonly scheduler: Scheduler;
   readonly swarm: Swarm;
   send(from: NodeId, to: NodeId, messages: readonly PeerMessage[]): void;
-  /** Shard time of a committed entry. */
-  timeOf(shard: ShardId, index: LogIndex): number;
   readonly events: (node: NodeId) => DriverEvents;
   readonly watcher: (node: NodeId) => MachineWatcher;
   /** Storage is open, the driver runs. */
@@ -26,7 +26,7 @@ export interface NodeWorld {
   onDied(node: SimNode, reason: string): void;
   /** The file operation named by `crashAtOperation` has begun. */
   onCrashPoint(node: SimNode): void;
-  onFault(kind: FileFaultKind): void;
+  onFault(kind: FileFaultKind | LevelFaultKind | 'stateRebuilt'): void;
   /** Before records are handed to the node's disk. */
   onWrite(node: SimNode, records: readonly LogRecord[]): void;
 }
@@ -35,6 +35,7 @@ export class SimNode {
   readonly id: NodeId;
   readonly disk: SimDisk;
   readonly machine: SimMachine;
+  readonly checkpoints = new SimCheckpoints();
   readonly clock: SimClock;
   readonly #world: NodeWorld;
   readonly #random: Random;
@@ -44,6 +45,7 @@ export class SimNode {
   #isPaused = false;
   #resumed: (() => void)[] = [];
   #isGone = false;
+  #opening: Opening | undefined = undefined;
 
   constructor(id: NodeId, world: NodeWorld, random: Random) {
     this.id = id;
@@ -55,13 +57,29 @@ export class SimNode {
       random: random.fork(),
       timing: { writeMaxMs: swarm.writeMaxMs, syncMaxMs: swarm.syncMaxMs },
       limits: swarm.log,
-      deliver: (run) => this.#deliver(run),
+      deliver: (run) => this.alive(run)(),
+      awaited: () => this.#awaited(),
       timer: (delayMs, run) => this.#timer(delayMs, run),
       onCrashPoint: () => world.onCrashPoint(this),
       onFault: (kind) => world.onFault(kind),
       onFatal: (error) => this.#died(error),
     });
-    this.machine = new SimMachine(world.watcher(id));
+    this.machine = new SimMachine({
+      scheduler,
+      random: random.fork(),
+      writeMaxMs: swarm.writeMaxMs,
+      watcher: world.watcher(id),
+      checkpoints: this.checkpoints,
+      maxPendingBytes: swarm.maxPendingStateBytes,
+      deliver: (run) => this.alive(run)(),
+      awaited: () => this.#awaited(),
+      writeFails: () => this.disk.files.failsWrite(),
+      durableIndex: (shard) => this.driver?.durableIndex(shard) ?? 0,
+      onRoom: () => this.driver?.applyMore(),
+      onFatal: (error) => this.#died(error),
+      onFault: (kind) => world.onFault(kind),
+      onRebuilt: () => world.onFault('stateRebuilt'),
+    });
     this.clock = new SimClock(scheduler, random.fork(), random.pick(swarm.clockRates));
   }
 
@@ -89,9 +107,9 @@ export class SimNode {
     this.#life++;
     this.#isRunning = true;
     const life = this.#life;
-    this.#world.scheduler.promised();
-    this.disk
-      .open()
+    const opening = this.#world.scheduler.opening();
+    this.#opening = opening;
+    this.#open()
       .then(
         (recovered) => {
           if (life === this.#life) this.#run(recovered);
@@ -100,7 +118,20 @@ export class SimNode {
           if (life === this.#life) this.#died(error);
         },
       )
-      .catch((error: Error) => this.#world.scheduler.fail(error));
+      .catch((error: Error) => this.#world.scheduler.fail(error))
+      .finally(() => {
+        opening.isOver = true;
+      });
+  }
+
+  async #open(): Promise<readonly RecoveredShard[]> {
+    const recovered = await this.disk.open();
+    await this.machine.open(`sim/${this.id}`, recovered);
+    return recovered;
+  }
+
+  #awaited(): () => void {
+    return this.#opening?.isOver === false ? this.#opening.awaits() : () => {};
   }
 
   #run(recovered: readonly RecoveredShard[]): void {
@@ -114,12 +145,15 @@ export class SimNode {
       clock: this.clock.port((run) => this.alive(run)),
       rng: () => random.next(),
       stateMachine: this.machine,
-      events: events(this.id),
+      events: {
+        ...events(this.id),
+        onDurable: (shard, index) => this.machine.durable(shard, index),
+      },
       onFatal: (error) => this.#died(error),
     });
     for (const shard of recovered) {
-      const applied = this.machine.appliedIndex(shard.shard);
-      driver.addShard(shard, applied, this.#world.timeOf(shard.shard, applied));
+      const applied = this.machine.appliedMark(shard.shard);
+      driver.addShard(shard, applied?.index ?? 0, applied?.timeMs ?? 0);
     }
     this.driver = driver;
     driver.start();
@@ -166,14 +200,6 @@ export class SimNode {
     };
   }
 
-  /** A file operation of this life has ended; until the storage is open, promises wait for it. */
-  #deliver(run: () => void): void {
-    this.alive(() => {
-      if (this.driver === undefined) this.#world.scheduler.promised();
-      run();
-    })();
-  }
-
   /** Runs only in this life of the process, and not while it is stopped. */
   alive(run: () => void): () => void {
     const life = this.#life;
@@ -216,8 +242,9 @@ export class SimNode {
     this.#isPaused = false;
     this.#resumed = [];
     this.driver = undefined;
+    if (this.#opening !== undefined) this.#opening.isOver = true;
     this.disk.crash(power);
-    this.machine.crash();
+    this.machine.crash(power);
   }
 
   lose(): void {
@@ -225,8 +252,30 @@ export class SimNode {
     this.#isGone = true;
   }
 
-  /** The derived state of a shard reaches the disk. */
-  persist(shard: ShardId): void {
-    this.machine.persist(shard, this.disk.synced.get(shard)!.lastIndex);
+  /** Writes a checkpoint of what LevelDB holds, which is durable after a while. */
+  takeCheckpoint(shard: ShardId, done: () => void): void {
+    const { driver, machine } = this;
+    if (driver === undefined || this.#isPaused || !driver.shards().includes(shard)) return;
+    const { scheduler, swarm } = this.#world;
+    const life = this.#life;
+    const membership = driver.membership(shard);
+    const keep = (image: Pick<Checkpoint, 'applied' | 'rows'>): void => {
+      this.checkpoints.add({ ...image, membership });
+      done();
+    };
+    scheduler.promised();
+    machine.image(shard).then(
+      (image) => {
+        if (life !== this.#life || image === undefined) return;
+        const delayMs = this.#random.next() * (swarm.writeMaxMs + swarm.syncMaxMs);
+        scheduler.after(
+          delayMs,
+          this.alive(() => keep(image)),
+        );
+      },
+      (error: Error) => {
+        if (life === this.#life) this.#died(error);
+      },
+    );
   }
 }

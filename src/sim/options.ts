@@ -21,6 +21,8 @@ export interface Swarm {
   readonly shards: number;
   readonly raft: RaftConfig;
   readonly log: Partial<CommitLogLimits>;
+  /** Over it nothing more is applied for now. */
+  readonly maxPendingStateBytes: number;
   readonly lossRate: number;
   readonly duplicateRate: number;
   readonly replayRate: number;
@@ -88,6 +90,7 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
     shards: options.shards ?? random.pick([1, 1, 2, 3]),
     raft: drawRaftConfig(random),
     log: drawLogLimits(random, syncMaxMs),
+    maxPendingStateBytes: KIB * random.pick([4, 16_384]),
     lossRate: calm ? 0 : random.pick([0, 0, 0.01, 0.1, 0.3]),
     duplicateRate: calm ? 0 : random.pick([0, 0.05, 0.3]),
     replayRate: calm ? 0 : random.pick([0, 0, 0.02, 0.5]),
@@ -95,8 +98,8 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
     straggleRate: calm ? 0 : random.pick([0, 0.02]),
     writeMaxMs: random.pick([0.1, 2]),
     syncMaxMs,
-    proposalsPerSecond: random.pick([5, 50, 200]),
-    readsPerSecond: random.pick([0, 10, 100]),
+    proposalsPerSecond: random.pick([3, 15, 60]),
+    readsPerSecond: random.pick([0, 5, 40]),
     meanFaultGapMs: calm ? Number.POSITIVE_INFINITY : random.pick([300, 1000, 3000]),
     strikes: drawStrikes(random),
     losesMinority: !calm && random.chance(0.5),

@@ -1,10 +1,30 @@
 /**
  * Virtual time: a heap of events, ties broken by the order of scheduling. An event may continue
- * code that waits on a promise (the storage opens that way): then the next event waits until that
- * code has run as far as it can, by a fixed number of microtasks, so that a seed stays a history.
+ * code that waits on promises (storage opens that way): then the next event waits until that code
+ * has run as far as it can. Microtasks are counted, never timed, so a seed stays one history.
  */
-/** Deeper than any chain of promises between two operations of the storage. */
+/** Deeper than the chain of promises behind any one read of the state store. */
 const MICROTASK_TURNS = 48;
+/** An opening that has not come to its next operation by then never will. */
+const OPENING_TURNS_MAX = 1_000_000;
+
+/** Code full of promises that opens something, one operation of the simulated world at a time. */
+export class Opening {
+  #pending = 0;
+  isOver = false;
+
+  get isRunnable(): boolean {
+    return !this.isOver && this.#pending === 0;
+  }
+
+  /** It has begun an operation; the result is to be called when it ends. */
+  awaits(): () => void {
+    this.#pending++;
+    return () => {
+      this.#pending--;
+    };
+  }
+}
 
 interface Event {
   readonly atMs: number;
@@ -20,6 +40,7 @@ export class Scheduler {
   #heap: Event[] = [];
   #sequence = 0;
   #isAwaited = false;
+  #openings: Opening[] = [];
   #failure: Error | undefined = undefined;
   nowMs = 0;
   events = 0;
@@ -37,6 +58,12 @@ export class Scheduler {
     this.#isAwaited = true;
   }
 
+  opening(): Opening {
+    const opening = new Opening();
+    this.#openings.push(opening);
+    return opening;
+  }
+
   /** Ends the run: for what went wrong where nobody can catch it. The first one counts. */
   fail(error: Error): void {
     this.#failure ??= error;
@@ -50,11 +77,21 @@ export class Scheduler {
       this.nowMs = next.atMs;
       this.events++;
       next.run();
+      if (this.#openings.length > 0) await this.#open();
       if (this.#isAwaited) await this.#settle();
       if (this.#failure !== undefined) throw this.#failure;
       check();
     }
     this.nowMs = untilMs;
+  }
+
+  async #open(): Promise<void> {
+    let turns = 0;
+    while (this.#openings.some(({ isRunnable }) => isRunnable)) {
+      if (turns++ > OPENING_TURNS_MAX) throw new Error('an opening goes on for ever');
+      await undefined;
+    }
+    this.#openings = this.#openings.filter(({ isOver }) => !isOver);
   }
 
   async #settle(): Promise<void> {

@@ -89,23 +89,27 @@ function spoilDisk(
   later(maxMs, () => disk.files.heal());
 }
 
-/** Derived state reaches the disk; with retention, logs are cut where everybody has it. */
-function persist({ cluster }: Stage, victim: SimNode): void {
-  const { shards, nodes, swarm } = cluster;
-  for (const shard of shards) {
-    victim.persist(shard);
-    if (!swarm.retention) continue;
-    const index = Math.min(...nodes.map(({ machine }) => machine.persistedIndex(shard)));
-    for (const node of nodes) trim(cluster, node, shard, index);
+/** Checkpoints of one machine; with retention, logs are cut where everybody has one. */
+function checkpoint({ cluster }: Stage, victim: SimNode): void {
+  for (const shard of cluster.shards) {
+    victim.takeCheckpoint(shard, () => {
+      if (cluster.swarm.retention) trimAll(cluster, shard);
+    });
   }
 }
 
-function trim(cluster: SimCluster, node: SimNode, shard: number, index: number): void {
-  const term = cluster.committed.of(shard)[index - 1]?.term;
-  const start = node.disk.written.get(shard)!.base;
-  if (term === undefined || index <= start || node.driver === undefined || node.isPaused) return;
-  if (node.driver.status(shard).applied < index) return;
-  node.driver.setLogStart(shard, { index, term });
+function trimAll({ nodes }: SimCluster, shard: number): void {
+  const index = Math.min(...nodes.map(({ machine }) => machine.persistedIndex(shard)));
+  for (const node of nodes) trim(node, shard, index);
+}
+
+function trim({ driver, checkpoints, isPaused, disk }: SimNode, shard: number, through: number) {
+  const found = checkpoints.newestThrough(shard, through);
+  if (found === undefined || driver === undefined || isPaused) return;
+  const { index, term } = found.applied;
+  if (index <= driver.logStart(shard).index) return;
+  driver.setLogStart(shard, { index, term });
+  checkpoints.prune(shard, disk.synced.get(shard)!.base);
 }
 
 const PARTITION_STRIKES = Object.fromEntries(
@@ -157,13 +161,13 @@ export const STRIKES = {
     spoilDisk(stage, victim, SLOW_DISK_MAX_MS, (faults) => {
       faults.slowness = stage.random.pick([10, 100]);
     }),
-  persist,
+  checkpoint,
 } as const satisfies Record<string, Strike>;
 
 export type StrikeKind = keyof typeof STRIKES;
 
-/** No fault, and needed in every history: the derived state would never reach a disk. */
-export const ALWAYS: readonly StrikeKind[] = ['persist'];
+/** No fault, and needed in every history. */
+export const ALWAYS: readonly StrikeKind[] = ['checkpoint', 'checkpoint'];
 export const STRIKE_KINDS = (Object.keys(STRIKES) as StrikeKind[]).filter(
   (kind) => !ALWAYS.includes(kind),
 );
