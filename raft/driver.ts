@@ -456,6 +456,12 @@ export class RaftDriver {
     return this.#shard(shard).core.currentMembership;
   }
 
+  /** `membership` is known committed. Before, another leader may still take it back. */
+  isMembershipSettled(shard: ShardId): boolean {
+    const { log, membership } = this.#shard(shard).core;
+    return membership.lastIndex <= log.commit;
+  }
+
   /** The membership with everything through `index`, which is not below the log's start. */
   membershipAt(shard: ShardId, index: LogIndex): Membership {
     return this.#shard(shard).core.membership.asOf(index);

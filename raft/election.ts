@@ -69,6 +69,7 @@ export function startPreVote(state: RaftState): void {
     return;
   }
   restartElectionTimer(state);
+  state.isTransfer = false;
   state.role = 'preCandidate';
   state.leader = 0;
   state.refusedPreVote = undefined;

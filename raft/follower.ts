@@ -43,7 +43,8 @@ function handleHeartbeat(state: RaftState, message: Heartbeat): void {
     from: state.self,
     to: message.from,
     term: state.term,
-    round: message.round,
+    // A read may not rest on one that helped a newer leader and then forgot it.
+    round: state.isSuspect ? 0 : message.round,
     wallMs: state.wallMs,
     quiet: state.isQuiet,
   });

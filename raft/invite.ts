@@ -2,10 +2,14 @@
 import type { RaftState, Reign } from './state.ts';
 import type { ReplicaId } from './types.ts';
 
-/** With each heartbeat interval, to every member that never answered in this reign. */
+/**
+ * With each heartbeat interval, to every learner that never answered in this reign. A voter was a
+ * learner before, so it exists; if its node knows nothing of it, its votes are forgotten, and only
+ * a new replica may take its place.
+ */
 export function inviteStrangers(state: RaftState, reign: Reign): void {
-  for (const { replica, isKnown } of reign.progress.values()) {
-    if (!isKnown) invite(state, replica);
+  for (const replica of state.config.learners) {
+    if (reign.progress.get(replica)?.isKnown === false) invite(state, replica);
   }
 }
 

@@ -99,7 +99,7 @@ export interface TimeoutNow extends Addressed {
 }
 
 /**
- * To a member that this leader has never heard of in its reign: its node may not hold the replica
+ * To a learner that this leader has never heard of in its reign: its node may not hold the replica
  * yet. The node creates it only if the incarnation is its own and the id is higher than any that it
  * ever held for the shard.
  */

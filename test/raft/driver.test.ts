@@ -333,8 +333,10 @@ describe('membership changes', () => {
     rig.driver.changeMembership(1, request, (outcome) => outcomes.push(outcome));
     rig.turn();
     expect(rig.takeSends().map(({ to }) => to)).toContain(4);
+    expect(rig.driver.isMembershipSettled(1)).toBe(false);
     rig.sync();
     rig.ack(1, 1, 2);
+    expect(rig.driver.isMembershipSettled(1)).toBe(true);
     expect(outcomes).toMatchObject([{ status: 'applied', index: 2 }]);
     expect(rig.driver.status(1).replicas.at(-1)).toEqual({
       ...{ replica: 14, node: 4, matchIndex: 0, role: 'learner' },
