@@ -1,6 +1,7 @@
 /**
  * The input of the main job: every line of every text file under a directory, as the bytes between
- * two newlines, whatever their encoding. A file with a NUL byte near its start is no text.
+ * two newlines, whatever their encoding. A file with a NUL byte near its start is no text, unless
+ * its first bytes say UTF-16.
  */
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +9,8 @@ import { join } from 'node:path';
 const CHUNK_BYTES = 1024 * 1024;
 const SNIFFED_BYTES = 8192;
 const NEWLINE = 10;
+/** UTF-16, big and little endian. */
+const BYTE_ORDER_MARKS = [0xfeff, 0xfffe];
 
 /** All files below, in a fixed order. */
 export function* filesBelow(directory: string): Generator<string> {
@@ -20,6 +23,11 @@ export function* filesBelow(directory: string): Generator<string> {
   }
 }
 
+function looksLikeText(bytes: Buffer): boolean {
+  const mark = bytes.length < 2 ? 0 : bytes.readUInt16BE(0);
+  return BYTE_ORDER_MARKS.includes(mark) || !bytes.subarray(0, SNIFFED_BYTES).includes(0);
+}
+
 /** Lines of one file; the last one also without a newline. Nothing for binary files. */
 export function* linesOf(path: string): Generator<Buffer> {
   const file = openSync(path, 'r');
@@ -30,7 +38,7 @@ export function* linesOf(path: string): Generator<Buffer> {
       const length = readSync(file, chunk, 0, CHUNK_BYTES, null);
       if (length === 0) break;
       const bytes = chunk.subarray(0, length);
-      if (first && bytes.subarray(0, SNIFFED_BYTES).includes(0)) return;
+      if (first && !looksLikeText(bytes)) return;
       let start = 0;
       for (;;) {
         const end = bytes.indexOf(NEWLINE, start);
