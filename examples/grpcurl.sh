@@ -38,6 +38,7 @@ expect '"offset": "1"' "$place" "a committed offset is kept"
 
 refused=$(call Log/Fetch "{\"topic\": \"$topic\", \"offset\": 99}" 2>&1 || true)
 expect OutOfRange "$refused" "an offset past the end is refused"
+expect '"reason": "OFFSET_OUT_OF_RANGE"' "$refused" "with its reason"
 
 call Admin/DeleteTopic "{\"name\": \"$topic\"}" >/dev/null
 echo "all checks passed"

@@ -66,6 +66,12 @@ describe('what the pages tell to type', () => {
     expect(scripts.filter((script) => manifest.scripts[script] === undefined)).toEqual([]);
   });
 
+  it.each(['docs/guarantees.md', 'docs/errors.md'])('the tests that %s names', (name) => {
+    const named = [...page(name).matchAll(/`(test\/[^`\s]+)`/g)].map((match) => match[1]!);
+    expect(named.length).toBeGreaterThan(1);
+    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
   it('links and files', () => {
     const links = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map((match) => match[1]!);
     const files = [...readme.matchAll(/(?:--config|--file) (\S+)/g)].map((match) => match[1]!);

@@ -19,7 +19,7 @@ import {
 } from './harness/tidy-rules.ts';
 
 const ROOT = packageRoot();
-const SKIPPED_FOLDERS = new Set(['node_modules', 'dist', '.git', '.cache', '.holdfast', 'gen']);
+const SKIPPED_FOLDERS = new Set('node_modules dist .git .cache .holdfast .venv gen'.split(' '));
 
 function filesBelow(folder: string): readonly string[] {
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {

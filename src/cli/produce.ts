@@ -164,7 +164,7 @@ class Totals {
     const level = this.#durability === '' ? '' : ` at ${this.#durability}`;
     void print(`${messageText(this.messages)} acknowledged on ${topic}${level}\n`);
     for (const [queue, { count, first, last }] of queues) {
-      const offsets = first === undefined ? '' : `, offsets ${first} to ${last}`;
+      const offsets = first === undefined ? '' : `, ${offsetsText(first, last)}`;
       void print(`  queue ${queue}: ${messageText(count)}${offsets}\n`);
     }
   }
@@ -172,4 +172,8 @@ class Totals {
 
 function messageText(count: number): string {
   return count === 1 ? '1 message' : `${count} messages`;
+}
+
+function offsetsText(first: number, last: number): string {
+  return first === last ? `offset ${first}` : `offsets ${first} to ${last}`;
 }

@@ -1,6 +1,11 @@
 /** The public proto, loaded once: codecs of the cold calls, descriptors for reflection. */
 import { dirname } from 'node:path';
-import { loadSync, type MethodDefinition, type PackageDefinition } from '@grpc/proto-loader';
+import {
+  fromJSON,
+  loadSync,
+  type MethodDefinition,
+  type PackageDefinition,
+} from '@grpc/proto-loader';
 import { protoPath as healthProtoPath } from 'grpc-health-check';
 import { protoDirectory } from '../package-root.ts';
 import { CallError } from '../status.ts';
@@ -22,18 +27,38 @@ export const SERVICE_NAMES = [
   'holdfast.v1.Admin',
 ] as const;
 
+const field = (type: string, id: number) => ({ type, id });
+/**
+ * What the details of a status hold (error-codec.ts), so that a generic client can show it. The
+ * same bytes as google's own files describe; a Duration of its own, as imports would get lost.
+ */
+const ERROR_DETAILS = {
+  ErrorInfo: {
+    fields: {
+      ...{ reason: field('string', 1), domain: field('string', 2) },
+      metadata: { keyType: 'string', ...field('string', 3) },
+    },
+  },
+  RetryInfo: {
+    fields: { retry_delay: field('Duration', 1) },
+    nested: { Duration: { fields: { seconds: field('int64', 1), nanos: field('int32', 2) } } },
+  },
+};
+
 export type ProtoMethod = MethodDefinition<object, object>;
 
 export class Proto {
   readonly #own: PackageDefinition;
-  /** Ours and the health service: what reflection shows. */
+  /** Ours, the health service and the details of errors: what reflection shows. */
   readonly all: PackageDefinition;
 
   constructor() {
     this.#own = loadSync(FILES, { ...OPTIONS, includeDirs: [protoDirectory()] });
     const healthRoot = dirname(dirname(dirname(healthProtoPath)));
     const health = loadSync('health/v1/health.proto', { ...OPTIONS, includeDirs: [healthRoot] });
-    this.all = { ...this.#own, ...health };
+    const google = { nested: { rpc: { nested: ERROR_DETAILS } } };
+    const details = fromJSON({ nested: { google } }, OPTIONS);
+    this.all = { ...this.#own, ...health, ...details };
   }
 
   /** All methods of a service, by name. */

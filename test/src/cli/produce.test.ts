@@ -50,6 +50,13 @@ describe('holdfast produce', () => {
     );
   });
 
+  it('one message has one offset', async () => {
+    const run = await produce('alone\n');
+    expect(run.stdout.toString()).toBe(
+      '1 message acknowledged on t at MAJORITY_FSYNC\n  queue 0: 1 message, offset 0\n',
+    );
+  });
+
   it('--json prints a line per acknowledged request', async () => {
     const run = await produce('one\ntwo\n', '--json');
     expect(run.json()).toEqual([

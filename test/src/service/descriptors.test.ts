@@ -49,6 +49,13 @@ describe('reflection', () => {
     }
   });
 
+  test('what the details of an error hold is described too', () => {
+    const info = repaired.get('ErrorInfo')!;
+    expect(info.field.map((one) => one.name)).toEqual(['reason', 'domain', 'metadata']);
+    expect(info.nestedType.map((nested) => nested.name)).toEqual(['MetadataEntry']);
+    expect(repaired.get('RetryInfo')!.nestedType.map((one) => one.name)).toEqual(['Duration']);
+  });
+
   test('reserved ranges hold their numbers', () => {
     const ranges = repaired.get('ProduceRequest')!.reservedRange;
     expect(ranges.map(({ start, end }) => [start, end])).toEqual([
