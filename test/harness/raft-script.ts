@@ -4,6 +4,7 @@
  */
 import { DEFAULT_RAFT_CONFIG } from '../../raft/config.ts';
 import type { CoreMessage } from '../../raft/messages.ts';
+import { type Entry, EntryType } from '../../raft/types.ts';
 import { CoreCluster, entries, type TestReplica } from './raft-cluster.ts';
 
 export interface Block {
@@ -41,6 +42,10 @@ export function printScript(blocks: readonly Block[]): string {
   return printed.join('');
 }
 
+function describeEntry({ index, term, type }: Entry): string {
+  return `${index}@${term}${type === EntryType.config ? ':config' : ''}`;
+}
+
 function describeBody(message: CoreMessage): string {
   switch (message.type) {
     case 'preVote':
@@ -50,7 +55,7 @@ function describeBody(message: CoreMessage): string {
     case 'voteReply':
       return message.granted ? 'granted' : message.sticky ? 'refused sticky' : 'refused';
     case 'append': {
-      const body = message.entries.map(({ index, term }) => `${index}@${term}`).join(' ');
+      const body = message.entries.map(describeEntry).join(' ');
       return `prev=${message.prevIndex}@${message.prevTerm} commit=${message.commit} [${body}]`;
     }
     case 'appendReply':
@@ -86,6 +91,23 @@ function statusOf({ id, core }: TestReplica): string {
   );
 }
 
+/** What whoever waits was told, oldest first. */
+function notesOf({ id, confirmedReads, transferred }: TestReplica): string[] {
+  return [
+    ...confirmedReads.map((read) => `read ${read.id} at ${read.index}`),
+    ...transferred.map(({ status }) => `transfer by ${id}: ${status}`),
+  ];
+}
+
+function describeConfig({ core }: TestReplica): string {
+  const { voters, votersOutgoing, learners, learnersNext } = core.currentMembership.config;
+  const parts = [`voters ${voters.join(' ')}`];
+  if (votersOutgoing.length > 0) parts.push(`outgoing ${votersOutgoing.join(' ')}`);
+  if (learners.length > 0) parts.push(`learners ${learners.join(' ')}`);
+  if (learnersNext.length > 0) parts.push(`to be learners ${learnersNext.join(' ')}`);
+  return parts.join(', ');
+}
+
 type Command = (words: readonly string[]) => string[];
 
 /** Runs the commands of one script; state carries over from block to block. */
@@ -95,6 +117,13 @@ export class ScriptRunner {
     cluster: (words) => this.#create(words),
     timeout: ([id]) => this.#on(id, (replica) => replica.timeOut()),
     propose: ([id, text]) => this.#on(id, (replica) => replica.propose(text!)),
+    change: ([id, ...words]) => this.#change(Number(id), words),
+    transfer: ([id, to]) =>
+      this.#on(id, (replica) => {
+        const outcome = replica.transferTo(Number(to));
+        if (outcome !== undefined) replica.transferred.push(outcome);
+      }),
+    config: ([id]) => [describeConfig(this.#cluster.replica(Number(id)))],
     read: ([id, read]) => this.#on(id, (replica) => replica.readIndex(Number(read))),
     reset: ([id, peer]) =>
       this.#on(id, (replica) => {
@@ -127,10 +156,7 @@ export class ScriptRunner {
       this.#cluster.advance(Number(ms));
       return [];
     },
-    run: ([ms]) => {
-      this.#cluster.run(Number(ms));
-      return this.#status();
-    },
+    run: ([ms]) => this.#run(Number(ms)),
     isolate: ([id]) => {
       this.#cluster.isolate(Number(id));
       return [];
@@ -153,30 +179,49 @@ export class ScriptRunner {
     return handler(words).join('\n');
   }
 
-  /** `cluster 1 2 3 log2=1,1,2`: replicas, and logs that differ from empty. */
+  /**
+   * `cluster 1 2 3 4 voters=1,2,3 log2=1,1,2`: replicas, who of them is a voter (all), and logs
+   * that differ from empty.
+   */
   #create(words: readonly string[]): string[] {
     const ids = words.filter((word) => !word.includes('=')).map(Number);
     const logs = new Map<number, number[]>();
+    let voters = ids;
     for (const word of words) {
+      if (word.startsWith('voters=')) voters = word.slice('voters='.length).split(',').map(Number);
       const found = /^log(\d+)=([\d,]+)$/.exec(word);
       if (found !== null) logs.set(Number(found[1]), found[2]!.split(',').map(Number));
     }
-    this.#cluster = new CoreCluster(ids, (id) => ({ log: entries(...(logs.get(id) ?? [])) }));
+    const logOf = (id: number) => entries(...(logs.get(id) ?? []));
+    this.#cluster = new CoreCluster(ids, (id) => ({ voters, log: logOf(id) }));
     return [];
+  }
+
+  /** `change 1 v4 l5 r2`: 4 becomes a voter, 5 a learner, 2 goes. */
+  #change(id: number, words: readonly string[]): string[] {
+    const types = { v: 'addVoter', l: 'addLearner', r: 'remove' } as const;
+    const changes = words.map((word) => {
+      const node = Number(word.slice(1));
+      return { type: types[word[0] as keyof typeof types], node };
+    });
+    const coming = changes.filter(({ type }) => type !== 'remove');
+    const replicas = coming.map(({ node }) => ({ replica: node, node, incarnation: `n${node}` }));
+    const refused: string[] = [];
+    const lines = this.#on(String(id), (replica) => {
+      const result = replica.change({ changes, replicas });
+      if ('refused' in result) refused.push(`refused: ${result.refused}`);
+    });
+    return [...lines, ...refused];
   }
 
   #on(id: string | undefined, act: (replica: TestReplica) => void): string[] {
     const replica = this.#cluster.replica(Number(id));
     const before = statusOf(replica);
-    const readsBefore = replica.confirmedReads.length;
+    const notesBefore = notesOf(replica).length;
     act(replica);
     const after = statusOf(replica);
     this.#cluster.collect();
-    const reads = replica.confirmedReads.slice(readsBefore);
-    return [
-      ...(after === before ? [] : [after]),
-      ...reads.map(({ id: read, index }) => `read ${read} at ${index}`),
-    ];
+    return [...(after === before ? [] : [after]), ...notesOf(replica).slice(notesBefore)];
   }
 
   #matching(words: readonly string[]): (message: CoreMessage) => boolean {
@@ -208,17 +253,23 @@ export class ScriptRunner {
     });
   }
 
-  /** The messages, then every replica whose state they changed, then confirmed reads. */
+  /** The messages, then every replica whose state they changed, then what was told to whom waits. */
   #watch(act: () => string[]): string[] {
     const { replicas } = this.#cluster;
     const before = replicas.map(statusOf);
-    const readsBefore = replicas.map(({ confirmedReads }) => confirmedReads.length);
+    const notesBefore = replicas.map((replica) => notesOf(replica).length);
     const trace = act();
     const changed = replicas.map(statusOf).filter((status) => !before.includes(status));
-    const reads = replicas.flatMap(({ confirmedReads }, at) =>
-      confirmedReads.slice(readsBefore[at]).map(({ id, index }) => `read ${id} at ${index}`),
-    );
-    return [...trace, ...changed, ...reads];
+    const notes = replicas.flatMap((replica, at) => notesOf(replica).slice(notesBefore[at]));
+    return [...trace, ...changed, ...notes];
+  }
+
+  #run(ms: number): string[] {
+    const { replicas } = this.#cluster;
+    const notesBefore = replicas.map((replica) => notesOf(replica).length);
+    this.#cluster.run(ms);
+    const notes = replicas.flatMap((replica, at) => notesOf(replica).slice(notesBefore[at]));
+    return [...this.#status(), ...notes];
   }
 
   #status(): string[] {
