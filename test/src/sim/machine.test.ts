@@ -85,7 +85,7 @@ class Rig {
 }
 
 describe('the simulated machine', () => {
-  it('what the log has not got does not reach LevelDB; a restart goes on to the same state', async () => {
+  it('what the log has not got does not reach LevelDB; a restart goes on the same', async () => {
     const rig = new Rig();
     await rig.open();
     rig.apply(1, OPEN);
@@ -106,7 +106,7 @@ describe('the simulated machine', () => {
     expect(rig.machine.data(0).queue(1)?.endOffset).toBe(2);
   });
 
-  it('built again from the checkpoint that the log starts after, dedup window and all', async () => {
+  it('built again from the checkpoint that the log starts after, windows and all', async () => {
     const rig = new Rig();
     await rig.open();
     rig.apply(1, OPEN);
