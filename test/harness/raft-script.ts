@@ -253,7 +253,7 @@ export class ScriptRunner {
     });
   }
 
-  /** The messages, then every replica whose state they changed, then what was told to whom waits. */
+  /** The messages, then every replica whose state they changed, then what waiters were told. */
   #watch(act: () => string[]): string[] {
     const { replicas } = this.#cluster;
     const before = replicas.map(statusOf);
