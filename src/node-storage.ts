@@ -77,11 +77,9 @@ async function openLog(
     createShards,
     limits: { ...config.log, maxQueuedBytes: config.log.maxQueuedBytes + FOLLOWING_BYTES_MAX },
   });
-  missingAtBirth(
-    identity,
-    born,
-    log.recovered.map(({ shard }) => shard),
-  );
+  // Those that left this node are in the log, too.
+  const known = [...log.recovered.map(({ shard }) => shard), ...log.tombstones.keys()];
+  missingAtBirth(identity, born, known);
   if (!born) markLogBorn(config.data);
   return log;
 }

@@ -10,7 +10,6 @@ import type { DriverOptions } from '../raft/driver-types.ts';
 import type { NodeId, ShardId } from '../raft/types.ts';
 import { lockDirectory } from '../storage/lock.ts';
 import { formatAddress } from './address.ts';
-import { createDataShard } from './broker/data-shard.ts';
 import { createSystemClock } from './clock.ts';
 import type { MetaView } from './cluster/api.ts';
 import type { Identity } from './cluster/identity.ts';
@@ -28,12 +27,12 @@ import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
 import { serviceConfig } from './service/config.ts';
 import { createService, type Service } from './service/service.ts';
 import { Listeners } from './shards/listeners.ts';
+import { LocalShards } from './shards/local-shards.ts';
 import { LogKeeper } from './shards/log-keeper.ts';
 import { driverEvents, LocalShardHost } from './shards/shard-host.ts';
 import { META_SHARD, ShardMachine } from './shards/shard-machine.ts';
 import { CheckpointSnapshots } from './shards/snapshot-store.ts';
 import { StateFlush } from './shards/state-flush.ts';
-import { stateRows } from './shards/tables.ts';
 import { QueueWaiters } from './shards/waiters.ts';
 
 /** Whatever ends the process: the first failed write or sync, or a broken invariant. */
@@ -155,18 +154,21 @@ function createShards(
     rng: Math.random,
     stateMachine: machine,
     snapshots,
-    events: driverEvents(flush, waiters, leadership),
+    events: driverEvents(flush, waiters, leadership, (_, invite) => local.invited(invite)),
     onFatal,
   });
+  const { incarnation } = identity;
+  const { log } = storage;
+  const { tombstones } = log;
+  const local = new LocalShards({
+    ...{ incarnation, driver, log, machine, flush, snapshots, meta, logger, tombstones, onFatal },
+  });
   for (const recovered of storage.recovered) {
-    const { shard } = recovered;
-    const loaded = storage.loaded.get(shard);
-    const data = shard === META_SHARD ? undefined : createDataShard(shard);
-    (data ?? meta).load(stateRows(loaded?.rows ?? []));
-    const mark = loaded?.applied ?? { index: 0, timeMs: 0 };
-    machine.hold(shard, data, mark.timeMs);
-    driver.addShard(recovered, mark.index, mark.timeMs);
+    local.open(recovered, storage.loaded.get(recovered.shard));
   }
+  applied.add((shard) => {
+    if (shard === META_SHARD) local.dropRetired();
+  });
   const all = Array.from({ length: identity.dataShards + 1 }, (_, shard) => shard);
   const host = new LocalShardHost({
     node: identity.node,

@@ -23,12 +23,12 @@ import { stateRows } from './tables.ts';
 export interface LocalShardsParts {
   /** Of this node's data directory. */
   readonly incarnation: string;
-  readonly driver: Pick<RaftDriver, 'addShard'> & { removeShard(shard: ShardId): void };
+  readonly driver: Pick<RaftDriver, 'addShard' | 'removeShard'>;
   readonly log: Pick<LogStore, 'write'>;
   readonly machine: Pick<ShardMachine, 'hold' | 'release'>;
   readonly flush: Pick<StateFlush, 'drop'>;
   readonly snapshots: Pick<CheckpointSnapshots, 'drop'>;
-  readonly meta: Pick<MetaState, 'load'>;
+  readonly meta: Pick<MetaState, 'load' | 'isRetired'>;
   readonly logger: Pick<Logger, 'info'>;
   /** The highest replica id of shards that left this directory, per shard. */
   readonly tombstones: ReadonlyMap<ShardId, ReplicaId>;
@@ -41,6 +41,8 @@ export class LocalShards {
   readonly #held = new Map<ShardId, ReplicaId>();
   /** The highest id that this directory ever held, of every shard. */
   readonly #highest: Map<ShardId, ReplicaId>;
+  /** Held, but never to vote again: a new id takes their place whatever the leader knows. */
+  readonly #suspects = new Set<ShardId>();
   /** A replica of the shard is coming or going. */
   readonly #changing = new Set<ShardId>();
   /** Asked for while a replica was coming. */
@@ -59,6 +61,7 @@ export class LocalShards {
     (data ?? meta).load(stateRows(loaded?.rows ?? []));
     const mark = loaded?.applied ?? { index: 0, timeMs: 0 };
     this.#remember(shard, state.replica);
+    if (state.suspect === true) this.#suspects.add(shard);
     machine.hold(shard, data, mark.timeMs);
     driver.addShard(recovered, mark.index, mark.timeMs);
   }
@@ -72,7 +75,7 @@ export class LocalShards {
     if (incarnation !== this.#parts.incarnation) return;
     if (to <= (this.#highest.get(shard) ?? 0) || this.#changing.has(shard)) return;
     const old = this.#held.get(shard);
-    if (old !== undefined && !replaces) return;
+    if (old !== undefined && !replaces && !this.#suspects.has(shard)) return;
     const state: ShardState = {
       hardState: { term: 0, vote: 0, commit: 0 },
       replica: to,
@@ -82,6 +85,13 @@ export class LocalShards {
     this.#changing.add(shard);
     if (old === undefined) this.#create(shard, state);
     else this.#remove(shard, old, () => this.#create(shard, state));
+  }
+
+  /** The metadata changed: what no configuration names any more goes. */
+  dropRetired(): void {
+    for (const [shard, replica] of [...this.#held]) {
+      if (this.#parts.meta.isRetired(shard, replica)) this.drop(shard, replica, () => undefined);
+    }
   }
 
   /** `done` when nothing is left of the replica; at once when it is not here (any more). */
@@ -125,6 +135,7 @@ export class LocalShards {
   #remove(shard: ShardId, replica: ReplicaId, done: () => void): void {
     const { driver, flush, log, logger, machine, onFatal, snapshots } = this.#parts;
     this.#held.delete(shard);
+    this.#suspects.delete(shard);
     driver.removeShard(shard);
     machine.release(shard);
     const onGone = (): void => {

@@ -1,5 +1,6 @@
 /** The shards of this node behind one face (api.ts): Raft driver, replicated states, readers. */
 import type { ProposalOutcome, RaftDriver, ReadOutcome } from '../../raft/driver.ts';
+import type { Invite } from '../../raft/messages.ts';
 import type { DriverEvents, LogStore } from '../../raft/ports.ts';
 import type { Entry, LogIndex, NodeId, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import { bodyCrcOf } from '../../storage/record.ts';
@@ -35,6 +36,7 @@ export function driverEvents(
   flush: StateFlush,
   waiters: QueueWaiters,
   leadership: Listeners<[ShardId]>,
+  onInvite: (from: NodeId, invite: Invite) => void,
 ): DriverEvents {
   return {
     onLeader: (shard) => leadership.call(shard),
@@ -44,6 +46,7 @@ export function driverEvents(
       leadership.call(shard);
     },
     onDurable: (shard, index) => flush.durable(shard, index),
+    onInvite,
   };
 }
 

@@ -29,6 +29,8 @@ type Done<Value> = (error: Error | undefined, value?: Value) => void;
 interface Source extends SnapshotSource {
   readonly shard: ShardId;
   readonly file: OpenCheckpoint;
+  /** The end of the reads that were asked for: the file is closed behind them. */
+  reads: Promise<unknown>;
 }
 
 /** Not a failure of this disk: the file is not there, or not what it should be. */
@@ -54,7 +56,10 @@ export class CheckpointSnapshots implements SnapshotStore {
   openSource(shard: ShardId, start: EntryId, done: Done<SnapshotSource>): void {
     const open = async (): Promise<SnapshotSource> => {
       const file = await openCheckpoint(this.#parts.directory, shard, start);
-      const source: Source = { shard, file, totalBytes: file.totalBytes };
+      const source: Source = {
+        ...{ shard, file, totalBytes: file.totalBytes },
+        reads: Promise.resolve(),
+      };
       this.#sources.add(source);
       return source;
     };
@@ -62,13 +67,16 @@ export class CheckpointSnapshots implements SnapshotStore {
   }
 
   readSource(source: SnapshotSource, offset: number, maxBytes: number, done: Done<Uint8Array>) {
-    this.#answer((source as Source).file.read(offset, maxBytes), done);
+    const known = source as Source;
+    const read = known.file.read(offset, maxBytes);
+    known.reads = Promise.allSettled([known.reads, read]);
+    this.#answer(read, done);
   }
 
   closeSource(source: SnapshotSource): void {
     const known = source as Source;
     if (!this.#sources.delete(known)) return;
-    known.file.close().catch(this.#parts.onFatal);
+    known.reads.then(() => known.file.close()).catch(this.#parts.onFatal);
   }
 
   beginReceive(shard: ShardId, id: EntryId, totalBytes: number, done: Done<number>): void {

@@ -15,6 +15,7 @@ class Rig {
   readonly writes: { records: readonly LogRecord[]; onDurable(): void }[] = [];
   readonly flushes: (() => void)[] = [];
   readonly shards: LocalShards;
+  readonly retired: string[] = [];
 
   constructor(tombstones = new Map<number, number>()) {
     this.shards = new LocalShards({
@@ -33,7 +34,10 @@ class Rig {
       },
       flush: { drop: (_shard, done) => void this.flushes.push(done) },
       snapshots: { drop: async (shard) => void this.did.push(`files of ${shard} gone`) },
-      meta: { load: () => undefined },
+      meta: {
+        load: () => undefined,
+        isRetired: (shard, replica) => this.retired.includes(`${shard}/${replica}`),
+      },
       logger: { info: () => undefined },
       tombstones,
       onFatal: (error) => {
@@ -145,6 +149,19 @@ describe('a replica that is dropped', () => {
     rig.sync();
     expect(rig.take()).toEqual(['hold 4', 'add 4/7 at 0', 'remove 4', 'release 4']);
     expect(rig.sync()).toEqual(['drop']);
+  });
+
+  test('goes by itself when the metadata names it nowhere any more', () => {
+    const rig = new Rig();
+    rig.invite(7);
+    rig.sync();
+    rig.retired.push(`${SHARD}/6`);
+    rig.shards.dropRetired();
+    expect(rig.writes).toEqual([]);
+    rig.retired.push(`${SHARD}/7`);
+    rig.shards.dropRetired();
+    rig.shards.dropRetired();
+    expect([rig.sync(), rig.writes]).toEqual([['drop'], []]);
   });
 
   test('under another id is left alone', () => {

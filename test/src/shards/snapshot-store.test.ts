@@ -95,6 +95,14 @@ describe('snapshots', () => {
     expect(sender.store.isSending(SHARD)).toBe(false);
   });
 
+  test('a source that is closed while it is read is read to the end', async () => {
+    const { sender, source } = await pair();
+    const bytes = sender.read(source, 0, source.totalBytes);
+    sender.store.closeSource(source);
+    expect((await bytes).length).toBe(source.totalBytes);
+    expect(sender.fatal).toBeUndefined();
+  });
+
   test('a new process goes on with what the one before received', async () => {
     const { sender, receiver, source } = await pair();
     await receiver.begin(source.totalBytes);
