@@ -140,11 +140,13 @@ export class IncomingCheckpoint {
     const files = this.#files;
     const file = checkpointPath(this.#directory, this.shard, this.id.index);
     const handle = this.#handle;
-    if (handle === undefined) return this.#load(file);
-    await promisedDone((done) => files.datasync(handle, done));
+    if (handle !== undefined) await promisedDone((done) => files.datasync(handle, done));
     await this.close();
-    const received = await this.#load(this.#part);
-    await promisedDone((done) => files.rename(this.#part, file, done));
+    const received = await this.#load(handle === undefined ? file : this.#part);
+    if (handle !== undefined) {
+      await promisedDone((done) => files.rename(this.#part, file, done));
+    }
+    // Also where the file was here: a crash may have come before its name was durable.
     await promisedDone((done) => files.syncDirectory(this.#directory, done));
     return received;
   }

@@ -272,12 +272,17 @@ function indexAt(files: readonly CheckpointFile[], at: number): LogIndex {
   return (files[at] as CheckpointFile).index;
 }
 
-/** Leftovers of a checkpoint that a crash interrupted. */
+/**
+ * Leftovers of a checkpoint that a crash interrupted. What stays gets a durable name: the crash may
+ * have come between a rename and its sync, and a log start is about to rest on what is here.
+ */
 export async function removeUnfinished(directory: string, files: Files = nodeFiles): Promise<void> {
-  for (const name of await namesIn(files, directory)) {
+  const names = await namesIn(files, directory);
+  for (const name of names) {
     if (!name.endsWith('.ckpt.tmp')) continue;
     await promisedDone((done) => files.unlink(path.join(directory, name), done));
   }
+  if (names.length > 0) await promisedDone((done) => files.syncDirectory(directory, done));
 }
 
 /** The shard left this node: its checkpoints are of no use to anybody here. */

@@ -7,13 +7,15 @@ import { readSafeInteger, writeSafeInteger } from './record.ts';
 const VERSION = 2;
 /** Version, flags, six numbers. */
 const FIXED_BYTES = 2 + 6 * 8;
+/** Bits of the flags. */
 const SUSPECT = 1;
+const AUTO_LEAVE = 2;
 const MAX_MEMBERS = 65_535;
 
 export function encodeShardState(state: ShardState): Buffer {
   const target = Buffer.allocUnsafe(FIXED_BYTES + membershipBytes(state.membership));
   target[0] = VERSION;
-  target[1] = state.suspect === true ? SUSPECT : 0;
+  target[1] = flagsOf(state);
   const { hardState, logStart } = state;
   const fixed = [
     hardState.term,
@@ -36,16 +38,22 @@ export function decodeShardState(source: Buffer): ShardState {
     throw new StorageError('UNKNOWN_FORMAT', `shard state of format ${version}`);
   }
   const flags = reader.byte();
-  if ((flags & ~SUSPECT) !== 0) throw new RangeError(`unknown flags ${flags} in a shard state`);
+  if ((flags & ~(SUSPECT | AUTO_LEAVE)) !== 0)
+    throw new RangeError(`unknown flags ${flags} in a shard state`);
   const term = reader.integer();
   const vote = reader.integer();
   const commit = reader.integer();
   const replica = reader.integer();
   const logStart = { index: reader.integer(), term: reader.integer() };
-  const membership = reader.membership();
+  const membership = reader.membership((flags & AUTO_LEAVE) !== 0);
   reader.end();
   const state = { hardState: { term, vote, commit }, replica, logStart, membership };
-  return flags === SUSPECT ? { ...state, suspect: true } : state;
+  return (flags & SUSPECT) === 0 ? state : { ...state, suspect: true };
+}
+
+function flagsOf({ suspect, membership }: ShardState): number {
+  const autoLeave = membership.config.autoLeave === true ? AUTO_LEAVE : 0;
+  return autoLeave | (suspect === true ? SUSPECT : 0);
 }
 
 function idLists(membership: Membership): (readonly ReplicaId[])[] {
@@ -110,13 +118,14 @@ class Reader {
     return value;
   }
 
-  membership(): Membership {
+  membership(autoLeave: boolean): Membership {
     const voters = this.ids();
     const votersOutgoing = this.ids();
     const learners = this.ids();
     const learnersNext = this.ids();
     const replicas = Array.from({ length: this.count() }, () => this.address());
-    return { config: { voters, votersOutgoing, learners, learnersNext }, replicas };
+    const config = { voters, votersOutgoing, learners, learnersNext };
+    return { config: autoLeave ? { ...config, autoLeave } : config, replicas };
   }
 
   end(): void {

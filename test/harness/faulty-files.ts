@@ -196,9 +196,11 @@ export class FaultyFiles implements Files {
     this.later(() => done(known ? null : new Error(`ENOENT: no such file, unlink '${name}'`)));
   }
 
-  syncDirectory(_directory: string, done: Done): void {
-    const changes = this.nameChanges;
-    this.nameChanges = [];
+  /** Of this directory only: its parent knows nothing of names in it. */
+  syncDirectory(directory: string, done: Done): void {
+    const isHere = (change: NameChange): boolean => path.dirname(nameOf(change)) === directory;
+    const changes = this.nameChanges.filter(isHere);
+    this.nameChanges = this.nameChanges.filter((change) => !isHere(change));
     this.later(
       () => {
         for (const change of changes) applyName(this.durableNames, change);
@@ -278,6 +280,10 @@ export class FaultyFiles implements Files {
     this.failSyncIn = 0;
     this.open_.clear();
   }
+}
+
+function nameOf(change: NameChange): string {
+  return change.kind === 'rename' ? change.to : change.name;
 }
 
 function applyName(names: Map<string, FileData>, change: NameChange): void {

@@ -5,6 +5,9 @@ import { shardState } from '../harness/log-builders.ts';
 
 const id = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 const ids = fc.array(id, { maxLength: 8 });
+const optional = { requiredKeys: [] as [] };
+const marks = fc.record({ suspect: fc.constant<true>(true) }, optional);
+const modes = fc.record({ autoLeave: fc.constant<true>(true) }, optional);
 const states = fc.record({
   hardState: fc.record({ term: id, vote: id, commit: id }, { noNullPrototype: true }),
   replica: id,
@@ -21,7 +24,9 @@ const states = fc.record({
 describe('shard state codec', () => {
   it('gives back any state', () => {
     fc.assert(
-      fc.property(states, (state) => {
+      fc.property(states, marks, modes, (plain, mark, mode) => {
+        const config = { ...plain.membership.config, ...mode };
+        const state = { ...plain, membership: { ...plain.membership, config }, ...mark };
         const back = decodeShardState(encodeShardState(state));
         expect(JSON.stringify(back)).toBe(JSON.stringify(state));
       }),
