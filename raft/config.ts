@@ -44,6 +44,12 @@ export interface RaftConfig {
   readonly maxApplyEntries: number;
   /** Bytes per read from the store when applying after a restart. */
   readonly maxApplyLoadBytes: number;
+  /** Of a snapshot, per message ... */
+  readonly snapshotChunkBytes: number;
+  /** ... so many of which may be on their way to one replica ... */
+  readonly maxInflightSnapshotChunks: number;
+  /** ... and to so many replicas at a time, over all shards of this node. */
+  readonly maxOutgoingSnapshots: number;
   /** A shard's facts are written again beside entries when the stored commit lags by this much. */
   readonly maxCommitLag: number;
 }
@@ -70,6 +76,9 @@ export const DEFAULT_RAFT_CONFIG: RaftConfig = Object.freeze({
   maxPendingReads: 65_536,
   maxApplyEntries: 4096,
   maxApplyLoadBytes: 4 * MIB,
+  snapshotChunkBytes: 256 * KIB,
+  maxInflightSnapshotChunks: 4,
+  maxOutgoingSnapshots: 2,
   maxCommitLag: 1000,
 });
 

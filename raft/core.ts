@@ -32,7 +32,7 @@ import { RaftLog } from './log.ts';
 import { MembershipHistory } from './membership.ts';
 import { decodeMembership } from './membership-codec.ts';
 import type { CoreMessage, VoteRequest } from './messages.ts';
-import type { Rng } from './ports.ts';
+import type { RestoredShard, Rng } from './ports.ts';
 import {
   noticeConnection,
   noticeSilence,
@@ -58,6 +58,7 @@ import {
   probeAgain,
   replicateToAll,
 } from './replication.ts';
+import { restore } from './restore.ts';
 import { type Instant, RaftState, type Role } from './state.ts';
 import {
   startTransfer,
@@ -360,6 +361,27 @@ export class RaftCore {
   get isQuiet(): boolean {
     const { reign, isQuiet } = this.#state;
     return reign === undefined ? isQuiet : reign.isQuiet;
+  }
+
+  /** False: of no use any more. True: the caller swaps the state to the one as of `id`, now. */
+  restore(restored: RestoredShard, now: Instant): boolean {
+    this.#at(now);
+    return restore(this.#state, restored);
+  }
+
+  /** While leading: who needs what is gone from this log. */
+  snapshotTargets(): readonly ReplicaId[] {
+    const { reign } = this.#state;
+    if (reign === undefined) return [];
+    const targets: ReplicaId[] = [];
+    for (const { replica, state } of reign.progress.values()) {
+      if (state === 'snapshot') targets.push(replica);
+    }
+    return targets;
+  }
+
+  snapshotDone(replica: ReplicaId, id: EntryId): void {
+    this.#state.reign?.progress.get(replica)?.snapshotDone(id.index);
   }
 
   /** Retention: everything up to `start` may leave the log; recorded with the next write. */

@@ -1,7 +1,9 @@
 /** Gathers the messages of all shards, so that one flush is one send per node and lane. */
-import type { PeerMessage } from './messages.ts';
+import type { PeerMessage, PeerMessageType } from './messages.ts';
 import type { Transport } from './ports.ts';
 import type { NodeId, ShardTimeMs } from './types.ts';
+
+const BULK: ReadonlySet<PeerMessageType> = new Set(['append', 'snapshotChunk', 'repairReply']);
 
 interface Lanes {
   control: PeerMessage[];
@@ -12,14 +14,14 @@ export class Outbox {
   readonly #nodes = new Map<NodeId, Lanes>();
   #isEmpty = true;
 
-  /** Appends are the only messages with a payload: everything else must never wait behind one. */
+  /** What has a payload goes apart: everything else must never wait behind it. */
   add(to: NodeId, message: PeerMessage): void {
     let lanes = this.#nodes.get(to);
     if (lanes === undefined) {
       lanes = { control: [], bulk: [] };
       this.#nodes.set(to, lanes);
     }
-    (message.type === 'append' ? lanes.bulk : lanes.control).push(message);
+    (BULK.has(message.type) ? lanes.bulk : lanes.control).push(message);
     this.#isEmpty = false;
   }
 

@@ -15,6 +15,7 @@ import { ProposalWaiters } from './driver-waiters.ts';
 import { MatchWatches } from './driver-watches.ts';
 import { errorCode, RaftErrorCode } from './errors.ts';
 import { membersOf } from './membership.ts';
+import type { RestoredShard } from './ports.ts';
 import type { LoadRequest, Ready } from './ready.ts';
 import type { MembershipRequest } from './reconfigure.ts';
 import type { TransferOutcome } from './transfer.ts';
@@ -220,6 +221,11 @@ export class ShardRunner {
     store.read(shard, from, to, config.maxApplyLoadBytes, (error, entries) => {
       if (this.#isStopped) return;
       this.#isLoading = false;
+      // A snapshot took the place of what was asked for.
+      if (core.log.applied + 1 !== from) {
+        this.#context.markDirty(this);
+        return;
+      }
       if (error !== undefined) {
         onFatal(error);
         return;
@@ -240,6 +246,15 @@ export class ShardRunner {
     // Whoever was refused a proposal meanwhile waits to hear of a leader: it is the old one.
     if (core.role !== 'leader') return;
     this.#options.events.onLeader?.(this.shard, this.leaderNode, core.term);
+  }
+
+  /** False: the snapshot is of no use any more. */
+  restore(restored: RestoredShard): boolean {
+    if (!this.core.restore(restored, this.#context.now())) return false;
+    this.appliedTimeMs = restored.timeMs;
+    this.#options.stateMachine.restore(this.shard, restored.id);
+    this.#context.markDirty(this);
+    return true;
   }
 
   #answerWritten(): void {

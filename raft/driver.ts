@@ -10,6 +10,7 @@ import { strict as assert } from 'node:assert';
 import { validateRaftConfig } from './config.ts';
 import { RaftCore } from './core.ts';
 import type { DriverContext } from './driver-context.ts';
+import { Exchange, isExchanged } from './driver-exchange.ts';
 import { NodeLiveness } from './driver-liveness.ts';
 import { Outbox } from './driver-outbox.ts';
 import { ShardRunner } from './driver-shard.ts';
@@ -23,7 +24,7 @@ import type {
   TransferDone,
 } from './driver-types.ts';
 import type { MatchDone } from './driver-watches.ts';
-import type { CoreMessage, Invite, PeerMessage, ShardMessage } from './messages.ts';
+import type { Invite, PeerMessage } from './messages.ts';
 import type { LogRecord } from './ports.ts';
 import type { PendingWrite, Ready } from './ready.ts';
 import type { MembershipRequest } from './reconfigure.ts';
@@ -44,20 +45,6 @@ import type {
 
 export type * from './driver-types.ts';
 
-type DriverMessage = Exclude<ShardMessage, CoreMessage>;
-
-const BETWEEN_DRIVERS: ReadonlySet<string> = new Set([
-  'invite',
-  'snapshotChunk',
-  'snapshotReply',
-  'repairRequest',
-  'repairReply',
-] satisfies DriverMessage['type'][]);
-
-function isBetweenDrivers(message: ShardMessage): message is DriverMessage {
-  return BETWEEN_DRIVERS.has(message.type);
-}
-
 /** The part of one flush's store write that belongs to one shard. */
 interface ShardWrite {
   readonly runner: ShardRunner;
@@ -69,6 +56,7 @@ export class RaftDriver {
   readonly #shards = new Map<ShardId, ShardRunner>();
   readonly #outbox = new Outbox();
   readonly #context: DriverContext;
+  readonly #exchange: Exchange;
   #dirty: ShardRunner[] = [];
   #isFlushDeferred = false;
   #isRunning = false;
@@ -98,6 +86,7 @@ export class RaftDriver {
         this.#deferFlush();
       },
     };
+    this.#exchange = new Exchange(this.#context);
   }
 
   /**
@@ -120,7 +109,9 @@ export class RaftDriver {
    * it has an effect any more. What it wrote stays until a `drop` record voids it.
    */
   removeShard(shard: ShardId): void {
-    this.#shard(shard).stop();
+    const runner = this.#shard(shard);
+    runner.stop();
+    this.#exchange.look(runner);
     this.#shards.delete(shard);
     this.#dirty = this.#dirty.filter(({ isStopped }) => !isStopped);
   }
@@ -139,6 +130,7 @@ export class RaftDriver {
     this.#isStopped = true;
     this.#options.clock.cancelWake();
     for (const runner of this.#shards.values()) runner.stop();
+    this.#exchange.stop();
   }
 
   /** `done` is called exactly once; refusals call it before this returns. */
@@ -213,10 +205,10 @@ export class RaftDriver {
         this.#invited(from, message);
         continue;
       }
-      if (isBetweenDrivers(message)) continue;
       const runner = this.#shards.get(message.shard);
       if (runner === undefined || !runner.admits(message.from, from)) continue;
-      runner.core.step(message, this.#now());
+      if (isExchanged(message)) this.#exchange.received(runner, message);
+      else runner.core.step(message, this.#now());
       this.#markDirty(runner);
     }
   }
@@ -353,6 +345,7 @@ export class RaftDriver {
       if (runner.isStopped) continue;
       runner.core.durable(write, this.#now());
       this.#markDirty(runner);
+      this.#exchange.durable(runner);
       events.onDurable?.(runner.shard, runner.core.log.durable);
     }
   }
@@ -373,7 +366,9 @@ export class RaftDriver {
   #settle(batch: readonly ShardRunner[], readies: readonly Ready[]): void {
     readies.forEach((ready, at) => {
       const runner = batch[at]!;
-      if (!runner.isStopped) runner.settle(ready);
+      if (runner.isStopped) return;
+      runner.settle(ready);
+      this.#exchange.look(runner);
     });
   }
 

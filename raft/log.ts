@@ -53,7 +53,7 @@ export interface LogOrigin {
 
 export class RaftLog {
   #start: EntryId;
-  readonly #terms: TermStarts;
+  #terms: TermStarts;
   #last: LogIndex;
   #handed: LogIndex;
   #written: LogIndex;
@@ -285,6 +285,29 @@ export class RaftLog {
     while (this.#windowFirst <= start.index && this.#windowFirst <= this.#last) this.#dropFirst();
     this.#compactSlots();
     this.#terms.startAt(start);
+  }
+
+  /** A snapshot at an entry of this log: commit and apply need not walk there. */
+  jumpTo(id: EntryId): void {
+    assert(id.index > this.#commit, 'a snapshot brings something new');
+    this.#commit = id.index;
+    this.#applied = id.index;
+    this.setStart(id);
+  }
+
+  /** A snapshot in place of this log. Nothing of it is durable yet, nor is anything else. */
+  replaceBy(id: EntryId, timeMs: ShardTimeMs): void {
+    assert(id.index > this.#commit, 'a snapshot brings something new');
+    this.#start = id;
+    this.#terms = new TermStarts(id, []);
+    this.#last = id.index;
+    this.#handed = id.index;
+    this.#written = 0;
+    this.#durable = 0;
+    this.#commit = id.index;
+    this.#applied = id.index;
+    this.#lastTimeMs = timeMs;
+    this.#clearWindow();
   }
 
   /** The pointer chain; called at every `ready()`, in production too. */

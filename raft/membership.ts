@@ -203,6 +203,12 @@ export class MembershipHistory {
     return true;
   }
 
+  /** A snapshot took the place of the whole log. */
+  replaceBy(index: LogIndex, membership: Membership): void {
+    this.#steps = [{ index, membership }];
+    this.#nodes = nodesOf(membership);
+  }
+
   /** The membership as of a new start of the log; older ones are forgotten. */
   startAt(index: LogIndex): Membership {
     while (this.#steps.length > 1 && this.#steps[1]!.index <= index) this.#steps.shift();

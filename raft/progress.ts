@@ -129,6 +129,11 @@ export class Progress {
     }
   }
 
+  /** The follower has everything through `index`, from a snapshot: appends go on behind it. */
+  snapshotDone(index: LogIndex): void {
+    if (this.state === 'snapshot') this.becomeProbe(index + 1);
+  }
+
   /** Back to one append at a time, from the last point that is certain. */
   becomeProbe(next: LogIndex): void {
     this.state = 'probe';

@@ -69,6 +69,12 @@ export class Outputs {
     this.#afterDurable.push(message);
   }
 
+  /** What was acknowledged since the last Ready is void. */
+  forgetAcks(): void {
+    this.#afterWritten = [];
+    this.#afterDurable = this.#afterDurable.filter(({ type }) => type !== 'appendReply');
+  }
+
   sendAfterWritten(message: Written): void {
     this.#afterWritten.push(message);
   }

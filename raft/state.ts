@@ -118,6 +118,8 @@ export class RaftState {
   handedState: HardState;
   durableState: HardState;
   mustWriteState = false;
+  /** The next state record voids all earlier entries of the shard. */
+  mustReset = false;
   readonly pendingWrites: PendingWrite[] = [];
   /** Own page-cache wish, or a leader's: the next write asks for `onWritten`. */
   wantsWritten = false;

@@ -39,12 +39,15 @@ function maybeStateRecord(state: RaftState, records: LogRecord[]): HardState | u
   const hasVoteChange = handedState.term !== state.term || handedState.vote !== state.vote;
   const hasEntries = log.handed < log.lastIndex;
   const isCommitStale = log.commit - handedState.commit >= state.settings.maxCommitLag;
-  if (!hasVoteChange && !state.mustWriteState && !(hasEntries && isCommitStale)) return undefined;
+  const mustWrite = state.mustWriteState || state.mustReset;
+  if (!hasVoteChange && !mustWrite && !(hasEntries && isCommitStale)) return undefined;
   // A commit index must not be found ahead of the entries after a crash.
   const commit = Math.max(handedState.commit, Math.min(log.commit, log.handed));
   const hardState: HardState = { term: state.term, vote: state.vote, commit };
   state.handedState = hardState;
+  const kind = state.mustReset ? 'reset' : 'state';
   state.mustWriteState = false;
+  state.mustReset = false;
   const facts: ShardState = {
     hardState,
     replica: state.self,
@@ -52,7 +55,7 @@ function maybeStateRecord(state: RaftState, records: LogRecord[]): HardState | u
     membership: state.membership.first,
     ...(state.isSuspect ? { suspect: true } : {}),
   };
-  records.push({ kind: 'state', shard: state.shard, state: facts });
+  records.push({ kind, shard: state.shard, state: facts });
   return hardState;
 }
 

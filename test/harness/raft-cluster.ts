@@ -205,7 +205,8 @@ export class TestReplica {
     const write = this.pending.shift();
     if (write === undefined) throw new Error('nothing to sync');
     for (const record of write.records) {
-      if (record.kind === 'state') this.state = record.state;
+      if (record.kind === 'reset') this.synced = [];
+      if (record.kind === 'state' || record.kind === 'reset') this.state = record.state;
       if (record.kind !== 'entry') continue;
       this.synced = this.synced.filter(({ index }) => index < record.entry.index);
       this.synced.push(record.entry);

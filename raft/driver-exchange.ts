@@ -1,0 +1,51 @@
+/** What drivers say to each other about a shard beside the core's messages. */
+import type { DriverContext } from './driver-context.ts';
+import type { ShardRunner } from './driver-shard.ts';
+import { SnapshotReceiver } from './driver-snapshot-receiver.ts';
+import { SnapshotSender } from './driver-snapshot-sender.ts';
+import type { CoreMessage, Invite, ShardMessage } from './messages.ts';
+
+export type ExchangeMessage = Exclude<ShardMessage, CoreMessage | Invite>;
+
+const EXCHANGED: ReadonlySet<string> = new Set([
+  'snapshotChunk',
+  'snapshotReply',
+  'repairRequest',
+  'repairReply',
+] satisfies ExchangeMessage['type'][]);
+
+export function isExchanged(message: CoreMessage | ExchangeMessage): message is ExchangeMessage {
+  return EXCHANGED.has(message.type);
+}
+
+export class Exchange {
+  readonly #sender: SnapshotSender | undefined;
+  readonly #receiver: SnapshotReceiver | undefined;
+
+  constructor(context: DriverContext) {
+    const { snapshots } = context.options;
+    if (snapshots === undefined) return;
+    this.#sender = new SnapshotSender(context, snapshots);
+    this.#receiver = new SnapshotReceiver(context, snapshots);
+  }
+
+  received(runner: ShardRunner, message: ExchangeMessage): void {
+    if (message.to !== runner.core.self) return;
+    if (message.type === 'snapshotChunk') this.#receiver?.received(runner, message);
+    else if (message.type === 'snapshotReply') this.#sender?.received(runner, message);
+  }
+
+  /** At every pass over a shard, and when it left. */
+  look(runner: ShardRunner): void {
+    this.#sender?.look(runner);
+  }
+
+  /** This node's log of the shard is durable a little further. */
+  durable(runner: ShardRunner): void {
+    this.#receiver?.durable(runner);
+  }
+
+  stop(): void {
+    this.#sender?.stop();
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The follower's side of a snapshot: takes chunks in order, one at a time, from whoever leads; an
+ * attempt that another leader began goes on where it was. The last chunk is followed by the check
+ * of the whole, the swap, and, once the log's new beginning is durable, the word that it is done.
+ */
+import type { DriverContext } from './driver-context.ts';
+import type { ShardRunner } from './driver-shard.ts';
+import type { SnapshotChunk } from './messages.ts';
+import type { SnapshotStore } from './ports.ts';
+import type { EntryId, ReplicaId } from './types.ts';
+
+interface Receiving {
+  readonly runner: ShardRunner;
+  readonly id: EntryId;
+  readonly totalBytes: number;
+  /** The store has everything before this. */
+  nextOffset: number;
+  /** Chunks behind it, in order, that wait for the store: at most a window. */
+  readonly waiting: Uint8Array[];
+  waitingBytes: number;
+  /** The store works on it. */
+  isBusy: boolean;
+  /** The whole is in force; done when the log is durable through `id`. */
+  isRestored: boolean;
+}
+
+export class SnapshotReceiver {
+  readonly #context: DriverContext;
+  readonly #store: SnapshotStore;
+  readonly #receivings = new Map<ShardRunner, Receiving>();
+
+  constructor(context: DriverContext, store: SnapshotStore) {
+    this.#context = context;
+    this.#store = store;
+  }
+
+  received(runner: ShardRunner, chunk: SnapshotChunk): void {
+    const { core } = runner;
+    // Its heartbeats are what makes a leader known; chunks prove nothing.
+    if (core.isSuspect || core.term !== chunk.term || core.leader !== chunk.from) return;
+    const receiving = this.#receivings.get(runner);
+    if (core.log.commit >= chunk.id.index) {
+      if (receiving?.isRestored !== true) this.#answer(runner, chunk.id, chunk.totalBytes, true);
+      return;
+    }
+    if (receiving !== undefined && isOf(receiving, chunk)) this.#take(receiving, chunk);
+    else if (receiving?.isBusy !== true) this.#begin(runner, chunk);
+  }
+
+  #begin(runner: ShardRunner, { id, totalBytes }: SnapshotChunk): void {
+    const receiving: Receiving = {
+      ...{ runner, id, totalBytes, nextOffset: 0, waiting: [], waitingBytes: 0 },
+      isBusy: true,
+      isRestored: false,
+    };
+    this.#receivings.set(runner, receiving);
+    this.#store.beginReceive(runner.shard, id, totalBytes, (error, nextOffset = 0) => {
+      if (error === undefined) this.#stored(receiving, nextOffset);
+      else this.#forget(receiving);
+    });
+  }
+
+  #take(receiving: Receiving, { offset, data }: SnapshotChunk): void {
+    const { maxInflightSnapshotChunks } = this.#context.options.config;
+    const expected = receiving.nextOffset + receiving.waitingBytes;
+    const hasRoom = receiving.waiting.length < maxInflightSnapshotChunks;
+    if (data.length > 0 && offset === expected && hasRoom) {
+      receiving.waiting.push(data);
+      receiving.waitingBytes += data.length;
+      this.#storeNext(receiving);
+    } else if (!receiving.isBusy) this.#say(receiving, false);
+  }
+
+  #storeNext(receiving: Receiving): void {
+    const { runner, id, nextOffset, waiting, isBusy } = receiving;
+    const data = waiting[0];
+    if (isBusy || data === undefined) return;
+    receiving.isBusy = true;
+    this.#store.receiveChunk(runner.shard, id, nextOffset, data, (error, next) => {
+      waiting.shift();
+      receiving.waitingBytes -= data.length;
+      if (error !== undefined || next === undefined) this.#forget(receiving);
+      else this.#stored(receiving, next);
+    });
+  }
+
+  #stored(receiving: Receiving, nextOffset: number): void {
+    receiving.isBusy = false;
+    receiving.nextOffset = nextOffset;
+    if (!this.#isWanted(receiving)) return;
+    this.#say(receiving, false);
+    if (nextOffset === receiving.totalBytes) this.#finish(receiving);
+    else this.#storeNext(receiving);
+  }
+
+  /** The shard may have left, or caught up by itself, while the store worked. */
+  #isWanted(receiving: Receiving): boolean {
+    const { runner, id } = receiving;
+    const isWanted =
+      !runner.isStopped &&
+      this.#receivings.get(runner) === receiving &&
+      runner.core.log.commit < id.index;
+    if (!isWanted) this.#forget(receiving);
+    return isWanted;
+  }
+
+  #finish(receiving: Receiving): void {
+    const { runner, id } = receiving;
+    receiving.isBusy = true;
+    this.#store.finishReceive(runner.shard, id, (error, restored) => {
+      receiving.isBusy = false;
+      if (!this.#isWanted(receiving)) return;
+      if (error !== undefined || restored === undefined) {
+        // It did not verify: from the beginning.
+        this.#forget(receiving);
+        this.#answer(runner, id, 0, false);
+      } else if (runner.restore(restored)) {
+        receiving.isRestored = true;
+        this.durable(runner);
+      } else this.#forget(receiving);
+    });
+  }
+
+  /** This node's own log of the shard is durable a little further. */
+  durable(runner: ShardRunner): void {
+    const receiving = this.#receivings.get(runner);
+    if (receiving?.isRestored !== true || runner.core.log.durable < receiving.id.index) return;
+    this.#say(receiving, true);
+    this.#forget(receiving);
+  }
+
+  #say({ runner, id, nextOffset }: Receiving, done: boolean): void {
+    this.#answer(runner, id, nextOffset, done);
+  }
+
+  #answer(runner: ShardRunner, id: EntryId, nextOffset: number, done: boolean): void {
+    const { core, shard } = runner;
+    const to: ReplicaId = core.leader;
+    const node = to === 0 ? undefined : runner.nodeOf(to);
+    if (node === undefined || to === core.self) return;
+    const address = { shard, from: core.self, to, term: core.term };
+    this.#context.say(node, { type: 'snapshotReply', ...address, id, nextOffset, done });
+  }
+
+  #forget(receiving: Receiving): void {
+    const { runner } = receiving;
+    if (this.#receivings.get(runner) === receiving) this.#receivings.delete(runner);
+  }
+}
+
+function isOf({ id, totalBytes }: Receiving, chunk: SnapshotChunk): boolean {
+  return (
+    id.index === chunk.id.index && id.term === chunk.id.term && totalBytes === chunk.totalBytes
+  );
+}

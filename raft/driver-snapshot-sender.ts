@@ -1,0 +1,167 @@
+/**
+ * The leader's side of a snapshot: offers the checkpoint at its log's start, sends chunks within a
+ * window, goes back to where the receiver says that it is. Nothing here runs on a timer: what got
+ * lost is offered again when the shard is looked at anyway (a heartbeat was answered).
+ */
+import type { DriverContext } from './driver-context.ts';
+import type { ShardRunner } from './driver-shard.ts';
+import type { SnapshotReply } from './messages.ts';
+import type { SnapshotSource, SnapshotStore } from './ports.ts';
+import { EMPTY_BYTES, type EntryId, type MonotonicMs, type ReplicaId, type Term } from './types.ts';
+
+interface Sending {
+  readonly runner: ShardRunner;
+  readonly to: ReplicaId;
+  readonly term: Term;
+  readonly id: EntryId;
+  source: SnapshotSource | undefined;
+  /** The receiver answered the offer: it has everything before `acked`. */
+  isAccepted: boolean;
+  acked: number;
+  /** The next byte to send. */
+  next: number;
+  /** Went back to here already: the answers to what else was on its way say the same again. */
+  rewoundTo: number;
+  isReading: boolean;
+  /** The last sign of progress, or the last offer. */
+  movedMs: MonotonicMs;
+  isEnded: boolean;
+}
+
+export class SnapshotSender {
+  readonly #context: DriverContext;
+  readonly #store: SnapshotStore;
+  readonly #sendings = new Map<string, Sending>();
+
+  constructor(context: DriverContext, store: SnapshotStore) {
+    this.#context = context;
+    this.#store = store;
+  }
+
+  /** At every pass over a shard: begins, goes on, ends. */
+  look(runner: ShardRunner): void {
+    const targets = runner.isStopped ? [] : runner.core.snapshotTargets();
+    for (const sending of this.#sendings.values()) {
+      if (sending.runner !== runner) continue;
+      const isWanted = targets.includes(sending.to) && sending.term === runner.core.term;
+      if (isWanted) this.#nudge(sending);
+      else this.#end(sending);
+    }
+    for (const to of targets) if (!this.#sendings.has(keyOf(runner, to))) this.#begin(runner, to);
+  }
+
+  #begin(runner: ShardRunner, to: ReplicaId): void {
+    const { config } = this.#context.options;
+    const { term, log } = runner.core;
+    if (this.#sendings.size >= config.maxOutgoingSnapshots) return;
+    const sending: Sending = {
+      ...{ runner, to, term, id: log.start },
+      source: undefined,
+      isAccepted: false,
+      ...{ acked: 0, next: 0, rewoundTo: -1 },
+      isReading: false,
+      movedMs: this.#context.now().nowMs,
+      isEnded: false,
+    };
+    this.#sendings.set(keyOf(runner, to), sending);
+    this.#store.openSource(runner.shard, log.start, (error, source) => {
+      if (sending.isEnded) {
+        if (source !== undefined) this.#store.closeSource(source);
+      } else if (error !== undefined || source === undefined) this.#end(sending);
+      else {
+        sending.source = source;
+        this.#offer(sending);
+      }
+    });
+  }
+
+  #end(sending: Sending): void {
+    if (sending.isEnded) return;
+    sending.isEnded = true;
+    this.#sendings.delete(keyOf(sending.runner, sending.to));
+    if (sending.source !== undefined) this.#store.closeSource(sending.source);
+  }
+
+  #offer(sending: Sending): void {
+    sending.isAccepted = false;
+    sending.movedMs = this.#context.now().nowMs;
+    this.#say(sending, 0, EMPTY_BYTES);
+  }
+
+  /** Nothing moved for two heartbeat intervals: something got lost. */
+  #nudge(sending: Sending): void {
+    const { nowMs } = this.#context.now();
+    const { heartbeatIntervalMs } = this.#context.options.config;
+    if (sending.source === undefined || sending.isReading) return;
+    if (nowMs - sending.movedMs >= 2 * heartbeatIntervalMs) this.#offer(sending);
+  }
+
+  #say(sending: Sending, offset: number, data: Uint8Array): void {
+    const { runner, to, term, id, source } = sending;
+    const node = runner.nodeOf(to);
+    if (node === undefined || source === undefined) return;
+    const address = { shard: runner.shard, from: runner.core.self, to, term };
+    const { totalBytes } = source;
+    this.#context.say(node, { type: 'snapshotChunk', ...address, id, totalBytes, offset, data });
+  }
+
+  received(runner: ShardRunner, reply: SnapshotReply): void {
+    const sending = this.#sendings.get(keyOf(runner, reply.from));
+    if (sending?.source === undefined || sending.id.index !== reply.id.index) return;
+    if (sending.term !== reply.term || runner.core.term !== reply.term) return;
+    if (reply.done) {
+      this.#end(sending);
+      runner.core.snapshotDone(reply.from, sending.id);
+      this.#context.markDirty(runner);
+      return;
+    }
+    if (reply.nextOffset > sending.source.totalBytes) return;
+    this.#moved(sending, reply.nextOffset);
+    this.#fill(sending);
+  }
+
+  #moved(sending: Sending, nextOffset: number): void {
+    const isAhead = nextOffset > sending.acked;
+    const isLoss = !sending.isAccepted || nextOffset < sending.acked || nextOffset > sending.next;
+    const isRepeated = nextOffset === sending.acked && sending.rewoundTo !== nextOffset;
+    if (isAhead || !sending.isAccepted) sending.movedMs = this.#context.now().nowMs;
+    if (isLoss || (isRepeated && sending.next > nextOffset)) {
+      sending.next = nextOffset;
+      sending.rewoundTo = nextOffset;
+    }
+    sending.isAccepted = true;
+    sending.acked = nextOffset;
+  }
+
+  /** Reads ahead of the answers, one chunk after another, as far as the window allows. */
+  #fill(sending: Sending): void {
+    const { source, next, acked } = sending;
+    const { snapshotChunkBytes, maxInflightSnapshotChunks } = this.#context.options.config;
+    if (source === undefined || sending.isEnded || sending.isReading) return;
+    if (!sending.isAccepted || next >= source.totalBytes) return;
+    if (next - acked >= snapshotChunkBytes * maxInflightSnapshotChunks) return;
+    sending.isReading = true;
+    this.#store.readSource(source, next, snapshotChunkBytes, (error, data) => {
+      sending.isReading = false;
+      if (sending.isEnded) return;
+      if (error !== undefined || data === undefined || data.length === 0) {
+        this.#end(sending);
+        return;
+      }
+      // An answer may have sent it back meanwhile.
+      if (sending.next === next) {
+        this.#say(sending, next, data);
+        sending.next += data.length;
+      }
+      this.#fill(sending);
+    });
+  }
+
+  stop(): void {
+    for (const sending of this.#sendings.values()) this.#end(sending);
+  }
+}
+
+function keyOf(runner: ShardRunner, to: ReplicaId): string {
+  return `${runner.shard}/${to}`;
+}
