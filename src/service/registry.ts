@@ -44,69 +44,34 @@ export function createHandlers(
 
 function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
   const { checks, cluster, config, fetch, offsets, options, produce, proto } = parts;
-  const { topicCalls, transactions } = parts;
-  const cold = coldIn(proto);
-  const limits = limitsOf(config, [...stateLimits(), ...(options.otherLimits ?? [])]);
-  return [
-    [PRODUCE_PATH, (call, bytes, done) => produce.produce(call, bytes, done)],
-    [FETCH_PATH, (call, bytes, done) => fetch.fetch(call, bytes, done)],
-    [PREPARE_PATH, (call, bytes, done) => transactions.prepare(call, bytes, done)],
-    [END_PATH, (call, bytes, done) => transactions.end(call, bytes, done)],
-    [POLL_CHECKS_PATH, (call, bytes, done) => checks.poll(call, bytes, done)],
-    cold('/holdfast.v1.Log/ListOffsets', (call, request) =>
-      offsets.listOffsets(call, request as Parameters<typeof offsets.listOffsets>[1]),
-    ),
-    cold('/holdfast.v1.Log/CommitOffset', (call, request) =>
-      offsets.commitOffset(call, request as Parameters<typeof offsets.commitOffset>[1]),
-    ),
-    cold('/holdfast.v1.Log/GetOffset', (call, request) =>
-      offsets.getOffset(call, request as Parameters<typeof offsets.getOffset>[1]),
-    ),
-    cold('/holdfast.v1.Log/ResetOffsets', (call, request) =>
-      offsets.resetOffsets(call, request as Parameters<typeof offsets.resetOffsets>[1]),
-    ),
-    cold('/holdfast.v1.Admin/CreateTopic', (call, request) =>
-      topicCalls.create(call, request as Parameters<typeof topicCalls.create>[1]),
-    ),
-    cold('/holdfast.v1.Admin/UpdateTopic', (call, request) =>
-      topicCalls.update(call, request as Parameters<typeof topicCalls.update>[1]),
-    ),
-    cold('/holdfast.v1.Admin/DeleteTopic', (call, request) =>
-      topicCalls.delete(call, request as Parameters<typeof topicCalls.delete>[1]),
-    ),
-    cold('/holdfast.v1.Admin/ListTopics', (call, request) =>
-      topicCalls.list(call, request as Parameters<typeof topicCalls.list>[1]),
-    ),
-    cold('/holdfast.v1.Admin/DescribeTopic', (call, request) =>
-      topicCalls.describe(call, request as Parameters<typeof topicCalls.describe>[1]),
-    ),
-    ...memberExecutors(parts),
-    cold('/holdfast.v1.Admin/DescribeCluster', (call) => cluster.describe(call)),
-    cold('/holdfast.v1.Admin/DescribeLimits', () => Promise.resolve({ limits })),
-  ];
-}
-
-function coldIn(proto: Parts['proto']) {
-  return <Request>(
+  const { memberCalls, topicCalls, transactions } = parts;
+  const cold = <Request>(
     path: string,
     handler: (call: Call, request: Request) => Promise<object>,
   ): [string, UnaryExecutor] => [path, runCold<Request>(proto.method(path), handler)];
-}
-
-function memberExecutors({ memberCalls, proto }: Parts): [string, UnaryExecutor][] {
-  const cold = coldIn(proto);
+  const limits = limitsOf(config, [...stateLimits(), ...(options.otherLimits ?? [])]);
   return [
-    cold('/holdfast.v1.Admin/DescribeMembers', (call) => memberCalls.describe(call)),
-    cold('/holdfast.v1.Admin/AddMember', (call, request) =>
-      memberCalls.add(call, request as Parameters<typeof memberCalls.add>[1]),
-    ),
-    cold('/holdfast.v1.Admin/RemoveMember', (call, request) =>
-      memberCalls.remove(call, request as Parameters<typeof memberCalls.remove>[1]),
-    ),
-    cold('/holdfast.v1.Admin/TransferLeader', (call, request) =>
-      memberCalls.transfer(call, request as Parameters<typeof memberCalls.transfer>[1]),
-    ),
-    cold('/holdfast.v1.Admin/Rebalance', (call) => memberCalls.rebalance(call)),
+    [PRODUCE_PATH, produce.produce.bind(produce)],
+    [FETCH_PATH, fetch.fetch.bind(fetch)],
+    [PREPARE_PATH, transactions.prepare.bind(transactions)],
+    [END_PATH, transactions.end.bind(transactions)],
+    [POLL_CHECKS_PATH, checks.poll.bind(checks)],
+    cold('/holdfast.v1.Log/ListOffsets', offsets.listOffsets.bind(offsets)),
+    cold('/holdfast.v1.Log/CommitOffset', offsets.commitOffset.bind(offsets)),
+    cold('/holdfast.v1.Log/GetOffset', offsets.getOffset.bind(offsets)),
+    cold('/holdfast.v1.Log/ResetOffsets', offsets.resetOffsets.bind(offsets)),
+    cold('/holdfast.v1.Admin/CreateTopic', topicCalls.create.bind(topicCalls)),
+    cold('/holdfast.v1.Admin/UpdateTopic', topicCalls.update.bind(topicCalls)),
+    cold('/holdfast.v1.Admin/DeleteTopic', topicCalls.delete.bind(topicCalls)),
+    cold('/holdfast.v1.Admin/ListTopics', topicCalls.list.bind(topicCalls)),
+    cold('/holdfast.v1.Admin/DescribeTopic', topicCalls.describe.bind(topicCalls)),
+    cold('/holdfast.v1.Admin/DescribeMembers', memberCalls.describe.bind(memberCalls)),
+    cold('/holdfast.v1.Admin/AddMember', memberCalls.add.bind(memberCalls)),
+    cold('/holdfast.v1.Admin/RemoveMember', memberCalls.remove.bind(memberCalls)),
+    cold('/holdfast.v1.Admin/TransferLeader', memberCalls.transfer.bind(memberCalls)),
+    cold('/holdfast.v1.Admin/Rebalance', memberCalls.rebalance.bind(memberCalls)),
+    cold('/holdfast.v1.Admin/DescribeCluster', cluster.describe.bind(cluster)),
+    cold('/holdfast.v1.Admin/DescribeLimits', () => Promise.resolve({ limits })),
   ];
 }
 

@@ -6,12 +6,14 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { connect } from '../../src/client/index.ts';
 import { until } from '../harness/service-client.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
+import { allGone, isAlive } from '../processes/alive.ts';
 import { freeBasePort } from '../processes/free-ports.ts';
 import { packageFolder } from '../processes/package-folder.ts';
 import { UpProcess } from '../processes/up-process.ts';
 
 const TIMEOUT_MS = 120_000;
 const NODES = 3;
+const GONE_WITHIN_MS = 20_000;
 
 interface Ended {
   readonly code: number | null;
@@ -27,18 +29,6 @@ function holders(directory: string): readonly number[] {
       return existsSync(file) ? [Number.parseInt(readFileSync(file, 'utf8'), 10)] : [];
     });
 }
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const allGone = (pids: readonly number[]) =>
-  until(() => !pids.some(isAlive), 'the end of the cluster', 20_000);
 
 /** What was started, with all its temporary files below `directory`. */
 function start(directory: string, script: string, args: readonly string[]) {
@@ -58,7 +48,7 @@ function start(directory: string, script: string, args: readonly string[]) {
     await ended;
     // What a broken leash would leave.
     for (const pid of pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
-    await allGone(pids);
+    await allGone(pids, GONE_WITHIN_MS);
   });
   return { child, ended };
 }
@@ -119,7 +109,7 @@ describe('killed, it takes its cluster along', () => {
       const pids = await atWork(directory);
       child.kill('SIGKILL');
       await ended;
-      await allGone(pids);
+      await allGone(pids, GONE_WITHIN_MS);
     },
   );
 });

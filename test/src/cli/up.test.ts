@@ -7,6 +7,7 @@ import { createInterface, type Interface } from 'node:readline';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { freeBasePort, HOLDFAST } from '../../e2e/cluster-process.ts';
 import { temporaryDirectory } from '../../harness/temporary-directory.ts';
+import { allGone } from '../../processes/alive.ts';
 
 const TIMEOUT_MS = 120_000;
 
@@ -55,20 +56,6 @@ async function ready(up: Up): Promise<readonly number[]> {
   return pids;
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Resolves when every process has ended: their log files get the last line when they do. */
-async function allGone(pids: readonly number[]): Promise<void> {
-  while (pids.some(isAlive)) await new Promise((resolve) => setImmediate(resolve));
-}
-
 async function freshArguments(): Promise<{ data: string; base: number; args: string[] }> {
   const data = join(temporaryDirectory(), 'data');
   const base = await freeBasePort(3);
@@ -98,7 +85,7 @@ describe('up', () => {
     const pids = await ready(up);
     expect(pids).toHaveLength(3);
     up.child.kill('SIGKILL');
-    await allGone(pids);
+    await allGone(pids, TIMEOUT_MS);
     expect(existsSync(join(data, 'node-1', 'lock'))).toBe(false);
     const again = startUp(...args);
     await ready(again);

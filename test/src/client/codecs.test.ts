@@ -1,26 +1,18 @@
 /** The hand-written codecs against @grpc/proto-loader's, on arbitrary values. */
-import { loadSync } from '@grpc/proto-loader';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { nextMessage, readSubscribeResponse } from '../../../src/client/fetch-codec.ts';
 import { MessageEncoder, messageIdAfter, readMessage } from '../../../src/client/message-codec.ts';
 import { HeadWriter, headRoom, readStreamAnswer } from '../../../src/client/produce-codec.ts';
 import { Reader, varintSize, writeVarint } from '../../../src/client/wire.ts';
-import { protoDirectory } from '../../../src/package-root.ts';
+import { loadProto } from './helpers.ts';
 
 interface Codec {
   serialize(value: object): Buffer;
   deserialize(bytes: Buffer): Record<string, unknown>;
 }
 
-const definition = loadSync('holdfast/v1/log.proto', {
-  includeDirs: [protoDirectory()],
-  keepCase: true,
-  longs: String,
-  enums: String,
-  defaults: true,
-  oneofs: true,
-}) as unknown as Record<string, Codec> & {
+const definition = loadProto('log') as unknown as Record<string, Codec> & {
   'holdfast.v1.Log': Record<string, Record<string, (value: never) => never>>;
 };
 

@@ -15,8 +15,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-import { protoDirectory } from '../../../src/package-root.ts';
+import { loadProto } from './helpers.ts';
 
 /** What a handler answers. */
 export type Wire = Readonly<Record<string, unknown>>;
@@ -96,17 +95,10 @@ export interface FakeTopic {
   starts: number[];
 }
 
-const definition = loadSync(
-  ['log', 'transactions', 'admin'].map((name) => `holdfast/v1/${name}.proto`),
-  {
-    includeDirs: [protoDirectory()],
-    keepCase: true,
-    longs: String,
-    enums: String,
-    defaults: true,
-    oneofs: true,
-  },
-) as unknown as Record<string, ServiceDefinition>;
+const definition = loadProto('log', 'transactions', 'admin') as unknown as Record<
+  string,
+  ServiceDefinition
+>;
 
 /** State shared by all nodes. */
 export class FakeCluster {

@@ -1,4 +1,21 @@
+import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import { protoDirectory } from '../../../src/package-root.ts';
 import type { FakeCluster } from './fake-cluster.ts';
+
+/** What a generated stub reads and writes, with numbers of 64 bits as text. */
+export function loadProto(...names: readonly string[]): PackageDefinition {
+  return loadSync(
+    names.map((name) => `holdfast/v1/${name}.proto`),
+    {
+      includeDirs: [protoDirectory()],
+      keepCase: true,
+      longs: String,
+      enums: String,
+      defaults: true,
+      oneofs: true,
+    },
+  );
+}
 
 export function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
