@@ -18,7 +18,9 @@ import { createMetaState } from './cluster/meta-state.ts';
 import { enterDirectory } from './cluster/node-directory.ts';
 import { PeerLives } from './cluster/peer-lives.ts';
 import { keepRegistered } from './cluster/registration.ts';
+import { reportSuspects } from './cluster/report-suspects.ts';
 import { followMembers, onceRemoved } from './cluster/run-members.ts';
+import { runPlacement } from './cluster/run-placement.ts';
 import { runTopicReconciler } from './cluster/run-reconciler.ts';
 import type { RunningNode } from './cluster/running-node.ts';
 import type { NodeConfig } from './config.ts';
@@ -73,7 +75,12 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     grpcAddress: formatAddress(config.advertise.grpc),
     peerAddress: formatAddress(config.advertise.peer),
   });
+  const suspects = storage.recovered
+    .filter(({ state }) => state.suspect === true)
+    .map(({ shard, state }) => ({ shard, replica: state.replica }));
+  const suspicion = reportSuspects(host, service, suspects);
   const members = followMembers(host, peers);
+  const placement = runPlacement({ host, driver, peers, proposer: service, logger });
   await peers.start();
   driver.start();
   const { port } = await service.start(config.listen.grpc);
@@ -84,6 +91,8 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     peerPort: peers.address().port,
     host,
     async stop() {
+      placement.stop();
+      suspicion.stop();
       members.stop();
       registration.stop();
       reconciler.stop();

@@ -172,7 +172,7 @@ export const REASONS = {
     'ALREADY_EXISTS',
     'The node is a member with another data directory. Lost it? Remove the node, then add it.',
   ),
-  MEMBER_LEAVING: later(
+  MEMBER_LEAVING: refused(
     'FAILED_PRECONDITION',
     'The node is being removed. Wait until `holdfast cluster remove` is done, then try again.',
   ),
@@ -185,7 +185,7 @@ export const REASONS = {
     'FAILED_PRECONDITION',
     'The last node cannot be removed: nothing could hold the data.',
   ),
-  QUORUM_AT_RISK: later(
+  QUORUM_AT_RISK: refused(
     'FAILED_PRECONDITION',
     'Most nodes that would remain are down. Start them, or remove those that are down first.',
   ),

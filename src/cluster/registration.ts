@@ -4,7 +4,7 @@ import type { MetaCommand } from './api.ts';
 import { META_SHARD } from './first-configuration.ts';
 
 export interface MetaProposer {
-  proposeMeta(command: MetaCommand, done: (error: unknown) => void): void;
+  proposeMeta(command: MetaCommand, done: (error: unknown, result: unknown) => void): void;
 }
 
 /** Of a node, as others see it. */

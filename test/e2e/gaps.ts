@@ -35,3 +35,21 @@ export class GapMeter {
     return this.#kills.map((kill) => kill.longestGapMs);
   }
 }
+
+/** The longest time without an acknowledgement of any queue that is sent to all the time. */
+export class AckGaps {
+  readonly #lastAckMs: number[] = [];
+  readonly #startedMs = performance.now();
+  longestMs = 0;
+  /** When the longest one ended, since the start. */
+  longestAtMs = 0;
+
+  ack(queue: number): void {
+    const now = performance.now();
+    const gap = now - (this.#lastAckMs[queue] ?? now);
+    this.#lastAckMs[queue] = now;
+    if (gap <= this.longestMs) return;
+    this.longestMs = gap;
+    this.longestAtMs = now - this.#startedMs;
+  }
+}

@@ -3,7 +3,6 @@
  * a bounded number on the way, so that a queue without a leader holds up no other queue.
  */
 import { HoldfastError, type Producer } from '../../src/client/index.ts';
-import type { GapMeter } from './gaps.ts';
 import { digestOf, type QueueLedger, type Verdict } from './ledger.ts';
 
 const IN_FLIGHT_PER_LANE_MAX = 256;
@@ -13,6 +12,11 @@ export interface Feed {
   next(): Buffer | undefined;
 }
 
+/** Is told of every acknowledgement. */
+export interface Acks {
+  ack(queue: number): void;
+}
+
 export interface Progress {
   acked: number;
   bytes: number;
@@ -20,25 +24,28 @@ export interface Progress {
   refused: number;
 }
 
+export interface Shared {
+  readonly gaps: Acks;
+  readonly verdict: Verdict;
+  readonly progress: Progress;
+  /** Per lane; default 256. */
+  readonly inFlightMax?: number;
+}
+
 export class ProducingLane {
   readonly #producer: Producer;
   readonly #queue: number;
   readonly #feed: Feed;
   readonly #ledger: QueueLedger;
-  readonly #gaps: GapMeter;
+  readonly #gaps: Acks;
   readonly #verdict: Verdict;
   readonly #progress: Progress;
+  readonly #inFlightMax: number;
   #inFlight = 0;
   #lastOffset = -1;
   #wake: (() => void) | undefined;
 
-  constructor(
-    producer: Producer,
-    queue: number,
-    feed: Feed,
-    ledger: QueueLedger,
-    shared: { gaps: GapMeter; verdict: Verdict; progress: Progress },
-  ) {
+  constructor(producer: Producer, queue: number, feed: Feed, ledger: QueueLedger, shared: Shared) {
     this.#producer = producer;
     this.#queue = queue;
     this.#feed = feed;
@@ -46,13 +53,14 @@ export class ProducingLane {
     this.#gaps = shared.gaps;
     this.#verdict = shared.verdict;
     this.#progress = shared.progress;
+    this.#inFlightMax = shared.inFlightMax ?? IN_FLIGHT_PER_LANE_MAX;
   }
 
   /** Until the feed ends and everything sent is settled. */
   async run(): Promise<void> {
     for (let line = this.#feed.next(); line !== undefined; line = this.#feed.next()) {
       this.#send(line);
-      while (this.#inFlight >= IN_FLIGHT_PER_LANE_MAX) await this.#woken();
+      while (this.#inFlight >= this.#inFlightMax) await this.#woken();
     }
     while (this.#inFlight > 0) await this.#woken();
   }

@@ -64,7 +64,7 @@ describe('members', () => {
     const { reason, error } = await refusal(admin('RemoveMember', { node: 1 }));
     expect(reason).toBe('QUORUM_AT_RISK');
     expect(error.message).toMatch(/without node 1, 1 of 2 nodes would be down \(2\)/);
-    expect(trailer(error, 'retryable')).toBe('true');
+    expect(trailer(error, 'retryable')).toBe('false');
     // The one that is down may go.
     await admin('RemoveMember', { node: 2 });
   });

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import type { MetaCommand } from '../../../src/cluster/api.ts';
+import { reportSuspects } from '../../../src/cluster/report-suspects.ts';
+import { Roster } from '../../../src/cluster/roster.ts';
+import type { ShardHost } from '../../../src/shards/api.ts';
+import { born } from '../../harness/births.ts';
+import { MemoryRows } from '../../harness/state-rows.ts';
+
+function world(copies: number) {
+  const roster = new Roster(born(3, 2, copies));
+  const listeners = new Set<(shard: number) => void>();
+  const proposed: { command: MetaCommand; done: (error: unknown, result: unknown) => void }[] = [];
+  const listen = (listener: (shard: number) => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+  const host = {
+    leaderOf: () => 1,
+    meta: () => roster,
+    onApplied: listen,
+    onLeadership: listen,
+  } as unknown as ShardHost;
+  const proposer = {
+    proposeMeta: (command: MetaCommand, done: (error: unknown, result: unknown) => void) => {
+      proposed.push({ command, done });
+    },
+  };
+  const tell = () => {
+    for (const listener of [...listeners]) listener(0);
+  };
+  return { roster, host, proposer, proposed, tell, listeners };
+}
+
+describe('a suspect replica', () => {
+  it('is reported until the placement has a successor for it', () => {
+    const { roster, host, proposer, proposed, tell } = world(3);
+    const reporter = reportSuspects(host, proposer, [{ shard: 1, replica: 2 }]);
+    expect(proposed).toEqual([]);
+    tell();
+    tell();
+    expect(proposed.map(({ command }) => command)).toEqual([
+      { type: 'replaceReplica', shard: 1, replica: 2 },
+    ]);
+    roster.apply({ type: 'replaceReplica', shard: 1, replica: 2 }, new MemoryRows());
+    proposed[0]!.done(undefined, { type: 'done' });
+    tell();
+    expect(proposed).toHaveLength(1);
+    reporter.stop();
+  });
+
+  it('that is the only copy has nobody to learn from', () => {
+    const { host, proposer, proposed, tell, roster } = world(1);
+    const { replica } = roster.placement(1)!.voters[0]!;
+    reportSuspects(host, proposer, [{ shard: 1, replica }]);
+    tell();
+    expect(proposed).toEqual([]);
+  });
+
+  it('nobody listens where nothing is suspect, or after the end', () => {
+    const { host, proposer, listeners } = world(3);
+    reportSuspects(host, proposer, []);
+    expect(listeners.size).toBe(0);
+    reportSuspects(host, proposer, [{ shard: 1, replica: 2 }]).stop();
+    expect(listeners.size).toBe(0);
+  });
+});
