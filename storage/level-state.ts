@@ -128,7 +128,7 @@ type CompleteOptions = Required<Omit<LevelStateOptions, 'backend'>>;
 
 export class LevelState {
   readonly verdict: StateVerdict;
-  /** Shards whose swap a crash interrupted: `replaceShard` or `dropShard` has to do it again. */
+  /** Shards whose rows count for nothing: `swapAtOpen` replaces them before anything is loaded. */
   readonly unfinishedSwaps: readonly ShardId[];
   readonly #database: Database;
   readonly #options: CompleteOptions;
@@ -249,6 +249,28 @@ export class LevelState {
     this.#applied.delete(shard);
     this.#swapping.delete(shard);
     done();
+  }
+
+  /** A swap that a crash interrupted. Rejects with `DATA_LOSS` if LevelDB is damaged there. */
+  swapAtOpen(
+    shard: ShardId,
+    applied: rows.AppliedMark | undefined,
+    tables: readonly TableRow[],
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const ports: SwapPorts = { ...this.#swap, onError: reject };
+      eraseShard(ports, shard, () => {
+        fillShard(ports, shard, tables, () => {
+          const ops = [swapEnd(shard)];
+          if (applied === undefined) ops.push({ key: keys.appliedKey(shard), value: undefined });
+          const done = (): void => {
+            if (applied === undefined) this.#applied.delete(shard);
+            resolve();
+          };
+          this.#queue.push({ ops, applied: applied === undefined ? [] : [applied], done });
+        });
+      });
+    });
   }
 
   /** Part of a build: counts for nothing until `completeBuild`. Resolves when there is room. */

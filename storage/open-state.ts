@@ -38,6 +38,7 @@ export interface OpenedState {
   readonly report: readonly string[];
 }
 
+const NO_LOG: LogEnds = { start: 0, last: 0 };
 /** Rows of a checkpoint written at a time. */
 const BUILD_CHUNK_BYTES = 256 * 1024;
 
@@ -45,6 +46,7 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
   const report: string[] = [];
   const state = await openWhole(options, report);
   try {
+    await finishSwaps(state, options, report);
     return { state, shards: await loadShards(state, options.logEnds), report };
   } catch (error) {
     await state.close();
@@ -60,11 +62,7 @@ async function openWhole(options: OpenStateOptions, report: string[]): Promise<L
   const state = await openLevelState(options);
   try {
     await removeUnfinished(options.checkpointDirectory, options.files);
-    if (state.verdict.kind === 'ok') {
-      await dropStrays(state, options.logEnds);
-      await finishSwaps(state, options, report);
-      return state;
-    }
+    if (state.verdict.kind === 'ok') return state;
     if (state.verdict.kind === 'rebuild') {
       report.push(`state is built again: ${state.verdict.reason}`);
     }
@@ -77,41 +75,33 @@ async function openWhole(options: OpenStateOptions, report: string[]): Promise<L
   }
 }
 
-/** Shards that left the log: a crash came before their rows were gone. */
-async function dropStrays(
-  state: LevelState,
-  logEnds: ReadonlyMap<ShardId, LogEnds>,
-): Promise<void> {
-  const applied = state.appliedMarks().map(({ shard }) => shard);
-  for (const shard of new Set([...applied, ...state.unfinishedSwaps])) {
-    if (!logEnds.has(shard)) await dropped(state, shard);
-  }
-}
-
-function dropped(state: LevelState, shard: ShardId): Promise<void> {
-  return new Promise((resolve) => state.dropShard(shard, resolve));
-}
-
-/** What a crash left of a shard is neither the old rows nor the new ones: both go. */
+/**
+ * Shards that left the log go. What is there of a shard whose swap was interrupted, or that the
+ * log has left behind, is replaced by what the start of its log rests on.
+ */
 async function finishSwaps(
   state: LevelState,
   options: OpenStateOptions,
   report: string[],
 ): Promise<void> {
-  const { files } = options;
+  const { checkpointDirectory, files, logEnds } = options;
+  const applied = state.appliedMarks().map(({ shard }) => shard);
+  for (const shard of applied.filter((each) => !logEnds.has(each))) {
+    await state.swapAtOpen(shard, undefined, []);
+  }
+  if (state.unfinishedSwaps.length === 0) return;
+  const checkpoints = await listCheckpoints(checkpointDirectory, files);
   for (const shard of state.unfinishedSwaps) {
-    const ends = options.logEnds.get(shard);
-    if (ends === undefined) continue;
-    report.push(`shard ${shard}: its rows were being replaced; that is done again`);
+    const ends = logEnds.get(shard) ?? NO_LOG;
     if (ends.start === 0) {
-      await dropped(state, shard);
+      await state.swapAtOpen(shard, undefined, []);
       continue;
     }
-    const checkpoints = await listCheckpoints(options.checkpointDirectory, files);
-    const { file, applied } = await checkpointWithin(checkpoints, shard, ends, report, files);
+    const found = await checkpointWithin(checkpoints, shard, ends, report, files);
     const rows: TableRow[] = [];
-    await readCheckpointFile(file, (row) => void rows.push(row), files);
-    await new Promise<void>((resolve) => state.replaceShard(applied, rows, resolve));
+    await readCheckpointFile(found.file, (row) => void rows.push(row), files);
+    await state.swapAtOpen(shard, found.applied, rows);
+    report.push(`shard ${shard}: replaced by checkpoint ${found.applied.index}`);
   }
 }
 

@@ -40,7 +40,7 @@ export interface StateContent {
   readonly batches: readonly NumberedBatch[];
   readonly applied: ReadonlyMap<ShardId, AppliedMark>;
   readonly drops: readonly IndexDrop[];
-  /** Shards of which nothing counts: a swap was under way. */
+  /** Shards of which nothing counts: a swap was under way, or their log starts after it. */
   readonly swaps: readonly ShardId[];
 }
 
@@ -61,10 +61,10 @@ export async function examineState(
     if (misfit !== undefined) return rebuildBecause(misfit);
     const batches = await readBatches(reads);
     const applied = await readApplied(reads);
-    const swaps = await readSwaps(reads);
-    const counting = new Map([...logEnds].filter(([shard]) => !swaps.includes(shard)));
-    const reason = findGap(batches.map(({ number }) => number)) ?? logMisfit(applied, counting);
+    const begun = await readSwaps(reads);
+    const reason = findGap(batches.map(({ number }) => number)) ?? outlived(applied, logEnds);
     if (reason !== undefined) return rebuildBecause(reason);
+    const swaps = [...new Set([...begun, ...behind(applied, logEnds)])];
     return { verdict: { kind: 'ok' }, batches, applied, drops: await readDrops(reads), swaps };
   } catch (error) {
     if (error instanceof StorageError && error.code === 'DATA_LOSS') {
@@ -116,17 +116,25 @@ async function formatMisfit(reads: StateReads, identity: string): Promise<string
   return `it belongs to ${format.identity}, not to ${identity}`;
 }
 
-/** Effects must neither outlive the log nor end before it starts. */
-export function logMisfit(
+/** Effects must not outlive the log: whoever wrote them may have written others, too. */
+function outlived(
   applied: ReadonlyMap<ShardId, AppliedMark>,
   logEnds: ReadonlyMap<ShardId, LogEnds>,
 ): string | undefined {
-  for (const [shard, { start, last }] of logEnds) {
+  for (const [shard, { last }] of logEnds) {
     const index = applied.get(shard)?.index ?? 0;
     if (index > last) return `shard ${shard} is applied through ${index}, its log ends at ${last}`;
-    if (index < start) {
-      return `shard ${shard} is applied through ${index}, its log starts after ${start}`;
-    }
   }
   return undefined;
+}
+
+/** What lies between `applied` and the start of these logs is in a checkpoint only. */
+function behind(
+  applied: ReadonlyMap<ShardId, AppliedMark>,
+  logEnds: ReadonlyMap<ShardId, LogEnds>,
+): readonly ShardId[] {
+  const found = [...logEnds].filter(([shard, { start }]) => {
+    return (applied.get(shard)?.index ?? 0) < start;
+  });
+  return found.map(([shard]) => shard);
 }

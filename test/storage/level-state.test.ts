@@ -102,8 +102,13 @@ describe('level state', () => {
   it('is thrown away when it and the log do not fit', async () => {
     const cases = [
       [[[1, 0, 19]], 'shard 1 is applied through 20, its log ends at 19'],
-      [[[1, 21, 40]], 'shard 1 is applied through 20, its log starts after 21'],
-      [[[2, 5, 9]], 'shard 2 is applied through 0, its log starts after 5'],
+      [
+        [
+          [3, 5, 9],
+          [1, 0, 2],
+        ],
+        'shard 1 is applied through 20, its log ends at 2',
+      ],
     ] as const;
     for (const [ends, reason] of cases) {
       const directory = temporaryDirectory();
