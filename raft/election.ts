@@ -7,7 +7,7 @@ import { nextHeartbeatAt } from './heartbeat.ts';
 import { membersOf } from './membership.ts';
 import type { VoteReply, VoteRequest } from './messages.ts';
 import { Progress } from './progress.ts';
-import { isVoter, voteResult } from './quorum.ts';
+import { voteResult } from './quorum.ts';
 import { ReadQueue } from './read-index.ts';
 import { appendOwn } from './replication.ts';
 import type { RaftState } from './state.ts';
@@ -30,7 +30,8 @@ export function restartElectionTimer(state: RaftState): void {
  */
 export function mayCampaign(state: RaftState): boolean {
   if (state.isSuspect) return false;
-  return isVoter(state.config, state.self) && state.log.lastTimeMs !== undefined;
+  if (state.log.lastTimeMs === undefined) return false;
+  return state.membership.hasVote(state.self, state.log.commit);
 }
 
 /** Refuses to help a challenger while a leader is believed alive. */

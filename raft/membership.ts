@@ -4,6 +4,7 @@
  * goes through a joint configuration, in which both majorities must agree.
  */
 import { RaftError, RaftErrorCode } from './errors.ts';
+import { isVoter } from './quorum.ts';
 import type { Configuration, LogIndex, Membership, NodeId, ReplicaId } from './types.ts';
 
 export interface MembershipChange {
@@ -187,6 +188,20 @@ export class MembershipHistory {
   /** Mostly one; two while one takes the other's place. */
   replicasOn(node: NodeId): ReplicaId[] {
     return [...this.#nodes].filter(([, on]) => on === node).map(([replica]) => replica);
+  }
+
+  /**
+   * A voter of the ruling membership, or of one that rules again if those after `commit` are taken
+   * back. Whoever is voted out by an entry that is not committed may be the only one that has it:
+   * it still campaigns, without counting itself (thesis 4.2.2).
+   */
+  hasVote(replica: ReplicaId, commit: LogIndex): boolean {
+    for (let at = this.#steps.length - 1; at >= 0; at--) {
+      const { index, membership } = this.#steps[at]!;
+      if (isVoter(membership.config, replica)) return true;
+      if (index <= commit) return false;
+    }
+    return false;
   }
 
   append(index: LogIndex, membership: Membership): void {

@@ -187,6 +187,14 @@ describe('MembershipHistory', () => {
     expect(history.replicasOn(2)).toEqual([2]);
   });
 
+  test('knows who votes now, or may again if what is not committed is taken back', () => {
+    const history = new MembershipHistory(0, membershipOf([1, 2, 3]));
+    history.append(5, membershipOf([1, 2]));
+    history.append(9, membershipOf([1]));
+    const voters = (commit: number) => [1, 2, 3, 4].filter((id) => history.hasVote(id, commit));
+    expect([voters(4), voters(5), voters(8), voters(9)]).toEqual([[1, 2, 3], [1, 2], [1, 2], [1]]);
+  });
+
   test('forgets what lies before the start of the log', () => {
     const history = new MembershipHistory(0, membershipOf([1]));
     history.append(5, membershipOf([1, 2]));

@@ -201,6 +201,36 @@ describe('paper 6: servers that go', () => {
     expect(leader.core.log.commit).toBe(1);
   });
 
+  it('a server that its own newest entry leaves out still campaigns: it may be needed', () => {
+    // 2 removes itself and is lost before anybody has that entry; 1 misses what 2 has besides.
+    const cluster = new CoreCluster([1, 2]);
+    const last = cluster.elect(2);
+    cluster.isolate(1);
+    last.propose('only 2 has it');
+    last.change({ changes: [remove(2)] });
+    cluster.settle();
+    expect(configOf(last).voters).toEqual([1]);
+    cluster.inFlight = [];
+    cluster.heal();
+    last.restart();
+    cluster.advance(5000);
+    // 2 has more and gives no vote, so that only 2 can lead; its own vote does not count.
+    cluster.run(4000);
+    expect(cluster.replica(1).applied.map(({ term }) => term)).toContain(last.core.term);
+    expect([cluster.replica(1).core.role, last.core.role]).toEqual(['leader', 'follower']);
+    expect(configOf(cluster.replica(1)).voters).toEqual([1]);
+  });
+
+  it('once its removal is committed, as far as it knows, it campaigns no more', () => {
+    const cluster = group();
+    cluster.replica(1).change({ changes: [remove(1)] });
+    cluster.settle();
+    cluster.isolate(1);
+    cluster.replica(1).take();
+    cluster.replica(1).timeOut();
+    expect(cluster.replica(1).take()).toEqual([]);
+  });
+
   it('a removed server that campaigns changes no term while a leader is heard', () => {
     const cluster = group();
     const leader = cluster.replica(1);
