@@ -369,13 +369,17 @@ export class RaftCore {
     return restore(this.#state, restored);
   }
 
-  /** While leading: who needs what is gone from this log. */
+  /**
+   * While leading: who needs what is gone from this log, and lives. A dead one would keep its place
+   * among the few that are served at a time.
+   */
   snapshotTargets(): readonly ReplicaId[] {
-    const { reign } = this.#state;
+    const { reign, nowMs, settings } = this.#state;
     if (reign === undefined) return [];
     const targets: ReplicaId[] = [];
-    for (const { replica, state } of reign.progress.values()) {
-      if (state === 'snapshot') targets.push(replica);
+    for (const { replica, state, contactMs } of reign.progress.values()) {
+      const isHeard = nowMs - contactMs < settings.electionTimeoutMs;
+      if (state === 'snapshot' && isHeard) targets.push(replica);
     }
     return targets;
   }

@@ -168,6 +168,28 @@ describe('a window', () => {
   });
 });
 
+/** Found by an adversary: a dead receiver held its place, and the cluster was never whole again. */
+test('a receiver whose node dies makes room for others', () => {
+  const config = { ...CONFIG, maxOutgoingSnapshots: 1 };
+  const world = new World(5, membershipOf([1, 2, 3, 4, 5]), config);
+  const leader = world.leader();
+  const late = world.nodes.filter((node) => node !== leader).slice(-2);
+  const isLate = (id: number) => late.some((node) => node.id === id);
+  world.passes = (from, to) => !isLate(from) && !isLate(to);
+  for (let count = 1; count <= 10; count++) world.propose(`m${count}`);
+  world.run(500);
+  leader.compact();
+  let chunks = 0;
+  let dead = 0;
+  world.passes = (from, to, { type }) => {
+    if (type === 'snapshotChunk' && ++chunks === 3) dead = to;
+    return from !== dead && to !== dead;
+  };
+  world.runUntil(() => dead !== 0);
+  const living = late.find(({ id }) => id !== dead)!;
+  world.runUntil(() => living.appliedIndex >= 11, 5000);
+});
+
 describe('nothing is taken', () => {
   function chunkFor(world: World, leader: WorldNode, late: WorldNode): PeerMessage {
     const { id } = leader.disk.checkpoint!;
