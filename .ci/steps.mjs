@@ -17,6 +17,8 @@ const ENVIRONMENT = { ...process.env, PATH, CI: 'true' };
 /** Some megabytes of real files, and some killed leaders: about a minute. */
 const SHORT_E2E = ['--bytes', '20', '--kills', '4'];
 const SHORT_CHAOS = ['--short'];
+/** Short histories, so that they fit into four minutes of two processors. */
+const SHORT_SIM = ['--count', '1000', '--fault-ms', '4000'];
 
 let passed = 0;
 const failures = [];
@@ -115,6 +117,7 @@ mkdirSync(join(ROOT, '.cache'), { recursive: true });
 for (const install of installSteps(ROOT, PATH)) await step(install);
 await step({ name: 'check', command: ['npm', 'run', 'check'] });
 await tests();
+await step({ name: 'simulator, 1000 seeds', command: ['npm', 'run', 'sim', '--', ...SHORT_SIM] });
 await liveClients();
 await step({ name: 'end-to-end, short', command: ['npm', 'run', 'e2e', '--', ...SHORT_E2E] });
 await step({ name: 'chaos, short', command: ['npm', 'run', 'chaos', '--', ...SHORT_CHAOS] });

@@ -1,98 +1,234 @@
 /** `holdfast sim`: whole clusters from seeds; a broken invariant is replayed by its seed. */
-import type { Command } from 'commander';
+import { execFileSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { type Command, InvalidArgumentError } from 'commander';
 import { ExitCode, Failure } from '../failure.ts';
-import { runSeed, type SimResult, type SimStats } from '../sim/run.ts';
+import { packageRoot, packageVersion } from '../package-root.ts';
+import { huntMutants, withMutant } from '../sim/mutants/hunt.ts';
+import { REMOVABLE } from '../sim/narrow.ts';
+import type { SimOptions } from '../sim/options.ts';
+import { runPool } from '../sim/pool.ts';
+import { type ReportOptions, replayLine, type SimVerdict, Tally } from '../sim/report.ts';
+import type { SimResult } from '../sim/run.ts';
+import { shrink } from '../sim/shrink.ts';
+import { LEGEND } from '../sim/trace.ts';
 import { wholeNumber } from './options.ts';
 
 const SEED_MAX = 2 ** 32 - 1;
 const DEFAULT_COUNT = 100;
 const PROGRESS_EVERY_MS = 2000;
+const TRACE_LINES_MAX = 1_000_000;
+const TRACE_TAIL_LINES = 60;
 
 interface SimCommandOptions {
   readonly seed?: number;
   readonly count?: number;
+  readonly minutes?: number;
+  readonly nodes?: number;
+  readonly shards?: number;
+  readonly faultMs?: number;
+  readonly without?: readonly string[];
+  readonly jobs?: number;
   readonly json: boolean;
-}
-
-export interface SimVerdict {
-  readonly verdict: 'pass' | 'fail' | 'invalid';
-  readonly acked: number;
-  /** Acknowledged and missing. */
-  readonly lost: number;
-  /** Batches that stand in a queue more than once. */
-  readonly duplicated: number;
-  readonly seeds: number;
-  readonly failures: readonly { seed: number; failure: string; replay: string }[];
-  /** Sums over all seeds. */
-  readonly stats: Partial<SimStats>;
-  /** Of a single seed: equal on every run of it. */
-  readonly trace_hash?: string;
+  readonly trace: boolean;
+  readonly shrink: boolean;
+  readonly mutant?: string;
+  readonly mutants: boolean;
 }
 
 export function registerSim(program: Command): void {
   program
     .command('sim')
-    .description('simulate clusters under faults and check the invariants of Raft')
+    .description('simulate clusters under faults and check every invariant')
     .option('--seed <n>', 'one history; with --count the first of many', wholeNumber(0, SEED_MAX))
     .option('--count <m>', `how many seeds (default: ${DEFAULT_COUNT})`, wholeNumber(1, SEED_MAX))
+    .option('--minutes <m>', 'as many seeds as fit into that time', wholeNumber(1, 10_000))
+    .option('--nodes <n>', 'machines (default: drawn by the seed)', wholeNumber(1, 7))
+    .option('--shards <n>', 'shards (default: drawn by the seed)', wholeNumber(1, 8))
+    .option('--fault-ms <ms>', 'virtual time with faults', wholeNumber(100, 10_000_000))
+    .option('--without <kinds>', 'kinds of faults and operations, by commas', removable)
+    .option('--jobs <n>', 'threads (default: one per processor)', wholeNumber(1, 256))
     .option('--json', 'the verdict as one JSON object', false)
+    .option('--trace', 'print what happened (one seed only)', false)
+    .option('--no-shrink', 'leave a failing history as it is')
+    .option('--mutant <name>', 'with a planted bug (docs/mutants.md): must fail')
+    .option('--mutants', 'hunt every planted bug and write docs/mutants.md', false)
     .action(sim);
 }
 
-async function sim({ seed, count, json }: SimCommandOptions): Promise<void> {
-  const first = seed ?? 1;
-  const many = count ?? (seed === undefined ? DEFAULT_COUNT : 1);
-  const results: SimResult[] = [];
-  let saidAtMs = performance.now();
-  for (let n = 0; n < many; n++) {
-    results.push(await runSeed(first + n));
-    if (json || performance.now() - saidAtMs < PROGRESS_EVERY_MS) continue;
-    saidAtMs = performance.now();
-    console.error(`${n + 1} of ${many} seeds`);
+function removable(text: string): readonly string[] {
+  const names = text.split(',').filter((name) => name !== '');
+  const unknown = names.filter((name) => !REMOVABLE.includes(name));
+  if (unknown.length === 0) return names;
+  throw new InvalidArgumentError(`unknown: ${unknown.join(', ')}; known: ${REMOVABLE.join(', ')}.`);
+}
+
+/** Version and commit: what a seed means depends on the code. */
+function buildName(): string {
+  const version = `holdfast ${packageVersion()}`;
+  try {
+    const git = ['-C', packageRoot(), 'rev-parse', '--short=10', 'HEAD'];
+    const commit = execFileSync('git', git, { stdio: ['ignore', 'pipe', 'ignore'] });
+    return `${version}, commit ${commit.toString().trim()}`;
+  } catch {
+    return version;
   }
-  const verdict = verdictOf(results);
+}
+
+async function sim(command: SimCommandOptions): Promise<void> {
+  const jobs = command.jobs ?? availableParallelism();
+  if (command.mutants) {
+    const survivors = await huntMutants({
+      jobs,
+      ...(command.count === undefined ? {} : { seedsMax: command.count }),
+      say: (line) => console.error(line),
+    });
+    if (survivors.length > 0) throw new Failure(`not found: ${survivors.join(', ')}`);
+    return;
+  }
+  if (command.mutant === undefined) await simulate(command, jobs, undefined);
+  else await withMutant(command.mutant, (worker) => simulate(command, jobs, worker));
+}
+
+async function simulate(
+  command: SimCommandOptions,
+  jobs: number,
+  worker: URL | undefined,
+): Promise<void> {
+  const { mutant, json, trace } = command;
+  const options = optionsOf(command);
+  const report: ReportOptions = {
+    options,
+    build: buildName(),
+    ...(mutant === undefined ? {} : { mutant }),
+  };
+  const tally = new Tally(report);
+  const runOne = (seed: number, shape: Partial<SimOptions>): Promise<SimResult> =>
+    runSingle(seed, { ...options, ...shape }, worker);
+  if (trace && command.count === undefined) {
+    const result = await runOne(command.seed ?? 1, { traceLines: TRACE_LINES_MAX });
+    console.log([...LEGEND, '', ...(result.trace ?? [])].join('\n'));
+    tally.add(result);
+  } else await runMany(command, jobs, worker, options, tally);
+  const verdict = tally.verdict();
   console.log(json ? JSON.stringify(verdict) : describeVerdict(verdict));
-  if (verdict.verdict === 'fail') throw new Failure(describeFailures(verdict));
-  if (verdict.verdict === 'invalid') {
-    throw new Failure('nothing was acknowledged in any history', ExitCode.invalidRun);
+  const [first] = verdict.failures;
+  if (first !== undefined) {
+    if (!trace) await explain(first.seed, report, runOne, command.shrink);
+    throw new Failure(describeFailures(verdict));
   }
+  if (verdict.verdict === 'invalid') throw new Failure(verdict.reason ?? '', ExitCode.invalidRun);
 }
 
-/** A set of histories in which nothing was ever acknowledged proves nothing. */
-export function verdictOf(results: readonly SimResult[]): SimVerdict {
-  const failures = results
-    .filter(({ ok }) => !ok)
-    .map(({ seed, failure }) => ({
-      seed,
-      failure: failure ?? 'unknown',
-      replay: `holdfast sim --seed ${seed}`,
-    }));
-  const stats = sumOf(results.map((result) => result.stats));
-  const acked = stats.acked ?? 0;
-  const verdict = failures.length > 0 ? 'fail' : acked > 0 ? 'pass' : 'invalid';
-  const [only] = results;
-  const hash = results.length === 1 && only !== undefined ? { trace_hash: only.traceHash } : {};
-  const { lost = 0, duplicated = 0 } = stats;
-  return { verdict, acked, lost, duplicated, seeds: results.length, failures, stats, ...hash };
+function optionsOf(command: SimCommandOptions): Partial<SimOptions> {
+  const { nodes, shards, faultMs, without } = command;
+  return {
+    ...(nodes === undefined ? {} : { nodes }),
+    ...(shards === undefined ? {} : { shards }),
+    ...(faultMs === undefined ? {} : { faultMs }),
+    ...(without === undefined ? {} : { without }),
+  };
 }
 
-function sumOf(all: readonly SimStats[]): Partial<SimStats> {
-  const sums: Record<string, number> = {};
-  for (const stats of all) {
-    for (const [name, value] of Object.entries(stats)) {
-      if (typeof value === 'number') sums[name] = (sums[name] ?? 0) + value;
-    }
+async function runSingle(
+  seed: number,
+  options: Partial<SimOptions>,
+  worker: URL | undefined,
+): Promise<SimResult> {
+  let found: SimResult | undefined;
+  const seeds = [seed];
+  await runPool({
+    jobs: 1,
+    options,
+    ...(worker === undefined ? {} : { worker }),
+    next: () => seeds.pop(),
+    onResult: (result) => {
+      found = result;
+    },
+  });
+  if (found === undefined) throw new Failure('the simulation gave no result');
+  return found;
+}
+
+async function runMany(
+  { seed, count, minutes }: SimCommandOptions,
+  jobs: number,
+  worker: URL | undefined,
+  options: Partial<SimOptions>,
+  tally: Tally,
+): Promise<void> {
+  const first = seed ?? 1;
+  const isSingle = seed !== undefined && count === undefined && minutes === undefined;
+  const many = count ?? (minutes === undefined ? (isSingle ? 1 : DEFAULT_COUNT) : SEED_MAX);
+  const beganMs = performance.now();
+  const untilMs = beganMs + (minutes ?? Number.POSITIVE_INFINITY) * 60_000;
+  let given = 0;
+  let saidAtMs = beganMs;
+  await runPool({
+    jobs: Math.min(jobs, many),
+    options,
+    ...(worker === undefined ? {} : { worker }),
+    next: () => (given < many && performance.now() < untilMs ? first + given++ : undefined),
+    onResult: (result) => {
+      tally.add(result);
+      if (!result.ok) console.error(`seed ${result.seed}: ${headline(result.failure)}`);
+      const nowMs = performance.now();
+      if (nowMs - saidAtMs < PROGRESS_EVERY_MS) return;
+      saidAtMs = nowMs;
+      const perSecond = (1000 * tally.seeds) / (nowMs - beganMs);
+      const of = minutes === undefined || count !== undefined ? ` of ${many}` : '';
+      console.error(`${tally.seeds}${of} seeds, ${perSecond.toFixed(1)} a second`);
+    },
+  });
+}
+
+/** The end of the trace, and a smaller history that fails alike. Stdout is for the verdict. */
+async function explain(
+  seed: number,
+  report: ReportOptions,
+  runOne: (seed: number, options: Partial<SimOptions>) => Promise<SimResult>,
+  shrinks: boolean,
+): Promise<void> {
+  const failed = await runOne(seed, { traceLines: TRACE_TAIL_LINES });
+  const invariant = invariantOf(failed.failure);
+  if (invariant === undefined) {
+    console.error(`seed ${seed} did not fail again: this is a bug of the simulator itself`);
+    return;
   }
-  return sums as Partial<SimStats>;
+  console.error([`the end of seed ${seed}:`, ...LEGEND, ...(failed.trace ?? [])].join('\n'));
+  if (!shrinks) return;
+  console.error('making it smaller ...');
+  const without = report.options.without ?? [];
+  const { shape, runs } = await shrink(
+    { ...failed.shape, without },
+    invariant,
+    REMOVABLE,
+    async (smaller) => invariantOf((await runOne(seed, smaller)).failure),
+  );
+  const line = replayLine(seed, { ...report, options: { ...report.options, ...shape } });
+  console.error(`smaller, after ${runs} runs: ${line}`);
 }
 
-function describeVerdict({ verdict, seeds, stats }: SimVerdict): string {
-  const sums = Object.entries(stats).map(([name, value]) => `${name} ${value}`);
-  return `${verdict}: ${seeds} seeds, ${sums.join(', ')}`;
+function invariantOf(failure: string | undefined): string | undefined {
+  return failure === undefined ? undefined : headline(failure).split(':')[0];
 }
 
-function describeFailures({ failures }: SimVerdict): string {
+function headline(failure = ''): string {
+  return failure.split('\n')[0] ?? '';
+}
+
+function describeVerdict(verdict: SimVerdict): string {
+  const { acked, lost, duplicated, seeds, stats, coverage } = verdict;
+  const sums = Object.entries({ acked, lost, duplicated, ...stats });
+  const rarest = Object.entries(coverage).slice(0, 5);
+  return [
+    `${verdict.verdict}: ${seeds} seeds, ${sums.map(([name, sum]) => `${name} ${sum}`).join(', ')}`,
+    `rarest: ${rarest.map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`).join(', ')}`,
+  ].join('\n');
+}
+
+function describeFailures({ failures, failed_seeds }: SimVerdict): string {
   const [first] = failures;
-  const broken = `${failures.length} histories broke an invariant; seed ${first?.seed}:`;
-  return `${broken} ${first?.failure.split('\n')[0]}; replay it: ${first?.replay}`;
+  const broken = `${failed_seeds} histories broke an invariant; seed ${first?.seed}:`;
+  return `${broken} ${headline(first?.failure)}; replay: ${first?.replay}`;
 }

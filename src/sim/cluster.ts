@@ -11,10 +11,10 @@ import { SimNode } from './node.ts';
 import type { Swarm } from './options.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
-import { TraceHash } from './trace-hash.ts';
+import { describeMessage, Trace } from './trace.ts';
 
 /** Comparing whole logs is dear: only every so many events. */
-const LOOK_EVERY_EVENTS = 500;
+const LOOK_EVERY_EVENTS = 2000;
 
 export class SimCluster {
   readonly nodes: readonly SimNode[];
@@ -22,7 +22,7 @@ export class SimCluster {
   readonly network: SimNetwork;
   readonly scheduler: Scheduler;
   readonly swarm: Swarm;
-  readonly trace = new TraceHash();
+  readonly trace: Trace;
   readonly judge: Judge;
   readonly faults = new FaultCounts();
   /** A node went down by itself; whoever watches over it may start it again. */
@@ -31,6 +31,7 @@ export class SimCluster {
 
   constructor(scheduler: Scheduler, random: Random, swarm: Swarm) {
     this.scheduler = scheduler;
+    this.trace = new Trace(() => scheduler.nowMs);
     this.swarm = swarm;
     this.#power = random.fork();
     this.shards = Array.from({ length: swarm.shards }, (_, shard) => shard);
@@ -119,7 +120,8 @@ export class SimCluster {
     for (const message of messages) {
       this.judge.sent(this.node(from), message);
       const about = message.type === 'alive' ? '' : ` ${message.shard} ${message.term}`;
-      this.trace.add(`${from}>${to} ${message.type}${about}`);
+      const readable = () => `n${from}>n${to} ${describeMessage(message)}`;
+      this.trace.add(`${from}>${to} ${message.type}${about}`, readable);
     }
     this.network.send(from, to, messages);
   }
@@ -133,7 +135,8 @@ export class SimCluster {
   #events(node: NodeId): DriverEvents {
     return {
       onLeader: (shard, leader, term) => {
-        this.trace.add(`${node} leader ${shard} ${leader} ${term}`);
+        const readable = () => `n${node} leader s${shard} n${leader ?? '?'} t${term}`;
+        this.trace.add(`${node} leader ${shard} ${leader} ${term}`, readable);
         if (leader === node) this.judge.leads(this.node(node), shard, term);
       },
       onDeposed: (shard) => this.judge.deposed(this.node(node), shard),
@@ -141,7 +144,7 @@ export class SimCluster {
   }
 
   start(node: SimNode): void {
-    this.trace.add(`${node.id} start`);
+    this.trace.add(`${node.id} start`, () => `n${node.id} start`);
     node.start();
   }
 
@@ -163,7 +166,7 @@ export class SimCluster {
   }
 
   crash(node: SimNode, power: boolean): void {
-    this.trace.add(`${node.id} crash ${power}`);
+    this.trace.add(`${node.id} crash ${power}`, () => `n${node.id} crash ${power}`);
     this.judge.crashes(node);
     node.crash(power);
     this.resetConnections(node);

@@ -20,7 +20,6 @@ export const POINTS = [
   'proposal answered unknown',
   'unknown turned out applied',
   'unknown turned out lost',
-  'proposal replaced',
   'request repeated and recognised',
   'sequence gap refused',
   'transaction committed',

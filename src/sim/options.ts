@@ -12,6 +12,10 @@ export interface SimOptions {
   readonly nodes?: number;
   readonly shards?: number;
   readonly withoutFaults?: boolean;
+  /** Kinds of faults and of operations that are taken out of what the seed draws (narrow.ts). */
+  readonly without?: readonly string[];
+  /** Keeps that many of the last lines of the trace. */
+  readonly traceLines?: number;
 }
 
 export const DEFAULT_SIM_OPTIONS: SimOptions = { faultMs: 20_000, healMs: 40_000 };

@@ -6,6 +6,7 @@ import { checkHistory, type Findings } from './check/history-checker.ts';
 import { SimCluster } from './cluster.ts';
 import type { Point } from './coverage.ts';
 import { expect, SimFailure } from './failure.ts';
+import { narrowed, operationsIn } from './narrow.ts';
 import { SimNemesis } from './nemesis.ts';
 import { DEFAULT_SIM_OPTIONS, drawSwarm, type SimOptions, type Swarm } from './options.ts';
 import { Random } from './random.ts';
@@ -41,6 +42,10 @@ export interface SimResult {
   /** How often each named point of coverage.ts was met. */
   readonly points: Readonly<Partial<Record<Point, number>>>;
   readonly traceHash: string;
+  /** What was drawn or asked for. */
+  readonly shape: { readonly nodes: number; readonly shards: number; readonly faultMs: number };
+  /** The last lines, when asked for. */
+  readonly trace?: readonly string[];
 }
 
 /** After the faults end, a leader must be there within this. */
@@ -57,9 +62,11 @@ class Run {
   constructor(seed: number, options: SimOptions) {
     const random = new Random(seed);
     this.#options = options;
-    this.#swarm = drawSwarm(random, options);
+    const without = options.without ?? [];
+    this.#swarm = narrowed(drawSwarm(random, options), without);
     this.#cluster = new SimCluster(this.#scheduler, random.fork(), this.#swarm);
-    this.#clients = new SimClients(this.#cluster, random.fork());
+    this.#cluster.trace.keep(options.traceLines ?? 0);
+    this.#clients = new SimClients(this.#cluster, random.fork(), operationsIn(without));
     this.#nemesis = new SimNemesis(this.#cluster, random.fork());
   }
 
@@ -130,6 +137,15 @@ class Run {
     };
   }
 
+  get shape(): SimResult['shape'] {
+    const { nodes, shards } = this.#swarm;
+    return { nodes, shards, faultMs: this.#options.faultMs };
+  }
+
+  get trace(): readonly string[] {
+    return this.#cluster.trace.lines;
+  }
+
   get points(): SimResult['points'] {
     return this.#cluster.judge.coverage.counts;
   }
@@ -164,8 +180,12 @@ async function simulated(seed: number, options: SimOptions): Promise<SimResult> 
     failure = error instanceof SimFailure ? error.message : (error.stack ?? error.message);
   }
   const stats = run.stats();
-  const { points } = run;
+  const { points, shape, trace } = run;
   const traceHash = run.traceHash(stats);
-  const result = { seed, ok: failure === undefined, stats, points, traceHash };
-  return failure === undefined ? result : { ...result, failure };
+  const result = { seed, ok: failure === undefined, stats, points, shape, traceHash };
+  return {
+    ...result,
+    ...(failure === undefined ? {} : { failure }),
+    ...(trace.length === 0 ? {} : { trace }),
+  };
 }

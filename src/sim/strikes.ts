@@ -151,7 +151,8 @@ export const STRIKES = {
     spoilDisk(stage, victim, BAD_DISK_MAX_MS, (faults) => {
       const rate = stage.random.pick([0.1, 0.5]);
       const kind = stage.random.pick(['writeErrorRate', 'syncErrorRate', 'readErrorRate'] as const);
-      faults[kind] = rate;
+      // Most reads are answered from memory: one that reaches the disk must meet it.
+      faults[kind] = kind === 'readErrorRate' ? 1 : rate;
     }),
   fullDisk: (stage, victim) =>
     spoilDisk(stage, victim, FULL_DISK_MAX_MS, (faults) => {

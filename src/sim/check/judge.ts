@@ -11,6 +11,7 @@ import {
   type Configuration,
   type Entry,
   EntryType,
+  type LogIndex,
   type Membership,
   type NodeId,
   type ShardId,
@@ -29,7 +30,7 @@ import { OwnTermCommits } from '../invariants/own-term.ts';
 import { Promises } from '../invariants/promises.ts';
 import { LinearisableReads } from '../invariants/read-index.ts';
 import { Committed, expectOnQuorum } from '../invariants/state-machine-safety.ts';
-import { type DiskView, type LogView, placeKey } from '../invariants/views.ts';
+import { type DiskView, placeKey } from '../invariants/views.ts';
 import type { Applied } from '../machine.ts';
 import { Ledger } from './ledger.ts';
 import { hasUnsynced, Sightings } from './sightings.ts';
@@ -39,7 +40,11 @@ export interface JudgedNode {
   readonly id: NodeId;
   readonly disk: DiskView;
   /** undefined = down. */
-  readonly driver: Pick<RaftDriver, 'shards' | 'status' | 'membership'> | undefined;
+  readonly machine: {
+    appliedIndex(shard: ShardId): LogIndex;
+    persistedIndex(shard: ShardId): LogIndex;
+  };
+  readonly driver: Pick<RaftDriver, 'shards' | 'status' | 'leaderOf' | 'membership'> | undefined;
 }
 
 export interface JudgedWorld {
@@ -97,7 +102,7 @@ export class Judge {
   writes(node: JudgedNode, records: readonly LogRecord[]): void {
     for (const record of records) {
       const log = node.disk.written.get(record.shard);
-      if (log !== undefined && record.kind === 'entry') this.#seen.wrote(log, record.entry.index);
+      if (log !== undefined) this.#seen.writes(log, record);
     }
   }
 
@@ -157,9 +162,10 @@ export class Judge {
   passed(node: JudgedNode, shard: ShardId): void {
     const log = node.disk.written.get(shard);
     if (node.driver === undefined || log === undefined) return;
+    // Telling the whole status is dear: only of leaders.
+    if (node.driver.leaderOf(shard) !== node.id) return;
     const place = { node: node.id, shard };
     const { role, term, commit } = node.driver.status(shard);
-    this.#hardState.commits(place, commit);
     if (role !== 'leader') return;
     this.#inForce.set(placeKey(place), node.driver.membership(shard).config);
     this.#ownTerm.committed(place, term, commit, log.entry(commit)?.term);
@@ -176,6 +182,9 @@ export class Judge {
       const synced = disk.synced.get(shard);
       const isTorn = written !== undefined && synced !== undefined && hasUnsynced(written, synced);
       this.#seen.crashed(place, isTorn);
+      const { machine } = node;
+      const isAhead = machine.appliedIndex(shard) > machine.persistedIndex(shard);
+      if (isAhead) this.coverage.reach('state set back by a crash');
       this.#appendOnly.ended(place);
       this.#hardState.ended(place);
     }
@@ -200,12 +209,9 @@ export class Judge {
     const written = disk.written.get(shard);
     if (written === undefined || !driver?.shards().includes(shard)) return;
     const { role, term, commit } = driver.status(shard);
+    this.#hardState.commits(place, commit);
     if (role !== 'leader') return;
-    this.#expectTidyLeader(shard, term, commit, written);
-  }
-
-  #expectTidyLeader(shard: ShardId, term: Term, commit: number, log: LogView): void {
-    this.configs.expectOneUncommitted(shard, term, commit, log);
+    this.configs.expectOneUncommitted(shard, term, commit, written);
   }
 
   /** At the end of a run. */

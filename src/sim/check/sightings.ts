@@ -1,5 +1,6 @@
 /** Watches what happens for the named points of coverage.ts. */
 import type { PeerMessage } from '../../../raft/messages.ts';
+import type { LogRecord } from '../../../raft/ports.ts';
 import type { LogIndex, MonotonicMs, ReplicaId, ShardId, Term } from '../../../raft/types.ts';
 import type { Coverage } from '../coverage.ts';
 import { type LogView, type Place, placeKey } from '../invariants/views.ts';
@@ -93,8 +94,13 @@ export class Sightings {
   }
 
   /** Called with the log as it was before the record. */
-  wrote(log: LogView, index: LogIndex): void {
-    if (index <= log.lastIndex) this.#coverage.reach('conflict truncation');
+  writes(log: LogView, record: LogRecord): void {
+    if (record.kind === 'entry' && record.entry.index <= log.lastIndex) {
+      this.#coverage.reach('conflict truncation');
+    }
+    if (record.kind === 'state' && record.state.logStart.index > log.base) {
+      this.#coverage.reach('log trimmed');
+    }
   }
 }
 

@@ -51,9 +51,7 @@ export class Session {
 
   target(shard: ShardId): SimNode {
     const { nodes } = this.cluster;
-    const leaders = nodes.filter(
-      ({ driver }) => driver?.shards().includes(shard) && driver.status(shard).role === 'leader',
-    );
+    const leaders = nodes.filter(({ id, driver }) => driver?.leaderOf(shard) === id);
     const isAstray = leaders.length === 0 || this.random.chance(ASTRAY_SHARE);
     return this.random.pick(isAstray ? nodes : leaders);
   }
@@ -74,11 +72,15 @@ export class Session {
     const body = bodyOf(command, { tag, batch }, paddingBytes);
     const answer = once(done);
     this.proposals++;
+    const { trace } = this.cluster;
+    const what = `${tag} ${command.type} ${batch}`.trim();
+    trace.note(() => `client ${what} s${shard} n${target.id} ${level}`);
     let isAnswered = false;
     target.request((driver) =>
       driver.propose(shard, body, level, (outcome) => {
         expect(!isAnswered, 'answered-once', () => tag);
         isAnswered = true;
+        trace.note(() => `client ${what} s${shard} n${target.id}: ${describe(outcome)}`);
         answer(this.#judged(shard, tag, outcome));
       }),
     );
@@ -103,14 +105,16 @@ export class Session {
         return { status };
       case 'written':
         return { status: 'weak' };
-      case 'replaced':
-        judge.coverage.reach('proposal replaced');
-        break;
       default:
     }
     judge.acks.refused(tag);
     return { status: 'failed' };
   }
+}
+
+function describe(outcome: ProposalOutcome): string {
+  if (outcome.status !== 'applied') return outcome.status;
+  return `applied at ${outcome.index} ${JSON.stringify(outcome.result)}`;
 }
 
 function once(done: (reply: Reply) => void): (reply: Reply) => void {

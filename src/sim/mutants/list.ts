@@ -1,0 +1,231 @@
+/**
+ * Planted bugs (reliability section 2, marked M there, and issue 4): each is the real code with one
+ * place changed. White space in `from` matches any white space, so that a mutant fits the sources
+ * as well as what the compiler makes of them.
+ */
+export interface Mutant {
+  readonly name: string;
+  /** Without its ending. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  /** What a whole cluster hardly ever meets is found by a named test instead of by seeds. */
+  readonly test?: { readonly file: string; readonly name: string };
+}
+
+const SEND_AFTER_DURABLE = 'const last = this.#afterDurable.at(-1);';
+
+function sentAtOnce(type: string): string {
+  return `if (message.type === '${type}') { this.#messages.push(message); return; }`;
+}
+
+const STORIES = 'test/raft/mutant-stories.test.ts';
+
+const RAFT: readonly Mutant[] = [
+  {
+    name: 'vote not persisted before the reply',
+    file: 'raft/ready',
+    from: SEND_AFTER_DURABLE,
+    to: `${sentAtOnce('voteReply')} ${SEND_AFTER_DURABLE}`,
+  },
+  {
+    name: 'entries not durable before the ack',
+    file: 'raft/ready',
+    from: SEND_AFTER_DURABLE,
+    to: `${sentAtOnce('appendReply')} ${SEND_AFTER_DURABLE}`,
+  },
+  {
+    name: 'the vote is left out of the record',
+    file: 'raft/writes',
+    from: 'term: state.term, vote: state.vote, commit',
+    to: 'term: state.term, vote: 0, commit',
+  },
+  {
+    name: 'the leader counts itself before its entry is durable',
+    file: 'raft/core',
+    from: 'state.reign.matched.set(state.self, state.log.durable);',
+    to: 'state.reign.matched.set(state.self, state.log.lastIndex);',
+  },
+  {
+    name: 'an entry of an older term is committed by counting',
+    file: 'raft/replication',
+    from: 'if (log.term(index) !== state.term) return;',
+    to: '',
+  },
+  {
+    name: 'no no-op at election',
+    file: 'raft/election',
+    from: 'appendOwn(state, EntryType.noop,',
+    to: 'void (state, EntryType.noop,',
+  },
+  {
+    name: 'a stale append truncates',
+    file: 'raft/follower',
+    from: 'if (state.log.matches(entry.index, entry.term)) continue;',
+    to: '',
+  },
+  {
+    name: 'a follower commits beyond what was verified',
+    file: 'raft/follower',
+    from: 'Math.min(leaderCommit, state.verifiedIndex)',
+    to: 'Math.min(leaderCommit, state.log.lastIndex)',
+    test: { file: STORIES, name: 'a follower commits only what this leader proved' },
+  },
+  {
+    name: 'a truncated entry stays durable',
+    file: 'raft/follower',
+    from: 'for (const write of state.pendingWrites) write.lastIndex = ',
+    to: 'for (const write of state.pendingWrites) write.lastIndex += 0 * ',
+  },
+  {
+    name: 'backtracking after a conflict does not move',
+    file: 'raft/replication',
+    from: 'progress.becomeProbe(Math.max(1, next));',
+    to: 'progress.becomeProbe(rejected + 1);',
+  },
+  {
+    name: 'weaker acks advance the commit index',
+    file: 'raft/replication',
+    from: 'committedIndex(state.config, reign.matched)',
+    to: 'committedIndex(state.config, reign.writtenMarks)',
+  },
+  {
+    name: 'acks of another term count',
+    file: 'raft/core',
+    from: 'this.#answerOldTerm(message); return;',
+    to: 'this.#answerOldTerm(message);',
+  },
+  {
+    name: 'the vote rule looks at the length only',
+    file: 'raft/log',
+    from: 'return lastTerm > own || (lastTerm === own && lastIndex >= this.#last);',
+    to: 'return own >= 0 && lastTerm >= 0 && lastIndex >= this.#last;',
+  },
+  {
+    name: 'a vote is forgotten when the term is seen again',
+    file: 'raft/election',
+    from: 'const isFree = state.vote === request.from || (state.vote === 0 && state.leader === 0);',
+    to: 'const isFree = true;',
+  },
+  {
+    name: 'a read reuses a round that was already under way',
+    file: 'raft/read-index',
+    from: 'broadcastHeartbeat(state, reign, false);',
+    to: 'if (reign.round === 0) broadcastHeartbeat(state, reign, false);',
+    test: { file: STORIES, name: 'a read waits for a round that began after it' },
+  },
+  {
+    name: 'reads before an entry of the own term is committed',
+    file: 'raft/read-index',
+    from: 'reads.requested.length === 0 || !hasCommittedOwnTerm(state, reign)',
+    to: 'reads.requested.length === 0',
+  },
+  {
+    name: 'a read is answered before it is applied',
+    file: 'raft/driver-reads',
+    from: 'if (head.index > through) return;',
+    to: '',
+  },
+  {
+    name: 'an answer goes by the index alone',
+    file: 'raft/driver-waiters',
+    from: 'if (term === entry.term) waiter.done(',
+    to: 'if (term > 0) waiter.done(',
+  },
+  {
+    name: 'a majority is half',
+    file: 'raft/quorum',
+    from: 'return Math.floor(voters / 2) + 1;',
+    to: 'return Math.max(1, Math.floor(voters / 2));',
+  },
+  {
+    name: 'only the new half of a joint configuration commits',
+    file: 'raft/quorum',
+    from: 'if (votersOutgoing.length === 0) return incoming;',
+    to: 'return incoming;',
+    test: { file: 'test/raft/quorum.test.ts', name: 'needs both halves of a joint configuration' },
+  },
+  {
+    name: 'a learner counts in the quorum',
+    file: 'raft/quorum',
+    from: 'for (const voter of voters) { const index',
+    to: 'for (const voter of matched.keys()) { const index',
+    test: {
+      file: 'test/raft/quorum.test.ts',
+      name: 'what learners and strangers have counts for nothing',
+    },
+  },
+  {
+    name: 'a truncated configuration stays in force',
+    file: 'raft/follower',
+    from: 'state.membership.truncateFrom(index);',
+    to: '',
+    test: { file: STORIES, name: 'a configuration rules from its append to its truncation' },
+  },
+  {
+    name: 'a configuration rules only once it is committed',
+    file: 'raft/follower',
+    from: 'if (entry.type === EntryType.config) {',
+    to: 'if (entry.type === EntryType.config && entry.index <= state.log.commit) {',
+    test: { file: STORIES, name: 'a configuration rules from its append to its truncation' },
+  },
+];
+
+const STORAGE: readonly Mutant[] = [
+  {
+    name: 'durable before the sync',
+    file: 'storage/log-writer',
+    from: 'if (singleStep) return this.synced();',
+    to: 'return this.synced();',
+  },
+  {
+    name: 'a failed sync is ignored',
+    file: 'storage/log-writer',
+    from: "if (syncError !== null) return this.failOn('sync of', syncError);",
+    to: '',
+  },
+];
+
+const BROKER: readonly Mutant[] = [
+  {
+    name: 'the dedup window is not in the rows',
+    file: 'src/broker/dedup',
+    from: "out.put('producer', state.key, encodeProducer(state));",
+    to: '',
+  },
+  {
+    name: 'a repeated request is taken for a new one',
+    file: 'src/broker/dedup',
+    from: 'if (given < expected) return recall(state.window, given, count, expected);',
+    to: 'if (given < expected) return NEW;',
+  },
+  {
+    name: 'a half message is visible before its commit',
+    file: 'src/broker/half-messages',
+    from: 'this.#transactions.add(transaction, out);',
+    to: `this.#transactions.add(transaction, out);
+      this.#queues.append(this.#queues.get(queueId), {
+        at: transaction.id, count, bytes: 0, storedAtMs: entry.timeMs,
+      }, out);`,
+  },
+  {
+    name: 'a decided transaction is decided again',
+    file: 'src/broker/half-messages',
+    from: "if (transaction.state !== 'undecided') return endAgain(transaction, command.decision);",
+    to: '',
+  },
+  {
+    name: 'a committed offset falls',
+    file: 'src/broker/groups',
+    from: 'if (current === undefined || offset >= current) continue;',
+    to: 'continue;',
+  },
+  {
+    name: 'apply is not deterministic',
+    file: 'src/broker/half-messages',
+    from: 'preparedAtMs: entry.timeMs,',
+    to: 'preparedAtMs: entry.timeMs + Math.floor(2 * Math.random()),',
+  },
+];
+
+export const MUTANTS: readonly Mutant[] = [...RAFT, ...STORAGE, ...BROKER];
