@@ -2,7 +2,7 @@
 import type { Router } from '../router.ts';
 import { type CallError, toCallError } from '../status.ts';
 import type { Admission } from './admission.ts';
-import { type Calls, OWN_CALL } from './call.ts';
+import { type Call, type Calls, OWN_CALL } from './call.ts';
 import { ClientStream } from './client-stream.ts';
 import type { ServiceConfig } from './config.ts';
 import { encodeError } from './error-codec.ts';
@@ -37,7 +37,7 @@ export class ProduceStream {
   readonly #pipes = new Map<number, QueuePipe>();
   /** Frames behind one whose topic is being looked up. */
   readonly #intake: Buffer[] = [];
-  #resolving = false;
+  #lookup: Call | undefined;
   #open = 0;
   #openBytes = 0;
 
@@ -65,7 +65,7 @@ export class ProduceStream {
   }
 
   #drainIntake(): void {
-    while (!this.#client.closed && !this.#resolving && this.#intake.length > 0) {
+    while (!this.#client.closed && this.#lookup === undefined && this.#intake.length > 0) {
       this.#take(this.#intake.shift()!);
     }
   }
@@ -103,20 +103,24 @@ export class ProduceStream {
   /** The topic must be asked for first; what follows on the stream waits, to keep its order. */
   #resolveLater(entry: Entry): void {
     const { calls, produce } = this.#parts;
-    this.#resolving = true;
     const call = calls.open(entry.deadlineMs - calls.clock.nowMs(), OWN_CALL, (error) => {
-      this.#resolving = false;
+      this.#lookup = undefined;
       if (error !== undefined) this.#refuse(entry, error);
       this.#drainIntake();
     });
-    produce.resolve(call, entry.body, (error, resolved) => {
-      if (call.finished) return;
-      if (error === undefined) {
-        const { head, target } = resolved!;
-        this.#pipe(target.queueId).add({ ...entry, head }, target);
-      }
-      call.finish(error, undefined);
-    });
+    this.#lookup = call;
+    try {
+      produce.resolve(call, entry.body, (error, resolved) => {
+        if (call.finished) return;
+        if (error === undefined) {
+          const { head, target } = resolved!;
+          this.#pipe(target.queueId).add({ ...entry, head }, target);
+        }
+        call.finish(error, undefined);
+      });
+    } catch (error) {
+      call.finish(toCallError(error), undefined);
+    }
   }
 
   /** In its turn where it names a queue that we know, else at once. */
@@ -180,6 +184,7 @@ export class ProduceStream {
 
   #close(): void {
     this.#intake.length = 0;
+    this.#lookup?.cancel();
     for (const pipe of this.#pipes.values()) pipe.close();
     this.#parts.onClosed();
   }

@@ -6,7 +6,7 @@
 import type { NodeId } from '../../raft/types.ts';
 import { type AttemptOutcome, lostWrite, notLeader, type Router } from '../router.ts';
 import type { CallError } from '../status.ts';
-import { type Calls, OWN_CALL } from './call.ts';
+import { type Call, type Calls, OWN_CALL } from './call.ts';
 import type { ShardMethod, Target } from './methods.ts';
 import { precedingFailed } from './peer-server.ts';
 import type { ProduceHead } from './request-head.ts';
@@ -63,15 +63,13 @@ export class QueuePipe {
   #lane = 0;
   /** Where the requests of this lane go. */
   #node: NodeId | undefined;
+  /** Waits for a leader, when stalled. */
+  #wait: Call | undefined;
   #pumping = false;
   #closed = false;
 
   constructor(parts: PipeParts) {
     this.#parts = parts;
-  }
-
-  get isEmpty(): boolean {
-    return this.#items.length === 0;
   }
 
   add(request: PipeRequest, target: Target | undefined): void {
@@ -89,6 +87,7 @@ export class QueuePipe {
   /** The stream is gone: what was not sent never will be. Every request is still answered for. */
   close(): void {
     this.#closed = true;
+    this.#wait?.cancel();
     for (const item of this.#items.splice(0)) {
       this.#parts.answer(item.request, precedingFailed(), undefined);
     }
@@ -224,12 +223,14 @@ export class QueuePipe {
     }
     const leftMs = first.request.deadlineMs - calls.clock.nowMs();
     const call = calls.open(leftMs, OWN_CALL, (error) => {
+      this.#wait = undefined;
       if (error !== undefined && !this.#closed) {
         settle(first, error);
         this.#failed = true;
       }
       this.#resumeSending();
     });
+    this.#wait = call;
     const wake = () => call.finish(undefined, undefined);
     const version = this.#stallVersion;
     if (unreached) router.waitUnreached(call, shard, version, wake, call.finish);

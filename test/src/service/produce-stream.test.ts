@@ -1,5 +1,6 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { encodeMetaCommand } from '../../../src/cluster/meta-codec.ts';
 import { type Ack, until } from '../../harness/service-client.ts';
 import { connect, FakeCluster, message, type TestClient } from '../../harness/service-cluster.ts';
 
@@ -115,6 +116,15 @@ describe('errors', () => {
     expect(said()).toEqual(['1:TOPIC_NOT_FOUND', '2:0']);
   });
 
+  test('a name that no topic can have holds nothing up; each request has one answer', async () => {
+    for (const [at, name] of ['a/b', '', '..'].entries()) send(at, { topic: name });
+    send(3);
+    stream.end();
+    await until(ended);
+    expect(said()).toEqual(['0:INVALID_NAME', '1:INVALID_NAME', '2:INVALID_NAME', '3:0']);
+    expect(cluster.node(1).service.stats().inflightRequestBytes).toBe(0);
+  });
+
   test('what a lost connection leaves open is unknown, and what follows fails', async () => {
     const queue = remoteQueue();
     cluster.node(1).peers.fate = () => 'lostAfter';
@@ -171,6 +181,51 @@ describe('a leader change', () => {
       ...[2, 3, 4, 5].map((id) => `${id}:PRECEDING_FAILED`),
     ]);
     expect(cluster.logs.get(shard)!.entries.length).toBe(before);
+  });
+});
+
+describe('a client that goes', () => {
+  const stats = (node: number) => cluster.node(node).service.stats();
+
+  test('while its request waits for a leader leaves no waiting call', async () => {
+    const queue = remoteQueue();
+    cluster.setLeader(shardOf(queue), undefined);
+    send(1, { queue });
+    await until(() => stats(1).waitingCalls > 0);
+    stream.cancel();
+    await until(() => stats(1).waitingCalls === 0);
+    expect(stats(1).inflightRequestBytes).toBe(0);
+  });
+
+  test('while its topic is looked up holds nothing, and nothing is stored', async () => {
+    const node = cluster.node(2);
+    const other = connect(node.port);
+    const own = other.stream<object, Answer>('Log/ProduceStream');
+    const seen: Answer[] = [];
+    own.on('data', (answer: Answer) => seen.push(answer)).on('error', () => {});
+    const request = { topic, queue: 0, messages: [message('x')] };
+    own.write({ request_id: 1, request });
+    await until(() => seen.length === 1);
+    node.holdMeta = true;
+    const grow = {
+      type: 'updateTopic',
+      name: topic,
+      topicId: '',
+      queueCount: 4,
+      config: {},
+    } as const;
+    cluster.append(0, encodeMetaCommand(grow), new Uint8Array(0));
+    cluster.reconcile();
+    own.write({ request_id: 2, request: { ...request, queue_epoch: 2 } });
+    await until(() => stats(2).waitingCalls > 0, 'a look-up');
+    own.cancel();
+    await until(() => stats(2).streams === 0, 'the end of the stream');
+    await until(() => stats(2).waitingCalls === 0, 'the end of the look-up');
+    node.releaseMeta();
+    await until(() => stats(2).inflightRequestBytes === 0, 'its bytes to be given back');
+    const { data } = cluster.logs.get(shardOf(0))!;
+    expect(data.queue(node.meta.topic(topic)!.queues[0]!.queueId)!.endOffset).toBe(1);
+    other.close();
   });
 });
 
