@@ -29,6 +29,10 @@ interface Checkpoint extends RestoredShard {
   readonly applied: readonly string[];
 }
 
+interface Source extends SnapshotSource {
+  readonly bytes: Uint8Array;
+}
+
 const PADDING = ' '.repeat(1000);
 
 function checkpointBytes(checkpoint: Checkpoint): Uint8Array {
@@ -40,7 +44,8 @@ class Disk implements LogStore, SnapshotStore {
   state: ShardState | undefined;
   entries: Entry[] = [];
   records: LogRecord[] = [];
-  checkpoint: Checkpoint | undefined;
+  /** By index: after a crash the log may start after an older one than the newest. */
+  readonly checkpoints = new Map<number, Checkpoint>();
   parts: { id: EntryId; bytes: Uint8Array; length: number } | undefined;
   prepared: Checkpoint | undefined;
   /** Entries that answer a read with damage. */
@@ -53,6 +58,25 @@ class Disk implements LogStore, SnapshotStore {
 
   constructor(later: (run: () => void) => void) {
     this.#later = later;
+  }
+
+  /** The newest. */
+  get checkpoint(): Checkpoint | undefined {
+    return this.checkpoints.get(Math.max(...this.checkpoints.keys()));
+  }
+
+  keep(checkpoint: Checkpoint): void {
+    this.checkpoints.set(checkpoint.id.index, checkpoint);
+  }
+
+  /** As if it had never been used. */
+  wipe(): void {
+    this.state = undefined;
+    this.entries = [];
+    this.held = [];
+    this.isHeld = false;
+    this.checkpoints.clear();
+    this.parts = undefined;
   }
 
   write(records: readonly LogRecord[], callbacks: WriteCallbacks): void {
@@ -107,23 +131,24 @@ class Disk implements LogStore, SnapshotStore {
     start: EntryId,
     done: (error: Error | undefined, source?: SnapshotSource) => void,
   ): void {
-    const { checkpoint } = this;
+    const checkpoint = this.checkpoints.get(start.index);
     this.#later(() => {
-      if (checkpoint?.id.index !== start.index) done(new Error('no checkpoint'));
+      if (checkpoint === undefined) done(new Error('no checkpoint'));
       else {
         this.sources++;
-        done(undefined, { totalBytes: checkpointBytes(checkpoint).length });
+        const bytes = checkpointBytes(checkpoint);
+        done(undefined, { totalBytes: bytes.length, bytes } as Source);
       }
     });
   }
 
   readSource(
-    _source: SnapshotSource,
+    source: SnapshotSource,
     offset: number,
     maxBytes: number,
     done: (error: Error | undefined, data?: Uint8Array) => void,
   ): void {
-    const bytes = checkpointBytes(this.checkpoint!);
+    const { bytes } = source as Source;
     this.#later(() => done(undefined, bytes.subarray(offset, offset + maxBytes)));
   }
 
@@ -138,7 +163,7 @@ class Disk implements LogStore, SnapshotStore {
     done: (error: Error | undefined, nextOffset?: number) => void,
   ): void {
     this.#later(() => {
-      if (this.parts?.id.index !== id.index) {
+      if (this.parts?.id.index !== id.index || this.parts.bytes.length !== totalBytes) {
         this.parts = { id, bytes: new Uint8Array(totalBytes), length: 0 };
       }
       done(undefined, this.parts.length);
@@ -185,6 +210,7 @@ export class WorldNode implements StateMachine {
   readonly invites: Invite[] = [];
   texts: string[] = [];
   appliedIndex = 0;
+  appliedTerm = 0;
   driver: RaftDriver;
   fatal: Error | undefined;
   readonly id: number;
@@ -244,9 +270,10 @@ export class WorldNode implements StateMachine {
     this.driver.stop();
     this.disk.held = [];
     this.driver = this.#boot();
-    const { checkpoint } = this.disk;
+    const checkpoint = this.disk.checkpoints.get(this.disk.state?.logStart.index ?? 0);
     this.texts = [...(checkpoint?.applied ?? [])];
     this.appliedIndex = checkpoint?.id.index ?? 0;
+    this.appliedTerm = checkpoint?.id.term ?? 0;
     if (this.disk.state !== undefined) {
       const recovered = { ...this.recovered(this.disk.state), damaged };
       this.driver.addShard(recovered, this.appliedIndex, checkpoint?.timeMs ?? 0);
@@ -280,6 +307,7 @@ export class WorldNode implements StateMachine {
   apply(_shard: number, entry: Entry): unknown {
     if (entry.index !== this.appliedIndex + 1) throw new Error(`applied ${entry.index} late`);
     this.appliedIndex = entry.index;
+    this.appliedTerm = entry.term;
     if (entry.type === 1) this.texts.push(new TextDecoder().decode(entry.head));
     return entry.index;
   }
@@ -291,16 +319,17 @@ export class WorldNode implements StateMachine {
     if (prepared?.id.index !== id.index) throw new Error('restored without being prepared');
     this.texts = [...prepared.applied];
     this.appliedIndex = id.index;
-    this.disk.checkpoint = prepared;
+    this.appliedTerm = id.term;
+    this.disk.keep(prepared);
   }
 
   /** A checkpoint of what is applied, and a log that starts after it. */
   compact(): void {
-    const { index, term } = { index: this.appliedIndex, term: this.driver.status(SHARD).term };
-    const membership = this.driver.membership(SHARD);
+    const { appliedIndex: index, appliedTerm: term, driver } = this;
+    const membership = driver.membershipAt(SHARD, index);
     const timeMs = 1_000_000;
-    this.disk.checkpoint = { id: { index, term }, timeMs, membership, applied: [...this.texts] };
-    this.driver.setLogStart(SHARD, { index, term });
+    this.disk.keep({ id: { index, term }, timeMs, membership, applied: [...this.texts] });
+    driver.setLogStart(SHARD, { index, term });
     this.#world.run(0);
   }
 }

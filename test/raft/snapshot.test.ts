@@ -93,7 +93,7 @@ describe('a replica that lacks what is gone', () => {
     const had = late.disk.parts!.length;
     const other = world.nodes.find((node) => node !== leader && node !== late)!;
     world.passes = () => true;
-    other.disk.checkpoint = leader.disk.checkpoint;
+    other.disk.keep(leader.disk.checkpoint!);
     other.driver.setLogStart(SHARD, leader.disk.checkpoint!.id);
     const offsets: number[] = [];
     world.passes = (from, to, message) => {
