@@ -11,6 +11,7 @@
 import { strict as assert } from 'node:assert';
 import { stepCandidate, tickElection } from './candidate.ts';
 import { type RaftConfig, validateRaftConfig } from './config.ts';
+import { forgetGone, noteDamage, repair, repaired } from './damage.ts';
 import {
   becomeFollower,
   giveLeaderTime,
@@ -118,6 +119,7 @@ export class RaftCore {
       membership,
       hardState: state.hardState,
       isSuspect: state.suspect === true,
+      damaged: recovered.damaged ?? [],
     });
     if (recovered.lastIndex === 0) log.lastTimeWas(0);
   }
@@ -304,6 +306,7 @@ export class RaftCore {
     this.written(write);
     state.log.durableTo(write.lastIndex);
     state.out.release(write.afterDurable);
+    repaired(state, write.repaired);
     if (write.hardState !== undefined) state.durableState = write.hardState;
     if (state.reign !== undefined) {
       state.reign.matched.set(state.self, state.log.durable);
@@ -357,6 +360,28 @@ export class RaftCore {
     return this.#state.isSuspect;
   }
 
+  /** False: it is known already, or of no interest. A leader hands over. */
+  noteDamage(id: EntryId): boolean {
+    return noteDamage(this.#state, id);
+  }
+
+  isDamaged(index: LogIndex): boolean {
+    return this.#state.damaged.has(index);
+  }
+
+  get isIntact(): boolean {
+    return this.#state.damaged.size === 0;
+  }
+
+  damagedEntries(): EntryId[] {
+    return [...this.#state.damaged].map(([index, term]) => ({ index, term }));
+  }
+
+  /** Goes to the store with the next `ready()`. */
+  repair(entry: Entry): void {
+    repair(this.#state, entry);
+  }
+
   /** Nothing goes on, and no timer of this shard runs but the safety net. */
   get isQuiet(): boolean {
     const { reign, isQuiet } = this.#state;
@@ -399,6 +424,7 @@ export class RaftCore {
   ready(): Ready {
     const state = this.#state;
     const { log } = state;
+    if (state.damaged.size > 0) forgetGone(state);
     if (state.reign !== undefined) finishChange(state, state.reign);
     const { reign } = state;
     if (reign !== undefined) {

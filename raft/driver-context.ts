@@ -3,7 +3,7 @@ import type { ShardRunner } from './driver-shard.ts';
 import type { DriverOptions } from './driver-types.ts';
 import type { ShardMessage } from './messages.ts';
 import type { Instant } from './state.ts';
-import type { NodeId } from './types.ts';
+import type { LogIndex, NodeId } from './types.ts';
 
 export interface DriverContext {
   readonly options: DriverOptions;
@@ -11,6 +11,8 @@ export interface DriverContext {
   now(): Instant;
   /** Asks for another pass over the shard. */
   markDirty(runner: ShardRunner): void;
+  /** A read failed. True: the entry is damaged, others are asked for it; try again later. */
+  noticed(runner: ShardRunner, error: Error, at: LogIndex): boolean;
   /** Leaves with the next flush, which comes soon. */
   say(to: NodeId, message: ShardMessage): void;
 }

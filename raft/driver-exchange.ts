@@ -1,9 +1,11 @@
 /** What drivers say to each other about a shard beside the core's messages. */
 import type { DriverContext } from './driver-context.ts';
+import { Repairs } from './driver-repairs.ts';
 import type { ShardRunner } from './driver-shard.ts';
 import { SnapshotReceiver } from './driver-snapshot-receiver.ts';
 import { SnapshotSender } from './driver-snapshot-sender.ts';
 import type { CoreMessage, Invite, ShardMessage } from './messages.ts';
+import type { LogIndex } from './types.ts';
 
 export type ExchangeMessage = Exclude<ShardMessage, CoreMessage | Invite>;
 
@@ -21,8 +23,10 @@ export function isExchanged(message: CoreMessage | ExchangeMessage): message is 
 export class Exchange {
   readonly #sender: SnapshotSender | undefined;
   readonly #receiver: SnapshotReceiver | undefined;
+  readonly #repairs: Repairs;
 
   constructor(context: DriverContext) {
+    this.#repairs = new Repairs(context);
     const { snapshots } = context.options;
     if (snapshots === undefined) return;
     this.#sender = new SnapshotSender(context, snapshots);
@@ -33,16 +37,23 @@ export class Exchange {
     if (message.to !== runner.core.self) return;
     if (message.type === 'snapshotChunk') this.#receiver?.received(runner, message);
     else if (message.type === 'snapshotReply') this.#sender?.received(runner, message);
+    else if (message.type === 'repairRequest') this.#repairs.requested(runner, message);
+    else this.#repairs.replied(runner, message);
   }
 
   /** At every pass over a shard, and when it left. */
   look(runner: ShardRunner): void {
     this.#sender?.look(runner);
+    this.#repairs.look(runner);
   }
 
   /** This node's log of the shard is durable a little further. */
   durable(runner: ShardRunner): void {
     this.#receiver?.durable(runner);
+  }
+
+  noticed(runner: ShardRunner, error: Error, at: LogIndex): boolean {
+    return this.#repairs.noticed(runner, error, at);
   }
 
   stop(): void {

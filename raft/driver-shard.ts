@@ -46,6 +46,7 @@ export class ShardRunner {
   readonly #options: DriverOptions;
   /** Committed entries below the window are on their way from the store. */
   #isLoading = false;
+  #isReadingTime = false;
   #isStopped = false;
   /** Who sent something before its configuration entry came, by the node that it spoke from. */
   readonly #strangers = new Map<ReplicaId, NodeId>();
@@ -65,24 +66,36 @@ export class ShardRunner {
 
   /** Boot. The time of the last entry is read from the store: without it nobody campaigns. */
   start(): void {
-    const { core, shard } = this;
+    const { core } = this;
     core.start(this.#context.now());
     this.#context.markDirty(this);
-    if (core.log.lastTimeMs !== undefined) return;
+    this.#readLastTime();
+  }
+
+  #readLastTime(): void {
+    const { core, shard } = this;
+    if (core.log.lastTimeMs !== undefined || this.#isReadingTime) return;
+    this.#isReadingTime = true;
     const { lastIndex: last, lastTerm: term } = core.log;
     this.#options.store.read(shard, last, last, 1, (error, entries) => {
+      this.#isReadingTime = false;
       if (this.#isStopped) return;
       const { log } = core;
       const isStillThere = last > log.start.index && log.matches(last, term);
-      if (error !== undefined && isStillThere) this.#options.onFatal(error);
+      if (error !== undefined && isStillThere) this.#failed(error, last);
       // Gone or replaced meanwhile: apply or the leader's entries tell the time instead.
       else core.lastTimeWas(entries[0]?.timeMs ?? this.appliedTimeMs);
     });
   }
 
+  /** A damaged entry is asked for elsewhere; without anybody to ask, the process ends. */
+  #failed(error: Error, at: LogIndex): void {
+    if (!this.#context.noticed(this, error, at)) this.#options.onFatal(error);
+  }
+
   /** Entries for a follower that only the store still has. */
   load(request: LoadRequest): void {
-    const { store, onFatal } = this.#options;
+    const { store } = this.#options;
     const { from, to, maxBytes } = request;
     store.read(this.shard, from, to, maxBytes, (error, entries) => {
       if (this.#isStopped) return;
@@ -91,7 +104,7 @@ export class ShardRunner {
       // Whoever was deposed meanwhile may have lost the entries to another leader: no damage.
       const isLeading = core.role === 'leader' && core.term === request.term;
       if (error !== undefined && !isCompacted && isLeading) {
-        onFatal(error);
+        this.#failed(error, from);
         return;
       }
       core.loaded(request, error === undefined ? entries : [], this.#context.now());
@@ -161,6 +174,10 @@ export class ShardRunner {
 
   /** After the flush has left: apply, answer whoever waits, tell what changed. */
   settle(ready: Ready): void {
+    // Only if that entry was damaged: otherwise it is being read, or was.
+    if (this.core.log.lastTimeMs === undefined && !this.core.isDamaged(this.core.log.lastIndex)) {
+      this.#readLastTime();
+    }
     for (const { id, index } of ready.confirmedReads) this.reads.confirmed(id, index);
     this.#applyCommitted();
     this.#answerWritten();
@@ -190,6 +207,7 @@ export class ShardRunner {
   get canApply(): boolean {
     const { log } = this.core;
     if (this.#isLoading || log.applied === log.commit) return false;
+    if (this.core.isDamaged(log.applied + 1)) return false;
     return this.#options.stateMachine.hasRoom?.() ?? true;
   }
 
@@ -214,7 +232,7 @@ export class ShardRunner {
   /** After a restart committed entries are only in the store. */
   #loadCommitted(): void {
     const { core, shard } = this;
-    const { store, config, onFatal } = this.#options;
+    const { store, config } = this.#options;
     this.#isLoading = true;
     const from = core.log.applied + 1;
     const to = Math.min(core.log.commit, core.log.windowFirst - 1);
@@ -227,7 +245,7 @@ export class ShardRunner {
         return;
       }
       if (error !== undefined) {
-        onFatal(error);
+        this.#failed(error, from);
         return;
       }
       const before = core.log.applied;
@@ -324,6 +342,8 @@ export class ShardRunner {
       lastIndex: log.lastIndex,
       durable: log.durable,
       ready: this.isReady,
+      ...(core.isSuspect ? { suspect: true } : {}),
+      ...(core.isIntact ? {} : { damaged: core.damagedEntries().length }),
       replicas: this.#replicas(),
     };
   }

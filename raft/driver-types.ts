@@ -92,5 +92,9 @@ export interface ShardStatus {
   readonly durable: LogIndex;
   /** Leads and has applied an entry of its own term. */
   readonly ready: boolean;
+  /** Records of it are lost: it waits for a new replica to take its place. */
+  readonly suspect?: true;
+  /** Entries that wait for an intact body from another replica. */
+  readonly damaged?: number;
   readonly replicas: readonly ReplicaStatus[];
 }

@@ -81,6 +81,7 @@ export class RaftDriver {
       options: this.#options,
       now: () => this.#now(),
       markDirty: (runner) => this.#markDirty(runner),
+      noticed: (runner, error, at) => this.#exchange.noticed(runner, error, at),
       say: (to, message) => {
         this.#outbox.add(to, message);
         this.#deferFlush();
@@ -392,6 +393,15 @@ export class RaftDriver {
 
   shards(): ShardId[] {
     return [...this.#shards.keys()];
+  }
+
+  /**
+   * Somebody else read the shard's log in vain. A damaged entry is asked for at the other replicas;
+   * once it is repaired, the same read succeeds.
+   */
+  readFailed(shard: ShardId, error: Error, at: LogIndex): void {
+    const runner = this.#shards.get(shard);
+    if (runner !== undefined && this.#isLive) this.#exchange.noticed(runner, error, at);
   }
 
   /** The state machine has room again (`StateMachine.hasRoom`). */

@@ -29,7 +29,7 @@ export function restartElectionTimer(state: RaftState): void {
  * time fall.
  */
 export function mayCampaign(state: RaftState): boolean {
-  if (state.isSuspect) return false;
+  if (state.isSuspect || state.damaged.size > 0) return false;
   if (state.log.lastTimeMs === undefined) return false;
   return state.membership.hasVote(state.self, state.log.commit);
 }

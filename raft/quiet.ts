@@ -54,7 +54,7 @@ export function wakeAndSpeak(state: RaftState, reign: Reign): void {
 export function maybeFollowQuietly(state: RaftState, { quiet, commit }: Heartbeat): void {
   const { log, settings } = state;
   const hasAll = log.lastIndex === commit && log.commit === commit && log.durable === commit;
-  state.isQuiet = quiet && hasAll;
+  state.isQuiet = quiet && hasAll && state.damaged.size === 0;
   if (!state.isQuiet) return;
   // Should the wake-up get lost after all, the timer is a safety net, not off.
   state.electionAtMs = state.nowMs + 2 * settings.quietRefreshMs + state.electionDrawMs;

@@ -15,6 +15,8 @@ export interface PendingWrite {
   /** Bookkeeping of the core. A truncation lowers it: what it voids will not become durable. */
   lastIndex: LogIndex;
   readonly hardState: HardState | undefined;
+  /** Damaged entries that it brings intact. */
+  readonly repaired: readonly LogIndex[];
   readonly afterWritten: Written[];
   readonly afterDurable: PromisingMessage[];
   isWritten: boolean;

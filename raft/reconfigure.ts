@@ -160,7 +160,7 @@ export function finishChange(state: RaftState, reign: Reign): void {
  * The committed configuration has no vote for this leader: its reign ends (thesis 4.2.2). The voter
  * that has most of the log need not wait for a timeout.
  */
-function abdicate(state: RaftState, reign: Reign): void {
+export function abdicate(state: RaftState, reign: Reign): void {
   const { shard, self: from, term } = state;
   let heir: Progress | undefined;
   for (const progress of reign.progress.values()) {

@@ -13,6 +13,8 @@ import { Outputs, type PendingWrite } from './ready.ts';
 import type { Transfer } from './transfer.ts';
 import type {
   Configuration,
+  Entry,
+  EntryId,
   HardState,
   LogIndex,
   MonotonicMs,
@@ -65,6 +67,7 @@ export interface StateOrigin {
   readonly membership: MembershipHistory;
   readonly hardState: HardState;
   readonly isSuspect: boolean;
+  readonly damaged: readonly EntryId[];
 }
 
 export class RaftState {
@@ -77,6 +80,10 @@ export class RaftState {
   readonly out = new Outputs();
   /** Never votes, campaigns or acknowledges (types.ts, `ShardState.suspect`). */
   readonly isSuspect: boolean;
+  /** Entries without an intact body on this disk: index to term (damage.ts). */
+  readonly damaged: Map<LogIndex, Term>;
+  /** Intact bodies on their way to the store. */
+  readonly repairs = new Map<LogIndex, Entry>();
 
   nowMs: MonotonicMs = 0;
   wallMs: ShardTimeMs = 0;
@@ -132,6 +139,7 @@ export class RaftState {
     this.log = origin.log;
     this.membership = origin.membership;
     this.isSuspect = origin.isSuspect;
+    this.damaged = new Map(origin.damaged.map(({ index, term }) => [index, term]));
     this.term = origin.hardState.term;
     this.vote = origin.hardState.vote;
     this.handedState = origin.hardState;

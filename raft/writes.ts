@@ -6,7 +6,7 @@ import type { PromisingMessage, Written } from './messages.ts';
 import type { LogRecord } from './ports.ts';
 import type { PendingWrite } from './ready.ts';
 import type { RaftState } from './state.ts';
-import type { HardState, ShardState } from './types.ts';
+import type { HardState, LogIndex, ShardState } from './types.ts';
 
 /** The next write, if there is anything; messages that wait are tied to it or to an earlier one. */
 export function takeWrite(state: RaftState): PendingWrite | undefined {
@@ -14,6 +14,7 @@ export function takeWrite(state: RaftState): PendingWrite | undefined {
   const afterWritten = state.out.takeAfterWritten();
   const records: LogRecord[] = [];
   const hardState = maybeStateRecord(state, records);
+  const repaired = takeRepairs(state, records);
   takeEntries(state, records);
   if (records.length === 0) {
     waitForEarlierWrites(state, afterDurable, afterWritten);
@@ -24,6 +25,7 @@ export function takeWrite(state: RaftState): PendingWrite | undefined {
     wantsWritten: state.wantsWritten,
     lastIndex: state.log.handed,
     hardState,
+    repaired,
     afterWritten,
     afterDurable,
     isWritten: false,
@@ -57,6 +59,18 @@ function maybeStateRecord(state: RaftState, records: LogRecord[]): HardState | u
   };
   records.push({ kind, shard: state.shard, state: facts });
   return hardState;
+}
+
+/** Only of entries that are still damaged: what was truncated since must not come back. */
+function takeRepairs(state: RaftState, records: LogRecord[]): LogIndex[] {
+  const taken: LogIndex[] = [];
+  for (const [index, entry] of state.repairs) {
+    if (state.damaged.get(index) !== entry.term) continue;
+    records.push({ kind: 'repair', shard: state.shard, entry });
+    taken.push(index);
+  }
+  state.repairs.clear();
+  return taken;
 }
 
 function takeEntries(state: RaftState, records: LogRecord[]): void {

@@ -50,6 +50,7 @@ class Disk implements LogStore, SnapshotStore {
   prepared: Checkpoint | undefined;
   /** Entries that answer a read with damage. */
   readonly damaged = new Set<number>();
+  failedReads = 0;
   isBroken = false;
   isHeld = false;
   held: (() => void)[] = [];
@@ -121,6 +122,7 @@ class Disk implements LogStore, SnapshotStore {
       }
       const found = this.entries.filter(({ index }) => index >= from && index <= to);
       const bad = found.findIndex(({ index }) => this.damaged.has(index));
+      if (bad === 0) this.failedReads++;
       if (bad === 0) onEntries(new RaftError(RaftErrorCode.dataLoss, `${from} is damaged`), []);
       else onEntries(undefined, bad < 0 ? found : found.slice(0, bad));
     });
@@ -279,11 +281,7 @@ export class WorldNode implements StateMachine {
       this.driver.addShard(recovered, this.appliedIndex, checkpoint?.timeMs ?? 0);
     }
     this.driver.start();
-  }
-
-  stop(): void {
-    this.#life++;
-    this.driver.stop();
+    this.#world.connect(this);
   }
 
   recovered(state: ShardState): RecoveredShard {
@@ -350,6 +348,16 @@ export class World {
     for (const { node, replica } of membership.replicas) this.hold(node, replica, membership);
     for (const node of this.nodes) node.start();
     this.run(0);
+  }
+
+  /** Its old connections are reset, and there are new ones. */
+  connect(node: WorldNode): void {
+    for (const peer of this.nodes) {
+      if (peer === node) continue;
+      peer.driver.peerReset(node.id);
+      peer.driver.peerUp(node.id);
+      node.driver.peerUp(peer.id);
+    }
   }
 
   /** A replica with an empty log, as the host creates it. */
