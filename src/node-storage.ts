@@ -75,6 +75,8 @@ async function openLog(
     directory,
     onFatal,
     createShards,
+    // Raft keeps still with what is damaged, and gets it from the other replicas.
+    onDamage: 'isolate',
     limits: { ...config.log, maxQueuedBytes: config.log.maxQueuedBytes + FOLLOWING_BYTES_MAX },
   });
   // Those that left this node are in the log, too.

@@ -10,7 +10,7 @@ import type { MetaView } from '../cluster/api.ts';
 import type { Cancellable, FetchArguments, FetchOutcome, ShardHost, ShardStatus } from './api.ts';
 import { Fetcher } from './fetcher.ts';
 import type { Listeners } from './listeners.ts';
-import { PacedReads } from './paced-reads.ts';
+import { type LogReads, PacedReads } from './paced-reads.ts';
 import { QueueReader } from './queue-reader.ts';
 import type { ShardMachine } from './shard-machine.ts';
 import type { StateFlush } from './state-flush.ts';
@@ -50,6 +50,17 @@ export function driverEvents(
   };
 }
 
+/** Whoever finds damage gets the error; the entry is asked for at the other replicas meanwhile. */
+function reportingReads(log: LogReads, driver: RaftDriver): LogReads {
+  return {
+    read: (shard, from, to, maxBytes, onEntries) =>
+      log.read(shard, from, to, maxBytes, (error, entries) => {
+        if (error !== undefined) driver.readFailed(shard, error, from);
+        onEntries(error, entries);
+      }),
+  };
+}
+
 export class LocalShardHost implements ShardHost {
   readonly #parts: HostParts;
   readonly #fetcher: Fetcher;
@@ -59,7 +70,7 @@ export class LocalShardHost implements ShardHost {
   constructor(parts: HostParts) {
     this.#parts = parts;
     const { driver, flush, log, machine, waiters } = parts;
-    this.#reads = new PacedReads(log);
+    this.#reads = new PacedReads(reportingReads(log, driver));
     this.#fetcher = new Fetcher(
       {
         isReady: (shard) => driver.isReady(shard),

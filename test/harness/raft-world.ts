@@ -284,6 +284,11 @@ export class WorldNode implements StateMachine {
     this.#world.connect(this);
   }
 
+  stop(): void {
+    this.#life++;
+    this.driver.stop();
+  }
+
   recovered(state: ShardState): RecoveredShard {
     const { entries } = this.disk;
     return {
