@@ -87,6 +87,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
   #topicTimer: NodeJS.Timeout | undefined;
   #failure: unknown;
   #closed = false;
+  readonly #onAbort = () => void this.close();
 
   constructor(options: ConsumerOptions, host: ConsumerHost) {
     this.#options = options;
@@ -97,7 +98,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     if (!(Number.isInteger(this.#credits) && this.#credits > 0)) {
       throw new TypeError(`consumer: credits must be a positive integer, not ${options.credits}`);
     }
-    options.signal?.addEventListener('abort', () => void this.close(), { once: true });
+    options.signal?.addEventListener('abort', this.#onAbort);
     if (options.signal?.aborted === true) void this.close();
   }
 
@@ -156,6 +157,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
     this.#stop();
     for (const waiter of this.#waiters.splice(0)) waiter.resolve(DONE);
     this.#host.closed(this);
@@ -221,6 +223,10 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
       credit: Math.max(1, this.#credits - this.#buffered),
     };
     const stream = this.#host.openSubscription(this.#host.servers.current(), start, {
+      accepted: () => {
+        this.#failedSinceMs = undefined;
+        this.#attempts = 0;
+      },
       arrived: (answer) => this.#onAnswer(answer),
       ended: (error) => this.#onEnd(stream, error),
     });
@@ -228,8 +234,6 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
   }
 
   #onAnswer(answer: FetchAnswer): void {
-    this.#failedSinceMs = undefined;
-    this.#attempts = 0;
     const { queue, batches, nextOffset, bytes } = answer;
     batches.forEach((batch, i) => {
       if (batch.count === 0) return;

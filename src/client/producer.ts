@@ -92,13 +92,15 @@ export class Producer implements AsyncDisposable {
    * whether the message may be stored all the same; so it is after a timeout.
    */
   send(message: SendMessage, options?: { readonly signal?: AbortSignal }): Promise<Ack> {
+    const signal = options?.signal;
+    if (signal?.aborted === true) return Promise.reject(cancelled(signal, false));
     const sent = new Promise<Ack>((resolve, reject) => {
       const { orderingKey, queue } = message;
       const key = queue === undefined ? orderingKey : undefined;
       const refused = this.#accept(message, { resolve, reject, orderingKey: key });
       if (refused !== undefined) reject(refused);
     });
-    return options?.signal === undefined ? sent : abortable(sent, options.signal);
+    return signal === undefined ? sent : abortable(sent, signal);
   }
 
   /** Resolves when the buffer is at most half full: what a fast sender waits for. */
@@ -368,7 +370,6 @@ function wake(waiters: (() => void)[]): void {
 function abortable(sent: Promise<Ack>, signal: AbortSignal): Promise<Ack> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(cancelled(signal, true));
-    if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
     sent.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });

@@ -14,6 +14,8 @@ export interface SubscriptionStart {
 }
 
 export interface SubscriptionListener {
+  /** The node has taken the subscription on; messages may be long in coming. */
+  accepted(): void;
   arrived(answer: FetchAnswer): void;
   /** Nothing follows. */
   ended(error: HoldfastError): void;
@@ -49,6 +51,9 @@ export function subscriptions(method: Method): OpenSubscription {
       over = true;
       listener.ended(error);
     };
+    call.on('metadata', () => {
+      if (!over) listener.accepted();
+    });
     call.on('data', (bytes: Buffer) => {
       if (over) return;
       try {

@@ -1,4 +1,5 @@
 /** A stream that a client opened: its events, whether it takes more, and its one end. */
+import { Metadata } from '@grpc/grpc-js';
 import type { CallError } from '../status.ts';
 import { stopping } from './admission.ts';
 import { failStream, type RawDuplex, type RawWritable } from './grpc-calls.ts';
@@ -39,6 +40,11 @@ export class ClientStream {
   /** Whether another frame would be sent soon, rather than wait in memory. */
   get writable(): boolean {
     return this.#writable;
+  }
+
+  /** Headers now, not with the first frame: the client sees that it was taken on. */
+  accept(): void {
+    this.#stream.sendMetadata(new Metadata());
   }
 
   /** `sent` is called when the frame has left this process's memory. */

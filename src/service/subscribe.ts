@@ -159,6 +159,7 @@ export class SubscribeStream {
         ? new Map(start.queues.map((entry) => [entry.queue, int64('offset', entry.offset)]))
         : await this.#groupOffsets(call, topic, start);
     if (this.#client.closed) return;
+    this.#client.accept();
     this.#topic = topic;
     for (const [queue, offset] of offsets) this.#addLoop(topic, queue, offset);
     this.#unwatch = this.#parts.host.onApplied((shard) => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Holdfast } from '../../../src/client/holdfast.ts';
 import { type Consumer, connect, type Message } from '../../../src/client/index.ts';
 import { FakeCluster, type Stored } from './fake-cluster.ts';
@@ -106,6 +106,33 @@ describe('Consumer', () => {
     serving.kill();
     const after = await take(consumer, 23);
     expect(texts([...before, ...after])).toEqual(numbers(30).map(String));
+  });
+
+  it('on a quiet topic, survives as many nodes as die, however long after one another', {
+    timeout: 20_000,
+  }, async () => {
+    const many = new FakeCluster();
+    await using own = connect({ servers: await many.start(3) });
+    many.createTopic('quiet', 1);
+    await using consumer = own.consumer({ topic: 'quiet', reconnectTimeoutMs: 60_000 });
+    const first = consumer.next();
+    const serving = () => many.nodes.find((node) => node.subscriptions > 0);
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+      many.stop();
+    });
+    for (const _ of [1, 2]) {
+      await until(() => serving() !== undefined);
+      // Behind the subscription's headers, on the same connection.
+      await own.admin.describeTopic('quiet');
+      vi.setSystemTime(Date.now() + 3_600_000);
+      serving()!.kill();
+    }
+    await until(() => serving() !== undefined);
+    many.topics.get('quiet')!.queues[0]!.push(stored('at last'));
+    serving()!.wake();
+    expect((await first).value?.body.toString()).toBe('at last');
   });
 
   it('reports an unknown topic', async () => {

@@ -351,6 +351,7 @@ export class FakeNode {
       if (frame.kind === 'start') {
         start = frame.start;
         for (const { queue, offset } of start.queues) next.set(queue, Number(offset));
+        call.sendMetadata(new Metadata());
       }
       this.cluster.creditOutstandingMax = Math.max(
         this.cluster.creditOutstandingMax,

@@ -139,6 +139,15 @@ describe('Producer', () => {
     });
   });
 
+  it('a send that was aborted before it began does not leave', async () => {
+    const producer = client.producer({ topic: 'one' });
+    const signal = AbortSignal.abort();
+    const send = producer.send({ body: 'x' }, { signal });
+    await expect(send).rejects.toMatchObject({ code: 'CANCELLED', outcomeUnknown: false });
+    await producer.send({ body: 'y' });
+    expect(cluster.topics.get('one')!.queues[0]!.map(({ body }) => String(body))).toEqual(['y']);
+  });
+
   it('an aborted send is unknown: the message may have left', async () => {
     const producer = client.producer({ topic: 'one' });
     const release = holdAnswers(cluster);

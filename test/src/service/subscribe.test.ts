@@ -104,6 +104,22 @@ describe('credit', () => {
 });
 
 describe('where it starts', () => {
+  test('its headers come when it is in place, though no message is there', async () => {
+    const one = subscribe({ queues: everyQueue, credit: 1 });
+    const headers = new Promise<string>((resolve) => {
+      one.stream.once('metadata', () => resolve('headers'));
+    });
+    expect(await headers).toBe('headers');
+    expect(one.count()).toBe(0);
+    const refused = subscribe({ topic: 'nowhere', credit: 1 });
+    let accepted = false;
+    refused.stream.once('metadata', () => {
+      accepted = true;
+    });
+    await until(() => refused.error !== undefined);
+    expect(accepted).toBe(false);
+  });
+
   test('a group goes on where it committed, else at `from`; it never commits itself', async () => {
     for (const queue of [0, 1, 2]) await produce(queue, 'old', 'new');
     const commit = { topic, group: 'g', offsets: [{ queue: 0, offset: 1 }] };
