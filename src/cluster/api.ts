@@ -167,6 +167,8 @@ export interface MetaView {
   member(node: NodeId): MemberView | undefined;
   /** The directory was that of a member, which was removed for good. */
   wasRemoved(node: NodeId, incarnation: string): boolean;
+  /** The number is, or once was, a member's: false may only mean that this replica is behind. */
+  isKnownNode(node: NodeId): boolean;
   /** Of every shard, ascending. */
   placements(): readonly ShardPlacement[];
   placement(shard: ShardId): ShardPlacement | undefined;

@@ -130,6 +130,10 @@ class MetaShardState implements MetaState {
     return this.#roster.member(node);
   }
 
+  isKnownNode(node: NodeId): boolean {
+    return this.#roster.isKnownNode(node);
+  }
+
   wasRemoved(node: NodeId, incarnation: string): boolean {
     return this.#roster.wasRemoved(node, incarnation);
   }

@@ -64,6 +64,10 @@ export class Roster {
     return this.#members.get(node);
   }
 
+  isKnownNode(node: NodeId): boolean {
+    return this.#members.isKnown(node);
+  }
+
   wasRemoved(node: NodeId, incarnation: string): boolean {
     return this.#members.wasRemoved(node, incarnation);
   }

@@ -16,7 +16,10 @@ function known(contacts: readonly Contact[] = [], node = 1) {
   const roster = new Roster(born(3, 1));
   const rows = new MemoryRows();
   const identity = { ...born(3, 1), node, contacts } as unknown as Identity;
-  const configured = new Map([[2, { host: 'two', port: 2 }]]);
+  const configured = new Map([
+    [2, { host: 'two', port: 2 }],
+    [9, { host: 'nine', port: 9 }],
+  ]);
   const peers = new KnownPeers(identity, configured, roster);
   return { peers, apply: (command: RosterCommand) => roster.apply(command, rows), roster };
 }
@@ -29,7 +32,7 @@ const added = (node: number, incarnation: string): RosterCommand => ({
 describe('who is let in', () => {
   it('members with their directory; others are told why not, and what to do', () => {
     const { peers, apply } = known();
-    expect(peers.nodes()).toEqual([2, 3]);
+    expect(peers.nodes()).toEqual([2, 3, 9]);
     expect(peers.objection(3, 'i3')).toBeUndefined();
     expect(peers.objection(4, 'i4')).toMatchObject({ reason: 'unknownNode' });
     expect(peers.objection(3, 'wiped')).toMatchObject({
@@ -38,7 +41,7 @@ describe('who is let in', () => {
     });
     apply(added(4, 'i4'));
     expect(peers.objection(4, 'i4')).toBeUndefined();
-    expect(peers.nodes()).toEqual([2, 3, 4]);
+    expect(peers.nodes()).toEqual([2, 3, 4, 9]);
   });
 
   it('a directory that was removed is not, also when a new one has its number', () => {
@@ -51,15 +54,32 @@ describe('who is let in', () => {
       }
     }
     expect(peers.objection(3, 'i3')).toMatchObject({ reason: 'removed' });
-    expect(peers.nodes()).toEqual([2]);
+    expect(peers.nodes()).toEqual([2, 9]);
     apply(added(3, 'j3'));
     expect(peers.objection(3, 'j3')).toBeUndefined();
     expect(peers.objection(3, 'i3')).toMatchObject({ reason: 'removed' });
   });
 
+  it('one that joined while this node was away, if its configuration names it', () => {
+    const { peers, apply, roster } = known();
+    expect(peers.objection(9, 'i9')).toBeUndefined();
+    expect(peers.addressOf(9)).toEqual({ host: 'nine', port: 9 });
+    apply(added(9, 'j9'));
+    expect(peers.objection(9, 'i9')).toMatchObject({ reason: 'wrongIncarnation' });
+    apply({ type: 'removeMember', node: 9 });
+    for (let round = 0; round < 2; round++) {
+      for (const { shard, version } of roster.placements()) {
+        apply({ type: 'placed', shard, version });
+      }
+    }
+    expect(peers.objection(9, 'j9')).toMatchObject({ reason: 'removed' });
+    expect(peers.objection(9, 'i9')).toMatchObject({ reason: 'unknownNode' });
+    expect(peers.nodes()).toEqual([2, 3]);
+  });
+
   it('a node that was just added knows whom it was told of, before it has any metadata', () => {
     const { peers } = known([contact(1, 'new'), contact(6)], 7);
-    expect(peers.nodes()).toEqual([1, 2, 3, 6]);
+    expect(peers.nodes()).toEqual([1, 2, 3, 6, 9]);
     expect(peers.objection(6, 'i6')).toBeUndefined();
     expect(peers.objection(1, 'new')).toBeUndefined();
     expect(peers.addressOf(6)).toEqual({ host: '10.0.0.6', port: 7500 });
