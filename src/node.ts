@@ -4,17 +4,12 @@
  * reverse.
  */
 import type { Logger } from 'pino';
-import { DEFAULT_RAFT_CONFIG } from '../raft/config.ts';
-import { RaftDriver } from '../raft/driver.ts';
-import type { DriverOptions } from '../raft/driver-types.ts';
-import type { NodeId, ShardId } from '../raft/types.ts';
+import type { RaftDriver } from '../raft/driver.ts';
 import { lockDirectory } from '../storage/lock.ts';
 import { formatAddress } from './address.ts';
-import { createSystemClock } from './clock.ts';
 import type { MetaView } from './cluster/api.ts';
 import type { Identity } from './cluster/identity.ts';
 import { KnownPeers } from './cluster/known-peers.ts';
-import { createMetaState } from './cluster/meta-state.ts';
 import { enterDirectory } from './cluster/node-directory.ts';
 import { PeerLives } from './cluster/peer-lives.ts';
 import { keepRegistered } from './cluster/registration.ts';
@@ -24,18 +19,12 @@ import { runPlacement } from './cluster/run-placement.ts';
 import { runTopicReconciler } from './cluster/run-reconciler.ts';
 import type { RunningNode } from './cluster/running-node.ts';
 import type { NodeConfig } from './config.ts';
-import { type NodeStorage, openNodeStorage } from './node-storage.ts';
+import { openNodeStorage } from './node-storage.ts';
 import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
 import { serviceConfig } from './service/config.ts';
 import { createService, type Service } from './service/service.ts';
-import { Listeners } from './shards/listeners.ts';
-import { LocalShards } from './shards/local-shards.ts';
+import { createShards } from './shards/create-shards.ts';
 import { LogKeeper } from './shards/log-keeper.ts';
-import { driverEvents, LocalShardHost } from './shards/shard-host.ts';
-import { META_SHARD, ShardMachine } from './shards/shard-machine.ts';
-import { CheckpointSnapshots } from './shards/snapshot-store.ts';
-import { StateFlush } from './shards/state-flush.ts';
-import { QueueWaiters } from './shards/waiters.ts';
 
 /** Whatever ends the process: the first failed write or sync, or a broken invariant. */
 function fatal(logger: Logger, error: Error): never {
@@ -132,68 +121,4 @@ function createPeers(
     onPeerReset: (peer) => driver.peerReset(peer),
     ...events,
   });
-}
-
-function createShards(
-  config: NodeConfig,
-  identity: Identity,
-  storage: NodeStorage,
-  logger: Logger,
-  onFatal: (error: Error) => void,
-) {
-  const leadership = new Listeners<[ShardId]>();
-  const applied = new Listeners<[ShardId]>();
-  const waiters = new QueueWaiters(config.limits.maxLongPolls);
-  const flush: StateFlush = new StateFlush(storage.state, {
-    durableIndexOf: (shard) => driver.durableIndex(shard),
-    durableLogStartOf: (shard) => storage.log.durableLogStart(shard),
-    onRoom: () => driver.applyMore(),
-  });
-  const meta = createMetaState(identity);
-  const machine = new ShardMachine(meta, flush, waiters, (shard) => applied.call(shard));
-  const directory = storage.checkpointDirectory;
-  const snapshots = new CheckpointSnapshots({ directory, machine, logger, onFatal });
-  let send: DriverOptions['transport']['send'] = () => undefined;
-  const driver: RaftDriver = new RaftDriver({
-    node: identity.node,
-    config: { ...DEFAULT_RAFT_CONFIG, ...config.raft },
-    store: storage.log,
-    transport: { send: (to, lane, messages) => send(to, lane, messages) },
-    clock: createSystemClock(),
-    rng: Math.random,
-    stateMachine: machine,
-    snapshots,
-    events: driverEvents(flush, waiters, leadership, (_, invite) => local.invited(invite)),
-    onFatal,
-  });
-  const { incarnation } = identity;
-  const { log } = storage;
-  const { tombstones } = log;
-  const local = new LocalShards({
-    ...{ incarnation, driver, log, machine, flush, snapshots, meta, logger, tombstones, onFatal },
-  });
-  for (const recovered of storage.recovered) {
-    local.open(recovered, storage.loaded.get(recovered.shard));
-  }
-  applied.add((shard) => {
-    if (shard === META_SHARD) local.dropRetired();
-  });
-  const all = Array.from({ length: identity.dataShards + 1 }, (_, shard) => shard);
-  const host = new LocalShardHost({
-    node: identity.node,
-    shards: all,
-    driver,
-    log: storage.log,
-    maxQueuedBytes: config.log.maxQueuedBytes,
-    machine,
-    flush,
-    waiters,
-    meta,
-    leadership,
-    applied,
-  });
-  const connect = (peers: RunningPeerNetwork): void => {
-    send = (to: NodeId, lane, messages) => peers.send(to, lane, messages);
-  };
-  return { host, driver, machine, flush, snapshots, meta, connect };
 }

@@ -1,0 +1,87 @@
+/**
+ * Puts the shards of one node together: Raft driver, state machine, state store, snapshots, host.
+ * What is left to the caller is the network (`connect`) and the start of the driver.
+ */
+import type { Logger } from 'pino';
+import { DEFAULT_RAFT_CONFIG } from '../../raft/config.ts';
+import { RaftDriver } from '../../raft/driver.ts';
+import type { Transport } from '../../raft/ports.ts';
+import type { ShardId } from '../../raft/types.ts';
+import { createSystemClock } from '../clock.ts';
+import type { Identity } from '../cluster/identity.ts';
+import { createMetaState } from '../cluster/meta-state.ts';
+import type { NodeConfig } from '../config.ts';
+import type { NodeStorage } from '../node-storage.ts';
+import { Listeners } from './listeners.ts';
+import { LocalShards } from './local-shards.ts';
+import { driverEvents, LocalShardHost } from './shard-host.ts';
+import { META_SHARD, ShardMachine } from './shard-machine.ts';
+import { CheckpointSnapshots } from './snapshot-store.ts';
+import { StateFlush } from './state-flush.ts';
+import { QueueWaiters } from './waiters.ts';
+
+export type NodeShards = ReturnType<typeof createShards>;
+
+export function createShards(
+  config: Pick<NodeConfig, 'limits' | 'log' | 'raft'>,
+  identity: Identity,
+  storage: NodeStorage,
+  logger: Logger,
+  onFatal: (error: Error) => void,
+) {
+  const leadership = new Listeners<[ShardId]>();
+  const applied = new Listeners<[ShardId]>();
+  const waiters = new QueueWaiters(config.limits.maxLongPolls);
+  const flush: StateFlush = new StateFlush(storage.state, {
+    durableIndexOf: (shard) => driver.durableIndex(shard),
+    durableLogStartOf: (shard) => storage.log.durableLogStart(shard),
+    onRoom: () => driver.applyMore(),
+  });
+  const meta = createMetaState(identity);
+  const machine = new ShardMachine(meta, flush, waiters, (shard) => applied.call(shard));
+  const directory = storage.checkpointDirectory;
+  const snapshots = new CheckpointSnapshots({ directory, machine, logger, onFatal });
+  let network: Transport | undefined;
+  const driver: RaftDriver = new RaftDriver({
+    node: identity.node,
+    config: { ...DEFAULT_RAFT_CONFIG, ...config.raft },
+    store: storage.log,
+    transport: { send: (to, lane, messages) => network?.send(to, lane, messages) },
+    clock: createSystemClock(),
+    rng: Math.random,
+    stateMachine: machine,
+    snapshots,
+    events: driverEvents(flush, waiters, leadership, (_, invite) => local.invited(invite)),
+    onFatal,
+  });
+  const { incarnation } = identity;
+  const { log } = storage;
+  const { tombstones } = log;
+  const local = new LocalShards({
+    ...{ incarnation, driver, log, machine, flush, snapshots, meta, logger, tombstones, onFatal },
+  });
+  for (const recovered of storage.recovered) {
+    local.open(recovered, storage.loaded.get(recovered.shard));
+  }
+  applied.add((shard) => {
+    if (shard === META_SHARD) local.dropRetired();
+  });
+  const all = Array.from({ length: identity.dataShards + 1 }, (_, shard) => shard);
+  const host = new LocalShardHost({
+    node: identity.node,
+    shards: all,
+    driver,
+    log: storage.log,
+    maxQueuedBytes: config.log.maxQueuedBytes,
+    machine,
+    flush,
+    waiters,
+    meta,
+    leadership,
+    applied,
+  });
+  const connect = (transport: Transport): void => {
+    network = transport;
+  };
+  return { host, driver, machine, flush, snapshots, meta, connect };
+}

@@ -1,0 +1,133 @@
+/**
+ * A node that was away while the others let go of their log is given a snapshot, and is afterwards
+ * in everything like them: state, dedup, half messages, groups, what it answers to consumers.
+ */
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Command } from '../../../src/broker/commands.ts';
+import { SHARD, ShardCluster, type ShardNode, until } from '../../harness/shard-nodes.ts';
+
+const QUEUES = 3;
+const AWAY = 3;
+/** Every half message of these is decided. */
+const EARLY = 240;
+/** The last of these is not. */
+const LATE = 124;
+/** Sent again, it must be known. */
+const REPEATED = EARLY + LATE - 2;
+
+/** Commands of every kind that leaves something in the state. */
+function commandOf(at: number): Command {
+  const queueId = 1 + (at % QUEUES);
+  if (at < QUEUES) return { type: 'openQueue', queueId, topicId: 't', queue: queueId };
+  const produce = { type: 'produce', queueId, count: 1, durability: 1 } as const;
+  const producerGroup = `g${Math.floor(at / 6) % 5}`;
+  const half = { producerGroup, callerId: `c${Math.floor(at / 6)}`, topic: 't', queueId, count: 1 };
+  const producer = { producerId: `p${at % 4}`, producerEpoch: at, sequence: 0 };
+  const offsets = [{ queue: queueId, offset: at }];
+  switch (at % 6) {
+    case 0:
+      return { ...produce, producer: undefined };
+    case 1:
+    case 2:
+      return { ...produce, producer };
+    case 3:
+      return { type: 'prepare', ...half, firstCheckAfterMs: 60, checkIntervalMs: 90 };
+    case 4: {
+      const transaction = { by: 'caller', callerId: half.callerId } as const;
+      // What is committed is kept by a trim for long; the early part is to go.
+      const decision = at < EARLY ? 'rollback' : 'commit';
+      return { type: 'end', producerGroup, transaction, decision };
+    }
+    default:
+      return { type: 'commitOffsets', group: `g${at % 5}`, topicId: 't', offsets };
+  }
+}
+
+const payloadOf = (at: number): Buffer => {
+  const text = `message ${at} ${'.'.repeat(at % 90)}`;
+  return Buffer.concat([Buffer.from([0xc2, 0x3e, text.length]), Buffer.from(text)]);
+};
+
+async function proposeAll(cluster: ShardCluster, from: number, to: number): Promise<void> {
+  const leader = await cluster.leader();
+  for (let at = from; at < to; at++) {
+    const command = commandOf(at);
+    const carries = command.type === 'produce' || command.type === 'prepare';
+    await leader.propose(command, carries ? payloadOf(at) : Buffer.alloc(0));
+  }
+}
+
+function trimCommand(leader: ShardNode, logTrim: number): Command {
+  const queues = [...leader.shards.host.data(SHARD).queues()].map(({ queueId, endOffset }) => {
+    return { queueId, startOffset: endOffset, startIndex: 0 };
+  });
+  return { type: 'trim', queues, logTrim };
+}
+
+/** Two nodes whose logs start after a checkpoint, and a third that has not even got that far. */
+async function withOneAway(): Promise<ShardCluster> {
+  const cluster = await ShardCluster.born();
+  await proposeAll(cluster, 0, 20);
+  await cluster.settled();
+  const first = await cluster.leader();
+  if (first.id === AWAY) {
+    await new Promise((resolve) => first.shards.driver.transferLeadership(SHARD, 1, resolve));
+    await until(() => cluster.node(1).isLeading);
+  }
+  cluster.cut(AWAY);
+  await proposeAll(cluster, 20, EARLY);
+  await until(() => cluster.node(1).applied === cluster.node(2).applied);
+  const at = await cluster.node(1).checkpoint();
+  await cluster.node(2).checkpoint();
+  const leader = await cluster.leader();
+  await leader.propose(trimCommand(leader, at), Buffer.alloc(0));
+  await proposeAll(cluster, EARLY, EARLY + LATE);
+  await until(() => cluster.node(1).applied === cluster.node(2).applied);
+  for (const id of [1, 2]) {
+    const { driver } = cluster.node(id).shards;
+    const { term } = driver.status(SHARD);
+    driver.setLogStart(SHARD, { index: at, term });
+    await until(() => cluster.node(id).storage.log.durableLogStart(SHARD) === at);
+  }
+  return cluster;
+}
+
+async function expectEqual(cluster: ShardCluster): Promise<void> {
+  await cluster.settled();
+  const leader = await cluster.leader();
+  const wanted = await leader.rows();
+  const read = leader.id === AWAY ? undefined : await leader.messages();
+  expect(wanted.length).toBeGreaterThan(20);
+  const { storage, shards } = cluster.node(AWAY);
+  expect(await cluster.node(AWAY).rows()).toEqual(wanted);
+  expect(shards.driver.logStart(SHARD).index).toBeGreaterThan(100);
+  expect(storage.log.durableLogStart(SHARD)).toBe(shards.driver.logStart(SHARD).index);
+  if (leader.id !== AWAY) {
+    await until(() => cluster.node(AWAY).applied === leader.applied);
+    await new Promise((resolve) => leader.shards.driver.transferLeadership(SHARD, AWAY, resolve));
+    await until(() => cluster.node(AWAY).isLeading);
+  }
+  expect(await cluster.node(AWAY).messages()).toEqual(
+    read ?? (await cluster.node(AWAY).messages()),
+  );
+  const result = await cluster.node(AWAY).propose(commandOf(REPEATED), payloadOf(REPEATED));
+  expect(result).toMatchObject({ type: 'produced', duplicate: true });
+}
+
+let base: ShardCluster | undefined;
+afterEach(() => {
+  base = undefined;
+});
+
+describe('a node that comes back', () => {
+  test('is given a snapshot and the log after it', async () => {
+    base = await withOneAway();
+    let chunks = 0;
+    base.onDeliver = (_, { type }) => {
+      if (type === 'snapshotChunk') chunks++;
+    };
+    base.heal(AWAY);
+    await expectEqual(base);
+    expect(chunks).toBeGreaterThan(2);
+  });
+});
