@@ -47,7 +47,7 @@ export async function openNodeStorage(
     recovered: log.recovered,
     loaded: opened.shards,
     checkpointDirectory,
-    report: opened.report,
+    report: [...log.report.damage, ...opened.report],
     async close() {
       await opened.state.close();
       await closeCommitLog(log);
