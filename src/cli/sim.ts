@@ -206,7 +206,9 @@ async function explain(
     async (smaller) => invariantOf((await runOne(seed, smaller)).failure),
   );
   const line = replayLine(seed, { ...report, options: { ...report.options, ...shape } });
+  const needed = REMOVABLE.filter((name) => !(shape.without ?? []).includes(name));
   console.error(`smaller, after ${runs} runs: ${line}`);
+  console.error(`it needs: ${needed.length === 0 ? 'no fault' : needed.join(', ')}`);
 }
 
 function invariantOf(failure: string | undefined): string | undefined {

@@ -136,7 +136,9 @@ export class Judge {
     const { entry } = applied;
     this.#expectOnQuorum(shard, entry);
     if (entry.type === EntryType.config) {
-      this.configs.committed(shard, entry.index, decodeMembership(entry.head).config);
+      const { config } = decodeMembership(entry.head);
+      this.#seen.configured(this.configs.current(shard), config);
+      this.configs.committed(shard, entry.index, config);
     }
     this.#seen.committed(shard, entry.index);
     this.ledger.applied(shard, applied);
@@ -177,7 +179,9 @@ export class Judge {
     const { id, disk, driver } = node;
     for (const shard of driver?.shards() ?? []) {
       const place = { node: id, shard };
-      this.#inForce.set(placeKey(place), driver!.membership(shard).config);
+      const { config } = driver!.membership(shard);
+      this.#inForce.set(placeKey(place), config);
+      if (config.votersOutgoing.length > 0) this.coverage.reach('crash in a joint configuration');
       const written = disk.written.get(shard);
       const synced = disk.synced.get(shard);
       const isTorn = written !== undefined && synced !== undefined && hasUnsynced(written, synced);

@@ -1,7 +1,14 @@
 /** Watches what happens for the named points of coverage.ts. */
 import type { PeerMessage } from '../../../raft/messages.ts';
 import type { LogRecord } from '../../../raft/ports.ts';
-import type { LogIndex, MonotonicMs, ReplicaId, ShardId, Term } from '../../../raft/types.ts';
+import type {
+  Configuration,
+  LogIndex,
+  MonotonicMs,
+  ReplicaId,
+  ShardId,
+  Term,
+} from '../../../raft/types.ts';
 import type { Coverage } from '../coverage.ts';
 import { type LogView, type Place, placeKey } from '../invariants/views.ts';
 
@@ -18,6 +25,8 @@ export class Sightings {
   readonly #heardMs = new Map<string, MonotonicMs>();
   readonly #reigns = new Map<string, Reign>();
   readonly #commits = new Map<ShardId, LogIndex>();
+  /** Shards of which a member went quiet since the last entry. */
+  readonly #quiet = new Set<ShardId>();
 
   constructor(coverage: Coverage, electionTimeoutMs: number) {
     this.#coverage = coverage;
@@ -37,6 +46,26 @@ export class Sightings {
         break;
       case 'appendReply':
         if (!message.success) this.#coverage.reach('append conflict answered');
+        break;
+      case 'heartbeatReply':
+        if (message.quiet) this.#quiet.add(message.shard);
+        break;
+      case 'append':
+        if (message.entries.length > 0 && this.#quiet.delete(message.shard)) {
+          this.#coverage.reach('quiet shard woken');
+        }
+        break;
+      case 'timeoutNow':
+        this.#coverage.reach('leadership handed over');
+        break;
+      case 'invite':
+        this.#coverage.reach('replica invited');
+        break;
+      case 'snapshotChunk':
+        this.#coverage.reach('snapshot sent');
+        break;
+      case 'repairRequest':
+        this.#coverage.reach('damaged entry asked from a peer');
         break;
       default:
     }
@@ -93,6 +122,17 @@ export class Sightings {
     this.#commits.set(shard, index);
   }
 
+  /** A configuration was committed. */
+  configured(before: Configuration | undefined, after: Configuration): void {
+    if (before === undefined) return;
+    const wasJoint = before.votersOutgoing.length > 0;
+    const isJoint = after.votersOutgoing.length > 0;
+    if (!wasJoint && isJoint) this.#coverage.reach('joint configuration entered');
+    if (wasJoint && !isJoint) this.#coverage.reach('joint configuration left');
+    const isNew = after.learners.some((id) => !before.learners.includes(id));
+    if (isNew) this.#coverage.reach('learner added');
+  }
+
   /** Called with the log as it was before the record. */
   writes(log: LogView, record: LogRecord): void {
     if (record.kind === 'entry' && record.entry.index <= log.lastIndex) {
@@ -101,6 +141,12 @@ export class Sightings {
     if (record.kind === 'state' && record.state.logStart.index > log.base) {
       this.#coverage.reach('log trimmed');
     }
+    if (record.kind === 'reset') {
+      this.#coverage.reach('snapshot took the place of a log');
+      const isOver = log.lastIndex > record.state.logStart.index;
+      if (isOver) this.#coverage.reach('snapshot over a newer log');
+    }
+    if (record.kind === 'drop') this.#coverage.reach('replica dropped');
   }
 }
 
