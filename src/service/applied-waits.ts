@@ -5,9 +5,12 @@ import type { Call } from './call.ts';
 
 const META_SHARD = 0;
 
+/** `appliedIndex`: through which index this node has applied the metadata shard. */
+type Condition = (appliedIndex: number) => boolean;
+
 interface Wait {
   readonly call: Call;
-  readonly until: () => boolean;
+  readonly until: Condition;
   readonly wake: () => void;
 }
 
@@ -35,8 +38,8 @@ export class AppliedWaits {
   }
 
   /** The call's `abort` is taken while it waits. */
-  wait(call: Call, until: () => boolean, then: (refused: CallError | undefined) => void): void {
-    if (until()) {
+  wait(call: Call, until: Condition, then: (refused: CallError | undefined) => void): void {
+    if (until(this.#appliedIndex())) {
       then(undefined);
       return;
     }
@@ -50,15 +53,15 @@ export class AppliedWaits {
     call.abort = () => this.#waits.delete(wait);
   }
 
-  /** Through which index this node has applied the metadata shard. */
-  appliedIndex(): number {
+  #appliedIndex(): number {
     const status = this.#host.status().find((shard) => shard.shard === META_SHARD);
     return status?.appliedIndex ?? 0;
   }
 
   #wake(): void {
+    const appliedIndex = this.#appliedIndex();
     for (const wait of [...this.#waits]) {
-      if (!wait.until()) continue;
+      if (!wait.until(appliedIndex)) continue;
       this.#waits.delete(wait);
       if (wait.call.finished) continue;
       wait.call.abort = undefined;

@@ -26,6 +26,11 @@ const NO_BYTES = new Uint8Array(0);
 const MAX_SLEEP_MS = 60_000;
 /** A check that is due "now" by our clock may be due a moment later by the shard's. */
 const MIN_SLEEP_MS = 10;
+/**
+ * Entries applied within this long are one look: with many polls and many messages anything more
+ * is work for nothing, as a check is due seconds after its half message at the earliest.
+ */
+const LOOK_PACE_MS = 50;
 
 export class CheckCollector {
   readonly method: NodeMethod;
@@ -83,7 +88,7 @@ class CollectPoll {
   readonly #done: Done;
   #timer: NodeJS.Timeout | undefined;
   #end: NodeJS.Timeout | undefined;
-  #scheduled = false;
+  #scheduled: NodeJS.Timeout | undefined;
   #leasing = false;
   #hurried = false;
   #finished = false;
@@ -101,14 +106,12 @@ class CollectPoll {
     this.#look();
   }
 
-  /** Many entries applied in one turn are one look. */
   schedule(): void {
-    if (this.#scheduled || this.#leasing || this.#finished) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
+    if (this.#scheduled !== undefined || this.#leasing || this.#finished) return;
+    this.#scheduled = setTimeout(() => {
+      this.#scheduled = undefined;
       this.#look();
-    });
+    }, LOOK_PACE_MS);
   }
 
   /** Answers now; checks that are just being leased are waited for. */
@@ -212,6 +215,7 @@ class CollectPoll {
     if (this.#finished) return;
     this.#finished = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#scheduled);
     clearTimeout(this.#end);
     this.#done(undefined, encodeChecks(checks));
   }

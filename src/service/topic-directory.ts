@@ -76,7 +76,7 @@ export class TopicDirectory {
         return;
       }
       const { index } = decodeJson<{ index: number }>(answer!);
-      this.#waits.wait(call, () => this.#waits.appliedIndex() >= index, done);
+      this.#waits.wait(call, (appliedIndex) => appliedIndex >= index, done);
     });
   }
 }

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { bodies, type Fetched, refusal, trailer, until } from '../../harness/service-client.ts';
 import { connect, FakeCluster, message, type TestClient } from '../../harness/service-cluster.ts';
 
@@ -163,6 +163,23 @@ describe('checks', () => {
     await prepare({}, { queue: 1 });
     const { checks } = await waiting;
     expect(checks.length).toBeGreaterThan(0);
+    await until(() => polls() === 0);
+  });
+
+  test('waiting polls do not look again at every message', async () => {
+    const POLLS = 10;
+    const MESSAGES = 400;
+    for (let i = 0; i < POLLS; i += 1) poll({ max_wait_ms: 20_000 }).catch(() => undefined);
+    const polls = (): number =>
+      cluster.nodes.reduce((sum, node) => sum + node.service.stats().longPolls, 0);
+    await until(() => polls() === 3 * POLLS);
+    const looks = [...cluster.logs.values()].map(({ data }) => vi.spyOn(data, 'dueChecks'));
+    const produce = { topic, queue: 0, messages: [message('x')] };
+    for (let i = 0; i < MESSAGES; i += 1) await client.call('Log/Produce', produce);
+    const count = looks.reduce((sum, { mock }) => sum + mock.calls.length, 0);
+    for (const look of looks) look.mockRestore();
+    expect(count).toBeLessThan((3 * POLLS * MESSAGES) / 2);
+    client.close();
     await until(() => polls() === 0);
   });
 
