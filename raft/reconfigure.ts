@@ -7,6 +7,7 @@
 import { crc32 } from './crc32.ts';
 import { becomeFollower } from './election.ts';
 import { errorCode, RaftErrorCode } from './errors.ts';
+import { broadcastHeartbeat } from './heartbeat.ts';
 import {
   enterJoint,
   isJoint,
@@ -162,6 +163,9 @@ export function finishChange(state: RaftState, reign: Reign): void {
  */
 export function abdicate(state: RaftState, reign: Reign): void {
   const { shard, self: from, term } = state;
+  // Whoever went quiet in trust of this leader runs its own timer again.
+  wakeLeader(state, reign);
+  broadcastHeartbeat(state, reign, false);
   let heir: Progress | undefined;
   for (const progress of reign.progress.values()) {
     if (!isVoter(state.config, progress.replica)) continue;

@@ -58,6 +58,21 @@ describe('an invitation', () => {
   });
 });
 
+describe('a quiet shard', () => {
+  test('whose leader gives up notices it, although the word to its heir got lost', () => {
+    const cluster = new CoreCluster([1, 2, 3]);
+    const leader = cluster.elect(1);
+    cluster.run(1000);
+    expect(cluster.replicas.every(({ core }) => core.isQuiet)).toBe(true);
+    leader.core.noteDamage({ index: 1, term: 1 });
+    leader.pump();
+    cluster.collect();
+    cluster.inFlight = cluster.inFlight.filter(({ type }) => type !== 'timeoutNow');
+    cluster.run(5000);
+    expect(cluster.replicas.filter(({ core }) => core.role === 'leader')).toHaveLength(1);
+  });
+});
+
 describe('leadership transfer', () => {
   test('that failed leaves no right to ignore a living leader', () => {
     const replica = new TestReplica(2);
