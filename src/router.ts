@@ -78,7 +78,7 @@ export class Router {
   constructor(host: ShardHost, peers: PeerNetwork, limits: RouterLimits, timers: RouterTimers) {
     this.#timers = timers;
     this.#host = host;
-    this.#guide = new ShardGuide(host);
+    this.#guide = new ShardGuide(host, () => timers.clock.nowMs(), UNREACHED_RETRY_MS);
     this.#peers = peers;
     this.#limits = limits;
     this.#unsubscribe = [

@@ -8,19 +8,23 @@ import type { ShardHost } from './shards/api.ts';
 
 interface Guess {
   readonly leader: NodeId | undefined;
-  /** In a row. */
-  readonly denials: number;
+  /** Nodes that were asked in vain since then, within one pause. */
+  readonly tries: number;
+  readonly sinceMs: number;
 }
-
-const NOBODY: Guess = { leader: undefined, denials: 0 };
 
 export class ShardGuide {
   readonly #host: ShardHost;
+  readonly #nowMs: () => number;
+  readonly #pauseMs: number;
   /** Bounded: one per shard. */
   readonly #guesses = new Map<ShardId, Guess>();
 
-  constructor(host: ShardHost) {
+  /** In `pauseMs` every node is asked at most once in vain. */
+  constructor(host: ShardHost, nowMs: () => number, pauseMs: number) {
     this.#host = host;
+    this.#nowMs = nowMs;
+    this.#pauseMs = pauseMs;
   }
 
   /** A replica that is on its way out hears of no leader any more. */
@@ -39,24 +43,26 @@ export class ShardGuide {
   }
 
   answered(shard: ShardId, node: NodeId): void {
-    this.#guesses.set(shard, { leader: node, denials: 0 });
+    this.#guesses.set(shard, { leader: node, tries: 0, sinceMs: 0 });
   }
 
   /**
-   * The node does not lead, or was not reached. True: somebody else is worth a try at once; false:
-   * all were asked, only time helps.
+   * The node does not lead, or was not reached. True: the guess moved on, and somebody else is
+   * worth a try at once; false: it moved before, or all were asked and only time helps. (Else calls
+   * that fail within a turn of the event loop would go round in it for ever.)
    */
   denied(shard: ShardId, node: NodeId, named: NodeId | undefined): boolean {
+    if (node !== this.leaderOf(shard)) return false;
     const candidates = this.#candidates(shard);
-    const { denials } = this.#guesses.get(shard) ?? NOBODY;
     const next = candidates[(candidates.indexOf(node) + 1) % Math.max(1, candidates.length)];
     const isNews = named !== undefined && named !== node && named !== this.#host.node;
-    const isWorthIt = denials < candidates.length;
-    this.#guesses.set(shard, {
-      leader: isNews ? named : next,
-      denials: isWorthIt ? denials + 1 : 0,
-    });
-    return isWorthIt;
+    const nowMs = this.#nowMs();
+    const known = this.#guesses.get(shard);
+    const isSameTry = known !== undefined && nowMs - known.sinceMs < this.#pauseMs;
+    const tries = isSameTry ? known.tries + 1 : 1;
+    const sinceMs = isSameTry ? known.sinceMs : nowMs;
+    this.#guesses.set(shard, { leader: isNews ? named : next, tries, sinceMs });
+    return tries <= candidates.length;
   }
 
   #candidates(shard: ShardId): readonly NodeId[] {

@@ -43,6 +43,7 @@ export function statusJson({ clusterId, nodes, shards }: ClusterDescription) {
         replica: one.replica,
         catching_up: one.catchingUp,
         leaving: one.leaving,
+        suspect: one.suspect,
       })),
       placement: {
         version: shard.placement.version,
@@ -83,7 +84,11 @@ function printStatus({ clusterId, nodes, shards }: ClusterDescription): void {
 /** `3:120`, and what is special about it: `4:80 (catching up)`. */
 function replicaText(one: Shard['replicas'][number]): string {
   const learner = one.role === 'learner' ? ['learner'] : [];
-  const notes = [...(one.catchingUp ? ['catching up'] : learner), ...(one.leaving ? ['goes'] : [])];
+  const notes = [
+    ...(one.catchingUp ? ['catching up'] : learner),
+    ...(one.leaving ? ['goes'] : []),
+    ...(one.suspect ? ['SUSPECT'] : []),
+  ];
   return `${one.node}:${one.matchIndex}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
 }
 

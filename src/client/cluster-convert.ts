@@ -19,6 +19,7 @@ export function shard(from: WireObject): Shard {
       replica: int(replica.replica),
       catchingUp: replica.catching_up === true,
       leaving: replica.leaving === true,
+      suspect: replica.suspect === true,
     })),
     placement: placement((from.placement ?? {}) as WireObject),
   };

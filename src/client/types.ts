@@ -127,6 +127,8 @@ export interface ClusterDescription {
       readonly catchingUp: boolean;
       /** The placement does not name it any more. */
       readonly leaving: boolean;
+      /** Its node lost records of it; another replica takes its place. */
+      readonly suspect: boolean;
     }[];
     /** Where the shard shall be. */
     readonly placement: {

@@ -75,8 +75,10 @@ export function mergedShards(
   placements: readonly ShardPlacement[],
 ): object[] {
   const best = new Map<number, { status: ShardStatus; leads: boolean }>();
+  const suspects = new Set<string>();
   for (const report of reports) {
     for (const status of report.shards) {
+      if (status.suspect) suspects.add(`${status.shard}/${report.node}`);
       const leads = status.leader === report.node;
       const known = best.get(status.shard);
       if (known === undefined || isBetter({ status, leads }, known)) {
@@ -86,10 +88,14 @@ export function mergedShards(
   }
   return [...best.values()]
     .sort((a, b) => a.status.shard - b.status.shard)
-    .map(({ status }) => shardFields(status, placements[status.shard]));
+    .map(({ status }) => shardFields(status, placements[status.shard], suspects));
 }
 
-function shardFields(status: ShardStatus, placement: ShardPlacement | undefined): object {
+function shardFields(
+  status: ShardStatus,
+  placement: ShardPlacement | undefined,
+  suspects: ReadonlySet<string>,
+): object {
   const { shard, leader, term, commitIndex, appliedIndex } = status;
   const names = (list: readonly ReplicaAddress[] | undefined, replica: number) =>
     list?.some((one) => one.replica === replica) === true;
@@ -108,6 +114,7 @@ function shardFields(status: ShardStatus, placement: ShardPlacement | undefined)
         replica,
         catching_up: role === 'learner' && votes,
         leaving: placement !== undefined && !votes && !names(placement.learners, replica),
+        suspect: suspects.has(`${shard}/${node}`),
       };
     }),
     placement: placement === undefined ? null : placementFields(placement),

@@ -70,6 +70,8 @@ export interface ShardStatus {
   readonly term: Term;
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
+  /** This node's own replica lost records: it takes part in nothing any more. */
+  readonly suspect: boolean;
   readonly replicas: readonly {
     readonly node: NodeId;
     readonly replica: ReplicaId;

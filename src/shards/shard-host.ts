@@ -198,6 +198,7 @@ export class LocalShardHost implements ShardHost {
         term: status.term,
         commitIndex: status.commit,
         appliedIndex: status.applied,
+        suspect: status.suspect === true,
         replicas: status.replicas,
       };
     });

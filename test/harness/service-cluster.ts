@@ -294,6 +294,7 @@ function statusOf(node: FakeNode, shard: number): ShardStatus {
     term: cluster.term,
     commitIndex: committed,
     appliedIndex: shard === 0 ? node.metaApplied : committed,
+    suspect: false,
     replicas,
   };
 }

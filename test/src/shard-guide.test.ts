@@ -5,15 +5,19 @@ import type { ShardHost } from '../../src/shards/api.ts';
 
 const at = (node: number) => ({ replica: node, node, incarnation: `i${node}` });
 
+const PAUSE_MS = 200;
+let nowMs = 1000;
+
 function guide(host: { holds?: boolean; leader?: number; voters?: number[] }): ShardGuide {
   const { holds = false, leader, voters = [2, 3, 4] } = host;
   const placement = { voters: voters.map(at), learners: [], leaving: [at(5)], leader: 3 };
-  return new ShardGuide({
+  const fake = {
     node: 1,
     holds: () => holds,
     leaderOf: () => leader,
     meta: () => ({ placement: () => placement as unknown as ShardPlacement }),
-  } as unknown as ShardHost);
+  };
+  return new ShardGuide(fake as unknown as ShardHost, () => nowMs, PAUSE_MS);
 }
 
 describe('a shard that lives here', () => {
@@ -46,15 +50,24 @@ describe('a shard that lives elsewhere', () => {
 
   it('after everybody was asked in vain, only time helps; then it begins anew', () => {
     const away = guide({});
-    const worthIt = [3, 2, 4, 5, 3].map((node) => away.denied(1, node, undefined));
-    expect(worthIt).toEqual([true, true, true, true, false]);
-    expect(away.denied(1, 2, undefined)).toBe(true);
+    const ask = () => away.denied(1, away.leaderOf(1)!, undefined);
+    const worthIt = Array.from({ length: 20 }, ask);
+    expect(worthIt.filter(Boolean)).toHaveLength(4);
+    expect(worthIt.slice(4)).not.toContain(true);
+    nowMs += PAUSE_MS;
+    expect(ask()).toBe(true);
+  });
+
+  it('many calls to one node move the guess once', () => {
+    const away = guide({});
+    expect([3, 3, 3].map((node) => away.denied(1, node, 4))).toEqual([true, false, false]);
+    expect(away.leaderOf(1)).toBe(4);
   });
 
   it('two that name each other are not asked for ever without a pause', () => {
     const away = guide({});
     let tries = 0;
-    while (away.denied(1, 2 + (tries % 2), 3 - (tries % 2))) tries += 1;
+    while (away.denied(1, away.leaderOf(1)!, 2 + (tries % 2))) tries += 1;
     expect(tries).toBe(4);
   });
 });

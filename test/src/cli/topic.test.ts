@@ -55,7 +55,7 @@ describe('holdfast topic, holdfast cluster status', () => {
           replicas: [
             {
               ...{ node: 1, match_index: 10, role: 'leader', replica: 1 },
-              ...{ catching_up: false, leaving: false },
+              ...{ catching_up: false, leaving: false, suspect: false },
             },
           ],
           placement: { version: 2, placed_version: 1, voters: [1], learners: [], leader: 1 },

@@ -229,6 +229,22 @@ describe('a client that goes', () => {
   });
 });
 
+describe('a shard that lives elsewhere', () => {
+  test('while nobody is in reach, a stream waits; it does not go round and round', async () => {
+    const entry = cluster.node(1);
+    entry.remote.add(shardOf(0));
+    for (const node of [2, 3]) entry.peers.down.add(node);
+    const before = entry.peers.sent.length;
+    for (let id = 1; id <= 8; id++) send(id);
+    await until(() => entry.service.stats().waitingCalls === 1);
+    expect(entry.peers.sent.length - before).toBeLessThan(100);
+    entry.peers.down.clear();
+    await until(() => answers.length === 8);
+    expect(said()).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((id) => `${id}:${id - 1}`));
+    entry.remote.clear();
+  });
+});
+
 describe('bounds', () => {
   test('a client that never reads holds only what the stream may hold', async () => {
     stream.pause();
