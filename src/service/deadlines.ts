@@ -69,15 +69,20 @@ export class Deadlines {
     this.#timer = undefined;
     this.#armedSlot = Number.POSITIVE_INFINITY;
     const nowMs = this.#clock.nowMs();
-    const due: Set<Expiring>[] = [];
+    const due: (readonly [number, Set<Expiring>])[] = [];
     let next = Number.POSITIVE_INFINITY;
     for (const [slot, members] of this.#slots) {
-      if (slot * DEADLINE_SLOT_MS <= nowMs) {
-        this.#slots.delete(slot);
-        due.push(members);
-      } else if (slot < next) next = slot;
+      if (slot * DEADLINE_SLOT_MS <= nowMs) due.push([slot, members]);
+      else if (slot < next) next = slot;
     }
-    for (const members of due) for (const expiring of members) expiring.expire();
+    // Each is still in its slot until its turn, so that one that fires can take out another.
+    for (const [slot, members] of due) {
+      for (const expiring of members) {
+        members.delete(expiring);
+        expiring.expire();
+      }
+      if (this.#slots.get(slot) === members) this.#slots.delete(slot);
+    }
     if (next < this.#armedSlot) this.#arm(next);
   }
 }

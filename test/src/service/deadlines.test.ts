@@ -57,6 +57,25 @@ describe('deadlines', () => {
     );
   });
 
+  test('one that another takes out as it fires does not fire any more', () => {
+    const clock = new FakeClock();
+    const deadlines = new Deadlines(clock);
+    const fired: string[] = [];
+    const late = { expire: () => fired.push('late') };
+    const first = {
+      expire: () => {
+        fired.push('first');
+        deadlines.remove(100, late);
+        deadlines.add(200, { expire: () => fired.push('next') });
+      },
+    };
+    deadlines.add(100, first);
+    deadlines.add(100, late);
+    clock.advance(1_000);
+    expect(fired).toEqual(['first', 'next']);
+    expect(deadlines.size).toBe(0);
+  });
+
   test('ten thousand calls that end in time need a handful of timers', () => {
     const clock = new FakeClock();
     const deadlines = new Deadlines(clock);
