@@ -416,6 +416,8 @@ export class RaftCore {
   /** Retention: everything up to `start` may leave the log; recorded with the next write. */
   setLogStart(start: EntryId): void {
     const state = this.#state;
+    // A snapshot that is not durable yet may have brought it here already.
+    if (start.index === state.log.start.index) return;
     state.log.setStart(start);
     state.membership.startAt(start.index);
     state.mustWriteState = true;

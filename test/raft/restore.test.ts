@@ -51,6 +51,16 @@ describe('a follower that lacks it', () => {
     expect(replica.synced).toEqual([]);
   });
 
+  test('and whoever moves the start of the log to where it is, meanwhile, does no harm', () => {
+    const replica = follower(1);
+    replica.isDiskManual = true;
+    replica.core.restore(snapshot, replica.now);
+    replica.pump();
+    replica.core.setLogStart(snapshot.id);
+    replica.pump();
+    expect(pointers(replica)).toMatchObject({ start: 5, durable: 0 });
+  });
+
   test('takes the membership that it brings', () => {
     const replica = follower(1);
     replica.core.restore(snapshot, replica.now);
