@@ -140,17 +140,18 @@ export class ShardCluster {
   onDeliver: (to: number, message: PeerMessage) => void = () => undefined;
 
   /** Of all directories of this cluster: gone only when the cluster has ended. */
-  readonly #top = temporaryDirectory();
+  readonly #top: string;
   #copies = 0;
 
-  private constructor(identities: readonly Identity[]) {
+  private constructor(identities: readonly Identity[], top: string) {
     this.#identities = identities;
-    onTestFinished(() => this.end());
+    this.#top = top;
   }
 
-  static async born(): Promise<ShardCluster> {
+  /** Whoever made `top` ends the cluster before it goes. */
+  static async born(top: string): Promise<ShardCluster> {
     const birth = { dataShards: 1, replicationFactor: 3 };
-    const cluster = new ShardCluster(mintIdentities(NODES, birth, 1));
+    const cluster = new ShardCluster(mintIdentities(NODES, birth, 1), top);
     for (const node of NODES) {
       const directory = join(cluster.#top, `node-${node}`);
       mkdirSync(directory);
@@ -160,9 +161,10 @@ export class ShardCluster {
     return cluster;
   }
 
-  /** Goes on from copies of what an ended cluster left. */
+  /** Goes on from copies of what an ended cluster left, for the length of a test. */
   async twin(): Promise<ShardCluster> {
-    const twin = new ShardCluster(this.#identities);
+    const twin = new ShardCluster(this.#identities, temporaryDirectory());
+    onTestFinished(() => twin.end());
     for (const { id, directory } of this.nodes.values())
       await twin.start(id, twin.#copyOf(directory));
     return twin;
@@ -211,7 +213,8 @@ export class ShardCluster {
   async settled(): Promise<void> {
     const leader = await this.leader();
     const running = [...this.nodes.values()].filter(({ isOver }) => !isOver);
-    await until(() => running.every(({ applied }) => applied === leader.applied));
+    const isSettled = (): boolean => running.every(({ applied }) => applied === leader.applied);
+    await until(isSettled, () => running.map((one) => one.shards.driver.status(SHARD)));
   }
 
   async end(): Promise<void> {
@@ -242,10 +245,13 @@ export class ShardCluster {
   }
 }
 
-export async function until(holds: () => boolean): Promise<void> {
+/** `show`: what to tell when it never came true. */
+export async function until(holds: () => boolean, show: () => unknown = String): Promise<void> {
   const end = performance.now() + WAIT_MS;
   while (!holds()) {
-    if (performance.now() > end) throw new Error(`never came true: ${holds.toString()}`);
+    if (performance.now() > end) {
+      throw new Error(`never came true: ${holds.toString()}: ${JSON.stringify(show())}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -1,8 +1,12 @@
 /**
  * A node that was away while the others let go of their log is given a snapshot, and is afterwards
- * in everything like them: state, dedup, half messages, groups, what it answers to consumers.
+ * in everything like them: state, dedup, half messages, groups, what it answers to consumers. Also
+ * when it dies on the way, wherever.
  */
-import { afterEach, describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Command } from '../../../src/broker/commands.ts';
 import { SHARD, ShardCluster, type ShardNode, until } from '../../harness/shard-nodes.ts';
 
@@ -65,8 +69,8 @@ function trimCommand(leader: ShardNode, logTrim: number): Command {
 }
 
 /** Two nodes whose logs start after a checkpoint, and a third that has not even got that far. */
-async function withOneAway(): Promise<ShardCluster> {
-  const cluster = await ShardCluster.born();
+async function withOneAway(top: string): Promise<ShardCluster> {
+  const cluster = await ShardCluster.born(top);
   await proposeAll(cluster, 0, 20);
   await cluster.settled();
   const first = await cluster.leader();
@@ -89,6 +93,7 @@ async function withOneAway(): Promise<ShardCluster> {
     driver.setLogStart(SHARD, { index: at, term });
     await until(() => cluster.node(id).storage.log.durableLogStart(SHARD) === at);
   }
+  await cluster.end();
   return cluster;
 }
 
@@ -114,20 +119,91 @@ async function expectEqual(cluster: ShardCluster): Promise<void> {
   expect(result).toMatchObject({ type: 'produced', duplicate: true });
 }
 
-let base: ShardCluster | undefined;
-afterEach(() => {
-  base = undefined;
-});
+/** Every test goes on with a copy of it. */
+let base: ShardCluster;
+let top: string;
+beforeAll(async () => {
+  top = mkdtempSync(join(tmpdir(), 'holdfast-test-'));
+  base = await withOneAway(top);
+}, 60_000);
+afterAll(() => rmSync(top, { recursive: true }));
+
+async function twin(): Promise<ShardCluster> {
+  const cluster = await base.twin();
+  cluster.cut(AWAY);
+  await cluster.leader();
+  return cluster;
+}
+
+/** Calls `crash` at one moment of the install on that node. */
+type Trap = (cluster: ShardCluster, crash: () => void) => void;
+
+const atDelivery =
+  (which: number): Trap =>
+  (cluster, crash) => {
+    let seen = 0;
+    cluster.onDeliver = (to, { type, ...rest }) => {
+      const isOf = 'shard' in rest && rest.shard === SHARD && to === AWAY;
+      if (!isOf || (type !== 'snapshotChunk' && (type !== 'append' || seen === 0))) return;
+      if (seen++ === which) crash();
+    };
+  };
+
+const atRestore: Trap = (cluster, crash) => {
+  const { machine } = cluster.node(AWAY).shards;
+  const restore = machine.restore.bind(machine);
+  machine.restore = (shard, id) => {
+    restore(shard, id);
+    crash();
+  };
+};
+
+/** The log starts after the snapshot by then. `turns`: how far the rows are replaced. */
+const atSwap =
+  (turns: number): Trap =>
+  (cluster, crash) => {
+    const { state } = cluster.node(AWAY).storage;
+    const replace = state.replaceShard.bind(state);
+    state.replaceShard = (...request) => {
+      replace(...request);
+      let left = turns;
+      const next = (): void => void (left-- === 0 ? crash() : setImmediate(next));
+      next();
+    };
+  };
+
+const TRAPS: Readonly<Record<string, Trap>> = {
+  'at the offer': atDelivery(0),
+  'in the middle of the chunks': atDelivery(2),
+  'at the last chunk': atDelivery(3),
+  'when the log goes on': atDelivery(4),
+  'when the state is swapped': atRestore,
+  'when the rows are about to be replaced': atSwap(0),
+  'while the rows are replaced': atSwap(4),
+  'a little later': atSwap(12),
+};
 
 describe('a node that comes back', () => {
   test('is given a snapshot and the log after it', async () => {
-    base = await withOneAway();
+    const cluster = await twin();
     let chunks = 0;
-    base.onDeliver = (_, { type }) => {
+    cluster.onDeliver = (_, { type }) => {
       if (type === 'snapshotChunk') chunks++;
     };
-    base.heal(AWAY);
-    await expectEqual(base);
+    cluster.heal(AWAY);
+    await expectEqual(cluster);
     expect(chunks).toBeGreaterThan(2);
+  });
+
+  test.each(Object.keys(TRAPS))('and dies %s, is equal all the same', async (name) => {
+    const cluster = await twin();
+    let crash: Promise<string> | undefined;
+    (TRAPS[name] as Trap)(cluster, () => {
+      crash ??= cluster.crash(AWAY);
+    });
+    cluster.heal(AWAY);
+    await until(() => crash !== undefined);
+    await cluster.start(AWAY, await crash!);
+    await expectEqual(cluster);
   });
 });
