@@ -52,10 +52,14 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
     await state.close();
     if (!(error instanceof StorageError) || error.code !== 'DATA_LOSS') throw error;
     report.push(`state is built again: ${error.message}`);
-    await deleteState(options.directory);
+    await deleteFor(options);
     const rebuilt = await openWhole(options, report);
     return { state: rebuilt, shards: await loadShards(rebuilt, options.logEnds), report };
   }
+}
+
+function deleteFor({ backend, directory }: OpenStateOptions): Promise<void> {
+  return backend === undefined ? deleteState(directory) : backend.delete(directory);
 }
 
 async function openWhole(options: OpenStateOptions, report: string[]): Promise<LevelState> {

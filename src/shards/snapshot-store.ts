@@ -14,10 +14,12 @@ import {
   type ReceivedCheckpoint,
 } from '../../storage/checkpoint-transfer.ts';
 import { deleteCheckpoints } from '../../storage/checkpoints.ts';
+import { type Files, nodeFiles } from '../../storage/files.ts';
 import type { ShardMachine } from './shard-machine.ts';
 
 export interface CheckpointSnapshotParts {
   readonly directory: string;
+  readonly files?: Files;
   readonly machine: Pick<ShardMachine, 'prepare'>;
   readonly logger: Pick<Logger, 'warn'>;
   /** The disk refused: the process has to end. */
@@ -38,6 +40,7 @@ const REFUSALS: ReadonlySet<unknown> = new Set(['DATA_LOSS', 'OUT_OF_RANGE', 'UN
 
 export class CheckpointSnapshots implements SnapshotStore {
   readonly #parts: CheckpointSnapshotParts;
+  readonly #files: Files;
   readonly #sources = new Set<Source>();
   readonly #incoming = new Map<ShardId, IncomingCheckpoint>();
   /** The end of what was asked for each shard: one step of a shard at a time. */
@@ -45,6 +48,7 @@ export class CheckpointSnapshots implements SnapshotStore {
 
   constructor(parts: CheckpointSnapshotParts) {
     this.#parts = parts;
+    this.#files = parts.files ?? nodeFiles;
   }
 
   /** The log's start must stay where the snapshot is while somebody is given it. */
@@ -55,7 +59,7 @@ export class CheckpointSnapshots implements SnapshotStore {
 
   openSource(shard: ShardId, start: EntryId, done: Done<SnapshotSource>): void {
     const open = async (): Promise<SnapshotSource> => {
-      const file = await openCheckpoint(this.#parts.directory, shard, start);
+      const file = await openCheckpoint(this.#parts.directory, shard, start, this.#files);
       const source: Source = {
         ...{ shard, file, totalBytes: file.totalBytes },
         reads: Promise.resolve(),
@@ -83,7 +87,13 @@ export class CheckpointSnapshots implements SnapshotStore {
     const begin = async (): Promise<number> => {
       await this.#incoming.get(shard)?.close();
       const { directory } = this.#parts;
-      const incoming = await IncomingCheckpoint.begin(directory, shard, id, totalBytes);
+      const incoming = await IncomingCheckpoint.begin(
+        directory,
+        shard,
+        id,
+        totalBytes,
+        this.#files,
+      );
       this.#incoming.set(shard, incoming);
       return incoming.nextOffset;
     };
@@ -118,8 +128,8 @@ export class CheckpointSnapshots implements SnapshotStore {
     return this.#queue(shard, async () => {
       await this.#incoming.get(shard)?.close();
       this.#incoming.delete(shard);
-      await discardParts(this.#parts.directory, shard);
-      await deleteCheckpoints(this.#parts.directory, shard);
+      await discardParts(this.#parts.directory, shard, undefined, this.#files);
+      await deleteCheckpoints(this.#parts.directory, shard, this.#files);
     });
   }
 

@@ -1,7 +1,16 @@
 /** All machines, the network between them, and the invariants that watch every event. */
+import { decodeMembership } from '../../raft/membership-codec.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { DriverEvents, LogRecord } from '../../raft/ports.ts';
-import type { Membership, NodeId, ShardId } from '../../raft/types.ts';
+import {
+  type EntryId,
+  EntryType,
+  type Membership,
+  type NodeId,
+  type ReplicaAddress,
+  type ReplicaId,
+  type ShardId,
+} from '../../raft/types.ts';
 import { Judge } from './check/judge.ts';
 import { FaultCounts } from './faults.ts';
 import type { Committed } from './invariants/state-machine-safety.ts';
@@ -9,10 +18,13 @@ import type { Applied } from './machine.ts';
 import { SimNetwork } from './network.ts';
 import { SimNode } from './node.ts';
 import type { Swarm } from './options.ts';
+import { hasQuorum, Placements } from './placements.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { describeMessage, Trace } from './trace.ts';
 
+/** From the committed removal to the news of it. */
+const DROP_MAX_MS = 2000;
 /** Comparing whole logs is dear: only every so many events. */
 const LOOK_EVERY_EVENTS = 2000;
 
@@ -25,6 +37,7 @@ export class SimCluster {
   readonly trace: Trace;
   readonly judge: Judge;
   readonly faults = new FaultCounts();
+  readonly placements = new Placements();
   /** A node went down by itself; whoever watches over it may start it again. */
   onDown: (node: SimNode) => void = () => {};
   readonly #power: Random;
@@ -34,7 +47,7 @@ export class SimCluster {
     this.trace = new Trace(() => scheduler.nowMs);
     this.swarm = swarm;
     this.#power = random.fork();
-    this.shards = Array.from({ length: swarm.shards }, (_, shard) => shard);
+    this.shards = Array.from({ length: swarm.shards }, (_, at) => at + 1);
     this.network = new SimNetwork(
       {
         scheduler,
@@ -63,7 +76,13 @@ export class SimCluster {
       onFault: (kind: string) => this.faults.count(kind),
       events: (node: NodeId) => this.#events(node),
       watcher: (node: NodeId) => ({
-        onApply: (shard: ShardId, applied: Applied) => this.judge.applied(shard, applied),
+        onApply: (shard: ShardId, applied: Applied) => this.#applied(shard, applied),
+        onRelease: (shard: ShardId) => this.judge.left(this.node(node), shard),
+        onRestore: (shard: ShardId, { index }: EntryId, stateHash: number) => {
+          this.trace.add(`${node} restored ${shard} ${index}`);
+          this.faults.count('snapshotInstalled');
+          this.judge.restored(shard, index, stateHash);
+        },
         onPass: (shard: ShardId) => this.judge.passed(this.node(node), shard),
       }),
       onWrite: (node: SimNode, records: readonly LogRecord[]) => this.judge.writes(node, records),
@@ -75,12 +94,11 @@ export class SimCluster {
       electionTimeoutMs,
       nowMs: () => scheduler.nowMs,
     }));
-    for (const shard of this.shards) this.judge.born(shard, this.#membership(shard));
     this.nodes = Array.from(
       { length: swarm.nodes },
       (_, at) => new SimNode(at + 1, world, random.fork()),
     );
-    for (const node of this.nodes) this.#format(node);
+    for (const shard of this.shards) this.#format(shard, random);
   }
 
   /** Every entry that was applied anywhere. */
@@ -88,28 +106,75 @@ export class SimCluster {
     return this.judge.committed;
   }
 
-  /** Replica ids differ from node ids on purpose: mixing them up must not go unnoticed. */
-  #membership(shard: ShardId): Membership {
-    const replicas = Array.from({ length: this.swarm.nodes }, (_, at) => ({
-      replica: 100 * (shard + 1) + at + 1,
-      node: at + 1,
-      incarnation: 'sim',
-    }));
-    const voters = replicas.map(({ replica }) => replica);
-    const config = { voters, votersOutgoing: [], learners: [], learnersNext: [] };
-    return { config, replicas };
-  }
-
-  #format(node: SimNode): void {
-    for (const shard of this.shards) {
-      const membership = this.#membership(shard);
+  /** The shard is born on some of the nodes. */
+  #format(shard: ShardId, random: Random): void {
+    const first = random.between(0, this.nodes.length - 1);
+    const count = Math.min(this.swarm.replicas, this.nodes.length);
+    const homes = Array.from(
+      { length: count },
+      (_, at) => this.nodes[(first + at) % this.nodes.length]!,
+    );
+    const membership = this.placements.born(shard, homes);
+    this.judge.born(shard, membership);
+    homes.forEach((node, at) => {
       node.disk.format(shard, {
         hardState: { term: 0, vote: 0, commit: 0 },
-        replica: membership.replicas[node.id - 1]!.replica,
+        replica: membership.replicas[at]!.replica,
         logStart: { index: 0, term: 0 },
         membership,
       });
+    });
+  }
+
+  #applied(shard: ShardId, applied: Applied): void {
+    this.judge.applied(shard, applied);
+    const { entry } = applied;
+    if (entry.type !== EntryType.config) return;
+    const left = this.placements.committed(shard, entry, decodeMembership(entry.head));
+    for (const { node, replica } of left) this.#dropLater(shard, this.node(node), replica);
+  }
+
+  /** The metadata tells the node that the replica is nobody any more, if it is there to hear. */
+  #dropLater(shard: ShardId, node: SimNode, replica: ReplicaId): void {
+    this.scheduler.after(
+      this.#power.next() * DROP_MAX_MS,
+      node.alive(() => node.shards?.drop(shard, replica, () => this.faults.count('dropped'))),
+    );
+  }
+
+  /** The directory that the replica was put into is still there. */
+  isWhole(address: ReplicaAddress | undefined): boolean {
+    if (address === undefined) return false;
+    const { isGone, incarnation } = this.node(address.node);
+    return !isGone && incarnation === address.incarnation;
+  }
+
+  /** Does every configuration that anybody may count by have a quorum without these machines? */
+  canLose(machines: readonly SimNode[]): boolean {
+    const lost = new Set(machines.map(({ id }) => id));
+    return this.shards.every((shard) =>
+      this.#memberships(shard).every(({ config, replicas }) => {
+        const homes = new Map(replicas.map((address) => [address.replica, address]));
+        return hasQuorum(config, (replica) => {
+          const home = homes.get(replica);
+          return home !== undefined && !lost.has(home.node) && this.isWhole(home);
+        });
+      }),
+    );
+  }
+
+  /** The committed one, and those in logs that may still be committed. */
+  #memberships(shard: ShardId): readonly Membership[] {
+    const found = [this.placements.of(shard)];
+    const committed = this.committed.of(shard).length;
+    for (const { disk } of this.nodes) {
+      const log = disk.written.get(shard);
+      for (let index = committed + 1; index <= (log?.lastIndex ?? 0); index++) {
+        const entry = log!.entry(index);
+        if (entry?.type === EntryType.config) found.push(decodeMembership(entry.head));
+      }
     }
+    return found;
   }
 
   node(id: NodeId): SimNode {

@@ -28,6 +28,8 @@ export class SimDisk implements LogStore {
   readonly synced = new Map<ShardId, ShardImage>();
   /** What was handed over, durable or not. */
   readonly written = new Map<ShardId, ShardImage>();
+  /** What replicas had synced that left this disk, or lost it. */
+  readonly gone = new Map<ShardId, ShardImage[]>();
   readonly #host: DiskHost;
   readonly #first: { readonly shard: ShardId; readonly state: ShardState }[] = [];
   #unsynced: LogRecord[] = [];
@@ -71,7 +73,7 @@ export class SimDisk implements LogStore {
 
   write(records: readonly LogRecord[], callbacks: WriteCallbacks): void {
     for (const record of records) {
-      this.written.get(record.shard)!.apply(record);
+      replay(this.written, record);
       this.#unsynced.push(record);
     }
     const onDurable = (): void => {
@@ -84,7 +86,13 @@ export class SimDisk implements LogStore {
   }
 
   #sync(record: LogRecord): void {
-    this.synced.get(record.shard)!.apply(record);
+    if (record.kind === 'drop') this.#bury(record.shard);
+    replay(this.synced, record);
+  }
+
+  #bury(shard: ShardId): void {
+    const image = this.synced.get(shard);
+    if (image !== undefined) this.gone.set(shard, [...(this.gone.get(shard) ?? []), image]);
   }
 
   read(
@@ -108,28 +116,52 @@ export class SimDisk implements LogStore {
     const images = new Map([...this.synced].map(([shard, image]) => [shard, image.copy()]));
     const unequal = new Set<ShardId>();
     const look = (shard: ShardId): void => {
-      const isEqual = factsOf(images.get(shard)!.recovered(shard)) === found.get(shard);
-      if (isEqual) unequal.delete(shard);
+      const image = images.get(shard);
+      const facts = image === undefined ? undefined : factsOf(image.recovered(shard));
+      if (facts === found.get(shard)) unequal.delete(shard);
       else unequal.add(shard);
     };
-    for (const shard of images.keys()) look(shard);
+    for (const shard of new Set([...images.keys(), ...found.keys()])) look(shard);
     let kept = unequal.size === 0 ? 0 : -1;
     this.#unsynced.forEach((record, at) => {
-      images.get(record.shard)!.apply(record);
+      replay(images, record);
       look(record.shard);
       if (unequal.size === 0) kept = at + 1;
     });
     expect(kept >= 0, 'log-recovered', () => this.#difference(recovered));
     for (const record of this.#unsynced.slice(0, kept)) this.#sync(record);
     this.#unsynced = [];
+    this.written.clear();
     for (const [shard, image] of this.synced) this.written.set(shard, image.copy());
   }
 
   #difference(recovered: readonly RecoveredShard[]): string {
-    const texts = recovered.map((found) => {
-      const durable = this.synced.get(found.shard)!.recovered(found.shard);
-      return `shard ${found.shard}: ${factsOf(durable)} durable, ${factsOf(found)} found`;
-    });
-    return `${texts.join('; ')}; ${this.#unsynced.length} records on their way`;
+    const durable = [...this.synced].map(([shard, image]) => factsOf(image.recovered(shard)));
+    const found = recovered.map(factsOf);
+    const rest = `${this.#unsynced.length} records on their way`;
+    return `${durable.join(' ')} durable, ${found.join(' ')} found, ${rest}`;
+  }
+
+  /** The directory is empty again, and not a new node's: nothing is born in it. */
+  wipe(): void {
+    this.files.wipe();
+    for (const shard of this.synced.keys()) this.#bury(shard);
+    this.synced.clear();
+    this.written.clear();
+    this.#unsynced = [];
+    this.#isBorn = true;
+  }
+}
+
+/** The first state of a shard creates it, a drop ends it. */
+function replay(images: Map<ShardId, ShardImage>, record: LogRecord): void {
+  const { shard } = record;
+  const image = images.get(shard);
+  if (record.kind === 'drop') images.delete(shard);
+  else if (image !== undefined) image.apply(record);
+  else {
+    const isFirst = record.kind === 'state';
+    expect(isFirst, 'log-record', () => `${record.kind} of shard ${shard}, which is not here`);
+    if (isFirst) images.set(shard, new ShardImage(record.state));
   }
 }

@@ -57,8 +57,6 @@ export interface FilesHost {
   readonly timing: FilesTiming;
   /** Hands a completion to the process, now or when it runs again. */
   deliver(run: () => void): void;
-  /** An operation begins; the result is called when it ends. */
-  awaited(): () => void;
   /** The operation that `crashAtOperation` named has begun and will not end. */
   onCrashPoint(): void;
   onFault(kind: FileFaultKind): void;
@@ -107,6 +105,11 @@ export class SimFiles implements Files {
     this.names.powerCut(random);
     const keep = random.pick([0, 0.5, 0.9, 1]);
     for (const file of this.names.files()) file.powerCut(random, keep);
+  }
+
+  /** Somebody deleted everything, while the process was down. */
+  wipe(): void {
+    this.names.clear();
   }
 
   makeDirectory(_directory: string, done: Done): void {
@@ -283,7 +286,6 @@ export class SimFiles implements Files {
     const life = this.#life;
     if (this.#isFrozen) return;
     const operation = { complete, interrupted };
-    const waited = this.#host.awaited();
     this.#pending.add(operation);
     if (this.#crashIn > 0 && --this.#crashIn === 0) {
       this.#isFrozen = true;
@@ -294,11 +296,7 @@ export class SimFiles implements Files {
     this.#host.scheduler.after(delayMs * this.faults.slowness, () => {
       if (life !== this.#life || this.#isFrozen) return;
       this.#pending.delete(operation);
-      const run = operation.complete();
-      this.#host.deliver(() => {
-        waited();
-        run();
-      });
+      this.#host.deliver(operation.complete());
     });
   }
 }

@@ -24,8 +24,6 @@ export interface LevelHost {
   readonly random: Random;
   readonly writeMaxMs: number;
   deliver(run: () => void): void;
-  /** A batch is about to be waited for; `waited` is called when it is there. */
-  awaited(): () => void;
   /** Does the next write fail? */
   writeFails(): boolean;
   onFault(kind: LevelFaultKind): void;
@@ -75,8 +73,9 @@ export class SimLevel implements LevelBackend {
   }
 
   open({ writeBufferBytes }: LevelFiles): Promise<Database> {
+    const life = this.#life;
     return Promise.resolve({
-      batch: () => this.#batch(writeBufferBytes),
+      batch: () => this.#batch(life, writeBufferBytes),
       get: (key, options) => Promise.resolve(this.#seen(options?.snapshot).get(key)),
       iterator: (range) => this.#iterator(range),
       snapshot: () => new LevelSnapshot(this.#rows.copy()),
@@ -112,12 +111,13 @@ export class SimLevel implements LevelBackend {
     for (const batch of log) this.#rows.apply(batch);
   }
 
-  #batch(writeBufferBytes: number): WriteBatch {
+  /** For the process of this life: what is left of it after a crash writes nothing any more. */
+  #batch(life: number, writeBufferBytes: number): WriteBatch {
     const ops: Op[] = [];
     return {
       put: (key, value) => ops.push([key, value]),
       del: (key) => ops.push([key, undefined]),
-      write: () => this.#write(ops, writeBufferBytes),
+      write: () => (life === this.#life ? this.#write(ops, writeBufferBytes) : new Settled()),
     };
   }
 
@@ -125,7 +125,6 @@ export class SimLevel implements LevelBackend {
   #write(batch: Batch, writeBufferBytes: number): PromiseLike<void> {
     const { random, scheduler, writeMaxMs } = this.#host;
     const life = this.#life;
-    const waited = this.#host.awaited();
     const fails = this.#host.writeFails();
     const inFlight = { batch };
     this.#inFlight.add(inFlight);
@@ -136,7 +135,7 @@ export class SimLevel implements LevelBackend {
       if (!fails) this.#append(batch);
       this.#rotate(writeBufferBytes);
       this.#host.deliver(() => {
-        waited();
+        scheduler.promised();
         if (fails) settled.reject(new Error('IO error: simulated'));
         else settled.resolve();
       });

@@ -5,21 +5,22 @@
  */
 import type { StateMachine } from '../../raft/ports.ts';
 import type { Entry, EntryId, LogIndex, RecoveredShard, ShardId } from '../../raft/types.ts';
-import { tableKey } from '../../storage/keys.ts';
-import { type LevelState, openLevelState } from '../../storage/level-state.ts';
+import type { Files } from '../../storage/files.ts';
+import type { TableRow } from '../../storage/level-db.ts';
+import type { LevelState, LoadedShard } from '../../storage/level-state.ts';
+import { openState } from '../../storage/open-state.ts';
 import type { AppliedMark } from '../../storage/row-codec.ts';
 import type { DataShard } from '../broker/api.ts';
 import type { ApplyResult } from '../broker/commands.ts';
-import { createDataShard } from '../broker/data-shard.ts';
 import type { StateRow } from '../broker/state-port.ts';
 import { createMetaState } from '../cluster/meta-state.ts';
 import { ShardMachine } from '../shards/shard-machine.ts';
 import { StateFlush } from '../shards/state-flush.ts';
 import { stateRows } from '../shards/tables.ts';
 import { QueueWaiters } from '../shards/waiters.ts';
-import type { Checkpoint, SimCheckpoints } from './checkpoints.ts';
 import { Effects, ShardRows, teed } from './effects.ts';
 import { expect } from './failure.ts';
+import { CHECKPOINT_DIRECTORY } from './keeper.ts';
 import { type LevelHost, SimLevel } from './level.ts';
 
 export interface Applied {
@@ -33,14 +34,19 @@ export interface Applied {
 export interface MachineWatcher {
   onApply(shard: ShardId, applied: Applied): void;
   onPass(shard: ShardId): void;
+  /** The replica leaves this node. */
+  onRelease(shard: ShardId): void;
+  /** A snapshot took the state's place. */
+  onRestore(shard: ShardId, id: EntryId, stateHash: number): void;
 }
 
 export interface MachineHost extends LevelHost {
   readonly watcher: MachineWatcher;
-  readonly checkpoints: SimCheckpoints;
+  readonly files: Files;
   /** Effects that may wait for LevelDB. */
   readonly maxPendingBytes: number;
   durableIndex(shard: ShardId): LogIndex;
+  durableLogStart(shard: ShardId): LogIndex;
   onRoom(): void;
   onFatal(error: Error): void;
   onRebuilt(): void;
@@ -57,18 +63,21 @@ const NO_META = {
 const DONE: ApplyResult = { type: 'done' };
 
 interface Held {
-  readonly data: DataShard;
   /** The same rows as the state's, by themselves. */
-  readonly rows: ShardRows;
+  rows: ShardRows;
   applied: LogIndex;
 }
 
 /** One life of the process. */
-interface Life {
+export interface Life {
   readonly state: LevelState;
   readonly flush: StateFlush;
   readonly machine: ShardMachine;
+  /** As found at the start. */
+  readonly loaded: Map<ShardId, LoadedShard>;
   readonly held: Map<ShardId, Held>;
+  /** Of snapshots that came in whole. */
+  readonly staged: Map<ShardId, readonly TableRow[]>;
 }
 
 export class SimMachine implements StateMachine {
@@ -87,58 +96,62 @@ export class SimMachine implements StateMachine {
     const ends = recovered.map(({ shard, state, lastIndex }) => {
       return [shard, { start: state.logStart.index, last: lastIndex }] as const;
     });
-    const state = await openLevelState({
+    const { state, shards, report } = await openState({
       directory: 'state',
       identity,
       logEnds: new Map(ends),
       onFatal: (error) => this.#host.onFatal(error),
       backend: this.#level,
+      checkpointDirectory: CHECKPOINT_DIRECTORY,
+      files: this.#host.files,
       ...LEVEL_LIMITS,
     });
-    if (state.verdict.kind !== 'ok') await this.#rebuild(state, recovered);
-    const life = this.#begin(state);
-    for (const { shard } of recovered) await this.#load(life, shard);
-    this.#life = life;
+    if (report.some((line) => line.startsWith('state is built again'))) this.#host.onRebuilt();
+    this.#life = this.#begin(state, shards);
   }
 
-  #begin(state: LevelState): Life {
+  #begin(state: LevelState, loaded: ReadonlyMap<ShardId, LoadedShard>): Life {
     const host = this.#host;
     const flush = new StateFlush(state, {
       maxPendingBytes: host.maxPendingBytes,
       durableIndexOf: (shard) => host.durableIndex(shard),
+      durableLogStartOf: (shard) => host.durableLogStart(shard),
       onRoom: () => host.onRoom(),
     });
     const machine = new ShardMachine(this.#meta, flush, new QueueWaiters(1), () => {});
-    return { state, flush, machine, held: new Map() };
+    return {
+      state,
+      flush,
+      machine,
+      loaded: new Map(loaded),
+      held: new Map(),
+      staged: new Map(),
+    };
   }
 
-  /** As `rebuildFrom` of the storage does, from the files that it would list. */
-  async #rebuild(state: LevelState, recovered: readonly RecoveredShard[]): Promise<void> {
-    if (state.verdict.kind === 'rebuild') this.#host.onRebuilt();
-    for (const { shard, state: facts, lastIndex } of recovered) {
-      const start = facts.logStart.index;
-      if (start === 0) continue;
-      const found = this.#host.checkpoints.first(shard, start, lastIndex);
-      expect(found !== undefined, 'checkpoint-kept', () => `shard ${shard} starts at ${start}`);
-      const { rows, applied } = found!;
-      const ops = rows.map(({ kind, key, value }) => ({ key: tableKey(kind, shard, key), value }));
-      await state.writeBuilding({ ops, applied: [] });
-      await state.writeBuilding({ ops: [], applied: [applied] });
-    }
-    await state.completeBuild();
+  /** Of this life: what the parts of the node beside Raft work with. */
+  get life(): Life {
+    if (this.#life === undefined) throw new Error('the state is not open');
+    return this.#life;
   }
 
-  async #load({ state, machine, held }: Life, shard: ShardId): Promise<void> {
-    const { applied, rows } = await state.loadShard(shard);
-    const loaded = [...stateRows(rows)];
-    const data = createDataShard(shard);
-    data.load(loaded);
-    machine.hold(shard, data, applied?.timeMs ?? 0);
-    held.set(shard, {
-      data: this.#tapped(data),
-      rows: rowsOf(loaded),
-      applied: applied?.index ?? 0,
-    });
+  get isOpen(): boolean {
+    return this.#life !== undefined;
+  }
+
+  hold(shard: ShardId, data: DataShard | undefined, timeMs: number): void {
+    const { machine, held, loaded } = this.life;
+    machine.hold(shard, this.#tapped(data!), timeMs);
+    const { rows, applied } = loaded.get(shard) ?? { rows: [], applied: undefined };
+    held.set(shard, { rows: rowsOf([...stateRows(rows)]), applied: applied?.index ?? 0 });
+  }
+
+  release(shard: ShardId): void {
+    const { machine, held, loaded } = this.life;
+    this.#host.watcher.onRelease(shard);
+    machine.release(shard);
+    held.delete(shard);
+    loaded.delete(shard);
   }
 
   /** Whoever watches sees what applying an entry writes. */
@@ -155,7 +168,7 @@ export class SimMachine implements StateMachine {
   }
 
   data(shard: ShardId): DataShard {
-    return this.#get(shard).data;
+    return this.life.machine.data(shard);
   }
 
   /** 0 while the process is down. */
@@ -201,18 +214,26 @@ export class SimMachine implements StateMachine {
     this.#host.watcher.onPass(shard);
   }
 
-  /** What LevelDB holds of the shard now, as a checkpoint would; undefined = nothing. */
-  async image(shard: ShardId): Promise<Pick<Checkpoint, 'applied' | 'rows'> | undefined> {
-    const snapshot = await this.#life!.state.snapshotShard(shard);
-    const { applied } = snapshot;
-    if (applied === undefined) return undefined;
-    const rows = [];
-    for await (const step of snapshot.rows()) rows.push(...step);
-    return { applied, rows };
+  /** A checkpoint was received. */
+  prepare(mark: AppliedMark, tables: readonly TableRow[]): void {
+    this.life.machine.prepare(mark, tables);
+    this.life.staged.set(mark.shard, tables);
   }
 
-  restore(shard: ShardId, { index }: EntryId): void {
-    throw new Error(`shard ${shard} cannot be restored at ${index} yet`);
+  restore(shard: ShardId, id: EntryId): void {
+    const { machine, held, staged } = this.life;
+    const before = this.#get(shard).applied;
+    expect(id.index > before, 'restore-forward', () => `${shard}: ${before} to ${id.index}`);
+    machine.restore(shard, id);
+    this.#tapped(machine.data(shard));
+    held.set(shard, { rows: rowsOf([...stateRows(staged.get(shard)!)]), applied: id.index });
+    staged.delete(shard);
+    this.#host.watcher.onRestore(shard, id, held.get(shard)!.rows.hash);
+  }
+
+  /** The directory is empty again. */
+  wipe(): void {
+    void this.#level.delete();
   }
 
   crash(power: boolean): void {

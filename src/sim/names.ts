@@ -66,6 +66,12 @@ export class SimNames {
     });
   }
 
+  clear(): void {
+    this.#cached.clear();
+    this.#durable.clear();
+    this.#changes = [];
+  }
+
   powerCut(random: Random): void {
     for (const change of this.#changes) {
       if (random.chance(KEEP_CHANGE)) change.apply(this.#durable);

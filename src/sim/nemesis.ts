@@ -88,11 +88,12 @@ export class SimNemesis {
     this.#healNetwork();
   }
 
-  /** A minority, or nobody. */
+  /** Some of them, such that every shard can do without; or nobody. */
   #lost(): readonly SimNode[] {
     const { nodes, swarm } = this.#cluster;
     const count = swarm.losesMinority ? this.#random.between(0, (nodes.length - 1) >> 1) : 0;
     const first = this.#random.between(0, nodes.length - 1);
-    return Array.from({ length: count }, (_, at) => nodes[(first + at) % nodes.length]!);
+    const drawn = Array.from({ length: count }, (_, at) => nodes[(first + at) % nodes.length]!);
+    return this.#cluster.canLose(drawn) ? drawn : [];
   }
 }

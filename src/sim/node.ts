@@ -2,17 +2,23 @@
 import { RaftDriver } from '../../raft/driver.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { DriverEvents, LogRecord, LogStore, Transport } from '../../raft/ports.ts';
-import type { NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
-import { type Checkpoint, SimCheckpoints } from './checkpoints.ts';
+import type { LogIndex, NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
+import { LocalShards } from '../shards/local-shards.ts';
+import { CheckpointSnapshots } from '../shards/snapshot-store.ts';
+import { AwaitedFiles } from './awaited-files.ts';
 import { SimClock } from './clock.ts';
 import { SimDisk } from './disk.ts';
 import { SimFailure } from './failure.ts';
 import type { FileFaultKind } from './files.ts';
+import { CHECKPOINT_DIRECTORY, keepLog } from './keeper.ts';
 import type { LevelFaultKind } from './level.ts';
 import { type MachineWatcher, SimMachine } from './machine.ts';
 import type { Swarm } from './options.ts';
 import type { Random } from './random.ts';
-import type { Opening, Scheduler } from './scheduler.ts';
+import type { Scheduler } from './scheduler.ts';
+
+/** How the simulated disk and LevelDB say that they refused. */
+const DISK_ERROR = /EIO|ENOSPC|IO error|took nothing/;
 
 export interface NodeWorld {
   readonly scheduler: Scheduler;
@@ -35,7 +41,10 @@ export class SimNode {
   readonly id: NodeId;
   readonly disk: SimDisk;
   readonly machine: SimMachine;
-  readonly checkpoints = new SimCheckpoints();
+  /** Of this machine's data directory: a new one for each directory. */
+  incarnation: string;
+  shards: LocalShards | undefined = undefined;
+  #snapshots: CheckpointSnapshots | undefined = undefined;
   readonly clock: SimClock;
   readonly #world: NodeWorld;
   readonly #random: Random;
@@ -45,10 +54,12 @@ export class SimNode {
   #isPaused = false;
   #resumed: (() => void)[] = [];
   #isGone = false;
-  #opening: Opening | undefined = undefined;
+  /** A checkpoint is being made. */
+  #isKeeping = false;
 
   constructor(id: NodeId, world: NodeWorld, random: Random) {
     this.id = id;
+    this.incarnation = `${id}.1`;
     this.#world = world;
     this.#random = random;
     const { scheduler, swarm } = world;
@@ -57,8 +68,7 @@ export class SimNode {
       random: random.fork(),
       timing: { writeMaxMs: swarm.writeMaxMs, syncMaxMs: swarm.syncMaxMs },
       limits: swarm.log,
-      deliver: (run) => this.alive(run)(),
-      awaited: () => this.#awaited(),
+      deliver: (run) => this.#deliver(run),
       timer: (delayMs, run) => this.#timer(delayMs, run),
       onCrashPoint: () => world.onCrashPoint(this),
       onFault: (kind) => world.onFault(kind),
@@ -69,12 +79,12 @@ export class SimNode {
       random: random.fork(),
       writeMaxMs: swarm.writeMaxMs,
       watcher: world.watcher(id),
-      checkpoints: this.checkpoints,
+      files: this.disk.files,
       maxPendingBytes: swarm.maxPendingStateBytes,
       deliver: (run) => this.alive(run)(),
-      awaited: () => this.#awaited(),
       writeFails: () => this.disk.files.failsWrite(),
       durableIndex: (shard) => this.driver?.durableIndex(shard) ?? 0,
+      durableLogStart: (shard) => this.disk.log.durableLogStart(shard),
       onRoom: () => this.driver?.applyMore(),
       onFatal: (error) => this.#died(error),
       onFault: (kind) => world.onFault(kind),
@@ -100,15 +110,14 @@ export class SimNode {
   }
 
   leads(shard: ShardId): boolean {
-    return this.driver?.status(shard).role === 'leader';
+    return this.driver?.leaderOf(shard) === this.id;
   }
 
   start(): void {
     this.#life++;
     this.#isRunning = true;
     const life = this.#life;
-    const opening = this.#world.scheduler.opening();
-    this.#opening = opening;
+    this.#world.scheduler.promised();
     this.#open()
       .then(
         (recovered) => {
@@ -118,25 +127,19 @@ export class SimNode {
           if (life === this.#life) this.#died(error);
         },
       )
-      .catch((error: Error) => this.#world.scheduler.fail(error))
-      .finally(() => {
-        opening.isOver = true;
-      });
+      .catch((error: Error) => this.#world.scheduler.fail(error));
   }
 
   async #open(): Promise<readonly RecoveredShard[]> {
     const recovered = await this.disk.open();
-    await this.machine.open(`sim/${this.id}`, recovered);
+    await this.machine.open(`sim/${this.id}/${this.incarnation}`, recovered);
     return recovered;
   }
 
-  #awaited(): () => void {
-    return this.#opening?.isOver === false ? this.#opening.awaits() : () => {};
-  }
-
   #run(recovered: readonly RecoveredShard[]): void {
-    const { swarm, events } = this.#world;
+    const { swarm } = this.#world;
     const random = this.#random.fork();
+    const snapshots = this.#makeSnapshots();
     const driver = new RaftDriver({
       node: this.id,
       config: swarm.raft,
@@ -145,24 +148,62 @@ export class SimNode {
       clock: this.clock.port((run) => this.alive(run)),
       rng: () => random.next(),
       stateMachine: this.machine,
-      events: {
-        ...events(this.id),
-        onDurable: (shard, index) => this.machine.durable(shard, index),
-      },
+      snapshots,
+      events: this.#events(),
       onFatal: (error) => this.#died(error),
     });
+    this.#snapshots = snapshots;
+    this.shards = this.#makeShards(driver, snapshots);
     for (const shard of recovered) {
-      const applied = this.machine.appliedMark(shard.shard);
-      driver.addShard(shard, applied?.index ?? 0, applied?.timeMs ?? 0);
+      this.shards.open(shard, this.machine.life.loaded.get(shard.shard));
     }
     this.driver = driver;
     driver.start();
     this.#world.onStarted(this);
   }
 
+  #events(): DriverEvents {
+    return {
+      ...this.#world.events(this.id),
+      onDurable: (shard, index) => this.machine.durable(shard, index),
+      onInvite: (_from, invite) => this.shards?.invited(invite),
+    };
+  }
+
+  #makeSnapshots(): CheckpointSnapshots {
+    return new CheckpointSnapshots({
+      directory: CHECKPOINT_DIRECTORY,
+      files: this.#awaitedFiles(),
+      machine: this.machine,
+      logger: { warn: () => {} },
+      onFatal: (error) => this.#died(error),
+    });
+  }
+
+  #makeShards(driver: RaftDriver, snapshots: CheckpointSnapshots): LocalShards {
+    return new LocalShards({
+      incarnation: this.incarnation,
+      driver,
+      log: this.#store(),
+      machine: this.machine,
+      flush: this.machine.life.flush,
+      snapshots,
+      meta: { load: () => {}, isRetired: () => false },
+      logger: { info: () => {} },
+      tombstones: this.disk.log.tombstones,
+      onFatal: (error) => this.#died(error),
+    });
+  }
+
+  #awaitedFiles(): AwaitedFiles {
+    const life = this.#life;
+    return new AwaitedFiles(this.disk.files, this.#world.scheduler, () => life === this.#life);
+  }
+
   /** Only what the simulated disk was told to do may end a process. */
   #died(error: Error): void {
-    if (error instanceof SimFailure || !this.disk.files.hasFailed) {
+    const isOfTheDisk = this.disk.files.hasFailed && DISK_ERROR.test(error.message);
+    if (error instanceof SimFailure || !isOfTheDisk) {
       this.#world.scheduler.fail(error);
       return;
     }
@@ -198,6 +239,14 @@ export class SimNode {
     return () => {
       isCancelled = true;
     };
+  }
+
+  /** A file operation of this life has ended; until the storage is open, promises wait for it. */
+  #deliver(run: () => void): void {
+    this.alive(() => {
+      if (this.driver === undefined) this.#world.scheduler.promised();
+      run();
+    })();
   }
 
   /** Runs only in this life of the process, and not while it is stopped. */
@@ -242,7 +291,9 @@ export class SimNode {
     this.#isPaused = false;
     this.#resumed = [];
     this.driver = undefined;
-    if (this.#opening !== undefined) this.#opening.isOver = true;
+    this.shards = undefined;
+    this.#snapshots = undefined;
+    this.#isKeeping = false;
     this.disk.crash(power);
     this.machine.crash(power);
   }
@@ -252,29 +303,42 @@ export class SimNode {
     this.#isGone = true;
   }
 
-  /** Writes a checkpoint of what LevelDB holds, which is durable after a while. */
-  takeCheckpoint(shard: ShardId, done: () => void): void {
-    const { driver, machine } = this;
-    if (driver === undefined || this.#isPaused || !driver.shards().includes(shard)) return;
-    const { scheduler, swarm } = this.#world;
+  /** The directory is gone; what starts here next is nobody that anybody knows. */
+  wipe(): void {
+    const [, generation] = this.incarnation.split('.');
+    this.incarnation = `${this.id}.${Number(generation) + 1}`;
+    this.disk.wipe();
+    this.machine.wipe();
+  }
+
+  /** A checkpoint of the shard; the log then starts at the newest one that `through` allows. */
+  keepLog(shard: ShardId, through: () => LogIndex): void {
+    const { driver, disk, machine } = this;
+    const snapshots = this.#snapshots;
+    if (driver?.holds(shard) !== true || snapshots === undefined || this.#isPaused) return;
+    // One at a time, as the keeper of a real node goes about it.
+    if (this.#isKeeping) return;
+    this.#isKeeping = true;
     const life = this.#life;
-    const membership = driver.membership(shard);
-    const keep = (image: Pick<Checkpoint, 'applied' | 'rows'>): void => {
-      this.checkpoints.add({ ...image, membership });
-      done();
-    };
-    scheduler.promised();
-    machine.image(shard).then(
-      (image) => {
-        if (life !== this.#life || image === undefined) return;
-        const delayMs = this.#random.next() * (swarm.writeMaxMs + swarm.syncMaxMs);
-        scheduler.after(
-          delayMs,
-          this.alive(() => keep(image)),
-        );
+    const isAlive = (): boolean => life === this.#life;
+    this.#world.scheduler.promised();
+    keepLog(
+      {
+        files: this.#awaitedFiles(),
+        state: machine.life.state,
+        driver,
+        isAlive,
+        isSending: (about) => snapshots.isSending(about),
+        durableLogStart: (about) => disk.log.durableLogStart(about),
+        through,
+      },
+      shard,
+    ).then(
+      () => {
+        if (isAlive()) this.#isKeeping = false;
       },
       (error: Error) => {
-        if (life === this.#life) this.#died(error);
+        if (isAlive()) this.#died(error);
       },
     );
   }

@@ -23,6 +23,8 @@ export const DEFAULT_SIM_OPTIONS: SimOptions = { faultMs: 20_000, healMs: 40_000
 export interface Swarm {
   readonly nodes: number;
   readonly shards: number;
+  /** Of each shard, at birth. */
+  readonly replicas: number;
   readonly raft: RaftConfig;
   readonly log: Partial<CommitLogLimits>;
   /** Over it nothing more is applied for now. */
@@ -45,6 +47,8 @@ export interface Swarm {
   /** Each machine's monotonic clock runs at one of these. */
   readonly clockRates: readonly number[];
   readonly retention: boolean;
+  /** How often a log is cut although others still need it: they get a snapshot. */
+  readonly hastyTrimRate: number;
 }
 
 function drawRaftConfig(random: Random): RaftConfig {
@@ -90,7 +94,7 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
   const calm = options.withoutFaults === true;
   const syncMaxMs = random.pick([1, 10, 200]);
   return {
-    nodes: options.nodes ?? random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]),
+    nodes: options.nodes ?? random.pick([1, 2, 3, 3, 3, 4, 5, 5, 6, 7]),
     shards: options.shards ?? random.pick([1, 1, 2, 3]),
     raft: drawRaftConfig(random),
     log: drawLogLimits(random, syncMaxMs),
@@ -101,6 +105,7 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
     delayMaxMs: random.pick([1, 5, 50]),
     straggleRate: calm ? 0 : random.pick([0, 0.02]),
     writeMaxMs: random.pick([0.1, 2]),
+    replicas: random.pick([3, 3, 5, 7]),
     syncMaxMs,
     proposalsPerSecond: random.pick([3, 15, 60]),
     readsPerSecond: random.pick([0, 5, 40]),
@@ -108,6 +113,7 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
     strikes: drawStrikes(random),
     losesMinority: !calm && random.chance(0.5),
     clockRates: calm ? [1] : random.pick([[1], [1, 0.99, 1.01], [1, 0.9, 1.1]]),
-    retention: random.chance(0.5),
+    hastyTrimRate: random.pick([0, 0.5, 1]),
+    retention: random.chance(0.7),
   };
 }

@@ -2,6 +2,7 @@
  * One seeded history of a whole cluster: a phase with faults, in which nothing may become wrong,
  * and a phase without, in which everything must become well. The seed alone reproduces it.
  */
+import type { ShardId } from '../../raft/types.ts';
 import { checkHistory, type Findings } from './check/history-checker.ts';
 import { SimCluster } from './cluster.ts';
 import type { Point } from './coverage.ts';
@@ -94,16 +95,13 @@ class Run {
 
   /** Liveness: one more command per shard is applied, on every node, within the bound. */
   async #getWell(): Promise<void> {
-    const { nodes, shards, committed } = this.#cluster;
+    const { shards } = this.#cluster;
     const untilMs = this.#scheduler.nowMs + this.#options.healMs;
     const pending = new Set(shards);
-    const living = nodes.filter(({ isGone }) => !isGone);
     const isWell = (): boolean =>
       pending.size === 0 &&
       this.#clients.isSettled &&
-      shards.every((shard) =>
-        living.every(({ machine }) => machine.appliedIndex(shard) === committed.of(shard).length),
-      );
+      shards.every((shard) => this.#isEqual(shard));
     while (!isWell()) {
       const isLate = this.#scheduler.nowMs >= untilMs;
       const late = () => `shards ${[...pending]}; clients settled: ${this.#clients.isSettled}`;
@@ -111,6 +109,19 @@ class Run {
       for (const shard of pending) this.#clients.probe(shard, () => pending.delete(shard));
       await this.#runFor(HEAL_STEP_MS);
     }
+  }
+
+  /** All members whose directories are whole have applied everything. */
+  #isEqual(shard: ShardId): boolean {
+    const cluster = this.#cluster;
+    const last = cluster.committed.of(shard).length;
+    const { replicas } = cluster.placements.of(shard);
+    const homes = replicas.filter((address) => cluster.isWhole(address));
+    return homes.every((home) => {
+      const { machine, shards } = cluster.node(home.node);
+      const isHere = shards?.replicaOf(shard) === home.replica;
+      return isHere && machine.appliedIndex(shard) === last;
+    });
   }
 
   stats(): SimStats {

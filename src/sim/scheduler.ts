@@ -1,29 +1,13 @@
 /**
  * Virtual time: a heap of events, ties broken by the order of scheduling. An event may continue
- * code that waits on promises (storage opens that way): then the next event waits until that code
- * has run as far as it can. Microtasks are counted, never timed, so a seed stays one history.
+ * code that waits on promises (storage opens that way, checkpoints are made that way): then the
+ * next event waits until all of that code waits again. Nothing depends on how long that takes, so a
+ * seed stays one history.
  */
-/** Deeper than the chain of promises behind any one read of the state store. */
-const MICROTASK_TURNS = 48;
-/** An opening that has not come to its next operation by then never will. */
-const OPENING_TURNS_MAX = 1_000_000;
 
-/** Code full of promises that opens something, one operation of the simulated world at a time. */
-export class Opening {
-  #pending = 0;
-  isOver = false;
-
-  get isRunnable(): boolean {
-    return !this.isOver && this.#pending === 0;
-  }
-
-  /** It has begun an operation; the result is to be called when it ends. */
-  awaits(): () => void {
-    this.#pending++;
-    return () => {
-      this.#pending--;
-    };
-  }
+/** Resolves when no microtask is left: one turn of the real event loop. */
+function microtasksDone(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 interface Event {
@@ -40,7 +24,6 @@ export class Scheduler {
   #heap: Event[] = [];
   #sequence = 0;
   #isAwaited = false;
-  #openings: Opening[] = [];
   #failure: Error | undefined = undefined;
   nowMs = 0;
   events = 0;
@@ -58,12 +41,6 @@ export class Scheduler {
     this.#isAwaited = true;
   }
 
-  opening(): Opening {
-    const opening = new Opening();
-    this.#openings.push(opening);
-    return opening;
-  }
-
   /** Ends the run: for what went wrong where nobody can catch it. The first one counts. */
   fail(error: Error): void {
     this.#failure ??= error;
@@ -77,7 +54,6 @@ export class Scheduler {
       this.nowMs = next.atMs;
       this.events++;
       next.run();
-      if (this.#openings.length > 0) await this.#open();
       if (this.#isAwaited) await this.#settle();
       if (this.#failure !== undefined) throw this.#failure;
       check();
@@ -85,18 +61,9 @@ export class Scheduler {
     this.nowMs = untilMs;
   }
 
-  async #open(): Promise<void> {
-    let turns = 0;
-    while (this.#openings.some(({ isRunnable }) => isRunnable)) {
-      if (turns++ > OPENING_TURNS_MAX) throw new Error('an opening goes on for ever');
-      await undefined;
-    }
-    this.#openings = this.#openings.filter(({ isOver }) => !isOver);
-  }
-
   async #settle(): Promise<void> {
     this.#isAwaited = false;
-    for (let turn = 0; turn < MICROTASK_TURNS; turn++) await undefined;
+    await microtasksDone();
   }
 
   #push(event: Event): void {

@@ -1,4 +1,5 @@
 /** What may be done to a cluster, one function per kind of fault. */
+import { changeMembers, transfer, wipe } from './churn.ts';
 import type { SimCluster } from './cluster.ts';
 import type { SimNode } from './node.ts';
 import { linksCut, PARTITIONS, type Partition } from './partitions.ts';
@@ -16,6 +17,9 @@ const SLOW_DISK_MAX_MS = 4000;
 /** Pauses, in election timeouts (reliability section 6). */
 const PAUSES = [0.5, 2, 5];
 const OPERATIONS_TO_CRASH_MAX = 24;
+
+const CHANGES_MAX = 10;
+const CHANGE_GAP_MAX_MS = 600;
 
 /** What a strike works with. */
 export interface Stage {
@@ -89,27 +93,27 @@ function spoilDisk(
   later(maxMs, () => disk.files.heal());
 }
 
-/** Checkpoints of one machine; with retention, logs are cut where everybody has one. */
-function checkpoint({ cluster }: Stage, victim: SimNode): void {
-  for (const shard of cluster.shards) {
-    victim.takeCheckpoint(shard, () => {
-      if (cluster.swarm.retention) trimAll(cluster, shard);
-    });
-  }
+/**
+ * Checkpoints of one machine; with retention, its log starts at the newest one that everybody has
+ * reached. Nobody is waited for who is down, and in some histories nobody at all.
+ */
+function checkpoint({ cluster, random }: Stage): void {
+  const { nodes, swarm, shards } = cluster;
+  const shard = random.pick(shards);
+  const through = (): number => {
+    if (!swarm.retention) return 0;
+    if (random.chance(swarm.hastyTrimRate)) return Number.POSITIVE_INFINITY;
+    const held = nodes.filter(({ driver }) => driver?.holds(shard) === true);
+    return Math.min(...held.map(({ machine }) => machine.persistedIndex(shard)));
+  };
+  for (const node of nodes) if (random.chance(0.7)) node.keepLog(shard, through);
 }
 
-function trimAll({ nodes }: SimCluster, shard: number): void {
-  const index = Math.min(...nodes.map(({ machine }) => machine.persistedIndex(shard)));
-  for (const node of nodes) trim(node, shard, index);
-}
-
-function trim({ driver, checkpoints, isPaused, disk }: SimNode, shard: number, through: number) {
-  const found = checkpoints.newestThrough(shard, through);
-  if (found === undefined || driver === undefined || isPaused) return;
-  const { index, term } = found.applied;
-  if (index <= driver.logStart(shard).index) return;
-  driver.setLogStart(shard, { index, term });
-  checkpoints.prune(shard, disk.synced.get(shard)!.base);
+/** Several changes in a row: an operator who replaces one machine by another needs that many. */
+function members(stage: Stage, left: number): void {
+  const { cluster, random, later } = stage;
+  changeMembers(cluster, random);
+  if (left > 1) later(CHANGE_GAP_MAX_MS, () => members(stage, left - 1));
 }
 
 const PARTITION_STRIKES = Object.fromEntries(
@@ -163,12 +167,19 @@ export const STRIKES = {
       faults.slowness = stage.random.pick([10, 100]);
     }),
   checkpoint,
+  members: (stage) => members(stage, stage.random.between(3, CHANGES_MAX)),
+  transfer: ({ cluster, random }) => transfer(cluster, random),
+  wipe: (stage, victim) => {
+    if (!wipe(stage.cluster, victim, stage.random.chance(0.5))) return;
+    stage.cluster.faults.count('wiped');
+    stage.restartLater(victim);
+  },
 } as const satisfies Record<string, Strike>;
 
 export type StrikeKind = keyof typeof STRIKES;
 
 /** No fault, and needed in every history. */
-export const ALWAYS: readonly StrikeKind[] = ['checkpoint', 'checkpoint'];
+export const ALWAYS: readonly StrikeKind[] = ['checkpoint', 'checkpoint', 'checkpoint'];
 export const STRIKE_KINDS = (Object.keys(STRIKES) as StrikeKind[]).filter(
   (kind) => !ALWAYS.includes(kind),
 );

@@ -132,6 +132,11 @@ export class Judge {
     this.#states.at(shard, entry.index, stateHash);
   }
 
+  /** A snapshot through `index` took the place of a replica's state. */
+  restored(shard: ShardId, index: LogIndex, stateHash: number): void {
+    this.#states.at(shard, index, stateHash);
+  }
+
   #isNew(shard: ShardId, applied: Applied): void {
     const { entry } = applied;
     this.#expectOnQuorum(shard, entry);
@@ -156,7 +161,10 @@ export class Judge {
         : this.#inForce.get(placeKey({ node: id, shard }));
       if (config !== undefined && !configs.includes(config)) configs.push(config);
     }
-    const logs = nodes.flatMap(({ disk }) => disk.synced.get(shard) ?? []);
+    const logs = nodes.flatMap(({ disk }) => [
+      ...(disk.gone?.get(shard) ?? []),
+      ...(disk.synced.has(shard) ? [disk.synced.get(shard)!] : []),
+    ]);
     expectOnQuorum(shard, entry, configs, logs);
   }
 
@@ -192,6 +200,14 @@ export class Judge {
       this.#appendOnly.ended(place);
       this.#hardState.ended(place);
     }
+  }
+
+  /** The replica is gone from the node; another one may come. */
+  left({ id }: JudgedNode, shard: ShardId): void {
+    const place = { node: id, shard };
+    this.#inForce.delete(placeKey(place));
+    this.#appendOnly.ended(place);
+    this.#hardState.ended(place);
   }
 
   /** Compares whole logs: dear, so only now and then. */

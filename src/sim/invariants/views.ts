@@ -23,6 +23,8 @@ export interface DiskView {
   readonly synced: ReadonlyMap<ShardId, LogView>;
   /** What reads see, synced or not. */
   readonly written: ReadonlyMap<ShardId, LogView>;
+  /** What replicas had synced that left this disk, or lost it. */
+  readonly gone?: ReadonlyMap<ShardId, readonly LogView[]>;
 }
 
 export interface Place {

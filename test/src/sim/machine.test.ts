@@ -1,11 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { type Entry, EntryType, type RecoveredShard } from '../../../raft/types.ts';
 import type { Command } from '../../../src/broker/commands.ts';
-import { SimCheckpoints } from '../../../src/sim/checkpoints.ts';
+import { createDataShard } from '../../../src/broker/data-shard.ts';
+import { stateRows } from '../../../src/shards/tables.ts';
+import { AwaitedFiles } from '../../../src/sim/awaited-files.ts';
+import { SimFiles } from '../../../src/sim/files.ts';
+import { CHECKPOINT_DIRECTORY } from '../../../src/sim/keeper.ts';
 import { type Applied, SimMachine } from '../../../src/sim/machine.ts';
 import { Random } from '../../../src/sim/random.ts';
 import { Scheduler } from '../../../src/sim/scheduler.ts';
 import { bodyOf } from '../../../src/sim/workload/values.ts';
+import { takeCheckpoint } from '../../../storage/checkpoints.ts';
 
 const OPEN: Command = { type: 'openQueue', queueId: 1, topicId: '7', queue: 0 };
 const SEND: Command = {
@@ -35,20 +40,35 @@ function recovered(shard: number, lastIndex = 9, start = 0): RecoveredShard {
 class Rig {
   readonly scheduler = new Scheduler();
   readonly seen: Applied[] = [];
-  readonly checkpoints = new SimCheckpoints();
+  readonly files = new SimFiles({
+    scheduler: this.scheduler,
+    random: new Random(2),
+    timing: { writeMaxMs: 0.1, syncMaxMs: 0.1 },
+    deliver: (run) => {
+      this.scheduler.promised();
+      run();
+    },
+    onCrashPoint: () => {},
+    onFault: () => {},
+  });
   durable = 0;
   rebuilt = 0;
   readonly machine = new SimMachine({
     scheduler: this.scheduler,
     random: new Random(1),
     writeMaxMs: 1,
-    watcher: { onApply: (_, applied) => this.seen.push(applied), onPass: () => {} },
-    checkpoints: this.checkpoints,
+    watcher: {
+      onApply: (_, applied) => this.seen.push(applied),
+      onPass: () => {},
+      onRestore: () => {},
+      onRelease: () => {},
+    },
+    files: this.files,
     maxPendingBytes: 1e6,
     deliver: (run) => run(),
-    awaited: () => this.#opening?.awaits() ?? (() => {}),
     writeFails: () => false,
     durableIndex: () => this.durable,
+    durableLogStart: () => 0,
     onRoom: () => {},
     onFatal: (error) => this.scheduler.fail(error),
     onFault: () => {},
@@ -56,28 +76,25 @@ class Rig {
       this.rebuilt++;
     },
   });
-  #opening: ReturnType<Scheduler['opening']> | undefined;
 
-  async open(shards: readonly RecoveredShard[] = [recovered(0)]): Promise<void> {
-    const opening = this.scheduler.opening();
-    this.#opening = opening;
+  async open(shards: readonly RecoveredShard[] = [recovered(1)]): Promise<void> {
     this.scheduler.after(0, () => {
-      this.machine
-        .open('sim/1', shards)
-        .catch((error: Error) => this.scheduler.fail(error))
-        .finally(() => {
-          opening.isOver = true;
-        });
+      this.scheduler.promised();
+      this.machine.open('sim/1', shards).catch((error: Error) => this.scheduler.fail(error));
     });
     await this.run();
-    this.#opening = undefined;
+    for (const { shard } of shards) {
+      const data = createDataShard(shard);
+      data.load(stateRows(this.machine.life.loaded.get(shard)!.rows));
+      this.machine.hold(shard, data, 0);
+    }
   }
 
   run(): Promise<void> {
     return this.scheduler.runUntil(this.scheduler.nowMs + 100, () => {});
   }
 
-  apply(index: number, command: Command, shard = 0): unknown {
+  apply(index: number, command: Command, shard = 1): unknown {
     const result = this.machine.apply(shard, entry(index, command));
     this.machine.applied(shard, { index, term: 1 });
     return result;
@@ -91,19 +108,19 @@ describe('the simulated machine', () => {
     rig.apply(1, OPEN);
     rig.apply(2, SEND);
     await rig.run();
-    expect(rig.machine.persistedIndex(0)).toBe(0);
+    expect(rig.machine.persistedIndex(1)).toBe(0);
     rig.durable = 1;
-    rig.machine.durable(0, 1);
+    rig.machine.durable(1, 1);
     await rig.run();
-    expect(rig.machine.persistedIndex(0)).toBe(1);
+    expect(rig.machine.persistedIndex(1)).toBe(1);
     rig.machine.crash(false);
-    expect(rig.machine.appliedIndex(0)).toBe(0);
+    expect(rig.machine.appliedIndex(1)).toBe(0);
     await rig.open();
-    expect(rig.machine.appliedIndex(0)).toBe(1);
-    expect(rig.machine.data(0).queue(1)?.endOffset).toBe(0);
+    expect(rig.machine.appliedIndex(1)).toBe(1);
+    expect(rig.machine.data(1).queue(1)?.endOffset).toBe(0);
     rig.apply(2, SEND);
     expect(rig.seen[2]?.stateHash).toBe(rig.seen[1]?.stateHash);
-    expect(rig.machine.data(0).queue(1)?.endOffset).toBe(2);
+    expect(rig.machine.data(1).queue(1)?.endOffset).toBe(2);
   });
 
   it('built again from the checkpoint that the log starts after, windows and all', async () => {
@@ -112,27 +129,36 @@ describe('the simulated machine', () => {
     rig.apply(1, OPEN);
     rig.apply(2, SEND);
     rig.durable = 2;
-    rig.machine.durable(0, 2);
+    rig.machine.durable(1, 2);
     await rig.run();
-    rig.scheduler.promised();
-    const image = await rig.machine.image(0);
-    const { membership } = recovered(0).state;
-    const other = new Rig();
-    other.checkpoints.add({ ...image!, membership });
-    await other.open([recovered(0, 2, 2)]);
-    expect(other.machine.appliedIndex(0)).toBe(2);
+    rig.scheduler.after(0, () => {
+      rig.scheduler.promised();
+      takeCheckpoint({
+        source: rig.machine.life.state,
+        directory: CHECKPOINT_DIRECTORY,
+        shard: 1,
+        membership: () => '{}',
+        files: new AwaitedFiles(rig.files, rig.scheduler),
+        breathe: () => Promise.resolve(),
+      }).catch((error: Error) => rig.scheduler.fail(error));
+    });
+    await rig.run();
+    rig.machine.crash(false);
+    rig.machine.wipe();
+    await rig.open([recovered(1, 2, 2)]);
+    expect(rig.machine.appliedIndex(1)).toBe(2);
     const repeated = { duplicate: true, baseOffset: 0 };
-    expect(other.apply(3, SEND)).toMatchObject(repeated);
+    expect(rig.apply(3, SEND)).toMatchObject(repeated);
   });
 
   it('different rows, different hash; the order of rows does not matter', async () => {
     const rig = new Rig();
-    await rig.open([recovered(0), recovered(1)]);
+    await rig.open([recovered(1), recovered(2)]);
     const other = { ...OPEN, queueId: 2, queue: 1 };
     rig.apply(1, OPEN);
     rig.apply(2, other);
-    rig.apply(1, other, 1);
-    rig.apply(2, OPEN, 1);
+    rig.apply(1, other, 2);
+    rig.apply(2, OPEN, 2);
     expect(rig.seen[1]?.stateHash).toBe(rig.seen[3]?.stateHash);
     expect(rig.seen[0]?.stateHash).not.toBe(rig.seen[2]?.stateHash);
   });
