@@ -59,7 +59,7 @@ import {
   probeAgain,
   replicateToAll,
 } from './replication.ts';
-import { restore } from './restore.ts';
+import { lacks, restore } from './restore.ts';
 import { type Instant, RaftState, type Role } from './state.ts';
 import {
   startTransfer,
@@ -407,6 +407,14 @@ export class RaftCore {
       if (state === 'snapshot' && isHeard) targets.push(replica);
     }
     return targets;
+  }
+
+  lacks(index: LogIndex): boolean {
+    return lacks(this.#state, index);
+  }
+
+  giveSnapshot(replica: ReplicaId): void {
+    this.#state.reign?.progress.get(replica)?.becomeSnapshot();
   }
 
   snapshotDone(replica: ReplicaId, id: EntryId): void {

@@ -112,9 +112,18 @@ export class Repairs {
     const asking = this.#asking.get(runner)?.get(id.index);
     if (entry !== undefined) runner.core.repair(entry);
     // Each other replica once per interval, no more: all of them may be damaged there.
-    else if (asking !== undefined && asking.asked % this.#others(runner).length !== 0) {
-      this.#ask(runner, id, asking);
-    }
+    else if (asking === undefined) return;
+    else if (asking.asked % this.#others(runner).length !== 0) this.#ask(runner, id, asking);
+    else this.#askSnapshot(runner, id);
+  }
+
+  /** Nobody had it: gone from their logs, perhaps. What comes behind it is in a checkpoint. */
+  #askSnapshot(runner: ShardRunner, id: EntryId): void {
+    const { self: from, leader: to, term } = runner.core;
+    const node = runner.nodeOf(to);
+    if (node === undefined || to === from || !runner.core.lacks(id.index)) return;
+    const wish = { shard: runner.shard, from, to, term, id, nextOffset: 0, done: false };
+    this.#context.say(node, { type: 'snapshotReply', ...wish });
   }
 }
 

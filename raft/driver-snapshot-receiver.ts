@@ -39,7 +39,7 @@ export class SnapshotReceiver {
     // Its heartbeats are what makes a leader known; chunks prove nothing.
     if (core.isSuspect || core.term !== chunk.term || core.leader !== chunk.from) return;
     const receiving = this.#receivings.get(runner);
-    if (core.log.commit >= chunk.id.index) {
+    if (!core.lacks(chunk.id.index)) {
       if (receiving?.isRestored !== true) this.#answer(runner, chunk.id, chunk.totalBytes, true);
       return;
     }
@@ -99,7 +99,7 @@ export class SnapshotReceiver {
     const isWanted =
       !runner.isStopped &&
       this.#receivings.get(runner) === receiving &&
-      runner.core.log.commit < id.index;
+      runner.core.lacks(id.index);
     if (!isWanted) this.#forget(receiving);
     return isWanted;
   }

@@ -107,6 +107,9 @@ export class SnapshotSender {
 
   received(runner: ShardRunner, reply: SnapshotReply): void {
     const sending = this.#sendings.get(keyOf(runner, reply.from));
+    const isGone = reply.id.index <= runner.core.log.start.index;
+    // Nothing was offered: it asks by itself, for what nobody can repair.
+    if (sending === undefined && !reply.done && isGone) runner.core.giveSnapshot(reply.from);
     if (sending?.source === undefined || sending.id.index !== reply.id.index) return;
     if (sending.term !== reply.term || runner.core.term !== reply.term) return;
     if (reply.done) {

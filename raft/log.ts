@@ -289,8 +289,8 @@ export class RaftLog {
 
   /** A snapshot at an entry of this log: commit and apply need not walk there. */
   jumpTo(id: EntryId): void {
-    assert(id.index > this.#commit, 'a snapshot brings something new');
-    this.#commit = id.index;
+    assert(id.index > this.#applied, 'a snapshot brings something new');
+    this.#commit = Math.max(this.#commit, id.index);
     this.#applied = id.index;
     this.setStart(id);
   }

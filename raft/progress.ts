@@ -129,6 +129,12 @@ export class Progress {
     }
   }
 
+  /** Appends do not help it; nothing of them counts until the snapshot is there. */
+  becomeSnapshot(): void {
+    this.inflight.clear();
+    this.state = 'snapshot';
+  }
+
   /** The follower has everything through `index`, from a snapshot: appends go on behind it. */
   snapshotDone(index: LogIndex): void {
     if (this.state === 'snapshot') this.becomeProbe(index + 1);

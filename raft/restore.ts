@@ -2,6 +2,16 @@
 import { strict as assert } from 'node:assert';
 import type { RestoredShard } from './ports.ts';
 import type { RaftState } from './state.ts';
+import type { LogIndex } from './types.ts';
+
+/**
+ * What is not committed here yet, or cannot be applied: an entry in between is damaged, and maybe
+ * gone from every other log.
+ */
+export function lacks({ log, damaged }: RaftState, index: LogIndex): boolean {
+  if (index > log.commit) return true;
+  return [...damaged.keys()].some((at) => at > log.applied && at <= index);
+}
 
 /**
  * False: of no use (any more), nothing changed. True: everything through `id` is committed and
@@ -10,8 +20,10 @@ import type { RaftState } from './state.ts';
 export function restore(state: RaftState, { id, membership, timeMs }: RestoredShard): boolean {
   const { log } = state;
   // A leader has every committed entry itself; a suspect replica is past help.
-  if (state.role !== 'follower' || state.isSuspect || id.index <= log.commit) return false;
-  if (log.matches(id.index, id.term) && log.durable >= id.index) {
+  if (state.role !== 'follower' || state.isSuspect || !lacks(state, id.index)) return false;
+  const mayKeep = log.matches(id.index, id.term) && log.durable >= id.index;
+  if (!mayKeep && id.index <= log.commit) return false;
+  if (mayKeep) {
     log.jumpTo(id);
     state.membership.startAt(id.index);
     state.mustWriteState = true;

@@ -200,6 +200,23 @@ describe('between nodes', () => {
     world.runUntil(() => victim.disk.damaged.size === 0);
   });
 
+  test('what is gone from all other logs comes as a snapshot', () => {
+    const { world, leader, others } = grown();
+    const [victim, other] = others as [WorldNode, WorldNode];
+    victim.stop();
+    for (const node of [leader, other]) node.compact();
+    world.propose('e');
+    world.run(300);
+    victim.disk.damaged.add(3);
+    victim.start([three]);
+    world.runUntil(() => victim.appliedIndex === 6 && leader.disk.sources === 0);
+    expect(victim.texts).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(victim.driver.status(SHARD).damaged).toBeUndefined();
+    world.propose('f');
+    world.run(500);
+    expect(victim.texts.at(-1)).toBe('f');
+  });
+
   test('alone there is nobody to ask: the process ends', () => {
     const world = new World(1, membershipOf([1]), { maxTailBytes: 1 });
     const only = world.leader();

