@@ -394,10 +394,7 @@ export class RaftCore {
     return restore(this.#state, restored);
   }
 
-  /**
-   * While leading: who needs what is gone from this log, and lives. A dead one would keep its place
-   * among the few that are served at a time.
-   */
+  /** While leading: who needs what is gone from this log, and lives: a dead one blocks others. */
   snapshotTargets(): readonly ReplicaId[] {
     const { reign, nowMs, settings } = this.#state;
     if (reign === undefined) return [];
