@@ -7,14 +7,13 @@ import type { Logger } from 'pino';
 import type { RaftDriver } from '../raft/driver.ts';
 import { lockDirectory } from '../storage/lock.ts';
 import { formatAddress } from './address.ts';
-import type { MetaView } from './cluster/api.ts';
 import type { Identity } from './cluster/identity.ts';
 import { KnownPeers } from './cluster/known-peers.ts';
 import { enterDirectory } from './cluster/node-directory.ts';
 import { PeerLives } from './cluster/peer-lives.ts';
 import { keepRegistered } from './cluster/registration.ts';
 import { reportSuspects } from './cluster/report-suspects.ts';
-import { followMembers, onceRemoved } from './cluster/run-members.ts';
+import { askAboutStrangers, followMembers, onceRemoved } from './cluster/run-members.ts';
 import { runPlacement } from './cluster/run-placement.ts';
 import { runTopicReconciler } from './cluster/run-reconciler.ts';
 import type { RunningNode } from './cluster/running-node.ts';
@@ -43,7 +42,8 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const shards = createShards(config, identity, storage, logger, onFatal);
   const { host, driver } = shards;
   let service: Service | undefined;
-  const peers = createPeers(config, identity, bootCounter, logger, shards, {
+  const known = new KnownPeers(identity, config.peers, shards.meta);
+  const peers = createPeers(config, identity, bootCounter, logger, driver, known, {
     onCall: (call) => service?.onPeerCall(call),
     onRefused: onceRemoved((by) => {
       logger.error(`removed from the cluster, says node ${by}: this node serves nobody, stop it`);
@@ -68,6 +68,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     .filter(({ state }) => state.suspect === true)
     .map(({ shard, state }) => ({ shard, replica: state.replica }));
   const suspicion = reportSuspects(host, service, suspects);
+  askAboutStrangers(known, peers);
   const members = followMembers(host, peers);
   const placement = runPlacement({ host, driver, peers, proposer: service, logger });
   await peers.start();
@@ -104,7 +105,8 @@ function createPeers(
   identity: Identity,
   bootCounter: number,
   logger: Logger,
-  { driver, meta }: { readonly driver: RaftDriver; readonly meta: MetaView },
+  driver: RaftDriver,
+  known: KnownPeers,
   events: Pick<Parameters<typeof createPeerNetwork>[0], 'onCall' | 'onRefused'>,
 ): RunningPeerNetwork {
   const { clusterId, node, incarnation } = identity;
@@ -112,7 +114,7 @@ function createPeers(
   return createPeerNetwork({
     identity: { clusterId, node, incarnation, bootCounter },
     listen: config.listen.peer,
-    directory: new KnownPeers(identity, config.peers, meta),
+    directory: known,
     seenLives: lives.seen,
     onPeerLife: (peer, life) => lives.remember(peer, life),
     logger,

@@ -4,13 +4,15 @@ import { parseAddress } from '../address.ts';
 import type { MemberView, MetaCommand, MetaResult } from '../cluster/api.ts';
 import type { Birth } from '../cluster/birth-placement.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
+import { MEMBERS_METHOD } from '../cluster/run-members.ts';
 import { checkedNumber } from '../convert.ts';
 import type { PeerNetwork } from '../peers/api.ts';
 import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
 import type { ExecutorParts } from './executor-parts.ts';
-import type { Proposed } from './internal-methods.ts';
+import { encodeJson, type Proposed } from './internal-methods.ts';
+import type { NodeMethod } from './methods.ts';
 import { metaError } from './refusals.ts';
 
 const META_SHARD = 0;
@@ -40,6 +42,15 @@ export class MemberCalls {
     this.#parts = parts;
     this.#peers = peers;
     this.#birth = birth;
+  }
+
+  /** Of this node's own replica of the metadata, for nodes that know less. */
+  get method(): NodeMethod {
+    const { host } = this.#parts;
+    return {
+      name: MEMBERS_METHOD,
+      perform: (_call, _body, done) => done(undefined, encodeJson(host.meta().members())),
+    };
   }
 
   async describe(call: Call): Promise<object> {

@@ -182,13 +182,13 @@ export function createService(options: ServiceOptions): Service {
 
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
-  const { router, transactions } = parts;
+  const { memberCalls, router, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
       ...[produce.method, fetch.method, transactions.prepareMethod, transactions.endMethod],
       ...Object.values(methods),
     ],
-    nodeMethods: [collector.method, cluster.method],
+    nodeMethods: [collector.method, cluster.method, memberCalls.method],
   });
 }

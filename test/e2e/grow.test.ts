@@ -74,6 +74,19 @@ describe('a node that lost its directory', { timeout: TIMEOUT_MS }, () => {
     ]);
   });
 
+  it('a node that was away while others joined, and lead by now, finds back', async () => {
+    const cluster = await started('away', 3, 5);
+    await cluster.kill(3);
+    for (const node of [4, 5]) await cluster.add(node);
+    await cluster.cli('cluster', 'transfer', '--shard', '0', '--to', '5');
+    await cluster.launch(3);
+    const whole = await cluster.until((status) => {
+      const reached = status.shards[0]!.replicas.find(({ node }) => node === 3)?.match_index ?? 0;
+      return status.nodes.every(({ up }) => up) && reached === status.shards[0]!.commit_index;
+    });
+    expect(whole.nodes).toHaveLength(5);
+  });
+
   it('the last node stays, and an unknown one is named', async () => {
     const cluster = await started('last', 1, 1);
     const removed = (node: string) => cluster.cli('cluster', 'remove', node);

@@ -13,7 +13,11 @@ export interface GrowingStatus extends ClusterStatus {
     state: string;
   }[];
   readonly shards: readonly (ClusterStatus['shards'][number] & {
-    readonly replicas: readonly { readonly node: number; readonly role: string }[];
+    readonly replicas: readonly {
+      readonly node: number;
+      readonly role: string;
+      readonly match_index: number;
+    }[];
     readonly placement: {
       readonly version: number;
       readonly placed_version: number;

@@ -86,6 +86,38 @@ describe('who is let in', () => {
   });
 });
 
+describe('a stranger', () => {
+  it('is let in when other members say that it belongs here, and asked about when not', () => {
+    const { peers } = known();
+    let asked = 0;
+    peers.onStranger = () => {
+      asked += 1;
+    };
+    expect(peers.objection(4, 'i4')).toMatchObject({ reason: 'unknownNode' });
+    expect(peers.objection(3, 'new')).toMatchObject({ reason: 'wrongIncarnation' });
+    expect(asked).toBe(2);
+    peers.learn([contact(4), contact(3, 'new')]);
+    expect(peers.objection(4, 'i4')).toBeUndefined();
+    expect(peers.objection(3, 'new')).toBeUndefined();
+    expect(peers.objection(4, 'another')).toMatchObject({ reason: 'wrongIncarnation' });
+    expect(peers.nodes()).toEqual([2, 3, 4, 9]);
+    expect(peers.addressOf(4)).toEqual({ host: '10.0.0.4', port: 7500 });
+  });
+
+  it('that was removed here stays out, whatever others say', () => {
+    const { peers, apply, roster } = known();
+    apply({ type: 'removeMember', node: 3 });
+    for (let round = 0; round < 2; round++) {
+      for (const { shard, version } of roster.placements()) {
+        apply({ type: 'placed', shard, version });
+      }
+    }
+    peers.learn([contact(3)]);
+    expect(peers.objection(3, 'i3')).toMatchObject({ reason: 'removed' });
+    expect(peers.nodes()).not.toContain(3);
+  });
+});
+
 describe('where they are', () => {
   it('as configured, else as registered', () => {
     const { peers, apply } = known();
