@@ -1,10 +1,10 @@
 /**
  * One random history of whole nodes (raft-world.ts): proposals, cuts, losses, crashes, slow disks,
- * checkpoints, changes of the membership and transfers; then everything heals, and the shard must
+ * damaged entries, checkpoints, changes of the membership and transfers; then everything heals, and the shard must
  * serve again. Nothing acknowledged may be lost, and no two nodes may lead in one term.
  */
 import type { MembershipChange } from '../../raft/membership.ts';
-import { EMPTY_BYTES, type ReplicaAddress } from '../../raft/types.ts';
+import { EMPTY_BYTES, type EntryId, type ReplicaAddress } from '../../raft/types.ts';
 import { membershipOf, SHARD } from './raft-cluster.ts';
 import { World, type WorldNode } from './raft-world.ts';
 
@@ -28,6 +28,7 @@ export class History {
   readonly acknowledged: string[] = [];
   snapshots = 0;
   changes = 0;
+  damages = 0;
   readonly #random: () => number;
   readonly #world: World;
   readonly #cut = new Set<string>();
@@ -138,12 +139,28 @@ export class History {
   #restart(): void {
     const node = this.#node();
     node.disk.isHeld = false;
-    node.start();
+    const damaged = this.#pick(2) === 0 ? this.#damage(node) : undefined;
+    node.start(damaged === undefined ? [] : [damaged]);
     for (const other of this.#world.nodes) {
       if (other === node) continue;
       if (this.#pick(3) > 0) other.driver.peerReset(node.id);
       if (this.#pick(3) > 0) this.#connect(node, other);
     }
+  }
+
+  /** A committed entry loses its body, on one disk at a time: others have it. */
+  #damage({ disk, driver, appliedIndex }: WorldNode): EntryId | undefined {
+    const isFirst = this.#world.nodes.every((node) => node.disk.damaged.size === 0);
+    if (!isFirst || !driver.shards().includes(SHARD)) return undefined;
+    const { voters, votersOutgoing } = driver.membership(SHARD).config;
+    if (voters.length < 3 || votersOutgoing.length > 0) return undefined;
+    const start = driver.logStart(SHARD).index;
+    const able = disk.entries.filter(({ index }) => index > start && index <= appliedIndex);
+    const entry = able[this.#pick(able.length)];
+    if (entry === undefined) return undefined;
+    disk.damaged.add(entry.index);
+    this.damages++;
+    return { index: entry.index, term: entry.term };
   }
 
   #connect(one: WorldNode, other: WorldNode): void {
