@@ -5,8 +5,9 @@
  *
  * A node that was away while others joined knows nobody of them, and one of them may lead the
  * metadata by now. It asks the members that it does know (`learn`); where none is left, only the
- * operator's word, their addresses in its configuration, brings it back. Raft hears strangers without harm (thesis 4.1); what must stay out is a directory that took
- * another one's place, and a number that the metadata knows has its directory named there.
+ * operator's word, their addresses in its configuration, brings it back. Raft hears strangers
+ * without harm (thesis 4.1); what must stay out is a directory that took another one's place, and a
+ * number that the metadata knows has its directory named there.
  */
 import type { NodeId } from '../../raft/types.ts';
 import { type Address, parseAddress } from '../address.ts';
