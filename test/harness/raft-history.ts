@@ -1,7 +1,8 @@
 /**
  * One random history of whole nodes (raft-world.ts): proposals, cuts, losses, crashes, slow disks,
  * damaged entries, checkpoints, changes of the membership and transfers; then everything heals, and
- * the shard must serve again. Nothing acknowledged may be lost, and no two nodes may lead in one term.
+ * the shard must serve again. Nothing acknowledged may be lost, and no two nodes may lead in one
+ * term.
  */
 import type { MembershipChange } from '../../raft/membership.ts';
 import { EMPTY_BYTES, type EntryId, type ReplicaAddress } from '../../raft/types.ts';
