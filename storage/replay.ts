@@ -91,7 +91,9 @@ export class Replay {
 
   private applySidecarShard(found: SidecarShard, sequence: number): void {
     const { shard, state, lastIndex, run, born, repairs } = found;
-    const atStart = run === undefined ? state : { ...state, logStart: { index: 0, term: 0 } };
+    // Suspect or not, it was when the segment ended: the run lies before that.
+    const { suspect: _, ...plain } = state;
+    const atStart = run === undefined ? plain : { ...plain, logStart: { index: 0, term: 0 } };
     let index = this.known(shard, state);
     if (index === undefined) index = this.create(shard, atStart, born, sequence);
     else if (born) index.reset(atStart, sequence);

@@ -62,8 +62,6 @@ export class ShardIndex {
   private configs: Entry[] = [];
   private readonly damaged = new Set<LogIndex>();
   private readonly repairs = new Repairs();
-  /** Records in front of those to come are lost: entries are taken no more. */
-  private frozen = false;
   private indexes: LogIndex[] = [];
   private sequences: number[] = [];
   private positions: number[] = [];
@@ -78,6 +76,11 @@ export class ShardIndex {
 
   get state(): ShardState {
     return this.current;
+  }
+
+  /** Records in front of those to come are lost: entries are taken no more. */
+  private get isSuspect(): boolean {
+    return this.current.suspect === true;
   }
 
   get firstIndex(): LogIndex {
@@ -95,14 +98,14 @@ export class ShardIndex {
 
   /** Takes note of an entry that lies, or is about to lie, at this place behind all others. */
   append(entry: Entry, at: Location): void {
-    if (this.frozen) return;
+    if (this.isSuspect) return;
     this.place(entry, at);
     if (entry.type === EntryType.config) this.configs.push(detached(entry));
   }
 
   /** An entry whose header is intact and whose body is not. */
   appendDamaged(id: EntryId, at: Location): void {
-    if (this.frozen) return;
+    if (this.isSuspect) return;
     this.place(id, at);
     this.damaged.add(id.index);
   }
@@ -110,7 +113,7 @@ export class ShardIndex {
   /** The entry's bytes lie here as well, whatever became of the first ones. */
   repair({ index, term }: EntryId, at: Location): void {
     const held = index >= (this.indexes[0] ?? Number.POSITIVE_INFINITY) && index <= this.last;
-    if (this.frozen || !held || this.termAt(index) !== term) return;
+    if (this.isSuspect || !held || this.termAt(index) !== term) return;
     this.repairs.set(index, at);
     this.damaged.delete(index);
   }
@@ -138,7 +141,7 @@ export class ShardIndex {
     } else if (start > before && !this.recovering) {
       assert.equal(this.termAt(start), state.logStart.term, 'log start is not in this log');
     }
-    this.current = this.frozen ? { ...state, suspect: true } : state;
+    this.current = this.isSuspect ? { ...state, suspect: true } : state;
     if (start > before && !this.recovering) this.forgetBelow(start);
   }
 
@@ -146,7 +149,7 @@ export class ShardIndex {
   reset(state: ShardState, sequence: number): void {
     this.clear();
     this.last = state.logStart.index;
-    this.current = this.frozen ? { ...state, suspect: true } : state;
+    this.current = this.isSuspect ? { ...state, suspect: true } : state;
     this.bornIn = sequence;
   }
 
@@ -158,7 +161,6 @@ export class ShardIndex {
 
   /** Records of this log are lost from here on. What was found so far is kept, and no more. */
   freeze(): void {
-    this.frozen = true;
     this.current = { ...this.current, suspect: true };
   }
 
@@ -167,7 +169,7 @@ export class ShardIndex {
    * lack entries at or below `logStart`, the shard's log start when the segment was sealed.
    */
   appendRun(run: SegmentRun, sequence: number, logStart: LogIndex, lastIndex: LogIndex): void {
-    if (this.frozen) return;
+    if (this.isSuspect) return;
     const first = run.samples[0]?.[0];
     if (first === undefined) return;
     if (first <= logStart + 1) this.restartAt(first);
@@ -263,7 +265,7 @@ export class ShardIndex {
       this.clear();
       this.last = start;
     }
-    if (this.current.suspect === true) this.lowerCommit();
+    if (this.isSuspect) this.lowerCommit();
     this.recovering = false;
     this.durableLogStart = start;
     this.forgetBelow(start);
@@ -319,7 +321,7 @@ export class ShardIndex {
    */
   endAt(lastIndex: LogIndex, logStart: LogIndex): void {
     assert(this.recovering);
-    if (this.frozen) return;
+    if (this.isSuspect) return;
     const nothingHeld = this.indexes.length === 0;
     if (lastIndex === logStart || nothingHeld) this.restartAt(lastIndex + 1);
     assert.equal(this.last, lastIndex);

@@ -86,6 +86,7 @@ export class FaultyFiles implements Files {
   remove(name: string): void {
     this.cachedNames.delete(name);
     this.durableNames.delete(name);
+    this.nameChanges = this.nameChanges.filter((change) => nameOf(change) !== name);
   }
 
   /** The process is gone, the page cache stays. */
