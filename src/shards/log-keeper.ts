@@ -271,6 +271,8 @@ export class LogKeeper {
     const { index, term } = checkpoint.applied;
     // Somebody may have begun to need it while the file was read.
     if (index > this.#mayDropTo(shard, index) || driver.logStart(shard).index !== start) return;
+    // Or the replica has made room for a new one, which has applied nothing of the kind.
+    if (index > driver.status(shard).applied) return;
     driver.setLogStart(shard, { index, term });
     logger.debug({ shard, start: index }, 'log start moved');
   }
