@@ -15,6 +15,7 @@ const GB = 1e9;
 const MIB = 1024 * 1024;
 const RETENTION_BYTES = 256 * MIB;
 const SAMPLE_MS = 1000;
+const LOOK_EVERY_MS = 2000;
 /** Space comes back within seconds instead of within the default pace. */
 const SETTINGS = ['retention.checkIntervalMs=1000', 'retention.checkpointBytes=16777216'];
 
@@ -79,7 +80,8 @@ function report(samples: readonly Sample[], seconds: number, read: number, gb: n
     const diskMb = sample.diskMb.toFixed(0).padStart(14);
     console.log(`${sample.gb.toFixed(1).padStart(10)}   ${nodes}   ${diskMb}`);
   }
-  const peak = Math.max(...samples.flatMap(({ rssMb: rss }) => rss)).toFixed(0);
+  const known = samples.flatMap(({ rssMb: rss }) => rss).filter((mb) => !Number.isNaN(mb));
+  const peak = Math.max(...known).toFixed(0);
   const rate = ((gb * 1000) / seconds).toFixed(1);
   console.log(`peak ${peak} MB, ${rate} MB/s at MAJORITY_FSYNC, ${read} messages read`);
 }
@@ -94,7 +96,13 @@ async function soak(options: Options, cleanUp: CleanUp): Promise<number> {
     ...{ name: topic, queueCount: options.queues },
     retentionBytes: RETENTION_BYTES,
   });
-  const { nodes } = await client.admin.describeCluster();
+  let { nodes } = await client.admin.describeCluster();
+  // A node that was killed and started again has another process id.
+  const look = async (): Promise<void> => {
+    nodes = (await client.admin.describeCluster()).nodes;
+  };
+  const looking = setInterval(() => void look().catch(() => undefined), LOOK_EVERY_MS);
+  cleanUp.add(() => clearInterval(looking));
   const samples: Sample[] = [];
   const moved = { gb: 0 };
   const timer = setInterval(() => {
