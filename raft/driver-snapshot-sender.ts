@@ -32,6 +32,8 @@ export class SnapshotSender {
   readonly #context: DriverContext;
   readonly #store: SnapshotStore;
   readonly #sendings = new Map<string, Sending>();
+  /** When the file could not be read: it is looked at again, but not at every pass. */
+  readonly #failedMs = new Map<string, MonotonicMs>();
 
   constructor(context: DriverContext, store: SnapshotStore) {
     this.#context = context;
@@ -54,6 +56,10 @@ export class SnapshotSender {
     const { config } = this.#context.options;
     const { term, log } = runner.core;
     if (this.#sendings.size >= config.maxOutgoingSnapshots) return;
+    const key = keyOf(runner, to);
+    const failedMs = this.#failedMs.get(key) ?? Number.NEGATIVE_INFINITY;
+    if (this.#context.now().nowMs - failedMs < config.electionTimeoutMs) return;
+    this.#failedMs.delete(key);
     const sending: Sending = {
       ...{ runner, to, term, id: log.start },
       source: undefined,
@@ -63,16 +69,21 @@ export class SnapshotSender {
       movedMs: this.#context.now().nowMs,
       isEnded: false,
     };
-    this.#sendings.set(keyOf(runner, to), sending);
+    this.#sendings.set(key, sending);
     this.#store.openSource(runner.shard, log.start, (error, source) => {
       if (sending.isEnded) {
         if (source !== undefined) this.#store.closeSource(source);
-      } else if (error !== undefined || source === undefined) this.#end(sending);
+      } else if (error !== undefined || source === undefined) this.#fail(sending);
       else {
         sending.source = source;
         this.#offer(sending);
       }
     });
+  }
+
+  #fail(sending: Sending): void {
+    this.#failedMs.set(keyOf(sending.runner, sending.to), this.#context.now().nowMs);
+    this.#end(sending);
   }
 
   #end(sending: Sending): void {
@@ -148,7 +159,7 @@ export class SnapshotSender {
       sending.isReading = false;
       if (sending.isEnded) return;
       if (error !== undefined || data === undefined || data.length === 0) {
-        this.#end(sending);
+        this.#fail(sending);
         return;
       }
       // An answer may have sent it back meanwhile.

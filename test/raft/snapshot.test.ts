@@ -1,5 +1,5 @@
 /** Snapshots between real drivers: offers, windows, losses, restarts, refusals. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { PeerMessage } from '../../raft/messages.ts';
 import { membershipOf, SHARD } from '../harness/raft-cluster.ts';
 import { World, type WorldNode } from '../harness/raft-world.ts';
@@ -166,6 +166,20 @@ describe('a window', () => {
     world.runUntil(() => late.every(({ appliedIndex }) => appliedIndex >= 11));
     expect(most).toBe(1);
   });
+});
+
+test('a checkpoint that cannot be read is not looked at again at every pass', () => {
+  const { world, leader } = withLaggard();
+  const open = vi.spyOn(leader.disk, 'openSource');
+  leader.disk.checkpoints.clear();
+  world.passes = () => true;
+  world.run(200);
+  for (let count = 0; count < 100; count++) {
+    world.propose(`n${count}`);
+    world.run(10);
+  }
+  expect(open.mock.calls.length).toBeGreaterThan(0);
+  expect(open.mock.calls.length).toBeLessThan(4);
 });
 
 /** Found by an adversary: a dead receiver held its place, and the cluster was never whole again. */
