@@ -26,7 +26,8 @@ export class ServeProcess {
     const flags = settings.flatMap((setting) => ['--set', setting]);
     const serve = [process.execPath, HOLDFAST, 'serve', '--config', configFile, ...flags];
     const [command = '', ...args] = [...wrapper, ...serve];
-    this.#child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // The channel is a leash: a node ends when the process at its other end does.
+    this.#child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     this.#child.stdout?.resume();
     this.#child.stderr?.on('data', (chunk: Buffer) => {
       this.#stderr += chunk.toString();

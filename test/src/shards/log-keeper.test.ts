@@ -243,3 +243,13 @@ test('a shard that leaves the node in the middle of a pass is no failure', async
   await rig.passes(2);
   expect(rig.isGone).toBe(true);
 });
+
+test('a checkpoint of the replica that was here before moves no start', async () => {
+  rig = new KeeperRig();
+  rig.applied = 0;
+  rig.trim = 90;
+  rig.matched = 90;
+  await rig.checkpointAt(80);
+  await rig.passes(2);
+  expect(rig.starts).toEqual([]);
+});
