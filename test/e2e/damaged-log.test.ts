@@ -106,6 +106,7 @@ describe('a node whose log was damaged while it was down', { timeout: TIMEOUT_MS
         return shards;
       },
       (shards) => shards.every((one) => one.damagedEntries === 0 && !one.suspect),
+      HEAL_MS,
     );
     // Everything of node 2 can be read again: it leads alone with node 1.
     await nodes[2]!.kill('SIGKILL');
