@@ -172,6 +172,8 @@ export class StateFlush {
     effects.applied = mark.index;
     effects.replacement = { mark, tables };
     this.#hand(effects);
+    // What waited is forgotten: no write of it will end and say that there is room.
+    this.#tellRoom();
   }
 
   /** The shard is leaving this node: nothing of it reaches LevelDB any more. */
@@ -284,6 +286,7 @@ export class StateFlush {
       effects.isSwapping = false;
       effects.afterSwap?.();
       this.#hand(effects);
+      this.#tellRoom();
     });
   }
 

@@ -188,6 +188,15 @@ describe('state flush', () => {
     expect(flush.isBacklogged).toBe(false);
   });
 
+  it('a snapshot that takes the place of what filled it makes room', () => {
+    let told = 0;
+    const { flush, produce } = setUp({ maxPendingBytes: 400, onRoom: () => told++ });
+    for (let entry = 0; entry < 6; entry++) produce(1);
+    expect(flush.hasRoom).toBe(false);
+    flush.restore({ shard: SHARD, index: 50, term: 1, timeMs: 500 }, []);
+    expect([flush.hasRoom, told]).toEqual([true, 1]);
+  });
+
   it('once full, has room again when half of it is written, and says so once', () => {
     let told = 0;
     const { store, flush, produce } = setUp({ maxPendingBytes: 400, onRoom: () => told++ });
