@@ -70,6 +70,8 @@ export class Judge {
   readonly #states = new AppliedState();
   /** The last configuration that each replica counted by, also of those that are down. */
   readonly #inForce = new Map<string, Configuration>();
+  /** Each begins once. */
+  readonly #reigns = new Set<string>();
   #sightings: Sightings | undefined = undefined;
 
   /** The world may still be under construction. */
@@ -111,6 +113,10 @@ export class Judge {
     const log = disk.written.get(shard);
     if (driver === undefined || log === undefined) return;
     const place = { node: id, shard };
+    // Said again when a transfer failed; others may have committed since without its knowing.
+    const reign = `${placeKey(place)} in ${term}`;
+    if (this.#reigns.has(reign)) return;
+    this.#reigns.add(reign);
     const self = log.state.replica;
     const { config } = driver.membership(shard);
     const { lastIndex, commit } = driver.status(shard);
