@@ -30,19 +30,19 @@ export const POINTS = [
   'read lost',
   'fallen offset refused',
   'quiet shard woken',
+  'learner added',
+  'replica invited',
+  'replica dropped',
+  'leadership handed over',
+  'snapshot sent',
+  'snapshot took the place of a log',
 ] as const;
 
-/** Counted and shown, but not demanded: few histories change members or meet damage so far. */
+/** Counted and shown, but not demanded: too rare in short histories, or not made to happen yet. */
 export const NOTED_POINTS = [
   'joint configuration entered',
   'joint configuration left',
   'crash in a joint configuration',
-  'learner added',
-  'leadership handed over',
-  'replica invited',
-  'replica dropped',
-  'snapshot sent',
-  'snapshot took the place of a log',
   'snapshot over a newer log',
   'damaged entry asked from a peer',
 ] as const;

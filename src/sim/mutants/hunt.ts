@@ -57,31 +57,68 @@ async function hunt(mutant: Mutant, options: HuntOptions): Promise<string | unde
   return mutant.test === undefined ? bySeeds(mutant, options) : byTest(mutant, mutant.test);
 }
 
-/** The lowest failing seed: those below it were all tried. */
-export async function bySeeds(
+interface FailedSeed {
+  readonly seed: number;
+  readonly failure: string;
+}
+
+const RUN_OPTIONS = { faultMs: MUTANT_FAULT_MS };
+
+/** The first seed that fails with the bug and passes without it. */
+async function bySeeds(
   mutant: Mutant,
   { jobs, seedsMax = SEEDS_MAX }: HuntOptions,
 ): Promise<string | undefined> {
   const { worker, remove } = plantCompiled(mutant);
-  let given = 0;
-  let found: { seed: number; failure: string } | undefined;
   try {
-    await runPool({
-      jobs,
-      worker,
-      options: { faultMs: MUTANT_FAULT_MS },
-      next: () => (found === undefined && given < seedsMax ? ++given : undefined),
-      onResult: ({ seed, failure }) => {
-        if (failure === undefined || (found !== undefined && found.seed < seed)) return;
-        found = { seed, failure };
-      },
-    });
+    for (let from = 1; from <= seedsMax; ) {
+      const found = await firstFailure(worker, from, seedsMax, jobs);
+      if (found === undefined) return undefined;
+      const { seed, failure } = found;
+      const count = seed === 1 ? '1 seed' : `${seed} seeds`;
+      if (await passesWithout(seed)) return `${count}: ${nameOf(failure)}`;
+      from = seed + 1;
+    }
+    return undefined;
   } finally {
     remove();
   }
-  if (found === undefined) return undefined;
-  const count = found.seed === 1 ? '1 seed' : `${found.seed} seeds`;
-  return `${count}: ${nameOf(found.failure)}`;
+}
+
+/** The lowest one: those below it were all tried. */
+async function firstFailure(
+  worker: URL,
+  from: number,
+  through: number,
+  jobs: number,
+): Promise<FailedSeed | undefined> {
+  let next = from;
+  let found: FailedSeed | undefined;
+  await runPool({
+    jobs,
+    worker,
+    options: RUN_OPTIONS,
+    next: () => (found === undefined && next <= through ? next++ : undefined),
+    onResult: ({ seed, failure }) => {
+      if (failure === undefined || (found !== undefined && found.seed < seed)) return;
+      found = { seed, failure };
+    },
+  });
+  return found;
+}
+
+async function passesWithout(seed: number): Promise<boolean> {
+  const seeds = [seed];
+  let passes = false;
+  await runPool({
+    jobs: 1,
+    options: RUN_OPTIONS,
+    next: () => seeds.pop(),
+    onResult: ({ ok }) => {
+      passes = ok;
+    },
+  });
+  return passes;
 }
 
 /** The invariant, or what the code itself said as it stopped. */
@@ -92,10 +129,7 @@ function nameOf(failure: string): string {
 }
 
 /** The test passes on the code as it is, and must fail on the mutant. */
-export function byTest(
-  mutant: Mutant,
-  { file, name }: NonNullable<Mutant['test']>,
-): string | undefined {
+function byTest(mutant: Mutant, { file, name }: NonNullable<Mutant['test']>): string | undefined {
   const { directory, remove } = plantSources(mutant);
   try {
     const vitest = join(packageRoot(), 'node_modules', 'vitest', 'vitest.mjs');
@@ -118,9 +152,12 @@ export function mutantsPage(findings: readonly Finding[]): string {
     '',
     `Written by \`npm run mutants\`: ${found} of ${findings.length} found. Each is the real code`,
     'with one place changed (`src/sim/mutants/list.ts`), in a copy; the code itself carries no',
-    'switches. Found by: the first failing seed of the simulator and the invariant it broke, or a',
-    `named test. \`holdfast sim --mutant '<name>' --seed <n> --fault-ms ${MUTANT_FAULT_MS}\` shows`,
-    'one.',
+    'switches. Found by: the first seed that fails with the bug and passes without it, and the',
+    'invariant it broke, or a named test. To see one:',
+    '',
+    '```sh',
+    `npm run sim -- --mutant '<bug>' --seed <n> --fault-ms ${MUTANT_FAULT_MS}`,
+    '```',
     '',
     '| bug | in | found by |',
     '|---|---|---|',

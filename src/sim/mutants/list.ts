@@ -171,6 +171,82 @@ const RAFT: readonly Mutant[] = [
   },
 ];
 
+const RESTORE_TEST = 'test/raft/restore.test.ts';
+const RECONFIGURE_TEST = 'test/raft/reconfigure.test.ts';
+
+/** What needs snapshots, members that change, or damage. */
+const RARE: readonly Mutant[] = [
+  {
+    name: 'a snapshot throws away the suffix that matches',
+    file: 'raft/restore',
+    from: 'if (mayKeep) {',
+    to: 'if (id.index < 0) {',
+    test: { file: RESTORE_TEST, name: 'keeps what follows; only the start of its log moves' },
+  },
+  {
+    name: 'a snapshot older than the commit index is taken',
+    file: 'raft/restore',
+    from: 'if (index > log.commit) return true;',
+    to: 'if (index > 0) return true;',
+    test: { file: RESTORE_TEST, name: 'and has it committed, needs no snapshot' },
+  },
+  {
+    name: 'a snapshot brings no membership',
+    file: 'raft/restore',
+    from: 'state.membership.replaceBy(id.index, membership);',
+    to: 'void membership;',
+    test: { file: RESTORE_TEST, name: 'takes the membership that it brings' },
+  },
+  {
+    name: 'acks of a log that a snapshot voided leave late',
+    file: 'raft/restore',
+    from: 'forgetPromises(state); state.mustReset',
+    to: 'state.mustReset',
+    test: {
+      file: RESTORE_TEST,
+      name: 'a write of the old log that ends late counts for nothing, nor do its acks',
+    },
+  },
+  {
+    name: 'two configuration changes at once',
+    file: 'raft/reconfigure',
+    from: 'return state.membership.lastIndex <= commit && reign.firstIndex <= commit;',
+    to: 'return reign.firstIndex <= commit;',
+    test: { file: RECONFIGURE_TEST, name: 'busy: while another change is not committed' },
+  },
+  {
+    name: 'a configuration change before an entry of the own term is committed',
+    file: 'raft/reconfigure',
+    from: 'return state.membership.lastIndex <= commit && reign.firstIndex <= commit;',
+    to: 'return state.membership.lastIndex <= commit;',
+    test: { file: RECONFIGURE_TEST, name: 'busy: before an entry of its own term is committed' },
+  },
+  {
+    name: 'answers of a removed replica count',
+    file: 'raft/reconfigure',
+    from: 'known.delete(replica);',
+    to: '',
+    test: { file: RECONFIGURE_TEST, name: 'its late answers do not count' },
+  },
+  {
+    name: 'a replica with damaged entries campaigns',
+    file: 'raft/election',
+    from: 'state.isSuspect || state.damaged.size > 0',
+    to: 'state.isSuspect',
+    test: {
+      file: 'test/raft/damage.test.ts',
+      name: 'does not campaign, neither by timeout nor on request',
+    },
+  },
+  {
+    name: 'a suspect replica votes',
+    file: 'raft/election',
+    from: 'isFree && !state.isSuspect && state.log.isUpToDate(',
+    to: 'isFree && state.log.isUpToDate(',
+    test: { file: RECONFIGURE_TEST, name: 'does not vote' },
+  },
+];
+
 const STORAGE: readonly Mutant[] = [
   {
     name: 'durable before the sync',
@@ -228,4 +304,4 @@ const BROKER: readonly Mutant[] = [
   },
 ];
 
-export const MUTANTS: readonly Mutant[] = [...RAFT, ...STORAGE, ...BROKER];
+export const MUTANTS: readonly Mutant[] = [...RAFT, ...RARE, ...STORAGE, ...BROKER];
