@@ -30,9 +30,6 @@ export const POINTS = [
   'read lost',
   'fallen offset refused',
   'quiet shard woken',
-  'learner added',
-  'replica invited',
-  'replica dropped',
   'leadership handed over',
   'snapshot sent',
   'snapshot took the place of a log',
@@ -40,6 +37,9 @@ export const POINTS = [
 
 /** Counted and shown, but not demanded: too rare in short histories, or not made to happen yet. */
 export const NOTED_POINTS = [
+  'learner added',
+  'replica invited',
+  'replica dropped',
   'joint configuration entered',
   'joint configuration left',
   'crash in a joint configuration',
