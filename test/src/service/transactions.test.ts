@@ -169,7 +169,11 @@ describe('checks', () => {
   test('waiting polls do not look again at every message', async () => {
     const POLLS = 10;
     const MESSAGES = 400;
-    for (let i = 0; i < POLLS; i += 1) poll({ max_wait_ms: 20_000 }).catch(() => undefined);
+    const request = { producer_group: group, max_checks: 1, max_wait_ms: 20_000 };
+    const waiting = Array.from({ length: POLLS }, () =>
+      client.start('Transactions/PollChecks', request),
+    );
+    const ended = Promise.allSettled(waiting.map(({ answer }) => answer));
     const polls = (): number =>
       cluster.nodes.reduce((sum, node) => sum + node.service.stats().longPolls, 0);
     await until(() => polls() === 3 * POLLS);
@@ -179,7 +183,8 @@ describe('checks', () => {
     const count = looks.reduce((sum, { mock }) => sum + mock.calls.length, 0);
     for (const look of looks) look.mockRestore();
     expect(count).toBeLessThan((3 * POLLS * MESSAGES) / 2);
-    client.close();
+    for (const { cancel } of waiting) cancel();
+    await ended;
     await until(() => polls() === 0);
   });
 
