@@ -278,6 +278,8 @@ describe('configurations', () => {
     const view = { ...log([2, 2, 2]), entry: (index: number) => config(index) };
     expect(() => rules.expectOneUncommitted(0, 2, 2, view)).not.toThrow();
     expect(() => rules.expectOneUncommitted(0, 2, 1, view)).toThrow('one-config-change');
+    // A leader of term 3 that does not know yet how much of it is committed.
+    expect(() => rules.expectOneUncommitted(0, 3, 1, view)).not.toThrow();
   });
 });
 
