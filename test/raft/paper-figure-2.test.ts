@@ -3,30 +3,11 @@
  * `paper.test.ts` goes by section and holds what the text says beyond the figure.
  */
 import { describe, expect, it } from 'vitest';
-import type { Append, CoreMessage, VoteRequest } from '../../raft/messages.ts';
+import type { CoreMessage, VoteRequest } from '../../raft/messages.ts';
 import { CoreCluster, entries, SHARD, TestReplica } from '../harness/raft-cluster.ts';
+import { append, vote } from '../harness/raft-messages.ts';
 
 const to1 = { shard: SHARD, to: 1 };
-
-function append(term: number, prev: [number, number], terms: number[], commit = 0): Append {
-  const [prevIndex, prevTerm] = prev;
-  return {
-    ...to1,
-    type: 'append',
-    from: 2,
-    term,
-    prevIndex,
-    prevTerm,
-    commit,
-    wantsWritten: false,
-    entries: entries(...Array<number>(prevIndex).fill(0), ...terms).slice(prevIndex),
-  };
-}
-
-function vote(from: number, term: number, last: [number, number] = [0, 0]): VoteRequest {
-  const [lastIndex, lastTerm] = last;
-  return { ...to1, type: 'vote', from, term, lastIndex, lastTerm, transfer: false };
-}
 
 function only<Type extends CoreMessage['type']>(messages: readonly CoreMessage[], type: Type) {
   return messages.filter((message) => message.type === type) as (CoreMessage & { type: Type })[];

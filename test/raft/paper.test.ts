@@ -1,29 +1,10 @@
 /** The Raft paper (extended version) and thesis, section by section: init, act, check. */
 import { describe, expect, test } from 'vitest';
-import type { Append, CoreMessage } from '../../raft/messages.ts';
+import type { CoreMessage } from '../../raft/messages.ts';
 import { CoreCluster, entries, SHARD, TestReplica } from '../harness/raft-cluster.ts';
+import { append, vote } from '../harness/raft-messages.ts';
 
 const base = { shard: SHARD, to: 1 };
-
-function append(term: number, prev: [number, number], terms: number[], commit = 0): Append {
-  const [prevIndex, prevTerm] = prev;
-  return {
-    ...base,
-    type: 'append',
-    from: 2,
-    term,
-    prevIndex,
-    prevTerm,
-    commit,
-    wantsWritten: false,
-    entries: entries(...Array<number>(prevIndex).fill(0), ...terms).slice(prevIndex),
-  };
-}
-
-function vote(from: number, term: number, last: [number, number]): CoreMessage {
-  const [lastIndex, lastTerm] = last;
-  return { ...base, type: 'vote', from, term, lastIndex, lastTerm, transfer: false };
-}
 
 function only<Type extends CoreMessage['type']>(messages: readonly CoreMessage[], type: Type) {
   return messages.filter((message) => message.type === type) as (CoreMessage & { type: Type })[];
