@@ -11,7 +11,7 @@ import type { RepairReply, RepairRequest } from './messages.ts';
 import type { Entry, EntryId, LogIndex, MonotonicMs } from './types.ts';
 
 interface Asking {
-  /** How many members were asked so far. */
+  /** How many were asked so far: the other members, then the own disk again. */
   asked: number;
   askedMs: MonotonicMs;
 }
@@ -70,12 +70,28 @@ export class Repairs {
 
   #ask(runner: ShardRunner, id: EntryId, asking: Asking): void {
     const others = this.#others(runner);
-    const to = others[asking.asked++ % others.length];
+    const turn = asking.asked++ % (others.length + 1);
+    if (turn === others.length) {
+      this.#readAgain(runner, id, asking);
+      return;
+    }
+    const to = others[turn];
     const node = to === undefined ? undefined : runner.nodeOf(to);
     if (to === undefined || node === undefined) return;
     const { self: from, term } = runner.core;
     const address = { shard: runner.shard, from, to, term };
     this.#context.say(node, { type: 'repairRequest', ...address, id });
+  }
+
+  /** A disk that failed to read may read the next time; the entry then moves to fresh sectors. */
+  #readAgain(runner: ShardRunner, id: EntryId, asking: Asking): void {
+    this.#context.options.store.read(runner.shard, id.index, id.index, 1, (_error, [entry]) => {
+      if (runner.isStopped || this.#asking.get(runner)?.get(id.index) !== asking) return;
+      if (entry?.index === id.index && entry.term === id.term) {
+        runner.core.repair(entry);
+        this.#context.markDirty(runner);
+      } else this.#askSnapshot(runner, id);
+    });
   }
 
   #others(runner: ShardRunner): number[] {
@@ -111,10 +127,9 @@ export class Repairs {
   replied(runner: ShardRunner, { id, entry }: RepairReply): void {
     const asking = this.#asking.get(runner)?.get(id.index);
     if (entry !== undefined) runner.core.repair(entry);
-    // Each other replica once per interval, no more: all of them may be damaged there.
-    else if (asking === undefined) return;
-    else if (asking.asked % this.#others(runner).length !== 0) this.#ask(runner, id, asking);
-    else this.#askSnapshot(runner, id);
+    // Each once per interval, no more: all of them may be damaged there. The own disk is the last.
+    else if (asking !== undefined && asking.asked % (this.#others(runner).length + 1) !== 0)
+      this.#ask(runner, id, asking);
   }
 
   /** Nobody had it: gone from their logs, perhaps. What comes behind it is in a checkpoint. */

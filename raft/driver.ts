@@ -467,9 +467,14 @@ export class RaftDriver {
     return membership.lastIndex <= log.commit;
   }
 
-  /** The membership with everything through `index`, which is not below the log's start. */
-  membershipAt(shard: ShardId, index: LogIndex): Membership {
-    return this.#shard(shard).core.membership.asOf(index);
+  /**
+   * As of an entry that this node's replica has applied and whose log is still here; undefined when
+   * there is no such replica (any more): nothing can be said of another one's past.
+   */
+  membershipAt(shard: ShardId, index: LogIndex): Membership | undefined {
+    const core = this.#shards.get(shard)?.core;
+    if (core === undefined || index < core.log.start.index || index > core.log.applied) return;
+    return core.membership.asOf(index);
   }
 
   /** Retention: entries up to `start` may leave the log (the caller's checkpoint is synced). */

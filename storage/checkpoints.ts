@@ -50,16 +50,16 @@ export interface TakeOptions {
   readonly source: CheckpointSource;
   readonly directory: string;
   readonly shard: ShardId;
-  /** The shard's membership as of the applied index, as text. */
-  readonly membership: (applied: AppliedMark) => string;
+  /** The shard's membership as of the applied index, as text; undefined = the shard left. */
+  readonly membership: (applied: AppliedMark) => string | undefined;
   readonly files?: Files;
   /** Lets other work have its turn, now and then. Default: by the clock. */
   readonly breathe?: () => Promise<void>;
 }
 
 /**
- * Writes a checkpoint of what LevelDB holds now; undefined = nothing is applied yet. When it
- * returns, the file is durable. A failed write is for the caller to end the process with.
+ * Writes a checkpoint of what LevelDB holds now; undefined = nothing is applied yet, or the shard
+ * left meanwhile. When it returns, the file is durable. A failed write is for the caller to end the process with.
  */
 export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFile | undefined> {
   const { source, directory, shard, membership, files = nodeFiles } = options;
@@ -69,9 +69,11 @@ export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFi
   try {
     const { applied } = snapshot;
     if (applied === undefined) return undefined;
+    const text = membership(applied);
+    if (text === undefined) return undefined;
     const file = checkpointPath(directory, shard, applied.index);
     const temporary = `${file}.tmp`;
-    const head = { applied, membership: membership(applied) };
+    const head = { applied, membership: text };
     await writeDurably(files, temporary, (to) => writeRows(to, head, snapshot, breathe));
     await promisedDone((done) => files.rename(temporary, file, done));
     await promisedDone((done) => files.syncDirectory(directory, done));

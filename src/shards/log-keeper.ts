@@ -210,7 +210,10 @@ export class LogKeeper {
       source: storage.state,
       directory: storage.checkpointDirectory,
       shard,
-      membership: ({ index }) => JSON.stringify(driver.membershipAt(shard, index)),
+      membership: ({ index }) => {
+        const known = driver.membershipAt(shard, index);
+        return known === undefined ? undefined : JSON.stringify(known);
+      },
     });
     if (taken === undefined) return;
     kept.newest = taken.index;

@@ -32,8 +32,10 @@ const breathe = (): Promise<void> => Promise.resolve();
 export async function keepLog(parts: KeeperParts, shard: ShardId): Promise<void> {
   const { files, state, driver } = parts;
   const directory = CHECKPOINT_DIRECTORY;
-  const membership = ({ index }: { readonly index: LogIndex }): string =>
-    JSON.stringify(driver.membershipAt(shard, index));
+  const membership = ({ index }: { readonly index: LogIndex }): string | undefined => {
+    const known = driver.membershipAt(shard, index);
+    return known === undefined ? undefined : JSON.stringify(known);
+  };
   const taken = await takeCheckpoint({
     source: state,
     directory,

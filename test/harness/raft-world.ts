@@ -329,7 +329,7 @@ export class WorldNode implements StateMachine {
   /** A checkpoint of what is applied, and a log that starts after it. */
   compact(): void {
     const { appliedIndex: index, appliedTerm: term, driver } = this;
-    const membership = driver.membershipAt(SHARD, index);
+    const membership = driver.membershipAt(SHARD, index)!;
     const timeMs = 1_000_000;
     this.disk.keep({ id: { index, term }, timeMs, membership, applied: [...this.texts] });
     driver.setLogStart(SHARD, { index, term });

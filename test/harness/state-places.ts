@@ -50,8 +50,11 @@ export async function applyEntries(state: LevelState, from: number, to: number):
   await state.flush();
 }
 
-export function takeAt(state: LevelState, where: StatePlace): Promise<CheckpointFile | undefined> {
-  const membership = (): string => MEMBERSHIP;
+export function takeAt(
+  state: LevelState,
+  where: StatePlace,
+  membership: () => string | undefined = () => MEMBERSHIP,
+): Promise<CheckpointFile | undefined> {
   return takeCheckpoint({ source: state, directory: where.checkpoints, shard: 1, membership });
 }
 

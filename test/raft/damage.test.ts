@@ -173,6 +173,19 @@ describe('between nodes', () => {
     expect(leader.fatal).toBeUndefined();
   });
 
+  test('what nobody else has may be readable the next time', () => {
+    const { world, others } = grown();
+    const [victim] = others as [WorldNode];
+    const rest = world.nodes.filter((node) => node !== victim);
+    for (const node of rest) node.stop();
+    victim.disk.damaged.add(3);
+    victim.start([three]);
+    world.runUntil(() => victim.disk.failedReads > 0);
+    victim.disk.damaged.delete(3);
+    world.runUntil(() => victim.driver.status(SHARD).damaged === undefined);
+    expect(victim.disk.records.filter(({ kind }) => kind === 'repair')).toHaveLength(1);
+  });
+
   test('a lost request is repeated', () => {
     const { world, others } = grown();
     const [victim] = others as [WorldNode];

@@ -56,6 +56,14 @@ describe('checkpoints', () => {
     expect(await listCheckpoints(where.checkpoints)).toEqual([]);
   });
 
+  it('is not taken of a shard that has left meanwhile', async () => {
+    const where = newPlace();
+    const { state } = await openAt(where, 0, 100);
+    await applyEntries(state, 1, 10);
+    expect(await takeAt(state, where, () => undefined)).toBeUndefined();
+    expect(await listCheckpoints(where.checkpoints)).toEqual([]);
+  });
+
   it('finds damage anywhere in the file', async () => {
     const { where } = await withCheckpoints();
     const [listed] = await listCheckpoints(where.checkpoints);
