@@ -59,7 +59,8 @@ export interface TakeOptions {
 
 /**
  * Writes a checkpoint of what LevelDB holds now; undefined = nothing is applied yet, or the shard
- * left meanwhile. When it returns, the file is durable. A failed write is for the caller to end the process with.
+ * left meanwhile. When it returns, the file is durable. A failed write is for the caller to end the
+ * process with.
  */
 export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFile | undefined> {
   const { source, directory, shard, membership, files = nodeFiles } = options;
