@@ -39,7 +39,7 @@ export class AppliedWaits {
 
   /** The call's `abort` is taken while it waits. */
   wait(call: Call, until: Condition, then: (refused: CallError | undefined) => void): void {
-    if (until(this.#appliedIndex())) {
+    if (until(this.appliedIndex)) {
       then(undefined);
       return;
     }
@@ -53,13 +53,14 @@ export class AppliedWaits {
     call.abort = () => this.#waits.delete(wait);
   }
 
-  #appliedIndex(): number {
+  /** Of this node's present replica; falls when another one takes its place. */
+  get appliedIndex(): number {
     const status = this.#host.status().find((shard) => shard.shard === META_SHARD);
     return status?.appliedIndex ?? 0;
   }
 
   #wake(): void {
-    const appliedIndex = this.#appliedIndex();
+    const { appliedIndex } = this;
     for (const wait of [...this.#waits]) {
       if (!wait.until(appliedIndex)) continue;
       this.#waits.delete(wait);

@@ -45,6 +45,7 @@ export class GrpcServer {
     });
     for (const name of SERVICE_NAMES) this.#addService(proto, name, handlers);
     this.#health = new HealthImplementation();
+    this.setServing(false);
     this.#health.addToServer(this.#server);
     new ReflectionService(repairedDescriptors(proto.all), {
       services: [...SERVICE_NAMES, HEALTH_SERVICE],
@@ -59,12 +60,12 @@ export class GrpcServer {
           reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
           return;
         }
-        this.setServing(true);
         resolve({ port });
       });
     });
   }
 
+  /** What the health service says; not to be recommended until told otherwise. */
   setServing(serving: boolean): void {
     const status = serving ? 'SERVING' : 'NOT_SERVING';
     for (const name of ['', ...SERVICE_NAMES]) this.#health.setStatus(name, status);
@@ -72,9 +73,12 @@ export class GrpcServer {
 
   /** Lets calls end; after `graceMs` cuts what is left. */
   stop(graceMs: number): Promise<void> {
-    this.setServing(false);
     return new Promise((resolve) => {
-      const force = setTimeout(() => this.#server.forceShutdown(), graceMs);
+      const force = setTimeout(() => {
+        this.#server.forceShutdown();
+        // Its own callback would wait until the last client has noticed.
+        resolve();
+      }, graceMs);
       this.#server.tryShutdown(() => {
         clearTimeout(force);
         resolve();

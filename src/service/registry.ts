@@ -77,7 +77,7 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
 
 function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
   const { calls, checks, config, fetch, host, offsets, produce, proto, router } = parts;
-  const { admission } = parts;
+  const { admission, topics } = parts;
   // Lanes are remembered by other nodes: no name may come back after a restart.
   const streamPrefix = randomUUID().slice(0, 8);
   let streamCount = 0;
@@ -97,8 +97,8 @@ function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
       SUBSCRIBE_PATH,
       (stream: RawDuplex) =>
         opened(parts, streams, stream, (onClosed) => {
-          const own = { host, router, calls, offsets, fetch: fetch.method, protoMethod, config };
-          return new SubscribeStream(stream, { ...own, onClosed });
+          const own = { host, router, calls, offsets, topics, protoMethod, config };
+          return new SubscribeStream(stream, { ...own, fetch: fetch.method, onClosed });
         }),
     ],
     [

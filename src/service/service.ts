@@ -28,6 +28,7 @@ import { PeerServer } from './peer-server.ts';
 import { ProduceCalls } from './produce.ts';
 import { Proto } from './proto.ts';
 import { QueuePicker } from './queue-picker.ts';
+import { Readiness } from './readiness.ts';
 import { createHandlers } from './registry.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import { TopicCalls } from './topics.ts';
@@ -117,6 +118,7 @@ export function createParts(options: ServiceOptions) {
       produce,
       proto,
       router,
+      topics,
       topicCalls,
       transactions,
       waits,
@@ -150,14 +152,21 @@ export function createService(options: ServiceOptions): Service {
     router.route(call, { method: methods.propose, target, body: head }, call.finish);
   };
 
+  let readiness: Readiness | undefined;
   const sendAway = () => {
+    readiness?.close();
+    server.setServing(false);
     admission.stop();
     for (const stream of [...streams]) stream.stop();
     for (const poll of [...polls]) poll.cancel(stopping());
   };
 
   return {
-    start: (listen) => server.start(listen),
+    async start(listen) {
+      const bound = await server.start(listen);
+      readiness = new Readiness(parts, (isReady) => server.setServing(isReady));
+      return bound;
+    },
     retire: sendAway,
     async stop(graceMs) {
       sendAway();

@@ -16,6 +16,7 @@ import type { OffsetCalls } from './offsets.ts';
 import { decodeRequest, type ProtoMethod } from './proto.ts';
 import { QueueLoop } from './queue-loop.ts';
 import { topicNotFound } from './refusals.ts';
+import type { TopicDirectory } from './topic-directory.ts';
 
 export const SUBSCRIBE_PATH = '/holdfast.v1.Log/Subscribe';
 
@@ -42,6 +43,7 @@ export interface SubscribeParts {
   readonly router: Router;
   readonly calls: Calls;
   readonly offsets: OffsetCalls;
+  readonly topics: Pick<TopicDirectory, 'appliedIndex'>;
   readonly fetch: ShardMethod;
   readonly protoMethod: ProtoMethod;
   readonly config: ServiceConfig;
@@ -54,6 +56,8 @@ export class SubscribeStream {
   readonly #loops = new Map<number, QueueLoop>();
   #start: StartFields | undefined;
   #topic: TopicView | undefined;
+  /** How far the metadata was here when the topic was seen last. */
+  #seenAtIndex = 0;
   #beginning: Call | undefined;
   #unwatch: (() => void) | undefined;
   #credit = 0;
@@ -194,11 +198,15 @@ export class SubscribeStream {
     const id = this.#topic?.topicId;
     if (this.#client.closed || id === undefined) return;
     const topic = this.#parts.host.meta().topicById(id);
+    const { appliedIndex } = this.#parts.topics;
+    // Another replica took the place of this node's, and does not know the topic yet.
+    if (topic === undefined && appliedIndex < this.#seenAtIndex) return;
     if (topic === undefined || topic.state === 'deleting') {
       this.fail(topicNotFound(this.#topic!.name));
       return;
     }
     this.#topic = topic;
+    this.#seenAtIndex = appliedIndex;
     if (this.#start!.queues.length > 0) return;
     for (const { queue } of topic.queues) {
       // A queue that was added later is read whole.

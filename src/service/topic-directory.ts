@@ -38,6 +38,11 @@ export class TopicDirectory {
     this.#waits = waits;
   }
 
+  /** How far this node's replica of the metadata is. */
+  get appliedIndex(): number {
+    return this.#waits.appliedIndex;
+  }
+
   /** What this node knows without asking; undefined = ask. */
   known(request: TopicRequest): TopicView | undefined {
     const topic = this.#host.meta().topic(request.topic);

@@ -29,6 +29,11 @@ export interface ListTopicsRequest {
   readonly page_token: string;
 }
 
+interface ProposedChange {
+  readonly index: number;
+  readonly topic: TopicView | undefined;
+}
+
 export class TopicCalls {
   readonly #parts: ExecutorParts;
   readonly #offsets: OffsetCalls;
@@ -48,7 +53,7 @@ export class TopicCalls {
       ...configOf(request.config),
     };
     const created = await this.#propose(call, { type: 'createTopic', name, queueCount, config });
-    return { topic: topicFields(await this.#grown(call, created, queueCount)) };
+    return { topic: topicFields(await this.#grown(call, created.topic, queueCount)) };
   }
 
   async update(call: Call, request: TopicChange): Promise<object> {
@@ -58,17 +63,17 @@ export class TopicCalls {
     const topicId = request.topic_id;
     const command = { type: 'updateTopic', name, topicId, queueCount, config } as const;
     const changed = await this.#propose(call, command);
-    return { topic: topicFields(await this.#grown(call, changed, queueCount ?? 0)) };
+    return { topic: topicFields(await this.#grown(call, changed.topic, queueCount ?? 0)) };
   }
 
   async delete(call: Call, request: TopicChange): Promise<object> {
     const name = checkedName('name', request.name);
     const topicId = request.topic_id;
-    const deleted = await this.#propose(call, { type: 'deleteTopic', name, topicId });
-    const id = deleted?.topicId;
-    if (id !== undefined) {
-      await this.#until(call, () => this.#parts.host.meta().topicById(id) === undefined);
-    }
+    const { index, topic } = await this.#propose(call, { type: 'deleteTopic', name, topicId });
+    const meta = this.#parts.host.meta();
+    const id = topic?.topicId ?? '';
+    // Not there means gone only to a replica that has seen the end begin.
+    await this.#until(call, (applied) => applied >= index && meta.topicById(id) === undefined);
     return {};
   }
 
@@ -106,13 +111,13 @@ export class TopicCalls {
     };
   }
 
-  async #propose(call: Call, command: MetaCommand): Promise<TopicView | undefined> {
+  async #propose(call: Call, command: MetaCommand): Promise<ProposedChange> {
     const method = this.#parts.methods.propose;
     const head = encodeMetaCommand(command);
     const proposed = await ask<Proposed>(this.#parts.router, call, method, META_SHARD, head);
     const result = proposed.result as MetaResult;
     if (result.type === 'refused') throw metaError(result, 'name' in command ? command.name : '');
-    return result.type === 'topic' ? result.topic : undefined;
+    return { index: proposed.index, topic: result.type === 'topic' ? result.topic : undefined };
   }
 
   /** Until every queue of the topic is open, as this node sees it. */
@@ -126,7 +131,7 @@ export class TopicCalls {
     return meta.topicById(id)!;
   }
 
-  #until(call: Call, condition: () => boolean): Promise<void> {
+  #until(call: Call, condition: (appliedIndex: number) => boolean): Promise<void> {
     return step((done) => {
       // A part of its own, so that it may take `abort`.
       const part = call.child((error) => done(error, undefined));

@@ -202,6 +202,15 @@ export class FakeNode {
     return this.meta.apply(entry, silent);
   }
 
+  /** Another replica takes the place of this node's: it knows nothing until released. */
+  renewMeta(): void {
+    this.meta.load([]);
+    this.metaApplied = 0;
+    this.holdMeta = true;
+    this.held.splice(0, Infinity, ...this.cluster.logs.get(0)!.entries);
+    this.tellLeadership(0);
+  }
+
   releaseMeta(): void {
     this.holdMeta = false;
     for (const entry of this.held.splice(0)) this.applyMeta(entry);
