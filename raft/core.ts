@@ -10,8 +10,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { stepCandidate, tickElection } from './candidate.ts';
-import { type RaftConfig, validateRaftConfig } from './config.ts';
-import { forgetGone, noteDamage, repair, repaired } from './damage.ts';
+import { forgetGone, isDamagedUpTo, noteDamage, repair, repaired } from './damage.ts';
 import {
   becomeFollower,
   giveLeaderTime,
@@ -29,11 +28,10 @@ import { stepFollower } from './follower.ts';
 import { sendHeartbeat } from './heartbeat.ts';
 import { assertReplica } from './invariants.ts';
 import { stepLeader, tickLeader } from './leader.ts';
-import { RaftLog } from './log.ts';
-import { MembershipHistory } from './membership.ts';
-import { decodeMembership } from './membership-codec.ts';
+import type { RaftLog } from './log.ts';
+import type { MembershipHistory } from './membership.ts';
 import type { CoreMessage, VoteRequest } from './messages.ts';
-import type { RestoredShard, Rng } from './ports.ts';
+import type { RestoredShard } from './ports.ts';
 import {
   noticeConnection,
   noticeSilence,
@@ -50,6 +48,7 @@ import {
   type MembershipRequest,
   proposeChange,
 } from './reconfigure.ts';
+import { type CoreOptions, recoveredState } from './recovered.ts';
 import {
   appendOwn,
   type CommandBody,
@@ -59,8 +58,8 @@ import {
   probeAgain,
   replicateToAll,
 } from './replication.ts';
-import { lacks, restore } from './restore.ts';
-import { type Instant, RaftState, type Role } from './state.ts';
+import { lacks, type Restoration, restore } from './restore.ts';
+import type { Instant, RaftState, Role } from './state.ts';
 import {
   startTransfer,
   type TransferOutcome,
@@ -74,54 +73,23 @@ import {
   type LogIndex,
   type Membership,
   type MonotonicMs,
-  type RecoveredShard,
   type ReplicaId,
   type ShardTimeMs,
   type Term,
 } from './types.ts';
 import { takeWrite } from './writes.ts';
 
-export interface CoreOptions {
-  readonly recovered: RecoveredShard;
-  readonly applied: LogIndex;
-  readonly config: RaftConfig;
-  readonly rng: Rng;
-}
-
 /** While leadership is being handed over, there is no leader for proposals: `notLeader`. */
 export type ProposeResult = Entry | 'notLeader' | 'overloaded';
 export type ReadResult = 'accepted' | 'notLeader' | 'overloaded';
+
+export type { CoreOptions } from './recovered.ts';
 
 export class RaftCore {
   readonly #state: RaftState;
 
   constructor(options: CoreOptions) {
-    const { recovered, applied } = options;
-    const { state, shard } = recovered;
-    const membership = new MembershipHistory(state.logStart.index, state.membership);
-    for (const { index, head } of recovered.configEntries) {
-      membership.append(index, decodeMembership(head));
-    }
-    const commit = Math.max(state.hardState.commit, applied, state.logStart.index);
-    const log = new RaftLog({
-      logStart: state.logStart,
-      termStarts: recovered.termStarts,
-      lastIndex: recovered.lastIndex,
-      commit: Math.min(commit, recovered.lastIndex),
-      applied: Math.max(applied, state.logStart.index),
-    });
-    this.#state = new RaftState({
-      shard,
-      self: state.replica,
-      settings: validateRaftConfig(options.config),
-      rng: options.rng,
-      log,
-      membership,
-      hardState: state.hardState,
-      isSuspect: state.suspect === true,
-      damaged: recovered.damaged ?? [],
-    });
-    if (recovered.lastIndex === 0) log.lastTimeWas(0);
+    this.#state = recoveredState(options);
   }
 
   get shard(): number {
@@ -186,6 +154,12 @@ export class RaftCore {
     else this.#dispatch(message);
   }
 
+  /** What drivers say to each other carries terms, too (paper 5.1). */
+  observeTerm(term: Term, now: Instant): void {
+    this.#at(now);
+    if (term > this.#state.term) becomeFollower(this.#state, term, 0);
+  }
+
   /** A newer term (paper 5.1). False: the message is to be ignored. */
   #stepUp(message: CoreMessage): boolean {
     const state = this.#state;
@@ -207,7 +181,8 @@ export class RaftCore {
     if (message.type === 'vote') replyVote(state, message as VoteRequest, false);
     if (message.type !== 'append' && message.type !== 'heartbeat') return;
     const reply = { shard, from, to: message.from, term, round: 0, wallMs: state.wallMs };
-    state.out.send({ ...reply, type: 'heartbeatReply', quiet: false });
+    const { isSuspect: suspect } = state;
+    state.out.send({ ...reply, type: 'heartbeatReply', suspect, quiet: false });
   }
 
   #dispatch(message: CoreMessage): void {
@@ -369,6 +344,11 @@ export class RaftCore {
     return this.#state.damaged.has(index);
   }
 
+  /** Up to there something is damaged: a checkpoint from there on would be of use. */
+  isDamagedUpTo(index: LogIndex): boolean {
+    return isDamagedUpTo(this.#state, index);
+  }
+
   get isIntact(): boolean {
     return this.#state.damaged.size === 0;
   }
@@ -388,8 +368,8 @@ export class RaftCore {
     return reign === undefined ? isQuiet : reign.isQuiet;
   }
 
-  /** False: of no use any more. True: the caller swaps the state to the one as of `id`, now. */
-  restore(restored: RestoredShard, now: Instant): boolean {
+  /** `restored`: the caller swaps the state to the one as of `id`, now. */
+  restore(restored: RestoredShard, now: Instant): Restoration {
     this.#at(now);
     return restore(this.#state, restored);
   }
@@ -399,19 +379,15 @@ export class RaftCore {
     const { reign, nowMs, settings } = this.#state;
     if (reign === undefined) return [];
     const targets: ReplicaId[] = [];
-    for (const { replica, state, contactMs } of reign.progress.values()) {
+    for (const { replica, state, contactMs, isSuspect } of reign.progress.values()) {
       const isHeard = nowMs - contactMs < settings.electionTimeoutMs;
-      if (state === 'snapshot' && isHeard) targets.push(replica);
+      if (state === 'snapshot' && isHeard && !isSuspect) targets.push(replica);
     }
     return targets;
   }
 
   lacks(index: LogIndex): boolean {
     return lacks(this.#state, index);
-  }
-
-  giveSnapshot(replica: ReplicaId): void {
-    this.#state.reign?.progress.get(replica)?.becomeSnapshot();
   }
 
   snapshotDone(replica: ReplicaId, id: EntryId): void {
@@ -486,11 +462,15 @@ export class RaftCore {
     return state.reign?.matched.get(replica) ?? 0;
   }
 
-  /** While leading: for how long nothing came from `replica`. */
-  silenceMsOf(replica: ReplicaId): number {
-    const { reign, nowMs } = this.#state;
-    const progress = reign?.progress.get(replica);
-    return progress === undefined ? 0 : nowMs - progress.contactMs;
+  /**
+   * While leading: it takes part, and goes on with the log as it is. One that waits for a snapshot
+   * or for its end does not.
+   */
+  needsLog(replica: ReplicaId, maxSilenceMs: number): boolean {
+    const progress = this.#state.reign?.progress.get(replica);
+    if (progress === undefined) return true;
+    if (progress.isSuspect || progress.state === 'snapshot') return false;
+    return this.#state.nowMs - progress.contactMs <= maxSilenceMs;
   }
 
   get currentMembership(): Membership {

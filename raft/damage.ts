@@ -18,6 +18,11 @@ export function noteDamage(state: RaftState, { index, term }: EntryId): boolean 
   return true;
 }
 
+export function isDamagedUpTo({ damaged }: RaftState, index: LogIndex): boolean {
+  for (const at of damaged.keys()) if (at <= index) return true;
+  return false;
+}
+
 /** What left the log is nobody's loss any more. */
 export function forgetGone(state: RaftState): void {
   const { log, damaged } = state;

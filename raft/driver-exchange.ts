@@ -5,13 +5,14 @@ import type { ShardRunner } from './driver-shard.ts';
 import { SnapshotReceiver } from './driver-snapshot-receiver.ts';
 import { SnapshotSender } from './driver-snapshot-sender.ts';
 import type { CoreMessage, Invite, ShardMessage } from './messages.ts';
-import type { LogIndex } from './types.ts';
+import type { LogIndex, MonotonicMs } from './types.ts';
 
 export type ExchangeMessage = Exclude<ShardMessage, CoreMessage | Invite>;
 
 const EXCHANGED: ReadonlySet<string> = new Set([
   'snapshotChunk',
   'snapshotReply',
+  'snapshotRequest',
   'repairRequest',
   'repairReply',
 ] satisfies ExchangeMessage['type'][]);
@@ -24,8 +25,10 @@ export class Exchange {
   readonly #sender: SnapshotSender | undefined;
   readonly #receiver: SnapshotReceiver | undefined;
   readonly #repairs: Repairs;
+  readonly #context: DriverContext;
 
   constructor(context: DriverContext) {
+    this.#context = context;
     this.#repairs = new Repairs(context);
     const { snapshots } = context.options;
     if (snapshots === undefined) return;
@@ -35,8 +38,10 @@ export class Exchange {
 
   received(runner: ShardRunner, message: ExchangeMessage): void {
     if (message.to !== runner.core.self) return;
+    runner.core.observeTerm(message.term, this.#context.now());
     if (message.type === 'snapshotChunk') this.#receiver?.received(runner, message);
     else if (message.type === 'snapshotReply') this.#sender?.received(runner, message);
+    else if (message.type === 'snapshotRequest') this.#sender?.requested(runner, message);
     else if (message.type === 'repairRequest') this.#repairs.requested(runner, message);
     else this.#repairs.replied(runner, message);
   }
@@ -45,6 +50,11 @@ export class Exchange {
   look(runner: ShardRunner): void {
     this.#sender?.look(runner);
     this.#repairs.look(runner);
+  }
+
+  /** When to look again at the latest. */
+  deadlineOf(runner: ShardRunner): MonotonicMs {
+    return this.#repairs.deadlineOf(runner);
   }
 
   /** This node's log of the shard is durable a little further. */

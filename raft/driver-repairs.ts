@@ -1,19 +1,20 @@
 /**
  * Damaged entries and whoever has them intact: asks the other replicas in turn, whoever leads, and
- * answers when it is asked. Asked again when the shard is looked at anyway: a replica with damage
- * is never quiet.
+ * answers when it is asked.
  */
 import type { DriverContext } from './driver-context.ts';
 import type { ShardRunner } from './driver-shard.ts';
 import { errorCode, RaftErrorCode } from './errors.ts';
 import { membersOf } from './membership.ts';
 import type { RepairReply, RepairRequest } from './messages.ts';
-import type { Entry, EntryId, LogIndex, MonotonicMs } from './types.ts';
+import type { Entry, EntryId, LogIndex, MonotonicMs, ReplicaId } from './types.ts';
 
 interface Asking {
   /** How many were asked so far: the other members, then the own disk again. */
   asked: number;
   askedMs: MonotonicMs;
+  /** One whose log has left it behind. */
+  trimmed: ReplicaId | undefined;
 }
 
 /** Damaged entries that are asked for at a time, per shard. */
@@ -52,18 +53,32 @@ export class Repairs {
     const known = this.#asking.get(runner) ?? new Map<LogIndex, Asking>();
     const asking = new Map<LogIndex, Asking>();
     for (const id of damaged.slice(0, MAX_REPAIRS)) {
-      const found = known.get(id.index) ?? { asked: 0, askedMs: Number.NEGATIVE_INFINITY };
-      asking.set(id.index, found);
+      const fresh = { asked: 0, askedMs: Number.NEGATIVE_INFINITY, trimmed: undefined };
+      asking.set(id.index, known.get(id.index) ?? fresh);
     }
     this.#asking.set(runner, asking);
     for (const id of damaged.slice(0, MAX_REPAIRS)) this.#askAgain(runner, id);
   }
 
+  /** When to look again: without a leader nothing else may happen for long. */
+  deadlineOf(runner: ShardRunner): MonotonicMs {
+    let dueMs = Number.POSITIVE_INFINITY;
+    // Most nodes have no damage, and this is asked for each shard at each pass.
+    if (this.#asking.size === 0) return dueMs;
+    for (const { askedMs } of this.#asking.get(runner)?.values() ?? []) {
+      dueMs = Math.min(dueMs, askedMs + this.#pauseMs);
+    }
+    return dueMs;
+  }
+
+  get #pauseMs(): number {
+    return 2 * this.#context.options.config.heartbeatIntervalMs;
+  }
+
   #askAgain(runner: ShardRunner, id: EntryId): void {
     const { nowMs } = this.#context.now();
     const asking = this.#asking.get(runner)?.get(id.index);
-    const { heartbeatIntervalMs } = this.#context.options.config;
-    if (asking === undefined || nowMs - asking.askedMs < 2 * heartbeatIntervalMs) return;
+    if (asking === undefined || nowMs - asking.askedMs < this.#pauseMs) return;
     asking.askedMs = nowMs;
     this.#ask(runner, id, asking);
   }
@@ -90,7 +105,7 @@ export class Repairs {
       if (entry?.index === id.index && entry.term === id.term) {
         runner.core.repair(entry);
         this.#context.markDirty(runner);
-      } else this.#askSnapshot(runner, id);
+      } else this.#askSnapshot(runner, id, asking);
     });
   }
 
@@ -102,43 +117,59 @@ export class Repairs {
   requested(runner: ShardRunner, { from, id }: RepairRequest): void {
     const { core, shard } = runner;
     const { log } = core;
-    const isHere = id.index > log.start.index && log.matches(id.index, id.term);
+    const isTrimmed = id.index <= log.start.index;
+    const isHere = !isTrimmed && log.matches(id.index, id.term) && !core.isDamaged(id.index);
     const cached = isHere ? log.entry(id.index) : undefined;
-    if (!isHere || cached !== undefined || core.isDamaged(id.index)) {
-      this.#answer(runner, from, id, core.isDamaged(id.index) ? undefined : cached);
+    if (!isHere || cached !== undefined) {
+      this.#answer(runner, from, id, cached, isTrimmed);
       return;
     }
     this.#context.options.store.read(shard, id.index, id.index, 1, (error, [entry]) => {
       if (runner.isStopped) return;
       if (error !== undefined) this.noticed(runner, error, id.index);
       const isSame = entry?.index === id.index && entry.term === id.term;
-      this.#answer(runner, from, id, isSame ? entry : undefined);
+      this.#answer(runner, from, id, isSame ? entry : undefined, false);
     });
   }
 
-  #answer(runner: ShardRunner, to: number, id: EntryId, entry: Entry | undefined): void {
+  #answer(
+    runner: ShardRunner,
+    to: ReplicaId,
+    id: EntryId,
+    entry: Entry | undefined,
+    trimmed: boolean,
+  ): void {
     const node = runner.nodeOf(to);
     if (node === undefined) return;
+    const { shard } = runner;
     const { self: from, term } = runner.core;
-    const reply = { type: 'repairReply', shard: runner.shard, from, to, term, id } as const;
+    const reply = { type: 'repairReply', shard, from, to, term, id, trimmed } as const;
     this.#context.say(node, entry === undefined ? reply : { ...reply, entry });
   }
 
-  replied(runner: ShardRunner, { id, entry }: RepairReply): void {
+  replied(runner: ShardRunner, { from, id, entry, trimmed }: RepairReply): void {
     const asking = this.#asking.get(runner)?.get(id.index);
     if (entry !== undefined) runner.core.repair(entry);
+    if (entry !== undefined || asking === undefined) return;
+    if (trimmed) asking.trimmed = from;
     // Each once per interval, no more: all of them may be damaged there. The own disk is the last.
-    else if (asking !== undefined && asking.asked % (this.#others(runner).length + 1) !== 0)
-      this.#ask(runner, id, asking);
+    if (asking.asked % (this.#others(runner).length + 1) !== 0) this.#ask(runner, id, asking);
   }
 
-  /** Nobody had it: gone from their logs, perhaps. What comes behind it is in a checkpoint. */
-  #askSnapshot(runner: ShardRunner, id: EntryId): void {
-    const { self: from, leader: to, term } = runner.core;
-    const node = runner.nodeOf(to);
-    if (node === undefined || to === from || !runner.core.lacks(id.index)) return;
-    const wish = { shard: runner.shard, from, to, term, id, nextOffset: 0, done: false };
-    this.#context.say(node, { type: 'snapshotReply', ...wish });
+  /**
+   * Of those who were asked one had left the entry behind, nobody had it: what comes behind it is
+   * in a checkpoint. Whoever leads, and even if nobody does: this replica's log may be the longest,
+   * so that only it could be elected.
+   */
+  #askSnapshot(runner: ShardRunner, id: EntryId, asking: Asking): void {
+    const { trimmed: to } = asking;
+    const node = to === undefined ? undefined : runner.nodeOf(to);
+    if (to === undefined || node === undefined) return;
+    asking.trimmed = undefined;
+    const { self: from, term } = runner.core;
+    const { shard } = runner;
+    const request = { type: 'snapshotRequest', shard, from, to, term } as const;
+    this.#context.say(node, { ...request, through: id.index });
   }
 }
 

@@ -268,9 +268,12 @@ export class ShardRunner {
 
   /** False: the snapshot is of no use any more. */
   restore(restored: RestoredShard): boolean {
-    if (!this.core.restore(restored, this.#context.now())) return false;
-    this.appliedTimeMs = restored.timeMs;
-    this.#options.stateMachine.restore(this.shard, restored.id);
+    const outcome = this.core.restore(restored, this.#context.now());
+    if (outcome === 'useless') return false;
+    if (outcome === 'restored') {
+      this.appliedTimeMs = restored.timeMs;
+      this.#options.stateMachine.restore(this.shard, restored.id);
+    }
     this.#context.markDirty(this);
     return true;
   }
@@ -366,12 +369,12 @@ export class ShardRunner {
       }));
   }
 
-  /** The smallest match of any replica that was heard of within `maxSilenceMs`. */
+  /** The smallest match of any replica that needs the log and is heard of. */
   matchedByAll(maxSilenceMs: number): LogIndex {
     const { core } = this;
-    const heard = membersOf(core.currentMembership.config).filter(
-      (id) => core.silenceMsOf(id) <= maxSilenceMs,
+    const waiting = membersOf(core.currentMembership.config).filter((id) =>
+      core.needsLog(id, maxSilenceMs),
     );
-    return Math.min(...heard.map((id) => core.matchOf(id)), core.log.durable);
+    return Math.min(...waiting.map((id) => core.matchOf(id)), core.log.durable);
   }
 }

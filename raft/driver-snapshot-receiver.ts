@@ -1,18 +1,23 @@
 /**
- * The follower's side of a snapshot: takes chunks in order, one at a time, from whoever leads; an
- * attempt that another leader began goes on where it was. The last chunk is followed by the check
+ * The follower's side of a snapshot: takes chunks in order, one at a time, from whoever leads, or,
+ * for the sake of a damaged entry, from whoever was asked; an attempt that another one began goes
+ * on where it was. The last chunk is followed by the check
  * of the whole, the swap, and, once the log's new beginning is durable, the word that it is done.
  */
 import type { DriverContext } from './driver-context.ts';
 import type { ShardRunner } from './driver-shard.ts';
 import type { SnapshotChunk } from './messages.ts';
 import type { SnapshotStore } from './ports.ts';
-import type { EntryId, ReplicaId } from './types.ts';
+import type { EntryId, MonotonicMs, ReplicaId } from './types.ts';
 
 interface Receiving {
   readonly runner: ShardRunner;
   readonly id: EntryId;
   readonly totalBytes: number;
+  /** Who sent the last chunk. */
+  from: ReplicaId;
+  /** The last sign of progress. */
+  movedMs: MonotonicMs;
   /** The store has everything before this. */
   nextOffset: number;
   /** Chunks behind it, in order, that wait for the store: at most a window. */
@@ -36,20 +41,34 @@ export class SnapshotReceiver {
 
   received(runner: ShardRunner, chunk: SnapshotChunk): void {
     const { core } = runner;
-    // Its heartbeats are what makes a leader known; chunks prove nothing.
-    if (core.isSuspect || core.term !== chunk.term || core.leader !== chunk.from) return;
+    if (core.isSuspect || core.term !== chunk.term) return;
+    const { id, from, totalBytes } = chunk;
     const receiving = this.#receivings.get(runner);
-    if (!core.lacks(chunk.id.index)) {
-      if (receiving?.isRestored !== true) this.#answer(runner, chunk.id, chunk.totalBytes, true);
+    if (!core.lacks(id.index)) {
+      if (receiving?.isRestored !== true) this.#answer(runner, from, id, totalBytes, true);
       return;
     }
-    if (receiving !== undefined && isOf(receiving, chunk)) this.#take(receiving, chunk);
-    else if (receiving?.isBusy !== true) this.#begin(runner, chunk);
+    // Its heartbeats are what makes a leader known; chunks prove nothing.
+    if (core.leader !== from && !core.isDamagedUpTo(id.index)) return;
+    if (receiving !== undefined && isOf(receiving, chunk)) {
+      receiving.from = from;
+      this.#take(receiving, chunk);
+    } else if (this.#givesWay(receiving, from)) this.#begin(runner, chunk);
   }
 
-  #begin(runner: ShardRunner, { id, totalBytes }: SnapshotChunk): void {
+  /** To the leader at once; to anybody else only when it stands still. */
+  #givesWay(receiving: Receiving | undefined, to: ReplicaId): boolean {
+    if (receiving === undefined) return true;
+    if (receiving.isBusy) return false;
+    const { config } = this.#context.options;
+    const silentMs = this.#context.now().nowMs - receiving.movedMs;
+    return to === receiving.runner.core.leader || silentMs >= config.electionTimeoutMs;
+  }
+
+  #begin(runner: ShardRunner, { id, totalBytes, from }: SnapshotChunk): void {
     const receiving: Receiving = {
       ...{ runner, id, totalBytes, nextOffset: 0, waiting: [], waitingBytes: 0 },
+      ...{ from, movedMs: this.#context.now().nowMs },
       isBusy: true,
       isRestored: false,
     };
@@ -87,6 +106,7 @@ export class SnapshotReceiver {
   #stored(receiving: Receiving, nextOffset: number): void {
     receiving.isBusy = false;
     receiving.nextOffset = nextOffset;
+    receiving.movedMs = this.#context.now().nowMs;
     if (!this.#isWanted(receiving)) return;
     this.#say(receiving, false);
     if (nextOffset === receiving.totalBytes) this.#finish(receiving);
@@ -113,7 +133,7 @@ export class SnapshotReceiver {
       if (error !== undefined || restored === undefined) {
         // It did not verify: from the beginning.
         this.#forget(receiving);
-        this.#answer(runner, id, 0, false);
+        this.#answer(runner, receiving.from, id, 0, false);
       } else if (runner.restore(restored)) {
         receiving.isRestored = true;
         this.durable(runner);
@@ -129,15 +149,20 @@ export class SnapshotReceiver {
     this.#forget(receiving);
   }
 
-  #say({ runner, id, nextOffset }: Receiving, done: boolean): void {
-    this.#answer(runner, id, nextOffset, done);
+  #say({ runner, from, id, nextOffset }: Receiving, done: boolean): void {
+    this.#answer(runner, from, id, nextOffset, done);
   }
 
-  #answer(runner: ShardRunner, id: EntryId, nextOffset: number, done: boolean): void {
+  #answer(
+    runner: ShardRunner,
+    to: ReplicaId,
+    id: EntryId,
+    nextOffset: number,
+    done: boolean,
+  ): void {
     const { core, shard } = runner;
-    const to: ReplicaId = core.leader;
-    const node = to === 0 ? undefined : runner.nodeOf(to);
-    if (node === undefined || to === core.self) return;
+    const node = runner.nodeOf(to);
+    if (node === undefined) return;
     const address = { shard, from: core.self, to, term: core.term };
     this.#context.say(node, { type: 'snapshotReply', ...address, id, nextOffset, done });
   }

@@ -1,11 +1,12 @@
 /**
- * The leader's side of a snapshot: offers the checkpoint at its log's start, sends chunks within a
- * window, goes back to where the receiver says that it is. Nothing here runs on a timer: what got
- * lost is offered again when the shard is looked at anyway (a heartbeat was answered).
+ * The giving side of a snapshot, a leader's or that of anybody who is asked: offers the checkpoint
+ * at its log's start, sends chunks within a window, goes back to where the receiver says that it
+ * is. Nothing here runs on a timer: what got lost is offered again when the shard is looked at
+ * anyway (a heartbeat was answered, somebody asked again).
  */
 import type { DriverContext } from './driver-context.ts';
 import type { ShardRunner } from './driver-shard.ts';
-import type { SnapshotReply } from './messages.ts';
+import type { SnapshotReply, SnapshotRequest } from './messages.ts';
 import type { SnapshotSource, SnapshotStore } from './ports.ts';
 import { EMPTY_BYTES, type EntryId, type MonotonicMs, type ReplicaId, type Term } from './types.ts';
 
@@ -25,6 +26,8 @@ interface Sending {
   isReading: boolean;
   /** The last sign of progress, or the last offer. */
   movedMs: MonotonicMs;
+  /** The receiver asked by itself; the last time that it showed that it still wants it. */
+  wantedMs: MonotonicMs;
   isEnded: boolean;
 }
 
@@ -45,20 +48,26 @@ export class SnapshotSender {
     const targets = runner.isStopped ? [] : runner.core.snapshotTargets();
     for (const sending of this.#sendings.values()) {
       if (sending.runner !== runner) continue;
-      const isWanted = targets.includes(sending.to) && sending.term === runner.core.term;
-      if (isWanted) this.#nudge(sending);
+      const isWanted = targets.includes(sending.to) || this.#isRecent(sending.wantedMs);
+      if (isWanted && sending.term === runner.core.term) this.#nudge(sending);
       else this.#end(sending);
     }
-    for (const to of targets) if (!this.#sendings.has(keyOf(runner, to))) this.#begin(runner, to);
+    for (const to of targets) {
+      if (!this.#sendings.has(keyOf(runner, to))) this.#begin(runner, to, Number.NEGATIVE_INFINITY);
+    }
   }
 
-  #begin(runner: ShardRunner, to: ReplicaId): void {
+  #isRecent(atMs: MonotonicMs): boolean {
+    const { config } = this.#context.options;
+    return this.#context.now().nowMs - atMs < config.electionTimeoutMs;
+  }
+
+  #begin(runner: ShardRunner, to: ReplicaId, wantedMs: MonotonicMs): void {
     const { config } = this.#context.options;
     const { term, log } = runner.core;
     if (this.#sendings.size >= config.maxOutgoingSnapshots) return;
     const key = keyOf(runner, to);
-    const failedMs = this.#failedMs.get(key) ?? Number.NEGATIVE_INFINITY;
-    if (this.#context.now().nowMs - failedMs < config.electionTimeoutMs) return;
+    if (this.#isRecent(this.#failedMs.get(key) ?? Number.NEGATIVE_INFINITY)) return;
     this.#failedMs.delete(key);
     const sending: Sending = {
       ...{ runner, to, term, id: log.start },
@@ -67,6 +76,7 @@ export class SnapshotSender {
       ...{ acked: 0, next: 0, rewoundTo: -1 },
       isReading: false,
       movedMs: this.#context.now().nowMs,
+      wantedMs,
       isEnded: false,
     };
     this.#sendings.set(key, sending);
@@ -116,13 +126,22 @@ export class SnapshotSender {
     this.#context.say(node, { type: 'snapshotChunk', ...address, id, totalBytes, offset, data });
   }
 
+  /** Whoever asks gets it, whoever leads: what a checkpoint covers is committed. */
+  requested(runner: ShardRunner, { from, through }: SnapshotRequest): void {
+    const { core } = runner;
+    const { index: start } = core.log.start;
+    if (core.isSuspect || start === 0 || start < through) return;
+    const { nowMs } = this.#context.now();
+    const sending = this.#sendings.get(keyOf(runner, from));
+    if (sending === undefined) this.#begin(runner, from, nowMs);
+    else sending.wantedMs = nowMs;
+  }
+
   received(runner: ShardRunner, reply: SnapshotReply): void {
     const sending = this.#sendings.get(keyOf(runner, reply.from));
-    const isGone = reply.id.index <= runner.core.log.start.index;
-    // Nothing was offered: it asks by itself, for what nobody can repair.
-    if (sending === undefined && !reply.done && isGone) runner.core.giveSnapshot(reply.from);
     if (sending?.source === undefined || sending.id.index !== reply.id.index) return;
     if (sending.term !== reply.term || runner.core.term !== reply.term) return;
+    if (sending.wantedMs > 0) sending.wantedMs = this.#context.now().nowMs;
     if (reply.done) {
       this.#end(sending);
       runner.core.snapshotDone(reply.from, sending.id);

@@ -294,10 +294,14 @@ export class RaftDriver {
   #tickDue(): void {
     const now = this.#now();
     for (const runner of this.#shards.values()) {
-      if (runner.core.nextDeadlineMs > now.nowMs) continue;
+      if (this.#deadlineOf(runner) > now.nowMs) continue;
       runner.core.tick(now);
       this.#markDirtyInFlush(runner);
     }
+  }
+
+  #deadlineOf(runner: ShardRunner): MonotonicMs {
+    return Math.min(runner.core.nextDeadlineMs, this.#exchange.deadlineOf(runner));
   }
 
   /** In step with the heartbeats of all leaders: what they say stands for the sign of life. */
@@ -376,8 +380,8 @@ export class RaftDriver {
   /** One timer for all shards, moved only when it would be late: hearing a leader costs nothing. */
   #armWake(): void {
     let earliestMs = this.#liveness.dueAtMs;
-    for (const { core } of this.#shards.values()) {
-      earliestMs = Math.min(earliestMs, core.nextDeadlineMs);
+    for (const runner of this.#shards.values()) {
+      earliestMs = Math.min(earliestMs, this.#deadlineOf(runner));
     }
     if (this.#isStopped || earliestMs >= this.#armedAtMs) return;
     this.#armedAtMs = earliestMs;
@@ -441,7 +445,7 @@ export class RaftDriver {
 
   /**
    * While leading: nobody needs entries at or below this one, apart from replicas that were silent
-   * for longer than `maxSilenceMs`.
+   * for longer than `maxSilenceMs`, wait for a snapshot, or are suspect.
    */
   matchedByAll(shard: ShardId, maxSilenceMs = Number.POSITIVE_INFINITY): LogIndex {
     return this.#shard(shard).matchedByAll(maxSilenceMs);

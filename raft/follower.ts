@@ -46,6 +46,7 @@ function handleHeartbeat(state: RaftState, message: Heartbeat): void {
     // A read may not rest on one that helped a newer leader and then forgot it.
     round: state.isSuspect ? 0 : message.round,
     wallMs: state.wallMs,
+    suspect: state.isSuspect,
     quiet: state.isQuiet,
   });
 }

@@ -89,6 +89,8 @@ export interface HeartbeatReply extends Addressed {
   readonly round: number;
   /** The follower's wall clock: one sample for shard time (internals rule 10). */
   readonly wallMs: ShardTimeMs;
+  /** Records of the follower are lost: it takes nothing, and waits to be replaced. */
+  readonly suspect: boolean;
   /** The follower went quiet: it expects no heartbeat until its leader's node falls silent. */
   readonly quiet: boolean;
 }
@@ -131,6 +133,15 @@ export interface SnapshotReply extends Addressed {
   readonly done: boolean;
 }
 
+/**
+ * Asks any replica, whoever leads, for the checkpoint at its log's start, if that is not before
+ * `through`.
+ */
+export interface SnapshotRequest extends Addressed {
+  readonly type: 'snapshotRequest';
+  readonly through: LogIndex;
+}
+
 /** Asks any replica for an entry whose body is damaged here (internals rule 2). */
 export interface RepairRequest extends Addressed {
   readonly type: 'repairRequest';
@@ -142,6 +153,8 @@ export interface RepairReply extends Addressed {
   readonly id: EntryId;
   /** Absent: not held here, or damaged too. */
   readonly entry?: Entry;
+  /** Gone from this log: the checkpoint at its start covers it. */
+  readonly trimmed: boolean;
 }
 
 /**
@@ -169,6 +182,7 @@ export type ShardMessage =
   | Invite
   | SnapshotChunk
   | SnapshotReply
+  | SnapshotRequest
   | RepairRequest
   | RepairReply;
 

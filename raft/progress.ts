@@ -77,6 +77,8 @@ export class Progress {
   probeSent = false;
   /** It answered in this term: its node holds the replica. */
   isKnown = false;
+  /** It said that records of it are lost: appends are in vain. */
+  isSuspect = false;
   /** Entries below the window were asked from the store. */
   loading = false;
   /** Last sign of life in this term. */
@@ -98,7 +100,7 @@ export class Progress {
   }
 
   get canSend(): boolean {
-    if (this.loading || this.state === 'snapshot') return false;
+    if (this.loading || this.isSuspect || this.state === 'snapshot') return false;
     return this.state === 'probe' ? !this.probeSent : !this.inflight.isFull;
   }
 

@@ -181,6 +181,7 @@ export function handleHeartbeatReply(
   if (progress === undefined) return false;
   progress.contactMs = state.nowMs;
   progress.isKnown = true;
+  progress.isSuspect = reply.suspect;
   healLostAppend(state, progress);
   if (reply.round <= (reign.rounds.get(reply.from) ?? 0)) return false;
   reign.rounds.set(reply.from, reply.round);

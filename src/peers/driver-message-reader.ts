@@ -7,6 +7,7 @@ import type {
   ShardMessage,
   SnapshotChunk,
   SnapshotReply,
+  SnapshotRequest,
 } from '../../raft/messages.ts';
 import type { ByteReader } from './byte-reader.ts';
 import { readMembership } from './membership-reader.ts';
@@ -25,6 +26,7 @@ type DriverMessageType = (
   | Invite
   | SnapshotChunk
   | SnapshotReply
+  | SnapshotRequest
   | RepairRequest
   | RepairReply
 )['type'];
@@ -42,6 +44,8 @@ export function readDriverMessage(
       return readSnapshotChunk(address, head, bulk);
     case 'snapshotReply':
       return readSnapshotReply(address, head);
+    case 'snapshotRequest':
+      return { type, ...address, through: head.varint() };
     case 'repairRequest':
       return { type, ...address, id: readEntryId(head) };
     case 'repairReply':
@@ -85,9 +89,11 @@ function readSnapshotReply(address: Address, head: ByteReader): SnapshotReply {
 
 function readRepairReply(address: Address, head: ByteReader, bulk: ByteReader): RepairReply {
   const { shard, from, to, term } = address;
-  const hasEntry = readFlags(head, 1) === 1;
+  const flags = readFlags(head, 3);
+  const [hasEntry, trimmed] = [(flags & 1) !== 0, (flags & 2) !== 0];
   const id = readEntryId(head);
-  const reply = { type: 'repairReply', shard, from, to, term, id } as const;
+  const reply = { type: 'repairReply', shard, from, to, term, id, trimmed } as const;
+  check(!hasEntry || !trimmed, 'an entry that is gone');
   if (!hasEntry) return reply;
   const header = readHeader(head);
   const { index, term: entryTerm } = header;

@@ -7,16 +7,22 @@ import type {
   RepairRequest,
   SnapshotChunk,
   SnapshotReply,
+  SnapshotRequest,
 } from '../../raft/messages.ts';
 import type { EntryId, Membership } from '../../raft/types.ts';
 import { PORTABLE_HEADER_BYTES, writePortableHeader } from '../../storage/record.ts';
 import { type FrameWriter, MAX_VARINT_BYTES } from './frame-writer.ts';
 import { MAX_INCARNATION_BYTES, MAX_MEMBERS } from './message-format.ts';
 
-export function writeDriverMessage(
-  writer: FrameWriter,
-  message: Invite | SnapshotChunk | SnapshotReply | RepairRequest | RepairReply,
-): void {
+type DriverMessage =
+  | Invite
+  | SnapshotChunk
+  | SnapshotReply
+  | SnapshotRequest
+  | RepairRequest
+  | RepairReply;
+
+export function writeDriverMessage(writer: FrameWriter, message: DriverMessage): void {
   switch (message.type) {
     case 'invite':
       writer.u8(message.replaces ? 1 : 0);
@@ -36,6 +42,9 @@ export function writeDriverMessage(
       writeEntryId(writer, message.id);
       writer.varint(message.nextOffset);
       return;
+    case 'snapshotRequest':
+      writer.varint(message.through);
+      return;
     case 'repairRequest':
       writeEntryId(writer, message.id);
       return;
@@ -47,8 +56,9 @@ export function writeDriverMessage(
   }
 }
 
-function writeRepairReply(writer: FrameWriter, { shard, id, entry }: RepairReply): void {
-  writer.u8(entry === undefined ? 0 : 1);
+function writeRepairReply(writer: FrameWriter, reply: RepairReply): void {
+  const { shard, id, entry, trimmed } = reply;
+  writer.u8((entry === undefined ? 0 : 1) + (trimmed ? 2 : 0));
   writeEntryId(writer, id);
   if (entry === undefined) return;
   writePortableHeader(writer.scratch, writer.reserve(PORTABLE_HEADER_BYTES), shard, entry);

@@ -36,6 +36,7 @@ export const MESSAGE_NUMBERS: Readonly<Record<PeerMessageType, number>> = {
   snapshotReply: 14,
   repairRequest: 15,
   repairReply: 16,
+  snapshotRequest: 17,
 };
 
 export const MESSAGE_TYPES: ReadonlyMap<number, PeerMessageType> = new Map(

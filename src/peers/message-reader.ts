@@ -128,9 +128,10 @@ function readHeartbeat(address: Address, head: ByteReader): Heartbeat {
 
 function readHeartbeatReply(address: Address, head: ByteReader): HeartbeatReply {
   const { shard, from, to, term } = address;
-  const quiet = readFlags(head, 1) === 1;
-  const round = head.varint();
-  return { type: 'heartbeatReply', shard, from, to, term, round, wallMs: head.varint(), quiet };
+  const flags = readFlags(head, 3);
+  const [quiet, suspect] = [(flags & 1) !== 0, (flags & 2) !== 0];
+  const [round, wallMs] = [head.varint(), head.varint()];
+  return { type: 'heartbeatReply', shard, from, to, term, round, wallMs, suspect, quiet };
 }
 
 function readAppend(address: Address, head: ByteReader, bulk: ByteReader): Append {

@@ -130,7 +130,7 @@ function writeFields(writer: FrameWriter, message: ShardMessage): void {
       writer.varint(message.rank * 2 + (message.quiet ? 1 : 0));
       return;
     case 'heartbeatReply':
-      writer.u8(message.quiet ? 1 : 0);
+      writer.u8((message.quiet ? 1 : 0) + (message.suspect ? 2 : 0));
       writer.varint(message.round);
       writer.varint(message.wallMs);
       return;

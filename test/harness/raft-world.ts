@@ -266,16 +266,21 @@ export class WorldNode implements StateMachine {
     });
   }
 
-  /** Life after `kill`: what the disk holds, and the state as of the last checkpoint. */
-  start(damaged: readonly EntryId[] = []): void {
+  /**
+   * Life after `kill`: what the disk holds, and the state as of the checkpoint that the log starts
+   * after, or, if its LevelDB is whole, as it was.
+   */
+  start(damaged: readonly EntryId[] = [], isStateWhole = false): void {
     this.#life++;
     this.driver.stop();
     this.disk.held = [];
     this.driver = this.#boot();
     const checkpoint = this.disk.checkpoints.get(this.disk.state?.logStart.index ?? 0);
-    this.texts = [...(checkpoint?.applied ?? [])];
-    this.appliedIndex = checkpoint?.id.index ?? 0;
-    this.appliedTerm = checkpoint?.id.term ?? 0;
+    if (!isStateWhole) {
+      this.texts = [...(checkpoint?.applied ?? [])];
+      this.appliedIndex = checkpoint?.id.index ?? 0;
+      this.appliedTerm = checkpoint?.id.term ?? 0;
+    }
     if (this.disk.state !== undefined) {
       const recovered = { ...this.recovered(this.disk.state), damaged };
       this.driver.addShard(recovered, this.appliedIndex, checkpoint?.timeMs ?? 0);

@@ -212,7 +212,7 @@ describe('answers', () => {
     rig.turns();
     const [beat] = rig.takeSends().flatMap(({ messages }) => messages);
     expect(beat).toMatchObject({ type: 'heartbeat' });
-    const reply = { shard: 1, from: 12, to: 11, term: 1, wallMs: 0, quiet: false };
+    const reply = { shard: 1, from: 12, to: 11, term: 1, wallMs: 0, suspect: false, quiet: false };
     rig.driver.receive(2, [{ ...reply, type: 'heartbeatReply', round: 1 }]);
     rig.turns();
     expect(read).toEqual([{ status: 'ok', index: 1 }]);

@@ -27,7 +27,7 @@ describe('5.1 terms', () => {
   test('a leader that sees a newer term steps down', () => {
     const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
-    const reply = { ...base, from: 2, term: 9, round: 1, wallMs: 0, quiet: false };
+    const reply = { ...base, from: 2, term: 9, round: 1, wallMs: 0, suspect: false, quiet: false };
     leader.step({ ...reply, type: 'heartbeatReply' });
     expect([leader.core.role, leader.core.term]).toEqual(['follower', 9]);
   });

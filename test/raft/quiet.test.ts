@@ -93,7 +93,7 @@ describe('a group rests', () => {
     cluster.isolate(3);
     cluster.run(300);
     const stale = { type: 'heartbeatReply', shard: SHARD, from: 3, to: 1, term: 1 } as const;
-    cluster.replica(1).step({ ...stale, round: 1, wallMs: 0, quiet: true });
+    cluster.replica(1).step({ ...stale, round: 1, wallMs: 0, suspect: false, quiet: true });
     expect(cluster.replica(1).core.isQuiet).toBe(false);
   });
 });
@@ -172,7 +172,7 @@ describe('a resting leader', () => {
   test('wakes when a member is no longer quiet', () => {
     const leader = resting().replica(1);
     const reply = { type: 'heartbeatReply', shard: SHARD, from: 3, to: 1, term: 1 } as const;
-    leader.step({ ...reply, round: 1, wallMs: 0, quiet: false });
+    leader.step({ ...reply, round: 1, wallMs: 0, suspect: false, quiet: false });
     expect(leader.core.isQuiet).toBe(false);
   });
 

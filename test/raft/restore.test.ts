@@ -25,7 +25,7 @@ describe('a follower that lacks it', () => {
   test('replaces its log, in one record, and knows nothing durable before that is', () => {
     const replica = follower(1, 1);
     replica.isDiskManual = true;
-    expect(replica.core.restore(snapshot, replica.now)).toBe(true);
+    expect(replica.core.restore(snapshot, replica.now)).toBe('restored');
     replica.pump();
     const at = { start: 5, applied: 5, commit: 5, lastIndex: 5 };
     expect(pointers(replica)).toEqual({ ...at, durable: 0 });
@@ -87,7 +87,7 @@ describe('a follower that lacks it', () => {
     const before = { prevIndex: 1, prevTerm: 1, commit: 0, entries: old };
     replica.step({ ...append, ...before, wantsWritten: true, term: 3 });
     // The same entry at 5, but not on this disk yet: the new log is the snapshot alone.
-    expect(replica.core.restore(snapshot, replica.now)).toBe(true);
+    expect(replica.core.restore(snapshot, replica.now)).toBe('restored');
     replica.pump();
     replica.syncOne();
     expect(replica.core.log.durable).toBe(0);
@@ -113,7 +113,7 @@ describe('a follower that lacks it', () => {
 describe('a follower that has the entry', () => {
   test('keeps what follows; only the start of its log moves', () => {
     const replica = follower(1, 1, 2, 2, 2, 3, 3);
-    expect(replica.core.restore(snapshot, replica.now)).toBe(true);
+    expect(replica.core.restore(snapshot, replica.now)).toBe('restored');
     replica.pump();
     expect(pointers(replica)).toEqual({
       ...{ start: 5, applied: 5, commit: 5, lastIndex: 7, durable: 7 },
@@ -124,7 +124,7 @@ describe('a follower that has the entry', () => {
 
   test('and has it committed, needs no snapshot', () => {
     const replica = new TestReplica(2, { log: entries(1, 2, 2, 2, 2), hardState: { commit: 5 } });
-    expect(replica.core.restore(snapshot, replica.now)).toBe(false);
+    expect(replica.core.restore(snapshot, replica.now)).toBe('useless');
   });
 });
 
@@ -132,18 +132,18 @@ describe('no snapshot is taken', () => {
   test('by a leader or a candidate', () => {
     const replica = follower(1);
     replica.timeOut();
-    expect(replica.core.restore(snapshot, replica.now)).toBe(false);
+    expect(replica.core.restore(snapshot, replica.now)).toBe('useless');
     const alone = new TestReplica(1, { voters: [1] });
     alone.timeOut();
     expect(alone.core.role).toBe('leader');
-    expect(alone.core.restore(snapshot, alone.now)).toBe(false);
+    expect(alone.core.restore(snapshot, alone.now)).toBe('useless');
   });
 
   test('by a suspect replica', () => {
     const replica = follower(1);
     replica.state = { ...replica.state, suspect: true };
     replica.restart();
-    expect(replica.core.restore(snapshot, replica.now)).toBe(false);
+    expect(replica.core.restore(snapshot, replica.now)).toBe('useless');
   });
 });
 
@@ -165,7 +165,7 @@ describe('a leader', () => {
       id: { index: 5, term: 1 },
       membership: membershipOf([1, 2, 3]),
     };
-    expect(late.core.restore(restored, late.now)).toBe(true);
+    expect(late.core.restore(restored, late.now)).toBe('restored');
     late.pump();
     leader.core.snapshotDone(3, restored.id);
     leader.propose('y');

@@ -125,7 +125,15 @@ describe('through the driver', () => {
     rig.turns();
     rig.events = [];
     for (let atMs = rig.nowMs; outcomes.length === 0 && atMs < 9000; atMs += 150) {
-      const reply = { shard: 1, from: 12, to: 11, term: 1, wallMs: 0, quiet: false };
+      const reply = {
+        shard: 1,
+        from: 12,
+        to: 11,
+        term: 1,
+        wallMs: 0,
+        suspect: false,
+        quiet: false,
+      };
       rig.driver.receive(2, [{ ...reply, type: 'heartbeatReply', round: 99 }]);
       rig.wake(atMs);
     }

@@ -179,16 +179,26 @@ const RARE: readonly Mutant[] = [
   {
     name: 'a snapshot throws away the suffix that matches',
     file: 'raft/restore',
-    from: 'if (mayKeep) {',
-    to: 'if (id.index < 0) {',
+    from: 'if (!mayKeep) {',
+    to: 'if (id.index > 0) {',
     test: { file: RESTORE_TEST, name: 'keeps what follows; only the start of its log moves' },
   },
   {
     name: 'a snapshot older than the commit index is taken',
     file: 'raft/restore',
-    from: 'if (index > log.commit) return true;',
-    to: 'if (index > 0) return true;',
+    from: 'return index > state.log.commit ||',
+    to: 'return index > 0 ||',
     test: { file: RESTORE_TEST, name: 'and has it committed, needs no snapshot' },
+  },
+  {
+    name: 'a checkpoint of a newer term is taken in the old one',
+    file: 'raft/driver-exchange',
+    from: 'runner.core.observeTerm(message.term, this.#context.now());',
+    to: 'runner.core.observeTerm(0, this.#context.now());',
+    test: {
+      file: 'test/raft/damage-trimmed.test.ts',
+      name: 'a message between drivers brings a newer one',
+    },
   },
   {
     name: 'a snapshot brings no membership',
@@ -200,8 +210,8 @@ const RARE: readonly Mutant[] = [
   {
     name: 'acks of a log that a snapshot voided leave late',
     file: 'raft/restore',
-    from: 'forgetPromises(state); state.mustReset',
-    to: 'state.mustReset',
+    from: 'forgetPromises(state); forgetGone(state);',
+    to: 'forgetGone(state);',
     test: {
       file: RESTORE_TEST,
       name: 'a write of the old log that ends late counts for nothing, nor do its acks',

@@ -76,7 +76,8 @@ const snapshotChunk = fc
     const totalBytes = before + data.length + after;
     return { type: 'snapshotChunk' as const, ...fields, totalBytes, offset: before, data };
   });
-const repairReply = fc.record({ has: fc.boolean(), from: append }).map(({ has, from }) => {
+const repair = fc.record({ has: fc.boolean(), trimmed: fc.boolean(), from: append });
+const repairReply = repair.map(({ has, trimmed, from }) => {
   const { shard, to, term: at, entries, from: sender } = from;
   const [entry] = has ? entries : [];
   const found = entry === undefined ? { index: 1, term: 1 } : entry;
@@ -85,6 +86,7 @@ const repairReply = fc.record({ has: fc.boolean(), from: append }).map(({ has, f
     from: sender,
     to,
     term: at,
+    trimmed: trimmed && entry === undefined,
     id: { index: found.index, term: found.term },
   };
   return { type: 'repairReply' as const, ...fields, ...(entry === undefined ? {} : { entry }) };
@@ -129,6 +131,7 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     ...address,
     round: index,
     wallMs: index,
+    suspect: fc.boolean(),
     quiet: fc.boolean(),
   }),
   fc.record({ type: fc.constant('timeoutNow' as const), ...address }),
@@ -142,6 +145,7 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     nextOffset: index,
     done: fc.boolean(),
   }),
+  fc.record({ type: fc.constant('snapshotRequest' as const), ...address, through: index }),
   fc.record({ type: fc.constant('repairRequest' as const), ...address, id: entryId }),
   repairReply,
 );

@@ -99,7 +99,7 @@ const samples: [string, Buffer][] = [
 
 describe('a frame', () => {
   it('of every type is among the samples', () => {
-    expect(samples).toHaveLength(16 + 6);
+    expect(samples).toHaveLength(17 + 6);
   });
 
   it.each(samples)('%s is waited for at every prefix', (_, bytes) => {

@@ -163,8 +163,9 @@ describe('messages', () => {
       { ...chunk, offset: 6, data: new Uint8Array(6) },
       { ...chunk, id: { index: 0, term: 0 } },
       { ...chunk, id: { index: 4, term: 10 } },
-      { type: 'repairReply', ...to, id: { index: 2, term: 9 }, entry },
-      { type: 'repairReply', ...to, id: { index: 1, term: 8 }, entry },
+      { type: 'repairReply', ...to, id: { index: 2, term: 9 }, entry, trimmed: false },
+      { type: 'repairReply', ...to, id: { index: 1, term: 8 }, entry, trimmed: false },
+      { type: 'repairReply', ...to, id: { index: 1, term: 9 }, entry, trimmed: true },
       { type: 'heartbeat', ...to, commit: 0, round: 1, rank: 0, quiet: true },
       {
         type: 'heartbeat',

@@ -65,6 +65,7 @@ const reply = (quiet: boolean): CoreMessage => ({
   type: 'heartbeatReply',
   round: 1,
   wallMs: 0,
+  suspect: false,
   quiet,
 });
 

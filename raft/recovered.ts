@@ -1,0 +1,50 @@
+/** From what the store found of a replica to the state that it begins with. */
+import { type RaftConfig, validateRaftConfig } from './config.ts';
+import { RaftLog } from './log.ts';
+import { MembershipHistory } from './membership.ts';
+import { decodeMembership } from './membership-codec.ts';
+import type { Rng } from './ports.ts';
+import { RaftState } from './state.ts';
+import type { LogIndex, RecoveredShard } from './types.ts';
+
+export interface CoreOptions {
+  readonly recovered: RecoveredShard;
+  readonly applied: LogIndex;
+  readonly config: RaftConfig;
+  readonly rng: Rng;
+}
+
+export function recoveredState({ recovered, applied, config, rng }: CoreOptions): RaftState {
+  const { state, shard } = recovered;
+  const log = recoveredLog(recovered, applied);
+  if (recovered.lastIndex === 0) log.lastTimeWas(0);
+  return new RaftState({
+    shard,
+    self: state.replica,
+    settings: validateRaftConfig(config),
+    rng,
+    log,
+    membership: recoveredMembership(recovered),
+    hardState: state.hardState,
+    isSuspect: state.suspect === true,
+    damaged: recovered.damaged ?? [],
+  });
+}
+
+function recoveredMembership({ state, configEntries }: RecoveredShard): MembershipHistory {
+  const membership = new MembershipHistory(state.logStart.index, state.membership);
+  for (const { index, head } of configEntries) membership.append(index, decodeMembership(head));
+  return membership;
+}
+
+function recoveredLog(recovered: RecoveredShard, applied: LogIndex): RaftLog {
+  const { state, termStarts, lastIndex } = recovered;
+  const commit = Math.max(state.hardState.commit, applied, state.logStart.index);
+  return new RaftLog({
+    logStart: state.logStart,
+    termStarts,
+    lastIndex,
+    commit: Math.min(commit, lastIndex),
+    applied: Math.max(applied, state.logStart.index),
+  });
+}
