@@ -191,6 +191,7 @@ export class StateFlush {
     const drop = (): void =>
       this.#store.dropShard(shard, () => {
         this.#shards.delete(shard);
+        this.#storeWrote();
         done();
       });
     if (effects.isSwapping) effects.afterSwap = drop;
@@ -285,8 +286,7 @@ export class StateFlush {
     this.#store.replaceShard(mark, tables, () => {
       effects.isSwapping = false;
       effects.afterSwap?.();
-      this.#hand(effects);
-      this.#tellRoom();
+      this.#storeWrote();
     });
   }
 
@@ -311,8 +311,13 @@ export class StateFlush {
         this.#recent.dropBelow(shard, queueId, startOffset);
       }
     }
+    this.#storeWrote();
+  }
+
+  /** Whatever it was that LevelDB has written: there may be room now, for every shard. */
+  #storeWrote(): void {
     for (const effects of this.#shards.values()) {
-      if (effects.waiting.length > 0) this.#hand(effects);
+      if (effects.waiting.length > 0 || effects.replacement !== undefined) this.#hand(effects);
     }
     this.#tellRoom();
   }

@@ -197,6 +197,22 @@ describe('state flush', () => {
     expect([flush.hasRoom, told]).toEqual([true, 1]);
   });
 
+  it('a shard that is gone from LevelDB leaves room to the others, and says so', () => {
+    let told = 0;
+    const { store, flush, produce } = setUp({ maxPendingBytes: 400, onRoom: () => told++ });
+    store.hasRoom = false;
+    store.pendingBytes = 500;
+    produce(1);
+    flush.durable(SHARD, 1);
+    flush.release(9);
+    flush.drop(9, () => {});
+    expect([flush.hasRoom, told]).toEqual([false, 0]);
+    store.hasRoom = true;
+    store.pendingBytes = 0;
+    store.finishSwap();
+    expect([flush.hasRoom, told, store.finishWrite()]).toEqual([true, 1, true]);
+  });
+
   it('once full, has room again when half of it is written, and says so once', () => {
     let told = 0;
     const { store, flush, produce } = setUp({ maxPendingBytes: 400, onRoom: () => told++ });
