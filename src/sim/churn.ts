@@ -9,6 +9,8 @@ import { hasQuorum } from './placements.ts';
 import type { Random } from './random.ts';
 
 const CAUGHT_UP_ENTRIES = 20;
+/** How often a joint change brings in a new learner besides. */
+const NEWCOMER_SHARE = 0.3;
 
 interface Draft {
   readonly changes: readonly MembershipChange[];
@@ -17,13 +19,27 @@ interface Draft {
   readonly voters: readonly ReplicaId[];
 }
 
-/** One change of one shard's membership, by its leader: simple or joint, as it falls out. */
-export function changeMembers(cluster: SimCluster, random: Random): void {
+/** What is known when a change is drawn. */
+interface Scene {
+  readonly cluster: SimCluster;
+  readonly random: Random;
+  readonly shard: ShardId;
+  readonly current: Membership;
+  /** Learners that have most of the log. */
+  readonly ready: readonly ReplicaId[];
+}
+
+/** any: of one voter at most; joint: of several at once. */
+export type ChangeKind = 'any' | 'joint';
+
+/** One change of one shard's membership, by its leader. */
+export function changeMembers(cluster: SimCluster, random: Random, kind: ChangeKind): void {
   const shard = random.pick(cluster.shards);
   const leader = cluster.leaderOf(shard);
   if (leader?.driver === undefined || leader.isPaused) return;
   const current = leader.driver.membership(shard);
-  const draft = drawChange(cluster, random, shard, current, readyLearner(leader.driver, shard));
+  const scene = { cluster, random, shard, current, ready: readyLearners(leader.driver, shard) };
+  const draft = kind === 'joint' ? drawJoint(scene) : drawChange(scene);
   if (draft === undefined) return;
   const addresses = new Map(
     [...current.replicas, ...draft.replicas].map((one) => [one.replica, one]),
@@ -42,23 +58,49 @@ export function changeMembers(cluster: SimCluster, random: Random): void {
 }
 
 /** Only a learner that has most of the log is made a voter: the reconciler does so too. */
-function readyLearner(driver: RaftDriver, shard: ShardId): ReplicaId | undefined {
+function readyLearners(driver: RaftDriver, shard: ShardId): readonly ReplicaId[] {
   const { commit, replicas } = driver.status(shard);
   const isReady = (one: ReplicaStatus): boolean =>
     one.role === 'learner' && one.matchIndex > 0 && one.matchIndex >= commit - CAUGHT_UP_ENTRIES;
-  return replicas.find(isReady)?.replica;
+  return replicas.filter(isReady).map(({ replica }) => replica);
 }
 
-function drawChange(
-  cluster: SimCluster,
-  random: Random,
-  shard: ShardId,
-  { config, replicas }: Membership,
-  learner: ReplicaId | undefined,
-): Draft | undefined {
-  const { voters } = config;
-  const taken = new Set(replicas.map(({ node }) => node));
+/** On a machine that has no replica of the shard. */
+function newcomer({ cluster, random, shard, current }: Scene): ReplicaAddress | undefined {
+  const taken = new Set(current.replicas.map(({ node }) => node));
   const free = cluster.nodes.filter(({ id, isGone }) => !isGone && !taken.has(id));
+  if (free.length === 0) return undefined;
+  const { id: node, incarnation } = random.pick(free);
+  return { replica: cluster.placements.nextReplica(shard), node, incarnation };
+}
+
+/** At least two voters change: some are demoted, some leave, learners take their places. */
+function drawJoint(scene: Scene): Draft | undefined {
+  const { random, current, ready } = scene;
+  const voters = new Set(current.config.voters);
+  const changes: MembershipChange[] = [];
+  for (const learner of ready) {
+    if (random.chance(0.3)) continue;
+    changes.push({ type: 'addVoter', node: learner });
+    voters.add(learner);
+  }
+  for (const voter of random.shuffled(current.config.voters)) {
+    const isEnough = changes.length >= 2 && random.chance(0.5);
+    if (isEnough || voters.size === 1) break;
+    changes.push({ type: random.chance(0.5) ? 'addLearner' : 'remove', node: voter });
+    voters.delete(voter);
+  }
+  if (changes.length < 2) return undefined;
+  const added = random.chance(NEWCOMER_SHARE) ? newcomer(scene) : undefined;
+  if (added === undefined) return { changes, replicas: [], voters: [...voters] };
+  changes.push({ type: 'addLearner', node: added.replica });
+  return { changes, replicas: [added], voters: [...voters] };
+}
+
+function drawChange(scene: Scene): Draft | undefined {
+  const { random, current, ready } = scene;
+  const { voters } = current.config;
+  const [learner] = ready;
   const kind = random.pick(
     learner === undefined
       ? (['learner', 'learner', 'remove'] as const)
@@ -67,10 +109,9 @@ function drawChange(
   const anyVoter = random.pick(voters);
   switch (kind) {
     case 'learner': {
-      if (free.length === 0) return undefined;
-      const { id: node, incarnation } = random.pick(free);
-      const replica = cluster.placements.nextReplica(shard);
-      const added = { replica, node, incarnation };
+      const added = newcomer(scene);
+      if (added === undefined) return undefined;
+      const { replica } = added;
       return { changes: [{ type: 'addLearner', node: replica }], replicas: [added], voters };
     }
     case 'promote':
@@ -101,14 +142,16 @@ function drawChange(
   }
 }
 
-export function transfer(cluster: SimCluster, random: Random): void {
+/** Gives who was asked to hand over. */
+export function transfer(cluster: SimCluster, random: Random): SimNode | undefined {
   const shard = random.pick(cluster.shards);
   const leader = cluster.leaderOf(shard);
-  if (leader === undefined || leader.isPaused) return;
+  if (leader === undefined || leader.isPaused) return undefined;
   const target = random.pick(cluster.nodes);
   leader.driver!.transferLeadership(shard, target.id, ({ status }) => {
     cluster.faults.count(`transfer ${status}`);
   });
+  return leader;
 }
 
 /** The machine comes back with its number and an empty directory. */

@@ -1,4 +1,5 @@
 /** All machines, the network between them, and the invariants that watch every event. */
+import { isJoint } from '../../raft/membership.ts';
 import { decodeMembership } from '../../raft/membership-codec.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { DriverEvents, LogRecord } from '../../raft/ports.ts';
@@ -40,6 +41,10 @@ export class SimCluster {
   readonly placements = new Placements();
   /** A node went down by itself; whoever watches over it may start it again. */
   onDown: (node: SimNode) => void = () => {};
+  /** The node writes an entry by which the shard's configuration becomes joint. */
+  onJoint: (node: SimNode, shard: ShardId) => void = () => {};
+  /** Clients that know of no other node: so many proposals at once. */
+  onFlood: (node: SimNode, shard: ShardId, count: number) => void = () => {};
   readonly #power: Random;
 
   constructor(scheduler: Scheduler, random: Random, swarm: Swarm) {
@@ -85,7 +90,7 @@ export class SimCluster {
         },
         onPass: (shard: ShardId) => this.judge.passed(this.node(node), shard),
       }),
-      onWrite: (node: SimNode, records: readonly LogRecord[]) => this.judge.writes(node, records),
+      onWrite: (node: SimNode, records: readonly LogRecord[]) => this.#writes(node, records),
     };
     const { electionTimeoutMs } = swarm.raft;
     this.judge = new Judge(() => ({
@@ -124,6 +129,14 @@ export class SimCluster {
         membership,
       });
     });
+  }
+
+  #writes(node: SimNode, records: readonly LogRecord[]): void {
+    this.judge.writes(node, records);
+    for (const record of records) {
+      if (record.kind !== 'entry' || record.entry.type !== EntryType.config) continue;
+      if (isJoint(decodeMembership(record.entry.head).config)) this.onJoint(node, record.shard);
+    }
   }
 
   #applied(shard: ShardId, applied: Applied): void {

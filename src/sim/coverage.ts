@@ -33,19 +33,17 @@ export const POINTS = [
   'leadership handed over',
   'snapshot sent',
   'snapshot took the place of a log',
-] as const;
-
-/** Counted and shown, but not demanded: too rare in short histories, or not made to happen yet. */
-export const NOTED_POINTS = [
+  'snapshot over a newer log',
   'learner added',
   'replica invited',
   'replica dropped',
   'joint configuration entered',
   'joint configuration left',
   'crash in a joint configuration',
-  'snapshot over a newer log',
-  'damaged entry asked from a peer',
 ] as const;
+
+/** Counted and shown, but not demanded: nothing makes it happen yet. */
+export const NOTED_POINTS = ['damaged entry asked from a peer'] as const;
 export type Point = (typeof POINTS)[number] | (typeof NOTED_POINTS)[number];
 
 /** Fewer seeds are no sample. */

@@ -23,6 +23,8 @@ export interface FileFaults {
   writeErrorRate: number;
   syncErrorRate: number;
   readErrorRate: number;
+  /** Of LevelDB's own files only. */
+  levelErrorRate: number;
   /** No byte more fits: writes fail with ENOSPC, some of their bytes taken. */
   isFull: boolean;
   /** Factor on all times. */
@@ -35,6 +37,7 @@ const GOOD_DISK: FileFaults = {
   writeErrorRate: 0,
   syncErrorRate: 0,
   readErrorRate: 0,
+  levelErrorRate: 0,
   isFull: false,
   slowness: 1,
 };
@@ -253,7 +256,9 @@ export class SimFiles implements Files {
 
   /** The same faults for whoever writes to this disk by other ways. */
   failsWrite(): boolean {
-    return this.#writeFailure() !== undefined;
+    return (
+      this.#writeFailure() !== undefined || this.#fails(this.faults.levelErrorRate, 'eioWrite')
+    );
   }
 
   #failed(kind: FileFaultKind): void {

@@ -38,7 +38,7 @@ interface InFlight {
 
 /** What a power cut does to LevelDB's log, each as likely as the other. */
 const CUTS = ['nothing', 'nothing', 'tail', 'tail', 'hole'] as const;
-const CURRENT_LOST_RATE = 0.02;
+const CURRENT_LOST_RATE = 0.05;
 
 export class SimLevel implements LevelBackend {
   readonly #host: LevelHost;
@@ -132,7 +132,8 @@ export class SimLevel implements LevelBackend {
     scheduler.after(random.next() * writeMaxMs, () => {
       if (life !== this.#life) return;
       this.#inFlight.delete(inFlight);
-      if (!fails) this.#append(batch);
+      if (fails) this.#host.onFault('levelWriteError');
+      else this.#append(batch);
       this.#rotate(writeBufferBytes);
       this.#host.deliver(() => {
         scheduler.promised();

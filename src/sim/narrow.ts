@@ -51,5 +51,7 @@ export const FAULT_KINDS: readonly string[] = [
   'crashAtOperation',
   'levelTail',
   'levelHole',
+  'levelCurrent',
+  'levelWriteError',
   'stateRebuilt',
 ];

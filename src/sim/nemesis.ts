@@ -5,7 +5,8 @@
 import type { SimCluster } from './cluster.ts';
 import type { SimNode } from './node.ts';
 import type { Random } from './random.ts';
-import { DOWN_MAX_MS, STRIKES, type Stage } from './strikes.ts';
+import { DOWN_MAX_MS, type Stage } from './stage.ts';
+import { STRIKES } from './strikes.ts';
 
 export class SimNemesis {
   readonly #cluster: SimCluster;
@@ -20,7 +21,7 @@ export class SimNemesis {
       cluster,
       random,
       later: (maxMs, run) => this.#later(maxMs, run),
-      restartLater: (node) => this.#restartLater(node),
+      restartLater: (node, maxMs) => this.#restartLater(node, maxMs),
       healNetwork: () => this.#healNetwork(),
     };
     cluster.onDown = (node) => this.#restartLater(node);
@@ -52,9 +53,9 @@ export class SimNemesis {
     for (const node of nodes) this.#cluster.reconnect(node);
   }
 
-  #restartLater(node: SimNode): void {
+  #restartLater(node: SimNode, maxMs = DOWN_MAX_MS): void {
     if (this.#isStopped) this.#cluster.scheduler.after(0, () => this.#restart(node));
-    else this.#later(DOWN_MAX_MS, () => this.#restart(node));
+    else this.#later(maxMs, () => this.#restart(node));
   }
 
   #restart(node: SimNode): void {
@@ -70,13 +71,14 @@ export class SimNemesis {
   /** Ends all faults: the safety phase is over, now those who live must get well. */
   heal(): void {
     this.#isStopped = true;
-    const { network, nodes } = this.#cluster;
+    const { network, nodes, swarm } = this.#cluster;
     network.faults = {
       ...network.faults,
       lossRate: 0,
       duplicateRate: 0,
       replayRate: 0,
       straggleRate: 0,
+      delayMaxMs: swarm.delayMaxMs,
     };
     for (const node of this.#lost()) this.#cluster.lose(node);
     for (const node of nodes) {

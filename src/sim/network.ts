@@ -12,7 +12,7 @@ export interface NetworkFaults {
   duplicateRate: number;
   /** A packet of long ago arrives once more. */
   replayRate: number;
-  readonly delayMaxMs: number;
+  delayMaxMs: number;
   /** Some packets are late by much more: they meet another term. */
   straggleRate: number;
 }

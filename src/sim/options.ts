@@ -64,7 +64,7 @@ function drawRaftConfig(random: Random): RaftConfig {
     maxTailBytes: random.pick([1, 2000, 4_194_304]),
     maxApplyEntries: random.pick([1, 7, 4096]),
     maxApplyLoadBytes: random.pick([100, 4_194_304]),
-    maxUncommittedEntries: random.pick([5, isNarrow ? 20 : 65_536]),
+    maxUncommittedEntries: random.pick([5, isNarrow ? 20 : 65_536, isNarrow ? 20 : 65_536]),
     maxCommitLag: random.pick([1, 1000]),
     electionTimeoutMs: random.pick([450, 1000]),
   };
@@ -84,15 +84,34 @@ function drawLogLimits(random: Random, syncMaxMs: number): Partial<CommitLogLimi
   };
 }
 
+/**
+ * What a history may be about: these come again and again in it, beside whatever else is drawn, for
+ * some points are met only where one thing follows close upon the other.
+ */
+const THEMES: readonly (readonly StrikeKind[])[] = [
+  ['members', 'ambush', 'ambush', 'transfer'],
+  ['exile', 'exile', 'checkpoint', 'coup'],
+  ['lag', 'rivals', 'coup', 'kill'],
+  ['badDisk', 'badDisk', 'power', 'powerAll'],
+];
+const KIND_SHARE = 0.4;
+const THEME_SHARE = 0.5;
+/** As often as some ten other kinds together. */
+const THEME_WEIGHT = 3;
+
 /** Each kind is there or not: a fault that is always there may hide what another one shows. */
-function drawStrikes(random: Random): readonly StrikeKind[] {
-  const drawn = STRIKE_KINDS.filter(() => random.chance(0.4));
-  return [...drawn, ...ALWAYS];
+function drawStrikes(random: Random, theme: readonly StrikeKind[]): readonly StrikeKind[] {
+  const share = theme.length === 0 ? KIND_SHARE : KIND_SHARE / 2;
+  const drawn = STRIKE_KINDS.filter(() => random.chance(share));
+  const again = Array.from({ length: THEME_WEIGHT }, () => theme).flat();
+  return [...drawn, ...ALWAYS, ...again];
 }
 
 export function drawSwarm(random: Random, options: SimOptions): Swarm {
   const calm = options.withoutFaults === true;
   const syncMaxMs = random.pick([1, 10, 200]);
+  const theme = random.chance(THEME_SHARE) ? random.pick(THEMES) : [];
+  const gaps = theme.length === 0 ? [300, 1000, 3000] : [300, 1000];
   return {
     nodes: options.nodes ?? random.pick([1, 2, 3, 3, 3, 4, 5, 5, 6, 7]),
     shards: options.shards ?? random.pick([1, 1, 2, 3]),
@@ -109,8 +128,8 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
     syncMaxMs,
     proposalsPerSecond: random.pick([3, 15, 60]),
     readsPerSecond: random.pick([0, 5, 40]),
-    meanFaultGapMs: calm ? Number.POSITIVE_INFINITY : random.pick([300, 1000, 3000]),
-    strikes: drawStrikes(random),
+    meanFaultGapMs: calm ? Number.POSITIVE_INFINITY : random.pick(gaps),
+    strikes: drawStrikes(random, theme),
     losesMinority: !calm && random.chance(0.5),
     clockRates: calm ? [1] : random.pick([[1], [1, 0.99, 1.01], [1, 0.9, 1.1]]),
     hastyTrimRate: random.pick([0, 0.5, 1]),

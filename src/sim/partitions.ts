@@ -24,7 +24,7 @@ export function linksCut(
   victim: NodeId,
   random: Random,
 ): readonly Link[] {
-  const order = shuffled(nodes, random);
+  const order = random.shuffled(nodes);
   switch (partition) {
     case 'isolate':
       return bothWays(nodes, (left, right) => left !== victim && right !== victim);
@@ -71,15 +71,6 @@ function bothWays(nodes: readonly NodeId[], seesEachOther: SeesEachOther): Link[
     for (const to of nodes) if (from !== to && !seesEachOther(from, to)) links.push([from, to]);
   }
   return links;
-}
-
-function shuffled(nodes: readonly NodeId[], random: Random): NodeId[] {
-  const order = [...nodes];
-  for (let at = order.length - 1; at > 0; at--) {
-    const other = random.between(0, at);
-    [order[at], order[other]] = [order[other]!, order[at]!];
-  }
-  return order;
 }
 
 function unknownPartition(partition: never): never {

@@ -28,6 +28,15 @@ export class Random {
     return items[Math.floor(this.next() * items.length)]!;
   }
 
+  shuffled<Item>(items: readonly Item[]): Item[] {
+    const order = [...items];
+    for (let at = order.length - 1; at > 0; at--) {
+      const other = this.between(0, at);
+      [order[at], order[other]] = [order[other]!, order[at]!];
+    }
+    return order;
+  }
+
   /** A generator of its own, so that one part's draws do not shift another's. */
   fork(): Random {
     return new Random(this.between(0, 0xffff_ffff));

@@ -1,43 +1,32 @@
 /** What may be done to a cluster, one function per kind of fault. */
-import { changeMembers, transfer, wipe } from './churn.ts';
-import type { SimCluster } from './cluster.ts';
+import { type ChangeKind, transfer, wipe } from './churn.ts';
+import type { FileFaults } from './files.ts';
 import type { SimNode } from './node.ts';
 import { linksCut, PARTITIONS, type Partition } from './partitions.ts';
-import type { Random } from './random.ts';
+import { ambush, CHANGES_MAX, coup, exile, lag, members, rivals } from './plots.ts';
+import { crash, type Stage } from './stage.ts';
 
-const DOWN_MAX_MS = 3000;
+const SOON_MAX_MS = 300;
 const CUT_MAX_MS = 5000;
-const COUP_MS = 4000;
-/** A new leader of a coup is cut off after at most this: often before it commits anything. */
-const COUP_DELAY_MAX_MS = 150;
 const CLOCK_JUMP_MAX_MS = 3_600_000;
 const BAD_DISK_MAX_MS = 1500;
+const ERROR_RATES = [
+  'writeErrorRate',
+  'syncErrorRate',
+  'readErrorRate',
+  'levelErrorRate',
+] as const satisfies readonly (keyof FileFaults)[];
+/** Most reads are answered from memory: one that reaches the disk must meet it. */
+const RARE_OPERATIONS: readonly (keyof FileFaults)[] = ['readErrorRate', 'levelErrorRate'];
 const FULL_DISK_MAX_MS = 4000;
 const SLOW_DISK_MAX_MS = 4000;
 /** Pauses, in election timeouts (reliability section 6). */
 const PAUSES = [0.5, 2, 5];
 const OPERATIONS_TO_CRASH_MAX = 24;
 
-const CHANGES_MAX = 10;
-const CHANGE_GAP_MAX_MS = 600;
-
-/** What a strike works with. */
-export interface Stage {
-  readonly cluster: SimCluster;
-  readonly random: Random;
-  /** Within so long, unless the faults have ended by then. */
-  later(maxMs: number, run: () => void): void;
-  restartLater(node: SimNode): void;
-  healNetwork(): void;
-}
+const CHANGE_KINDS: readonly ChangeKind[] = ['any', 'any', 'joint'];
 
 type Strike = (stage: Stage, victim: SimNode) => void;
-
-function crash({ cluster, restartLater }: Stage, node: SimNode, power: boolean): void {
-  if (!node.isRunning) return;
-  cluster.crash(node, power);
-  restartLater(node);
-}
 
 function cut(stage: Stage, victim: SimNode, partition: Partition): void {
   const { cluster, random } = stage;
@@ -49,29 +38,6 @@ function cut(stage: Stage, victim: SimNode, partition: Partition): void {
     for (const [from, to] of links) cluster.resetConnection(from, to);
   }
   stage.later(CUT_MAX_MS, () => stage.healNetwork());
-}
-
-/**
- * Leader after leader is cut off soon after its election while clients still talk to it, and comes
- * back when the next one goes: logs with rival suffixes of many terms (paper, figures 7 and 8).
- */
-function coup(stage: Stage, untilMs: number): void {
-  const { cluster, random } = stage;
-  const { network, nodes, scheduler, shards } = cluster;
-  stage.later(COUP_DELAY_MAX_MS, () => {
-    const shard = random.pick(shards);
-    const leader = nodes.find(
-      (node) => node.leads(shard) && !network.isCut(node.id, (node.id % nodes.length) + 1),
-    );
-    if (leader !== undefined) {
-      stage.healNetwork();
-      const ids = nodes.map(({ id }) => id);
-      for (const [from, to] of linksCut('isolate', ids, leader.id, random)) network.cut(from, to);
-      cluster.resetConnections(leader);
-    }
-    if (scheduler.nowMs < untilMs) coup(stage, untilMs);
-    else stage.healNetwork();
-  });
 }
 
 function pause({ cluster, random, later }: Stage, node: SimNode): void {
@@ -93,6 +59,20 @@ function spoilDisk(
   later(maxMs, () => disk.files.heal());
 }
 
+function badDisk(stage: Stage, victim: SimNode): void {
+  const { random } = stage;
+  const kind = random.pick(ERROR_RATES);
+  const rate = random.pick([0.1, 0.5]);
+  const isRare = RARE_OPERATIONS.includes(kind);
+  spoilDisk(stage, victim, isRare ? 2 * BAD_DISK_MAX_MS : BAD_DISK_MAX_MS, (faults) => {
+    faults[kind] = isRare ? 1 : rate;
+  });
+  if (kind !== 'readErrorRate') return;
+  // Who starts reads all there is, and a checkpoint is read back.
+  if (random.chance(0.5)) crash(stage, victim, false, SOON_MAX_MS);
+  else stage.later(SOON_MAX_MS, () => checkpoint(stage));
+}
+
 /**
  * Checkpoints of one machine; with retention, its log starts at the newest one that everybody has
  * reached. Nobody is waited for who is down, and in some histories nobody at all.
@@ -107,13 +87,6 @@ function checkpoint({ cluster, random }: Stage): void {
     return Math.min(...held.map(({ machine }) => machine.persistedIndex(shard)));
   };
   for (const node of nodes) if (random.chance(0.7)) node.keepLog(shard, through);
-}
-
-/** Several changes in a row: an operator who replaces one machine by another needs that many. */
-function members(stage: Stage, left: number): void {
-  const { cluster, random, later } = stage;
-  changeMembers(cluster, random);
-  if (left > 1) later(CHANGE_GAP_MAX_MS, () => members(stage, left - 1));
 }
 
 const PARTITION_STRIKES = Object.fromEntries(
@@ -135,7 +108,7 @@ export const STRIKES = {
   },
   crashSoon: ({ random }, { disk }) =>
     disk.files.crashAtOperation(random.between(1, OPERATIONS_TO_CRASH_MAX)),
-  coup: (stage) => coup(stage, stage.cluster.scheduler.nowMs + COUP_MS),
+  coup: (stage) => coup(stage),
   reset: ({ cluster, later }, victim) => {
     if (!victim.isUp) return;
     cluster.resetConnections(victim);
@@ -151,13 +124,7 @@ export const STRIKES = {
   clockJump: ({ random }, { clock }) => {
     clock.wallOffsetMs = random.between(-CLOCK_JUMP_MAX_MS, CLOCK_JUMP_MAX_MS);
   },
-  badDisk: (stage, victim) =>
-    spoilDisk(stage, victim, BAD_DISK_MAX_MS, (faults) => {
-      const rate = stage.random.pick([0.1, 0.5]);
-      const kind = stage.random.pick(['writeErrorRate', 'syncErrorRate', 'readErrorRate'] as const);
-      // Most reads are answered from memory: one that reaches the disk must meet it.
-      faults[kind] = kind === 'readErrorRate' ? 1 : rate;
-    }),
+  badDisk,
   fullDisk: (stage, victim) =>
     spoilDisk(stage, victim, FULL_DISK_MAX_MS, (faults) => {
       faults.isFull = true;
@@ -167,8 +134,17 @@ export const STRIKES = {
       faults.slowness = stage.random.pick([10, 100]);
     }),
   checkpoint,
-  members: (stage) => members(stage, stage.random.between(3, CHANGES_MAX)),
-  transfer: ({ cluster, random }) => transfer(cluster, random),
+  members: (stage) => {
+    const { random } = stage;
+    members(stage, random.between(3, CHANGES_MAX), () => random.pick(CHANGE_KINDS));
+  },
+  ambush,
+  exile: (stage) => exile(stage),
+  lag,
+  rivals,
+  transfer: ({ cluster, random }) => {
+    transfer(cluster, random);
+  },
   wipe: (stage, victim) => {
     if (!wipe(stage.cluster, victim, stage.random.chance(0.5))) return;
     stage.cluster.faults.count('wiped');
@@ -183,5 +159,3 @@ export const ALWAYS: readonly StrikeKind[] = ['checkpoint', 'checkpoint', 'check
 export const STRIKE_KINDS = (Object.keys(STRIKES) as StrikeKind[]).filter(
   (kind) => !ALWAYS.includes(kind),
 );
-
-export { DOWN_MAX_MS };

@@ -21,7 +21,8 @@ interface Reign {
 export class Sightings {
   readonly #coverage: Coverage;
   readonly #electionTimeoutMs: number;
-  readonly #candidates = new Map<string, ReplicaId>();
+  /** Of each term. */
+  readonly #candidates = new Map<string, Set<ReplicaId>>();
   readonly #heardMs = new Map<string, MonotonicMs>();
   readonly #reigns = new Map<string, Reign>();
   readonly #commits = new Map<ShardId, LogIndex>();
@@ -84,15 +85,18 @@ export class Sightings {
   #competes(shard: ShardId, term: Term, replica: ReplicaId): void {
     const key = `${shard}/${term}`;
     const known = this.#candidates.get(key);
-    if (known === undefined) this.#candidates.set(key, replica);
-    else if (known !== replica) this.#coverage.reach('vote split');
+    if (known === undefined) {
+      this.#candidates.set(key, new Set([replica]));
+      return;
+    }
+    known.add(replica);
+    if (known.size > 1) this.#coverage.reach('vote split');
   }
 
   leads(place: Place, term: Term, self: ReplicaId, lastIndex: LogIndex): void {
-    const rival = this.#candidates.get(`${place.shard}/${term}`);
-    if (rival !== undefined && rival !== self) {
-      this.#coverage.reach('election lost to another candidate');
-    }
+    const candidates = this.#candidates.get(`${place.shard}/${term}`) ?? new Set();
+    const hasRival = candidates.size > (candidates.has(self) ? 1 : 0);
+    if (hasRival) this.#coverage.reach('election lost to another candidate');
     this.#reigns.set(placeKey(place), { term, lastIndex });
   }
 

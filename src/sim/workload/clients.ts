@@ -3,11 +3,12 @@ import type { ProposalLevel } from '../../../raft/driver.ts';
 import type { ShardId } from '../../../raft/types.ts';
 import { Durability, type QueueId } from '../../broker/commands.ts';
 import type { SimCluster } from '../cluster.ts';
+import type { SimNode } from '../node.ts';
 import type { Random } from '../random.ts';
 import { Group, TOPIC_ID } from './groups.ts';
 import { Lane } from './lane.ts';
 import { Readers } from './readers.ts';
-import { Session } from './session.ts';
+import { type Reply, Session } from './session.ts';
 import { Transactions } from './transactions.ts';
 
 const LEVELS: readonly ProposalLevel[] = ['majorityFsync', 'majorityFsync', 'majority', 'leader'];
@@ -50,6 +51,7 @@ export class SimClients {
     this.#without = new Set(without);
     const session = new Session(cluster, random.fork());
     this.session = session;
+    cluster.onFlood = (node, shard, count) => this.#flood(node, shard, count);
     this.#transactions = new Transactions(session);
     this.#readers = new Readers(session);
     this.#shards = cluster.shards.map((shard) => {
@@ -148,7 +150,21 @@ export class SimClients {
     if (!this.#without.has('read')) this.#readers.read(shard, queueIds);
   }
 
-  #plain(shard: ShardId, queueId: QueueId, onOk: () => void = () => {}): void {
+  #flood(node: SimNode, shard: ShardId, count: number): void {
+    const { queueIds } = this.#shards.find((one) => one.shard === shard)!;
+    if (this.session.isStopped || this.#without.has('plain')) return;
+    const quiet = (): void => {};
+    for (let left = count; left > 0; left--) {
+      this.#plain(shard, this.#random.pick(queueIds), quiet, node);
+    }
+  }
+
+  #plain(
+    shard: ShardId,
+    queueId: QueueId,
+    onOk: () => void = () => {},
+    target = this.session.target(shard),
+  ): void {
     const { history } = this.session;
     const level = this.#random.pick(LEVELS);
     const batch = history.name('b');
@@ -162,7 +178,7 @@ export class SimClients {
       producer: undefined,
     } as const;
     const paddingBytes = this.#random.between(0, PADDING_MAX_BYTES);
-    this.session.request(shard, { command, batch, paddingBytes, level }, (reply) => {
+    const done = (reply: Reply): void => {
       if (reply.status === 'unknown') return;
       if (reply.status === 'weak') {
         sent.outcome = 'weak';
@@ -172,7 +188,8 @@ export class SimClients {
         history.acked(sent, reply.result.baseOffset);
         onOk();
       } else history.failed(sent);
-    });
+    };
+    this.session.request(shard, { command, batch, paddingBytes, level }, done, target);
   }
 
   /** One more message, to see whether the shard works. */
