@@ -4,7 +4,8 @@
  *
  * `[magic 8][version u32][shard u32][index u64][term u64][timeMs u64][membership length u32]
  * [membership]` then rows `[kind u8][key length u32][value length u32][key][value]` then
- * `[0 u8][row count u64][crc32 u32]`.
+ * `[0 u8][row count u64][crc32 u32]`. In every version the last four bytes are the checksum of all
+ * before: a flipped bit must not pass for a newer version.
  */
 import { crc32 } from 'node:zlib';
 import { continueCrc } from './crc.ts';
@@ -19,8 +20,10 @@ const VERSION = 1;
 const HEAD_BYTES = 44;
 const ROW_HEAD_BYTES = 9;
 const END_BYTES = 13;
+const CRC_BYTES = 4;
 const MAX_MEMBERSHIP_BYTES = 1024 * 1024;
 const MAX_VALUE_BYTES = 256 * 1024 * 1024;
+const WRONG_CRC = 'checksum does not match';
 
 export interface CheckpointHead {
   readonly applied: AppliedMark;
@@ -77,6 +80,20 @@ class CheckedReader {
     return taken;
   }
 
+  /** Knows nothing of the rest but its last four bytes. */
+  async verifyRest(): Promise<void> {
+    for (;;) {
+      const known = Math.max(0, this.#buffer.length - CRC_BYTES);
+      this.crc = continueCrc(this.crc, this.#buffer.subarray(0, known));
+      this.#buffer = this.#buffer.subarray(known);
+      const next = await this.#chunks.next();
+      if (next.done === true) break;
+      this.#buffer = Buffer.concat([this.#buffer, next.value]);
+    }
+    if (this.#buffer.length < CRC_BYTES) throw this.damaged('it is cut short');
+    if (this.#buffer.readUInt32BE(0) !== this.crc) throw this.damaged(WRONG_CRC);
+  }
+
   async expectEnd(): Promise<void> {
     const next = await this.#chunks.next();
     if (this.#buffer.length > 0 || next.done !== true) throw this.damaged('bytes after its end');
@@ -104,7 +121,10 @@ async function takeHead(reader: CheckedReader): Promise<CheckpointHead> {
   const head = await reader.take(HEAD_BYTES);
   if (!head.subarray(0, 8).equals(MAGIC)) throw reader.damaged('it is not a checkpoint');
   const version = head.readUInt32BE(8);
-  if (version !== VERSION) throw unknownFormat(`checkpoint format ${version}`);
+  if (version !== VERSION) {
+    await reader.verifyRest();
+    throw unknownFormat(`checkpoint format ${version}`);
+  }
   const length = head.readUInt32BE(40);
   if (length > MAX_MEMBERSHIP_BYTES) throw reader.damaged(`membership of ${length} bytes`);
   const applied = {
@@ -159,7 +179,7 @@ async function takeEnd(reader: CheckedReader, rowCount: number): Promise<void> {
   const count = readUint64(await reader.take(8), 0);
   const { crc } = reader;
   const stored = (await reader.take(4)).readUInt32BE(0);
-  if (stored !== crc) throw reader.damaged('checksum does not match');
+  if (stored !== crc) throw reader.damaged(WRONG_CRC);
   if (count !== rowCount) throw reader.damaged(`${rowCount} rows instead of ${count}`);
   await reader.expectEnd();
 }
