@@ -39,8 +39,10 @@ export class Exchange {
   received(runner: ShardRunner, message: ExchangeMessage): void {
     if (message.to !== runner.core.self) return;
     runner.core.observeTerm(message.term, this.#context.now());
-    if (message.type === 'snapshotChunk') this.#receiver?.received(runner, message);
-    else if (message.type === 'snapshotReply') this.#sender?.received(runner, message);
+    if (message.type === 'snapshotChunk') {
+      if (runner.core.role === 'leader') this.#sender?.offered(runner, message);
+      this.#receiver?.received(runner, message);
+    } else if (message.type === 'snapshotReply') this.#sender?.received(runner, message);
     else if (message.type === 'snapshotRequest') this.#sender?.requested(runner, message);
     else if (message.type === 'repairRequest') this.#repairs.requested(runner, message);
     else this.#repairs.replied(runner, message);

@@ -6,7 +6,7 @@
  */
 import type { DriverContext } from './driver-context.ts';
 import type { ShardRunner } from './driver-shard.ts';
-import type { SnapshotReply, SnapshotRequest } from './messages.ts';
+import type { SnapshotChunk, SnapshotReply, SnapshotRequest } from './messages.ts';
 import type { SnapshotSource, SnapshotStore } from './ports.ts';
 import { EMPTY_BYTES, type EntryId, type MonotonicMs, type ReplicaId, type Term } from './types.ts';
 
@@ -37,6 +37,8 @@ export class SnapshotSender {
   readonly #sendings = new Map<string, Sending>();
   /** When the file could not be read: it is looked at again, but not at every pass. */
   readonly #failedMs = new Map<string, MonotonicMs>();
+  /** While leading without a checkpoint to give: how many voters were asked for theirs. */
+  readonly #heirsAsked = new Map<ShardRunner, number>();
 
   constructor(context: DriverContext, store: SnapshotStore) {
     this.#context = context;
@@ -46,15 +48,23 @@ export class SnapshotSender {
   /** At every pass over a shard: begins, goes on, ends. */
   look(runner: ShardRunner): void {
     const targets = runner.isStopped ? [] : runner.core.snapshotTargets();
+    if (targets.length === 0) this.#heirsAsked.delete(runner);
     for (const sending of this.#sendings.values()) {
       if (sending.runner !== runner) continue;
-      const isWanted = targets.includes(sending.to) || this.#isRecent(sending.wantedMs);
+      // A large file takes its time to be verified.
+      const isAsked = sending.source === undefined || this.#isRecent(sending.wantedMs);
+      const isWanted = targets.includes(sending.to) || isAsked;
       if (isWanted && sending.term === runner.core.term) this.#nudge(sending);
       else this.#end(sending);
     }
     for (const to of targets) {
       if (!this.#sendings.has(keyOf(runner, to))) this.#begin(runner, to, Number.NEGATIVE_INFINITY);
     }
+  }
+
+  #stillWanted(sending: Sending): void {
+    const isAsked = sending.wantedMs !== Number.NEGATIVE_INFINITY;
+    if (isAsked) sending.wantedMs = this.#context.now().nowMs;
   }
 
   #isRecent(atMs: MonotonicMs): boolean {
@@ -86,6 +96,8 @@ export class SnapshotSender {
       } else if (error !== undefined || source === undefined) this.#fail(sending);
       else {
         sending.source = source;
+        this.#stillWanted(sending);
+        this.#heirsAsked.delete(runner);
         this.#offer(sending);
       }
     });
@@ -94,6 +106,30 @@ export class SnapshotSender {
   #fail(sending: Sending): void {
     this.#failedMs.set(keyOf(sending.runner, sending.to), this.#context.now().nowMs);
     this.#end(sending);
+    if (sending.runner.core.role === 'leader') this.#seekHeir(sending.runner);
+  }
+
+  /**
+   * The checkpoint is damaged or gone, and nothing else could take its place: the log before it is
+   * trimmed. Another voter may lead who has one: asked for it, it offers it only if it verifies.
+   * One per attempt is asked, in turn.
+   */
+  #seekHeir(runner: ShardRunner): void {
+    const { self: from, term, currentMembership } = runner.core;
+    const voters = currentMembership.config.voters.filter((voter) => voter !== from);
+    const asked = this.#heirsAsked.get(runner) ?? 0;
+    const to = voters[asked % voters.length];
+    const node = to === undefined ? undefined : runner.nodeOf(to);
+    this.#heirsAsked.set(runner, asked + 1);
+    if (to === undefined || node === undefined) return;
+    const { shard } = runner;
+    const request = { type: 'snapshotRequest', shard, from, to, term, through: 1 } as const;
+    this.#context.say(node, request);
+  }
+
+  /** What comes to a leader is the offer of somebody who could give what it cannot. */
+  offered(runner: ShardRunner, { from }: SnapshotChunk): void {
+    if (this.#heirsAsked.delete(runner)) runner.core.transferTo(from, this.#context.now());
   }
 
   #end(sending: Sending): void {
@@ -141,14 +177,21 @@ export class SnapshotSender {
     const sending = this.#sendings.get(keyOf(runner, reply.from));
     if (sending?.source === undefined || sending.id.index !== reply.id.index) return;
     if (sending.term !== reply.term || runner.core.term !== reply.term) return;
-    if (sending.wantedMs > 0) sending.wantedMs = this.#context.now().nowMs;
+    this.#stillWanted(sending);
     if (reply.done) {
       this.#end(sending);
       runner.core.snapshotDone(reply.from, sending.id);
       this.#context.markDirty(runner);
       return;
     }
-    if (reply.nextOffset > sending.source.totalBytes) return;
+    const { totalBytes } = sending.source;
+    if (reply.nextOffset > totalBytes) return;
+    // It had everything, and that was damaged: if on this disk, the next look at the file tells.
+    if (reply.nextOffset === 0 && sending.acked === totalBytes) {
+      this.#end(sending);
+      this.#context.markDirty(runner);
+      return;
+    }
     this.#moved(sending, reply.nextOffset);
     this.#fill(sending);
   }

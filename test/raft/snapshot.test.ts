@@ -182,6 +182,42 @@ test('a checkpoint that cannot be read is not looked at again at every pass', ()
   expect(open.mock.calls.length).toBeLessThan(4);
 });
 
+describe('a leader without an intact checkpoint', () => {
+  test('hands over to a voter who has one', () => {
+    const { world, leader, late } = withLaggard();
+    const other = world.nodes.find((node) => node !== leader && node !== late)!;
+    other.compact();
+    leader.disk.checkpoints.clear();
+    world.passes = () => true;
+    world.runUntil(() => late.appliedIndex >= 11);
+    expect(world.leader()).toBe(other);
+    isCaughtUp(world, other, late);
+  });
+
+  test('goes on leading while nobody has, and its log may be cut', () => {
+    const { world, leader, late } = withLaggard();
+    leader.disk.checkpoints.clear();
+    world.passes = () => true;
+    world.run(5000);
+    expect(world.leader()).toBe(leader);
+    expect(leader.disk.sources).toBe(0);
+    world.propose('more');
+    world.run(300);
+    expect(leader.driver.matchedByAll(SHARD), 'it needs no log now').toBe(leader.appliedIndex);
+    leader.compact();
+    isCaughtUp(world, leader, late);
+  });
+
+  test('looks at it again when the receiver has found damage', () => {
+    const { world, leader, late } = withLaggard();
+    const open = vi.spyOn(leader.disk, 'openSource');
+    late.disk.isBroken = true;
+    world.passes = () => true;
+    isCaughtUp(world, leader, late);
+    expect(open).toHaveBeenCalledTimes(2);
+  });
+});
+
 /** Found by an adversary: a dead receiver held its place, and the cluster was never whole again. */
 test('a receiver whose node dies makes room for others', () => {
   const config = { ...CONFIG, maxOutgoingSnapshots: 1 };

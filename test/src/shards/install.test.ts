@@ -3,7 +3,7 @@
  * in everything like them: state, dedup, half messages, groups, what it answers to consumers. Also
  * when it dies on the way, wherever.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -193,6 +193,20 @@ describe('a node that comes back', () => {
     cluster.heal(AWAY);
     await expectEqual(cluster);
     expect(chunks).toBeGreaterThan(2);
+  });
+
+  test('is given that of another node where the leader has a damaged one', async () => {
+    const cluster = await twin();
+    const before = await cluster.leader();
+    const { index } = before.shards.driver.logStart(SHARD);
+    const file = join(before.directory, 'checkpoints', `${SHARD}-${index}.ckpt`);
+    const bytes = readFileSync(file);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(file, bytes);
+    cluster.heal(AWAY);
+    await until(() => cluster.node(AWAY).shards.driver.logStart(SHARD).index === index);
+    await until(() => !before.isLeading);
+    await expectEqual(cluster);
   });
 
   test.each(Object.keys(TRAPS))('and dies %s, is equal all the same', async (name) => {
