@@ -1,7 +1,8 @@
 /**
  * Which batch numbers are still in the store. LevelDB opens silently with a hole when the middle
  * of its own log is damaged. Whatever is not yet in a synced table file lies within the last two
- * write buffers, so numbers are kept for at least that many bytes, and a hole shows as a gap.
+ * write buffers, so numbers are kept for at least that many bytes, and a hole shows as a gap. Each
+ * number says which is the oldest that is still kept: a hole at the beginning has no other mark.
  */
 import { strict as assert } from 'node:assert';
 
@@ -11,6 +12,12 @@ const EXPIRED_PER_BATCH_MAX = 64;
 export interface NumberedBatch {
   readonly number: number;
   readonly bytes: number;
+}
+
+/** As stored under its number. */
+export interface KeptBatch extends NumberedBatch {
+  /** Oldest number that this batch left in the store. */
+  readonly first: number;
 }
 
 export class BatchWindow {
@@ -35,7 +42,7 @@ export class BatchWindow {
   }
 
   /** Numbers that the batch `bytes` long, about to be written, may delete. */
-  add(bytes: number): { readonly number: number; readonly expired: readonly number[] } {
+  add(bytes: number): KeptBatch & { readonly expired: readonly number[] } {
     this.#sizes.push(bytes);
     this.#totalBytes += bytes;
     const expired: number[] = [];
@@ -48,7 +55,7 @@ export class BatchWindow {
     }
     this.#compact();
     assert(this.newest >= this.#first, 'the newest number is always kept');
-    return { number: this.newest, expired };
+    return { number: this.newest, bytes, first: this.#first, expired };
   }
 
   #compact(): void {
@@ -58,11 +65,15 @@ export class BatchWindow {
   }
 }
 
-/** Text of the first gap in ascending batch numbers; undefined = none. */
-export function findGap(numbers: readonly number[]): string | undefined {
-  for (let at = 1; at < numbers.length; at++) {
-    const [before, after] = [numbers[at - 1] as number, numbers[at] as number];
-    if (after !== before + 1) return `batch ${before} is followed by batch ${after}`;
+/** Text of the first gap in ascending batches; undefined = none. */
+export function findGap(kept: readonly Omit<KeptBatch, 'bytes'>[]): string | undefined {
+  const oldest = kept[0];
+  const newest = kept.at(-1);
+  if (oldest === undefined || newest === undefined) return undefined;
+  if (oldest.number !== newest.first) return `batch ${newest.first} is missing`;
+  for (const [at, { number }] of kept.entries()) {
+    const before = oldest.number + at - 1;
+    if (number !== before + 1) return `batch ${before} is followed by batch ${number}`;
   }
   return undefined;
 }

@@ -5,7 +5,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { ShardId } from '../raft/types.ts';
-import { findGap } from './batch-window.ts';
+import { findGap, type KeptBatch } from './batch-window.ts';
 import { listCheckpoints, readCheckpoint } from './checkpoints.ts';
 import { StorageError } from './errors.ts';
 import { decodeIndexRow, type StoredRow } from './index-reader.ts';
@@ -14,6 +14,7 @@ import { type Database, openDatabase, scanSteps } from './level-db.ts';
 import {
   type AppliedMark,
   decodeAppliedBody,
+  decodeBatchBody,
   decodeFormatBody,
   decodeIntegerBody,
   lastOffsetOf,
@@ -113,7 +114,7 @@ class Survey {
   readonly #applied: AppliedMark[] = [];
   readonly #tables = new Map<string, { shard: ShardId; table: string; rows: number }>();
   readonly #queues: OpenRange[] = [];
-  readonly #batches: number[] = [];
+  readonly #batches: KeptBatch[] = [];
   readonly #problems: string[] = [];
   #identity: string | undefined;
 
@@ -145,7 +146,11 @@ class Survey {
       applied: this.#applied,
       tables: [...this.#tables.values()].sort((a, b) => a.shard - b.shard),
       queues: this.#queues,
-      batches: { first: this.#batches[0] ?? 0, last: this.#batches.at(-1) ?? 0, count },
+      batches: {
+        first: this.#batches[0]?.number ?? 0,
+        last: this.#batches.at(-1)?.number ?? 0,
+        count,
+      },
       problems: this.#problems,
     };
   }
@@ -166,8 +171,7 @@ class Survey {
         this.#format(unseal(key, value));
         break;
       case KeyKind.batch:
-        this.#batches.push(number);
-        decodeIntegerBody(unseal(key, value));
+        this.#batches.push(decodeBatchBody(number, unseal(key, value)));
         break;
       case KeyKind.applied:
         this.#applied.push(decodeAppliedBody(shard, unseal(key, value)));

@@ -53,7 +53,7 @@ export interface KeySpec {
   readonly maxBytes: number;
 }
 
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 /** Kind byte and shard. */
 const SHARD_PREFIX_BYTES = 5;
 /** Room for a table's own key: the broker's limits on names and ids are far below. */

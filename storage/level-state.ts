@@ -388,9 +388,9 @@ export class LevelState {
     for (const mark of batch.applied) {
       put({ key: keys.appliedKey(mark.shard), value: rows.encodeAppliedBody(mark) });
     }
-    const { number, expired } = this.#window.add(bytes);
-    put({ key: keys.batchKey(number), value: rows.encodeIntegerBody(bytes) });
-    for (const old of expired) put({ key: keys.batchKey(old), value: undefined });
+    const kept = this.#window.add(bytes);
+    put({ key: keys.batchKey(kept.number), value: rows.encodeBatchBody(kept) });
+    for (const old of kept.expired) put({ key: keys.batchKey(old), value: undefined });
     this.#batches++;
     this.#ops += batch.ops.length;
     chain.write().then(

@@ -4,6 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { LogIndex, ShardId, ShardTimeMs, Term } from '../raft/types.ts';
+import type { KeptBatch } from './batch-window.ts';
 import { continueCrc } from './crc.ts';
 import { StorageError } from './errors.ts';
 import { asBuffer, readUint64, writeUint64 } from './keys.ts';
@@ -117,7 +118,24 @@ export function decodeAppliedBody(shard: ShardId, bytes: Uint8Array): AppliedMar
   return { shard, index, term, timeMs };
 }
 
-/** A batch number (its size), a drop (its start offset): one integer. */
+const BATCH_BODY_BYTES = 16;
+
+export function encodeBatchBody({ bytes, first }: Omit<KeptBatch, 'number'>): Buffer {
+  const body = Buffer.allocUnsafe(BATCH_BODY_BYTES);
+  writeUint64(body, bytes, 0);
+  writeUint64(body, first, 8);
+  return body;
+}
+
+export function decodeBatchBody(number: number, stored: Uint8Array): KeptBatch {
+  const body = asBuffer(stored);
+  if (body.length !== BATCH_BODY_BYTES) {
+    throw new StorageError('DATA_LOSS', `batch row ${number}: ${body.length} bytes`);
+  }
+  return { number, bytes: readUint64(body, 0), first: readUint64(body, 8) };
+}
+
+/** A drop (its start offset), a swap: one integer. */
 export function encodeIntegerBody(value: number): Buffer {
   const body = Buffer.allocUnsafe(8);
   writeUint64(body, value, 0);

@@ -3,7 +3,7 @@
  * again from checkpoints and the log, so doubt is enough to throw it away.
  */
 import type { LogIndex, ShardId } from '../raft/types.ts';
-import { findGap, type NumberedBatch } from './batch-window.ts';
+import { findGap, type KeptBatch } from './batch-window.ts';
 import { StorageError } from './errors.ts';
 import type { IndexDrop } from './index-dropper.ts';
 import type { StoredRow } from './index-reader.ts';
@@ -11,6 +11,7 @@ import { decodeKey, FORMAT_VERSION, formatKey, KeyKind, type KeyRange, kindRange
 import {
   type AppliedMark,
   decodeAppliedBody,
+  decodeBatchBody,
   decodeFormatBody,
   decodeIntegerBody,
   unknownFormat,
@@ -37,7 +38,7 @@ export interface StateReads {
 export interface StateContent {
   readonly verdict: StateVerdict;
   /** Ascending. */
-  readonly batches: readonly NumberedBatch[];
+  readonly batches: readonly KeptBatch[];
   readonly applied: ReadonlyMap<ShardId, AppliedMark>;
   readonly drops: readonly IndexDrop[];
   /** Shards of which nothing counts: a swap was under way, or their log starts after it. */
@@ -62,7 +63,7 @@ export async function examineState(
     const batches = await readBatches(reads);
     const applied = await readApplied(reads);
     const begun = await readSwaps(reads);
-    const reason = findGap(batches.map(({ number }) => number)) ?? outlived(applied, logEnds);
+    const reason = findGap(batches) ?? outlived(applied, logEnds);
     if (reason !== undefined) return rebuildBecause(reason);
     const swaps = [...new Set([...begun, ...behind(applied, logEnds)])];
     return { verdict: { kind: 'ok' }, batches, applied, drops: await readDrops(reads), swaps };
@@ -74,12 +75,9 @@ export async function examineState(
   }
 }
 
-export async function readBatches(reads: StateReads): Promise<readonly NumberedBatch[]> {
+export async function readBatches(reads: StateReads): Promise<readonly KeptBatch[]> {
   const stored = await reads.all(kindRange(KeyKind.batch));
-  return stored.map(([key, value]) => ({
-    number: decodeKey(key).number,
-    bytes: decodeIntegerBody(unseal(key, value)),
-  }));
+  return stored.map(([key, value]) => decodeBatchBody(decodeKey(key).number, unseal(key, value)));
 }
 
 export async function readApplied(reads: StateReads): Promise<Map<ShardId, AppliedMark>> {

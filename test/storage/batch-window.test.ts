@@ -8,16 +8,19 @@ describe('batch window', () => {
     fc.assert(
       fc.property(sizes, (batches) => {
         const window = new BatchWindow(100, []);
-        const kept: number[] = [];
+        const kept: { number: number; first: number }[] = [];
         for (const [at, bytes] of batches.entries()) {
-          const { number, expired } = window.add(bytes);
+          const { number, first: oldest, expired } = window.add(bytes);
           expect(number).toBe(at + 1);
-          kept.push(number);
-          for (const old of expired) expect(kept.shift()).toBe(old);
+          kept.push({ number, first: oldest });
+          for (const old of expired) expect(kept.shift()?.number).toBe(old);
           expect(findGap(kept)).toBeUndefined();
-          const after = batches.slice(kept[0] as number, at + 1).reduce((sum, b) => sum + b, 0);
+          const first = kept[0]?.number ?? 0;
+          expect(findGap(kept.slice(1))).toBe(
+            kept.length > 1 ? `batch ${first} is missing` : undefined,
+          );
+          const after = batches.slice(first, at + 1).reduce((sum, b) => sum + b, 0);
           expect(after).toBeLessThan(100);
-          const first = kept[0] as number;
           const withFirst = batches.slice(first - 1, at + 1).reduce((sum, b) => sum + b, 0);
           if (first > 1) expect(withFirst).toBeGreaterThanOrEqual(100);
         }
@@ -31,7 +34,7 @@ describe('batch window', () => {
       { number: 42, bytes: 60 },
     ]);
     expect(window.newest).toBe(42);
-    expect(window.add(50)).toEqual({ number: 43, expired: [41] });
+    expect(window.add(50)).toEqual({ number: 43, bytes: 50, first: 42, expired: [41] });
   });
 
   it('deletes a backlog a few at a time', () => {
@@ -43,7 +46,9 @@ describe('batch window', () => {
 
   it('names a gap', () => {
     expect(findGap([])).toBeUndefined();
-    expect(findGap([5, 6, 7])).toBeUndefined();
-    expect(findGap([5, 6, 9])).toBe('batch 6 is followed by batch 9');
+    const kept = (...numbers: number[]) => numbers.map((number) => ({ number, first: 5 }));
+    expect(findGap(kept(5, 6, 7))).toBeUndefined();
+    expect(findGap(kept(5, 6, 9))).toBe('batch 6 is followed by batch 9');
+    expect(findGap(kept(6, 7))).toBe('batch 5 is missing');
   });
 });

@@ -49,6 +49,8 @@ describe('row codec', () => {
     const format = { version: 3, identity: 'node 1 ü' };
     expect(rows.decodeFormatBody(rows.encodeFormatBody(format))).toEqual(format);
     expect(rows.decodeIntegerBody(rows.encodeIntegerBody(2 ** 53 - 1))).toBe(2 ** 53 - 1);
+    const batch = { number: 9, bytes: 2 ** 53 - 1, first: 7 };
+    expect(rows.decodeBatchBody(9, rows.encodeBatchBody(batch))).toEqual(batch);
     expect(() => rows.decodeAppliedBody(2, Buffer.alloc(5))).toThrow('5 bytes');
   });
 });
