@@ -23,9 +23,11 @@ import { hasQuorum, Placements } from './placements.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { describeMessage, Trace } from './trace.ts';
+import { Wire } from './wire.ts';
 
 /** From the committed removal to the news of it. */
 const DROP_MAX_MS = 2000;
+const RECONNECT_MAX_MS = 200;
 /** Comparing whole logs is dear: only every so many events. */
 const LOOK_EVERY_EVENTS = 2000;
 
@@ -58,9 +60,11 @@ export class SimCluster {
         scheduler,
         random: random.fork(),
         deliver: (from, to, messages) => this.#receive(from, to, messages),
+        onBroken: (from, to) => this.#breakConnection(from, to),
         onFault: (kind) => this.faults.count(kind),
       },
       { ...swarm },
+      swarm.encodesFrames ? new Wire(random.fork()) : undefined,
     );
     const world = {
       scheduler,
@@ -233,10 +237,14 @@ export class SimCluster {
 
   #connect(node: SimNode): void {
     for (const peer of this.nodes) {
-      if (peer === node || !peer.isUp || this.network.isCut(peer.id, node.id)) continue;
-      this.#notice(peer, () => peer.driver?.peerUp(node.id));
-      this.#notice(node, () => node.driver?.peerUp(peer.id));
+      if (peer !== node && !this.network.isCut(peer.id, node.id)) this.#connectPair(peer, node);
     }
+  }
+
+  #connectPair(left: SimNode, right: SimNode): void {
+    if (!left.isUp || !right.isUp) return;
+    this.#notice(left, () => left.driver?.peerUp(right.id));
+    this.#notice(right, () => right.driver?.peerUp(left.id));
   }
 
   #notice(node: SimNode, run: () => void): void {
@@ -267,6 +275,14 @@ export class SimCluster {
     const peer = this.node(to);
     if (from === to || !peer.isUp) return;
     this.#notice(peer, () => peer.driver?.peerReset(from));
+  }
+
+  #breakConnection(from: NodeId, to: NodeId): void {
+    this.resetConnection(from, to);
+    this.resetConnection(to, from);
+    this.scheduler.after(this.#power.next() * RECONNECT_MAX_MS, () => {
+      if (!this.network.isCut(from, to)) this.#connectPair(this.node(from), this.node(to));
+    });
   }
 
   reconnect(node: SimNode): void {

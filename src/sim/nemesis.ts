@@ -78,6 +78,7 @@ export class SimNemesis {
       duplicateRate: 0,
       replayRate: 0,
       straggleRate: 0,
+      garbleRate: 0,
       delayMaxMs: swarm.delayMaxMs,
     };
     for (const node of this.#lost()) this.#cluster.lose(node);

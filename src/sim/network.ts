@@ -4,8 +4,10 @@
  */
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { NodeId } from '../../raft/types.ts';
+import { expect } from './failure.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { Wire } from './wire.ts';
 
 export interface NetworkFaults {
   lossRate: number;
@@ -15,9 +17,11 @@ export interface NetworkFaults {
   delayMaxMs: number;
   /** Some packets are late by much more: they meet another term. */
   straggleRate: number;
+  /** A bit turns over on the way. Only bytes have bits. */
+  garbleRate: number;
 }
 
-export type NetworkFaultKind = 'loss' | 'duplicate' | 'replay' | 'straggle';
+export type NetworkFaultKind = 'loss' | 'duplicate' | 'replay' | 'straggle' | 'garble';
 
 const STRAGGLE_MAX_MS = 3000;
 /** Packets remembered for a replay. */
@@ -28,18 +32,21 @@ export type Deliver = (from: NodeId, to: NodeId, messages: readonly PeerMessage[
 interface Packet {
   readonly from: NodeId;
   readonly to: NodeId;
-  readonly messages: readonly PeerMessage[];
+  readonly content: readonly PeerMessage[] | Buffer;
 }
 
 export interface NetworkHost {
   readonly scheduler: Scheduler;
   readonly random: Random;
   deliver: Deliver;
+  /** The reader found what no peer sends. */
+  onBroken(from: NodeId, to: NodeId): void;
   onFault(kind: NetworkFaultKind): void;
 }
 
 export class SimNetwork {
   readonly #host: NetworkHost;
+  readonly #wire: Wire | undefined;
   readonly #cuts = new Set<number>();
   readonly #memory: Packet[] = [];
   #remembered = 0;
@@ -47,9 +54,11 @@ export class SimNetwork {
   packets = 0;
   dropped = 0;
 
-  constructor(host: NetworkHost, faults: NetworkFaults) {
+  /** `wire`: packets are bytes; without it they are the messages themselves, which is faster. */
+  constructor(host: NetworkHost, faults: NetworkFaults, wire: Wire | undefined) {
     this.#host = host;
     this.faults = faults;
+    this.#wire = wire;
   }
 
   send(from: NodeId, to: NodeId, messages: readonly PeerMessage[]): void {
@@ -58,7 +67,7 @@ export class SimNetwork {
       this.dropped++;
       return;
     }
-    const packet = { from, to, messages };
+    const packet = { from, to, content: this.#wire?.write(messages) ?? messages };
     this.#carry(packet);
     if (this.#happens(this.faults.duplicateRate, 'duplicate')) this.#carry(packet);
     if (this.faults.replayRate > 0) this.#replay(packet);
@@ -77,13 +86,27 @@ export class SimNetwork {
     }
   }
 
-  #carry({ from, to, messages }: Packet): void {
+  #carry(packet: Packet): void {
+    const { from, to } = packet;
     const { random, scheduler } = this.#host;
     const isStraggler = this.#happens(this.faults.straggleRate, 'straggle');
     const maxMs = isStraggler ? STRAGGLE_MAX_MS : this.faults.delayMaxMs;
     scheduler.after(random.next() * maxMs, () => {
-      if (!this.isCut(from, to)) this.#host.deliver(from, to, messages);
+      if (!this.isCut(from, to)) this.#arrive(packet);
     });
+  }
+
+  #arrive({ from, to, content }: Packet): void {
+    const wire = this.#wire;
+    if (wire === undefined || !Buffer.isBuffer(content)) {
+      this.#host.deliver(from, to, content as readonly PeerMessage[]);
+      return;
+    }
+    const isGarbled = this.#happens(this.faults.garbleRate, 'garble');
+    const { messages, isBroken } = wire.read(isGarbled ? wire.garble(content) : content);
+    expect(isBroken === isGarbled, 'frames-read', () => `garbled ${isGarbled}, not ${isBroken}`);
+    if (messages.length > 0) this.#host.deliver(from, to, messages);
+    if (isBroken) this.#host.onBroken(from, to);
   }
 
   isCut(from: NodeId, to: NodeId): boolean {

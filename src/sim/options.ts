@@ -35,6 +35,9 @@ export interface Swarm {
   readonly delayMaxMs: number;
   /** Some packets are late by much more: they meet another term. */
   readonly straggleRate: number;
+  /** Packets are the bytes of production's frames. */
+  readonly encodesFrames: boolean;
+  readonly garbleRate: number;
   readonly writeMaxMs: number;
   readonly syncMaxMs: number;
   readonly proposalsPerSecond: number;
@@ -123,6 +126,8 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
     replayRate: calm ? 0 : random.pick([0, 0, 0.02, 0.5]),
     delayMaxMs: random.pick([1, 5, 50]),
     straggleRate: calm ? 0 : random.pick([0, 0.02]),
+    encodesFrames: random.chance(0.3),
+    garbleRate: calm ? 0 : random.pick([0, 0.002, 0.02]),
     writeMaxMs: random.pick([0.1, 2]),
     replicas: random.pick([3, 3, 5, 7]),
     syncMaxMs,
