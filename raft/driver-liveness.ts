@@ -38,9 +38,10 @@ export class NodeLiveness {
     this.#dueAtMs = nextHeartbeatAt(nowMs, this.#config.heartbeatIntervalMs);
   }
 
-  heard(node: NodeId, nowMs: MonotonicMs): void {
+  /** True: it had been silent. */
+  heard(node: NodeId, nowMs: MonotonicMs): boolean {
     this.#heardMs.set(node, nowMs);
-    this.#silent.delete(node);
+    return this.#silent.delete(node);
   }
 
   /** When it is due: which nodes of these shards fell silent since the last time. */

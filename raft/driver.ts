@@ -199,7 +199,7 @@ export class RaftDriver {
 
   receive(from: NodeId, messages: readonly PeerMessage[]): void {
     if (!this.#isLive) return;
-    this.#liveness.heard(from, this.#options.clock.nowMs());
+    this.#heard(from);
     for (const message of messages) {
       if (message.type === 'alive') continue;
       if (message.type === 'invite') {
@@ -214,6 +214,11 @@ export class RaftDriver {
     }
   }
 
+  #heard(node: NodeId): void {
+    const { clock, events } = this.#options;
+    if (this.#liveness.heard(node, clock.nowMs())) events.onLiveness?.(node, true);
+  }
+
   /** The host decides, and comes back with `addShard` when the replica exists. */
   #invited(from: NodeId, invite: Invite): void {
     const held = this.#shards.get(invite.shard);
@@ -222,8 +227,9 @@ export class RaftDriver {
     if (held === undefined || givesWay) this.#options.events.onInvite?.(from, invite);
   }
 
-  /** The control connection to `node` came up. */
+  /** The control connection to `node` came up: a sign of life. */
   peerUp(node: NodeId): void {
+    this.#heard(node);
     this.#forPeer(node, (runner, replica) => runner.core.peerUp(replica, this.#now()));
   }
 
@@ -309,6 +315,7 @@ export class RaftDriver {
     const now = this.#now();
     for (const { node, heardMs } of this.#liveness.tick(now, this.#shards.values())) {
       this.#forPeer(node, ({ core }, replica) => core.peerSilent(replica, heardMs, now));
+      this.#options.events.onLiveness?.(node, false);
     }
   }
 

@@ -270,8 +270,9 @@ export function retryPreVote(state: RaftState): void {
 }
 
 /**
- * The leader's control connection was reset: stop shielding it, campaign soon in the order that it
- * gave out itself, and reconsider whom we refused for its sake (internals rule 11).
+ * The leader's control connection was reset, or its node is silent: stop shielding it, campaign
+ * soon in the order that it gave out itself, and reconsider whom we refused for its sake
+ * (internals rule 11).
  */
 export function suspectLeader(state: RaftState): void {
   if (state.role !== 'follower' || state.leader === 0 || state.isLeaderSuspect) return;

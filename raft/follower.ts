@@ -27,6 +27,8 @@ function hearLeader(state: RaftState, leader: ReplicaId, isHeartbeat: boolean): 
   if (state.leader === 0) becomeFollower(state, state.term, leader);
   assert(state.leader === leader, 'a term has one leader');
   if (state.isLeaderSuspect && !isHeartbeat) return;
+  // Refused before this heartbeat is refused for good: whoever still wants to lead asks again.
+  if (isHeartbeat) state.refusedPreVote = undefined;
   state.isQuiet = false;
   state.isLeaderSuspect = false;
   state.heardMs = state.nowMs;

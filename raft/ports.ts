@@ -187,6 +187,8 @@ export interface DriverEvents {
   onDeposed?(shard: ShardId): void;
   /** This node's own log is durable through `index`. */
   onDurable?(shard: ShardId, index: LogIndex): void;
+  /** Nothing was heard of the node for an election timeout; true: it was heard of again. */
+  onLiveness?(node: NodeId, isAlive: boolean): void;
   /**
    * A leader names this node as the home of a replica that is not here. Called at every repetition,
    * for a shard that is not held, or held under a smaller id that has to give way.

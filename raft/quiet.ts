@@ -4,7 +4,7 @@
  * they live (messages.ts, `Alive`), one message for all their shards. Safety never depends on it:
  * terms, votes and quorums work as always, only timers rest (docs/raft.md).
  */
-import { restartElectionTimer } from './election.ts';
+import { restartElectionTimer, suspectLeader } from './election.ts';
 import { broadcastHeartbeat, nextHeartbeatAt } from './heartbeat.ts';
 import type { Heartbeat, HeartbeatReply, VoteRequest } from './messages.ts';
 import type { RaftState, Reign } from './state.ts';
@@ -60,12 +60,11 @@ export function maybeFollowQuietly(state: RaftState, { quiet, commit }: Heartbea
   state.electionAtMs = state.nowMs + 2 * settings.quietRefreshMs + state.electionDrawMs;
 }
 
-/** `heardMs` = when the leader counts as last heard of. */
-function wakeFollower(state: RaftState, heardMs: MonotonicMs): void {
+/** The leader's silence was agreed on: it is shielded as if it had just spoken. */
+function wakeFollower(state: RaftState): void {
   if (!state.isQuiet) return;
   restartElectionTimer(state);
-  state.heardMs = heardMs;
-  state.electionAtMs = heardMs + state.electionDrawMs;
+  state.heardMs = state.nowMs;
 }
 
 /** Somebody asks for a vote, so somebody misses the leader: time to listen for it again. */
@@ -74,8 +73,7 @@ export function noticeVoteRequest(state: RaftState, request: VoteRequest): void 
     wakeAndSpeak(state, state.reign);
     return;
   }
-  // Its silence was agreed on: it is shielded as if it had just spoken.
-  wakeFollower(state, state.nowMs);
+  wakeFollower(state);
   // Whoever wants to lead a later term leads this one no more: nothing to shield.
   if (request.from === state.leader && request.term > state.term) state.isLeaderSuspect = true;
 }
@@ -88,12 +86,16 @@ export function noticeSilence(state: RaftState, replica: ReplicaId, heardMs: Mon
     if (progress === undefined) return;
     wakeAndSpeak(state, reign);
     progress.contactMs = Math.min(progress.contactMs, heardMs);
-  } else if (replica === state.leader) wakeFollower(state, heardMs);
+  } else if (replica === state.leader) {
+    // All followers see it within an interval: the ranks are a better order than chance.
+    wakeFollower(state);
+    suspectLeader(state);
+  }
 }
 
 /** The way to the replica's node was cut, or is there again. */
 export function noticeConnection(state: RaftState, replica: ReplicaId): void {
   const { reign } = state;
-  if (reign === undefined && replica === state.leader) wakeFollower(state, state.nowMs);
+  if (reign === undefined && replica === state.leader) wakeFollower(state);
   if (reign?.progress.has(replica)) wakeAndSpeak(state, reign);
 }

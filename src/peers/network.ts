@@ -59,6 +59,8 @@ export interface RunningPeerNetwork extends PeerNetwork {
   start(): Promise<void>;
   /** Dials whoever is new in the directory, lets go of whoever is not in it any more. */
   membersChanged(): void;
+  /** For want of signs of life the node counts as down, whatever its connections are. */
+  setSilent(node: NodeId, isSilent: boolean): void;
   /** Every call has its outcome and every socket is gone when it resolves. No events after it. */
   close(): Promise<void>;
   /** Where it listens, once started. */
@@ -170,6 +172,15 @@ class TcpPeerNetwork implements RunningPeerNetwork {
     return this.#peers.get(node)?.isUp ?? false;
   }
 
+  setSilent(node: NodeId, isSilent: boolean): void {
+    const peer = this.#peers.get(node);
+    const wasUp = peer?.isUp;
+    peer?.setSilent(isSilent);
+    if (peer === undefined || peer.isUp === wasUp) return;
+    this.#context.logger.warn(`node ${node} is ${isSilent ? 'silent' : 'heard again'}`);
+    this.#tell(node, peer.isUp);
+  }
+
   peers(): readonly NodeId[] {
     return [...this.#peers.keys()];
   }
@@ -186,6 +197,10 @@ class TcpPeerNetwork implements RunningPeerNetwork {
       pendingHandshakes: this.#acceptor.pending,
       deadlines: this.#context.deadlines.size,
     };
+  }
+
+  #tell(node: NodeId, up: boolean): void {
+    for (const listener of [...this.#listeners]) listener(node, up);
   }
 
   #closed(): boolean {
@@ -210,12 +225,12 @@ class TcpPeerNetwork implements RunningPeerNetwork {
       onUp: (node) => {
         logger.info(`node ${node} is connected`);
         options.onPeerUp(node);
-        for (const listener of [...this.#listeners]) listener(node, true);
+        this.#tell(node, true);
       },
       onDown: (node, reason) => {
         if (this.#closed()) return;
         logger.warn(`node ${node} is disconnected: ${reason}`);
-        for (const listener of [...this.#listeners]) listener(node, false);
+        this.#tell(node, false);
       },
       onReset: (node) => {
         if (!this.#closed()) options.onPeerReset(node);

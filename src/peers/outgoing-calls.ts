@@ -155,6 +155,18 @@ export class OutgoingCalls {
   /** The connection is gone: every call has its outcome when this returns. */
   disconnected(): void {
     this.#outbox = undefined;
+    this.#endAll();
+  }
+
+  /** The other side gives no sign of life: every call ends as if the connection were gone. */
+  abandon(): void {
+    for (const call of this.#calls.values()) {
+      if (call.sent && !call.cancelled) this.#outbox?.push(new CancelItem(call.id));
+    }
+    this.#endAll();
+  }
+
+  #endAll(): void {
     for (const call of [...this.#calls.values()]) {
       this.finish(call, call.sent ? { status: 'lost' } : { status: 'notSent' });
     }
@@ -174,7 +186,8 @@ export class OutgoingCalls {
   }
 }
 
-function refuse(done: Done): PeerCall {
+/** Definite: no byte of it leaves. */
+export function refuse(done: Done): PeerCall {
   queueMicrotask(() => done({ status: 'notSent' }));
   return NOTHING_TO_CANCEL;
 }

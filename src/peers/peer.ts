@@ -17,7 +17,7 @@ import { MalformedFrameError } from './malformed.ts';
 import { readMessages } from './message-reader.ts';
 import { messageBytesMax, writeMessages } from './message-writer.ts';
 import type { OutboxItem } from './outbox.ts';
-import { OutgoingCalls } from './outgoing-calls.ts';
+import { OutgoingCalls, refuse } from './outgoing-calls.ts';
 
 export interface PeerEvents {
   onMessages(from: NodeId, messages: readonly PeerMessage[]): void;
@@ -80,6 +80,7 @@ export class Peer {
   readonly #accepted: Partial<Record<ConnectionKind, Accepted>> = {};
   readonly #calls: OutgoingCalls;
   #up = false;
+  #silent = false;
   #droppedMessages = 0;
   /** Of accepted connections that are gone. */
   #droppedAnswers = 0;
@@ -92,8 +93,15 @@ export class Peer {
     this.#links = { control: this.#controlLink(), bulk: this.#bulkLink() };
   }
 
+  /** Connected, and giving signs of life. */
   get isUp(): boolean {
-    return this.#up;
+    return this.#up && !this.#silent;
+  }
+
+  /** A stopped process keeps its sockets: who waits for it must not wait for those to break. */
+  setSilent(isSilent: boolean): void {
+    this.#silent = isSilent;
+    if (isSilent) this.#calls.abandon();
   }
 
   start(): void {
@@ -142,7 +150,7 @@ export class Peer {
   }
 
   call(request: PeerRequest, done: (outcome: PeerCallOutcome) => void): PeerCall {
-    return this.#calls.call(request, done);
+    return this.#silent ? refuse(done) : this.#calls.call(request, done);
   }
 
   /** Takes over an accepted connection; an older one of the same kind makes room for it. */
@@ -171,7 +179,7 @@ export class Peer {
     const incoming = this.#accepted.bulk?.calls;
     return {
       node: this.node,
-      up: this.#up,
+      up: this.isUp,
       queuedControlBytes: this.#links.control.outbox?.queuedBytes ?? 0,
       queuedBulkBytes: this.#links.bulk.outbox?.queuedBytes ?? 0,
       droppedMessages: this.#droppedMessages,

@@ -12,6 +12,7 @@ import type { Identity } from '../cluster/identity.ts';
 import { createMetaState } from '../cluster/meta-state.ts';
 import type { NodeConfig } from '../config.ts';
 import type { NodeStorage } from '../node-storage.ts';
+import type { RunningPeerNetwork } from '../peers/network.ts';
 import { Listeners } from './listeners.ts';
 import { LocalShards } from './local-shards.ts';
 import { driverEvents, LocalShardHost } from './shard-host.ts';
@@ -20,6 +21,8 @@ import { CheckpointSnapshots } from './snapshot-store.ts';
 import { StateFlush } from './state-flush.ts';
 import { QueueWaiters } from './waiters.ts';
 
+/** What Raft says to other nodes, and of them. */
+export type ShardNetwork = Transport & Pick<RunningPeerNetwork, 'setSilent'>;
 export type NodeShards = ReturnType<typeof createShards>;
 
 export function createShards(
@@ -41,7 +44,7 @@ export function createShards(
   const machine = new ShardMachine(meta, flush, waiters, (shard) => applied.call(shard));
   const directory = storage.checkpointDirectory;
   const snapshots = new CheckpointSnapshots({ directory, machine, logger, onFatal });
-  let network: Transport | undefined;
+  let network: ShardNetwork | undefined;
   const driver: RaftDriver = new RaftDriver({
     node: identity.node,
     config: { ...DEFAULT_RAFT_CONFIG, ...config.raft },
@@ -51,7 +54,10 @@ export function createShards(
     rng: Math.random,
     stateMachine: machine,
     snapshots,
-    events: driverEvents(flush, waiters, leadership, (_, invite) => local.invited(invite)),
+    events: driverEvents(flush, waiters, leadership, {
+      onInvite: (_, invite) => local.invited(invite),
+      onLiveness: (node, isAlive) => network?.setSilent(node, !isAlive),
+    }),
     onFatal,
   });
   const { incarnation } = identity;
@@ -80,8 +86,8 @@ export function createShards(
     leadership,
     applied,
   });
-  const connect = (transport: Transport): void => {
-    network = transport;
+  const connect = (connected: ShardNetwork): void => {
+    network = connected;
   };
   return { host, driver, machine, flush, snapshots, meta, connect };
 }

@@ -1,6 +1,5 @@
 /** The shards of this node behind one face (api.ts): Raft driver, replicated states, readers. */
 import type { ProposalOutcome, RaftDriver, ReadOutcome } from '../../raft/driver.ts';
-import type { Invite } from '../../raft/messages.ts';
 import type { DriverEvents, LogStore } from '../../raft/ports.ts';
 import type { Entry, LogIndex, NodeId, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import { bodyCrcOf } from '../../storage/record.ts';
@@ -36,7 +35,7 @@ export function driverEvents(
   flush: StateFlush,
   waiters: QueueWaiters,
   leadership: Listeners<[ShardId]>,
-  onInvite: (from: NodeId, invite: Invite) => void,
+  others: Pick<Required<DriverEvents>, 'onInvite' | 'onLiveness'>,
 ): DriverEvents {
   return {
     onLeader: (shard) => leadership.call(shard),
@@ -46,7 +45,7 @@ export function driverEvents(
       leadership.call(shard);
     },
     onDurable: (shard, index) => flush.durable(shard, index),
-    onInvite,
+    ...others,
   };
 }
 

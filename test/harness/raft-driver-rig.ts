@@ -63,6 +63,8 @@ export class DriverRig implements LogStore {
         onLeader: (shard, leader, term) => this.events.push(`leader ${shard} ${leader} ${term}`),
         onReady: (shard, term) => this.events.push(`ready ${shard} ${term}`),
         onDeposed: (shard) => this.events.push(`deposed ${shard}`),
+        onLiveness: (node, isAlive) =>
+          this.events.push(`node ${node} ${isAlive ? 'heard' : 'silent'}`),
         onInvite: (from, invite) => this.invites.push([from, invite]),
         onDurable: (shard, index) => this.events.push(`durable ${shard} ${index}`),
       },

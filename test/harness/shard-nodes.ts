@@ -174,6 +174,7 @@ export class ShardCluster {
     const node = await ShardNode.open(this.#identities[id - 1]!, directory);
     this.nodes.set(id, node);
     node.shards.connect({
+      setSilent: () => undefined,
       send: (to, _lane, messages) => void setImmediate(() => this.#deliver(node, to, messages)),
     });
     node.shards.driver.start();

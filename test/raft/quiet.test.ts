@@ -143,14 +143,38 @@ describe('a resting follower', () => {
     expect(replica.core.nextDeadlineMs - replica.nowMs).toBeLessThan(50);
   });
 
-  test('silence of its leader counts from its last sign of life', () => {
+  test('campaigns early when the node of its leader is silent', () => {
     const cluster = resting();
     cluster.advance(5000);
     const replica = cluster.replica(2);
     replica.core.peerSilent(1, replica.nowMs - electionTimeoutMs, replica.now);
-    expect(replica.core.nextDeadlineMs - replica.nowMs).toBeLessThan(electionTimeoutMs);
+    expect(replica.core.nextDeadlineMs - replica.nowMs).toBeLessThan(50);
     replica.timeOut();
     expect(replica.core.role).toBe('preCandidate');
+  });
+
+  test('shields a silent leader until it notices too, and no longer', () => {
+    const cluster = resting();
+    cluster.advance(5000);
+    const replica = cluster.replica(2);
+    replica.step({ ...request, type: 'preVote', from: 3 });
+    expect(replica.take()).toMatchObject([{ type: 'preVoteReply', granted: false, sticky: true }]);
+    replica.core.peerSilent(1, replica.nowMs - electionTimeoutMs, replica.now);
+    replica.pump();
+    expect(replica.take()).toMatchObject([{ type: 'preVoteReply', granted: true, to: 3 }]);
+  });
+
+  test('a request from before the last heartbeat is forgotten', () => {
+    const cluster = resting();
+    const replica = cluster.replica(2);
+    replica.step({ ...request, type: 'preVote', from: 3 });
+    const beat = { shard: SHARD, from: 1, to: 2, term: 1, commit: 1, rank: 0, quiet: false };
+    replica.step({ ...beat, type: 'heartbeat', round: 9 });
+    replica.take();
+    replica.core.peerReset(1, replica.now);
+    replica.pump();
+    expect(replica.take()).toEqual([]);
+    expect(replica.core.nextDeadlineMs - replica.nowMs).toBeLessThan(50);
   });
 
   test('silence of another follower does not wake it', () => {
@@ -275,6 +299,17 @@ describe('the driver', () => {
       rig.wake(atMs);
     }
     expect(rig.driver.status(1)).toMatchObject({ role: 'follower', leader: 3 });
+  });
+
+  test('says who is silent, and who is heard again', () => {
+    const rig = restingRig();
+    const said = () => rig.events.filter((event) => event.startsWith('node'));
+    for (let atMs = 150; atMs <= 2100; atMs += 150) rig.wake(atMs);
+    expect(said()).toEqual(['node 3 silent', 'node 2 silent']);
+    rig.driver.receive(3, [{ type: 'alive', wallMs: 0 }]);
+    rig.driver.receive(3, [{ type: 'alive', wallMs: 0 }]);
+    rig.driver.peerUp(2);
+    expect(said().slice(2)).toEqual(['node 3 heard', 'node 2 heard']);
   });
 
   test('reports a silent node once per silence', () => {

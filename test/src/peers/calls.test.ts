@@ -104,6 +104,30 @@ describe('a call', () => {
     expectNoTrace([one, two]);
   });
 
+  it('to a node that falls silent ends as if the connection broke, and so do others', async () => {
+    const [one, two] = (await pair()) as [TestNode, TestNode];
+    const written = callTo(one, 2, Buffer.from('a'));
+    const incoming = await two.calls.next();
+    const cancelled = new Promise<void>((resolve) => incoming.onCancel(resolve));
+    const waiting = callTo(one, 2, Buffer.from('b'));
+    one.network.setSilent(2, true);
+    expect(await written.outcome).toEqual({ status: 'lost' });
+    expect(await waiting.outcome).toEqual({ status: 'notSent' });
+    expect(await callTo(one, 2, Buffer.from('c')).outcome).toEqual({ status: 'notSent' });
+    expect(one.network.isUp(2)).toBe(false);
+    await cancelled;
+    incoming.answer({ status: 'ok', body: Buffer.from('too late') });
+    one.network.setSilent(2, false);
+    one.network.setSilent(2, false);
+    const again = callTo(one, 2, Buffer.from('d'));
+    echo(await two.calls.next());
+    expect(textOf(await again.outcome)).toBe('ok re: d');
+    const changes = one.happenings.all.filter((each) => each.kind === 'change');
+    expect(changes.map((each) => each.kind === 'change' && each.up)).toEqual([true, false, true]);
+    expect(one.happenings.all.filter((each) => each.kind === 'reset')).toEqual([]);
+    expectNoTrace([one, two]);
+  });
+
   it('that nobody answers times out on both sides', async () => {
     const nodes = await pair();
     const [one, two] = nodes as [TestNode, TestNode];
