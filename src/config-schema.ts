@@ -8,6 +8,7 @@ import {
   type NodeConfig,
   PEER_PORT_OFFSET,
 } from './config.ts';
+import { DEFAULT_PEER_LIMITS } from './peers/limits.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -17,6 +18,8 @@ const NODE_MAX = 10_000;
 const RECORD_OVERHEAD_BYTES = MIB;
 /** Below this ratio one lost heartbeat could already cost a leader its office. */
 const HEARTBEATS_PER_ELECTION_MIN = 3;
+/** Chunks under way to one replica must leave room in its connection's queue for the log. */
+const SNAPSHOT_WINDOW_BYTES_MAX = DEFAULT_PEER_LIMITS.maxQueuedBulkBytes / 2;
 
 const whole = (least: number, most: number) => z.number().int().min(least).max(most);
 
@@ -41,6 +44,10 @@ export const configSchema = z.strictObject({
     .strictObject({
       heartbeatIntervalMs: whole(10, 60_000).default(DEFAULTS.raft.heartbeatIntervalMs),
       electionTimeoutMs: whole(50, 600_000).default(DEFAULTS.raft.electionTimeoutMs),
+      quietRefreshMs: whole(50, 86_400_000).default(DEFAULTS.raft.quietRefreshMs),
+      snapshotChunkBytes: whole(4 * KIB, 16 * MIB).default(DEFAULTS.raft.snapshotChunkBytes),
+      maxInflightSnapshotChunks: whole(1, 1024).default(DEFAULTS.raft.maxInflightSnapshotChunks),
+      maxOutgoingSnapshots: whole(1, 64).default(DEFAULTS.raft.maxOutgoingSnapshots),
     })
     .prefault({}),
   log: z
@@ -157,7 +164,7 @@ function brokenListen({ node, listen, advertise, insecure }: NodeConfig): string
   return `listen.peer: ${formatAddress(listen.peer)} is listen.grpc too; give it a port of its own`;
 }
 
-function brokenSizes({ limits, log }: NodeConfig): string | undefined {
+function brokenSizes({ limits, log, raft }: NodeConfig): string | undefined {
   const room = limits.maxRequestBytes - limits.maxMessageBytes;
   if (room < KIB) {
     return (
@@ -171,6 +178,14 @@ function brokenSizes({ limits, log }: NodeConfig): string | undefined {
       `limits.maxRequestBytes (${limits.maxRequestBytes}), or the largest request fits no segment`
     );
   }
+  const { maxInflightSnapshotChunks, snapshotChunkBytes } = raft;
+  if (maxInflightSnapshotChunks * snapshotChunkBytes > SNAPSHOT_WINDOW_BYTES_MAX) {
+    return (
+      `raft.maxInflightSnapshotChunks: ${maxInflightSnapshotChunks} times ` +
+      `raft.snapshotChunkBytes (${snapshotChunkBytes}) must be at most ` +
+      `${SNAPSHOT_WINDOW_BYTES_MAX}, or a snapshot leaves no room for the log`
+    );
+  }
   return undefined;
 }
 
@@ -179,6 +194,12 @@ function brokenTimes({ raft, retention }: NodeConfig): string | undefined {
     return (
       `retention.slowReplicaGraceMs: ${retention.slowReplicaGraceMs} must be at least ` +
       `raft.electionTimeoutMs (${raft.electionTimeoutMs}), or every short silence costs a snapshot`
+    );
+  }
+  if (raft.quietRefreshMs < raft.electionTimeoutMs) {
+    return (
+      `raft.quietRefreshMs: ${raft.quietRefreshMs} must be at least ` +
+      `raft.electionTimeoutMs (${raft.electionTimeoutMs}), or quiet shards never rest`
     );
   }
   const least = HEARTBEATS_PER_ELECTION_MIN * raft.heartbeatIntervalMs;

@@ -2,6 +2,7 @@
  * The configuration of one node, field by field. `config-sources.ts` gathers it from file,
  * environment and flags; this file says what is legal and gives the defaults.
  */
+import { DEFAULT_RAFT_CONFIG } from '../raft/config.ts';
 import type { NodeId } from '../raft/types.ts';
 import type { Address } from './address.ts';
 
@@ -14,11 +15,19 @@ export interface BirthConfig {
 }
 
 /** May differ between nodes for the time of a rolling change, but not by much for long. */
-export interface RaftTimings {
+export interface RaftSettings {
   /** How often a leader is heard when nothing happens. Lower finds a silent leader sooner. */
   readonly heartbeatIntervalMs: number;
   /** Silence after which a follower asks for votes: a random time in [1x, 2x). */
   readonly electionTimeoutMs: number;
+  /** How often the leader of a quiet shard asks its followers anew: a safety net. */
+  readonly quietRefreshMs: number;
+  /** Of a snapshot, per message ... */
+  readonly snapshotChunkBytes: number;
+  /** ... so many of which may be on their way to one replica ... */
+  readonly maxInflightSnapshotChunks: number;
+  /** ... and to so many replicas at a time. */
+  readonly maxOutgoingSnapshots: number;
 }
 
 export interface LogConfig {
@@ -82,7 +91,7 @@ export interface NodeConfig {
   readonly clusterId: string | undefined;
   /** What was written in the configuration; only used at birth, compared afterwards. */
   readonly birth: Partial<BirthConfig>;
-  readonly raft: RaftTimings;
+  readonly raft: RaftSettings;
   readonly log: LogConfig;
   readonly limits: ServiceLimits;
   readonly transactions: TransactionConfig;
@@ -98,7 +107,14 @@ export const PEER_PORT_OFFSET = 100;
 
 export const DEFAULTS = Object.freeze({
   insecure: false,
-  raft: Object.freeze({ heartbeatIntervalMs: 400, electionTimeoutMs: 1200 }),
+  raft: Object.freeze({
+    heartbeatIntervalMs: 400,
+    electionTimeoutMs: 1200,
+    quietRefreshMs: DEFAULT_RAFT_CONFIG.quietRefreshMs,
+    snapshotChunkBytes: DEFAULT_RAFT_CONFIG.snapshotChunkBytes,
+    maxInflightSnapshotChunks: DEFAULT_RAFT_CONFIG.maxInflightSnapshotChunks,
+    maxOutgoingSnapshots: DEFAULT_RAFT_CONFIG.maxOutgoingSnapshots,
+  }),
   log: Object.freeze({
     segmentBytes: 64 * 1024 * 1024,
     maxFlushBytes: 8 * 1024 * 1024,

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_RAFT_CONFIG, validateRaftConfig } from '../../raft/config.ts';
 import { DEFAULTS } from '../../src/config.ts';
 import { checkConfig, knownKeys, loadConfig, variableOf } from '../../src/config-sources.ts';
 import { ExitCode, Failure } from '../../src/failure.ts';
@@ -62,6 +63,14 @@ describe('refused, in one line that names the key', () => {
     [{ ...LEAST, listen: { grpc: '127.0.0.1:99999' } }, /listen\.grpc: must be host:port/],
     [{ ...LEAST, peers: { two: '127.0.0.1:1' } }, /peers\.two/],
     [{ ...LEAST, raft: { electionTimeoutMs: 449 } }, /electionTimeoutMs: 449 .* 3 times/],
+    [{ ...LEAST, raft: { quietRefreshMs: 1199 } }, /raft\.quietRefreshMs: 1199 .*1200/],
+    [{ ...LEAST, raft: { snapshotChunkBytes: 4095 } }, /raft\.snapshotChunkBytes: /],
+    [{ ...LEAST, raft: { snapshotChunkBytes: 2 ** 24 + 1 } }, /raft\.snapshotChunkBytes: /],
+    [{ ...LEAST, raft: { snapshotChunkBytes: 2 ** 24 } }, /maxInflightSnapshotChunks: 4 times/],
+    [{ ...LEAST, raft: { maxInflightSnapshotChunks: 0 } }, /raft\.maxInflightSnapshotChunks: /],
+    [{ ...LEAST, raft: { maxInflightSnapshotChunks: 129 } }, /129 times .*\(262144\)/],
+    [{ ...LEAST, raft: { maxOutgoingSnapshots: 0 } }, /raft\.maxOutgoingSnapshots: /],
+    [{ ...LEAST, raft: { maxOutgoingSnapshots: 65 } }, /raft\.maxOutgoingSnapshots: /],
     [{ ...LEAST, retention: { slowReplicaGraceMs: 1000 } }, /slowReplicaGraceMs: 1000 .*1200/],
     [{ ...LEAST, log: { segmentBytes: 2 ** 20 } }, /log\.segmentBytes: /],
     [{ ...LEAST, limits: { maxRequestBytes: 100_000 } }, /limits\.maxRequestBytes: /],
@@ -74,6 +83,22 @@ describe('refused, in one line that names the key', () => {
   it('accepts the election timeout exactly at the bound', () => {
     const tree = { ...LEAST, raft: { heartbeatIntervalMs: 150, electionTimeoutMs: 750 } };
     expect(checkConfig(tree, 'f').raft.electionTimeoutMs).toBe(750);
+  });
+});
+
+describe('what Raft is told', () => {
+  it('takes every setting of the section as written', () => {
+    const raft = {
+      heartbeatIntervalMs: 100,
+      electionTimeoutMs: 300,
+      quietRefreshMs: 300,
+      snapshotChunkBytes: 2 ** 20,
+      maxInflightSnapshotChunks: 32,
+      maxOutgoingSnapshots: 64,
+    };
+    const config = checkConfig({ ...LEAST, raft }, 'f');
+    expect(config.raft).toEqual(raft);
+    expect(validateRaftConfig({ ...DEFAULT_RAFT_CONFIG, ...config.raft })).toMatchObject(raft);
   });
 });
 
@@ -122,7 +147,7 @@ describe('sources', () => {
       },
       settings: ['raft.electionTimeoutMs=700', 'raft.heartbeatIntervalMs=100'],
     });
-    expect(config.raft).toEqual({ electionTimeoutMs: 700, heartbeatIntervalMs: 100 });
+    expect(config.raft).toMatchObject({ electionTimeoutMs: 700, heartbeatIntervalMs: 100 });
     expect(config.logLevel).toBe('error');
     expect(config.data).toBe('007');
   });
