@@ -111,8 +111,8 @@ export class SnapshotSender {
 
   /**
    * The checkpoint is damaged or gone, and nothing else could take its place: the log before it is
-   * trimmed. Another voter may lead who has one: asked for it, it offers it only if it verifies.
-   * One per attempt is asked, in turn.
+   * trimmed. Another voter may lead who has one: asked for it, it offers it only if it verifies. Or
+   * one whose log is whole, who says so. One per attempt is asked, in turn.
    */
   #seekHeir(runner: ShardRunner): void {
     const { self: from, term, currentMembership } = runner.core;
@@ -123,12 +123,12 @@ export class SnapshotSender {
     this.#heirsAsked.set(runner, asked + 1);
     if (to === undefined || node === undefined) return;
     const { shard } = runner;
-    const request = { type: 'snapshotRequest', shard, from, to, term, through: 1 } as const;
+    const request = { type: 'snapshotRequest', shard, from, to, term, through: 0 } as const;
     this.#context.say(node, request);
   }
 
   /** What comes to a leader is the offer of somebody who could give what it cannot. */
-  offered(runner: ShardRunner, { from }: SnapshotChunk): void {
+  offered(runner: ShardRunner, { from }: SnapshotChunk | SnapshotReply): void {
     if (this.#heirsAsked.delete(runner)) runner.core.transferTo(from, this.#context.now());
   }
 
@@ -165,15 +165,30 @@ export class SnapshotSender {
   /** Whoever asks gets it, whoever leads: what a checkpoint covers is committed. */
   requested(runner: ShardRunner, { from, through }: SnapshotRequest): void {
     const { core } = runner;
-    const { index: start } = core.log.start;
-    if (core.isSuspect || start === 0 || start < through) return;
+    const { start } = core.log;
+    if (core.isSuspect || start.index < through) return;
+    if (start.index === 0) {
+      this.#sayWhole(runner, from);
+      return;
+    }
     const { nowMs } = this.#context.now();
     const sending = this.#sendings.get(keyOf(runner, from));
     if (sending === undefined) this.#begin(runner, from, nowMs);
     else sending.wantedMs = nowMs;
   }
 
+  /** Before its first entry nothing is missing: no snapshot is needed to follow this log. */
+  #sayWhole(runner: ShardRunner, to: ReplicaId): void {
+    const node = runner.nodeOf(to);
+    if (node === undefined) return;
+    const { self: from, term, log } = runner.core;
+    const address = { shard: runner.shard, from, to, term };
+    const reply = { type: 'snapshotReply', ...address, id: log.start } as const;
+    this.#context.say(node, { ...reply, nextOffset: 0, done: true });
+  }
+
   received(runner: ShardRunner, reply: SnapshotReply): void {
+    if (reply.done && reply.id.index === 0) this.offered(runner, reply);
     const sending = this.#sendings.get(keyOf(runner, reply.from));
     if (sending?.source === undefined || sending.id.index !== reply.id.index) return;
     if (sending.term !== reply.term || runner.core.term !== reply.term) return;

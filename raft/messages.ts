@@ -135,7 +135,7 @@ export interface SnapshotReply extends Addressed {
 
 /**
  * Asks any replica, whoever leads, for the checkpoint at its log's start, if that is not before
- * `through`.
+ * `through`. A log that was never trimmed needs none: the answer is that one at 0 is done.
  */
 export interface SnapshotRequest extends Addressed {
   readonly type: 'snapshotRequest';

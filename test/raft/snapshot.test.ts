@@ -194,9 +194,21 @@ describe('a leader without an intact checkpoint', () => {
     isCaughtUp(world, other, late);
   });
 
+  test('or to one whose log is whole', () => {
+    const { world, leader, late } = withLaggard();
+    const other = world.nodes.find((node) => node !== leader && node !== late)!;
+    leader.disk.checkpoints.clear();
+    world.passes = () => true;
+    world.runUntil(() => late.appliedIndex >= 11);
+    expect(world.leader()).toBe(other);
+    expect(late.texts).toEqual(other.texts);
+    expect(late.driver.logStart(SHARD).index, 'without any snapshot').toBe(0);
+  });
+
   test('goes on leading while nobody has, and its log may be cut', () => {
     const { world, leader, late } = withLaggard();
-    leader.disk.checkpoints.clear();
+    world.nodes.find((node) => node !== leader && node !== late)!.compact();
+    for (const { disk } of world.nodes) disk.checkpoints.clear();
     world.passes = () => true;
     world.run(5000);
     expect(world.leader()).toBe(leader);
