@@ -67,7 +67,9 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const suspects = storage.recovered
     .filter(({ state }) => state.suspect === true)
     .map(({ shard, state }) => ({ shard, replica: state.replica }));
-  const suspicion = reportSuspects(host, service, suspects);
+  const { incarnation } = identity;
+  const { highestOf } = shards;
+  const suspicion = reportSuspects(host, service, suspects, { incarnation, highestOf });
   askAboutStrangers(known, peers);
   const members = followMembers(host, peers);
   const placement = runPlacement({ host, driver, peers, proposer: service, logger });

@@ -1,9 +1,11 @@
 /**
- * Replicas of this node that lost records which nobody can name never vote again. Their node asks
- * the metadata for successors: new replicas, here too, that learn everything anew.
+ * Replicas of this node that lost records which nobody can name never vote again; and one of which
+ * no trace is left, though the metadata knows that it was here, is gone. Their node asks the
+ * metadata for successors: new replicas, here too, that learn everything anew.
  */
 import type { ReplicaId, ShardId } from '../../raft/types.ts';
 import type { ShardHost } from '../shards/api.ts';
+import type { ShardPlacement } from './api.ts';
 import { META_SHARD } from './birth-placement.ts';
 import type { MetaProposer } from './registration.ts';
 
@@ -12,12 +14,20 @@ export interface SuspectReplica {
   readonly replica: ReplicaId;
 }
 
+/** What this directory remembers. */
+export interface Memory {
+  readonly incarnation: string;
+  /** The highest replica id of the shard that was ever here; 0 = none. */
+  highestOf(shard: ShardId): ReplicaId;
+}
+
 const RETRY_AFTER_MS = 1000;
 
 export function reportSuspects(
   host: Pick<ShardHost, 'leaderOf' | 'meta' | 'onApplied' | 'onLeadership'>,
   proposer: MetaProposer,
   suspects: readonly SuspectReplica[],
+  memory: Memory,
 ): { stop(): void } {
   const proposing = new Set<ShardId>();
   let retry: NodeJS.Timeout | undefined;
@@ -29,7 +39,7 @@ export function reportSuspects(
   };
   const look = (): void => {
     if (host.leaderOf(META_SHARD) === undefined) return;
-    for (const suspect of suspects) {
+    for (const suspect of [...suspects, ...forgotten(host.meta().placements(), memory)]) {
       const { shard, replica } = suspect;
       if (proposing.has(shard) || !isReplaceable(suspect)) continue;
       proposing.add(shard);
@@ -44,11 +54,28 @@ export function reportSuspects(
   const isMeta = (shard: ShardId): void => {
     if (shard === META_SHARD) look();
   };
-  const stops = suspects.length === 0 ? [] : [host.onLeadership(isMeta), host.onApplied(isMeta)];
+  const stops = [host.onLeadership(isMeta), host.onApplied(isMeta)];
   return {
     stop() {
       clearTimeout(retry);
       for (const stop of stops) stop();
     },
   };
+}
+
+/**
+ * A placement that was brought about has voters who caught up before they became voters: they were
+ * here. If this directory never heard of one, the record that created it is lost.
+ */
+function forgotten(
+  placements: readonly ShardPlacement[],
+  { incarnation, highestOf }: Memory,
+): SuspectReplica[] {
+  return placements
+    .filter(({ version, placedVersion }) => version === placedVersion)
+    .flatMap(({ shard, voters }) =>
+      voters
+        .filter((one) => one.incarnation === incarnation && one.replica > highestOf(shard))
+        .map(({ replica }) => ({ shard, replica })),
+    );
 }

@@ -89,5 +89,6 @@ export function createShards(
   const connect = (connected: ShardNetwork): void => {
     network = connected;
   };
-  return { host, driver, machine, flush, snapshots, meta, connect };
+  const highestOf = (shard: ShardId) => local.highestOf(shard);
+  return { host, driver, machine, flush, snapshots, meta, highestOf, connect };
 }

@@ -70,6 +70,11 @@ export class LocalShards {
     return this.#held.get(shard);
   }
 
+  /** Of all replica ids that this directory ever held; 0 = it held none. */
+  highestOf(shard: ShardId): ReplicaId {
+    return this.#highest.get(shard) ?? 0;
+  }
+
   /** A leader says that one of its shard's replicas is to live here. It repeats itself. */
   invited({ shard, to, incarnation, membership, replaces }: Invite): void {
     if (incarnation !== this.#parts.incarnation) return;

@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { MetaCommand } from '../../../src/cluster/api.ts';
-import { reportSuspects } from '../../../src/cluster/report-suspects.ts';
+import { type Memory, reportSuspects } from '../../../src/cluster/report-suspects.ts';
 import { Roster } from '../../../src/cluster/roster.ts';
 import type { ShardHost } from '../../../src/shards/api.ts';
 import { born } from '../../harness/births.ts';
 import { MemoryRows } from '../../harness/state-rows.ts';
+
+/** Node 1's directory, which knows all of its replicas but those of these shards. */
+function memory(...forgotten: number[]): Memory {
+  const highestOf = (shard: number) => (forgotten.includes(shard) ? 0 : 99);
+  return { incarnation: 'i1', highestOf };
+}
 
 function world(copies: number) {
   const roster = new Roster(born(3, 2, copies));
@@ -34,7 +40,7 @@ function world(copies: number) {
 describe('a suspect replica', () => {
   it('is reported until the placement has a successor for it', () => {
     const { roster, host, proposer, proposed, tell } = world(3);
-    const reporter = reportSuspects(host, proposer, [{ shard: 1, replica: 2 }]);
+    const reporter = reportSuspects(host, proposer, [{ shard: 1, replica: 2 }], memory());
     expect(proposed).toEqual([]);
     tell();
     tell();
@@ -51,16 +57,39 @@ describe('a suspect replica', () => {
   it('that is the only copy has nobody to learn from', () => {
     const { host, proposer, proposed, tell, roster } = world(1);
     const { replica } = roster.placement(1)!.voters[0]!;
-    reportSuspects(host, proposer, [{ shard: 1, replica }]);
+    reportSuspects(host, proposer, [{ shard: 1, replica }], memory());
     tell();
     expect(proposed).toEqual([]);
   });
 
-  it('nobody listens where nothing is suspect, or after the end', () => {
+  it('nobody listens after the end', () => {
     const { host, proposer, listeners } = world(3);
-    reportSuspects(host, proposer, []);
+    reportSuspects(host, proposer, [{ shard: 1, replica: 2 }], memory()).stop();
     expect(listeners.size).toBe(0);
-    reportSuspects(host, proposer, [{ shard: 1, replica: 2 }]).stop();
-    expect(listeners.size).toBe(0);
+  });
+});
+
+describe('a replica of which no trace is left', () => {
+  it('is reported like a suspect one, once its placement was brought about', () => {
+    const { roster, host, proposer, proposed, tell } = world(3);
+    reportSuspects(host, proposer, [], memory(2));
+    const { voters, version } = roster.placement(2)!;
+    const { replica } = voters.find(({ incarnation }) => incarnation === 'i1')!;
+    tell();
+    tell();
+    const command = { type: 'replaceReplica', shard: 2, replica } as const;
+    expect(proposed.map((one) => one.command)).toEqual([command]);
+    roster.apply(command, new MemoryRows());
+    proposed[0]!.done(undefined, { type: 'done' });
+    tell();
+    expect(roster.placement(2)!.version).toBe(version + 1);
+    expect(proposed, 'the next one has not come yet').toHaveLength(1);
+  });
+
+  it('elsewhere is no concern of this node', () => {
+    const { host, proposer, proposed, tell } = world(3);
+    reportSuspects(host, proposer, [], { ...memory(1, 2), incarnation: 'i9' });
+    tell();
+    expect(proposed).toEqual([]);
   });
 });
