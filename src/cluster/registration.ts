@@ -7,6 +7,8 @@ export interface MetaProposer {
   proposeMeta(command: MetaCommand, done: (error: unknown, result: unknown) => void): void;
 }
 
+type RegisteredHost = Pick<ShardHost, 'leaderOf' | 'meta' | 'node' | 'onLeadership'>;
+
 /** Of a node, as others see it. */
 export interface NodeAddresses {
   readonly incarnation: string;
@@ -16,7 +18,7 @@ export interface NodeAddresses {
 
 /** Looks at every change of the metadata's leader; proposes only when the record differs. */
 export function keepRegistered(
-  host: ShardHost,
+  host: RegisteredHost,
   proposer: MetaProposer,
   addresses: NodeAddresses,
 ): { stop(): void } {
@@ -37,7 +39,7 @@ export function keepRegistered(
 }
 
 /** Also true of a directory that is not the member's: it has nothing to say. */
-function isRegistered(host: ShardHost, addresses: NodeAddresses): boolean {
+function isRegistered(host: RegisteredHost, addresses: NodeAddresses): boolean {
   const known = host.meta().member(host.node);
   if (known?.incarnation !== addresses.incarnation) return true;
   const { grpcAddress, peerAddress } = known;

@@ -5,7 +5,13 @@ import type { PeerNetwork } from '../peers/api.ts';
 import type { ShardHost } from '../shards/api.ts';
 import type { MetaResult } from './api.ts';
 import { META_SHARD } from './birth-placement.ts';
-import { type ChangeResult, type LedShard, PlacementReconciler } from './placement-reconciler.ts';
+import {
+  type ChangeResult,
+  type LedShard,
+  type PlacementPorts,
+  PlacementReconciler,
+  type PlacementTimings,
+} from './placement-reconciler.ts';
 import type { MetaProposer } from './registration.ts';
 
 type PlacementDriver = Pick<
@@ -25,11 +31,24 @@ export interface PlacementParts {
   readonly peers: Pick<PeerNetwork, 'isUp' | 'onPeerChange'>;
   readonly proposer: MetaProposer;
   readonly logger: { info(fields: object, text: string): void };
+  /** Another clock than this machine's. */
+  readonly timers?: PlacementTimers;
+  readonly timings?: PlacementTimings;
 }
+
+type PlacementTimers = Pick<PlacementPorts, 'nowMs' | 'startTimer'>;
+
+const SYSTEM_TIMERS: PlacementTimers = Object.freeze({
+  nowMs: () => performance.now(),
+  startTimer(delayMs: number, fire: () => void) {
+    const timer = setTimeout(fire, delayMs);
+    return () => clearTimeout(timer);
+  },
+});
 
 export function runPlacement(parts: PlacementParts): { stop(): void } {
   const { host, driver, peers } = parts;
-  const reconciler = new PlacementReconciler({
+  const ports: PlacementPorts = {
     placement: (shard) => host.meta().placement(shard),
     led: (shard) => ledShard(driver, shard),
     isUp: (node) => node === host.node || peers.isUp(node),
@@ -48,13 +67,10 @@ export function runPlacement(parts: PlacementParts): { stop(): void } {
         done(error === undefined && isTaken(result)),
       );
     },
-    nowMs: () => performance.now(),
-    startTimer(delayMs, fire) {
-      const timer = setTimeout(fire, delayMs);
-      return () => clearTimeout(timer);
-    },
+    ...(parts.timers ?? SYSTEM_TIMERS),
     log: (shard, text) => note(parts, shard, text),
-  });
+  };
+  const reconciler = new PlacementReconciler(ports, parts.timings);
   const stops = [
     host.onLeadership((shard) => reconciler.leadershipChanged(shard)),
     host.onApplied((shard) => {

@@ -12,12 +12,15 @@ import {
   type ReplicaId,
   type ShardId,
 } from '../../raft/types.ts';
+import type { MetaCommand, ShardPlacement } from '../cluster/api.ts';
+import { type Birth, birthPlacements, META_SHARD } from '../cluster/birth-placement.ts';
 import { Judge } from './check/judge.ts';
 import { FaultCounts } from './faults.ts';
 import type { Committed } from './invariants/state-machine-safety.ts';
 import type { Applied } from './machine.ts';
+import { type MetaDone, Metadata, membershipOf } from './metadata.ts';
 import { SimNetwork } from './network.ts';
-import { SimNode } from './node.ts';
+import { firstIncarnation, SimNode } from './node.ts';
 import type { Swarm } from './options.ts';
 import { hasQuorum, Placements } from './placements.ts';
 import type { Random } from './random.ts';
@@ -33,7 +36,10 @@ const LOOK_EVERY_EVENTS = 2000;
 
 export class SimCluster {
   readonly nodes: readonly SimNode[];
+  /** The metadata among them, where there is one. */
   readonly shards: readonly ShardId[];
+  readonly dataShards: readonly ShardId[];
+  readonly metadata: Metadata | undefined;
   readonly network: SimNetwork;
   readonly scheduler: Scheduler;
   readonly swarm: Swarm;
@@ -54,7 +60,11 @@ export class SimCluster {
     this.trace = new Trace(() => scheduler.nowMs);
     this.swarm = swarm;
     this.#power = random.fork();
-    this.shards = Array.from({ length: swarm.shards }, (_, at) => at + 1);
+    this.dataShards = Array.from({ length: swarm.shards }, (_, at) => at + 1);
+    this.shards = swarm.metadata ? [META_SHARD, ...this.dataShards] : this.dataShards;
+    const birth = drawBirth(swarm, random);
+    const metadata = swarm.metadata ? new Metadata(this, random.fork(), birth) : undefined;
+    this.metadata = metadata;
     this.network = new SimNetwork(
       {
         scheduler,
@@ -69,6 +79,9 @@ export class SimCluster {
     const world = {
       scheduler,
       swarm,
+      birth,
+      ...(metadata === undefined ? {} : { callMeta: callsTo(metadata) }),
+      note: (text: () => string) => this.trace.note(text),
       send: (from: NodeId, to: NodeId, messages: readonly PeerMessage[]) =>
         this.#send(from, to, messages),
       onStarted: (node: SimNode) => this.#connect(node),
@@ -107,7 +120,8 @@ export class SimCluster {
       { length: swarm.nodes },
       (_, at) => new SimNode(at + 1, world, random.fork()),
     );
-    for (const shard of this.shards) this.#format(shard, random);
+    if (swarm.metadata) for (const one of birthPlacements(birth)) this.#formatAs(one);
+    else for (const shard of this.shards) this.#format(shard, random);
   }
 
   /** Every entry that was applied anywhere. */
@@ -123,16 +137,25 @@ export class SimCluster {
       { length: count },
       (_, at) => this.nodes[(first + at) % this.nodes.length]!,
     );
-    const membership = this.placements.born(shard, homes);
+    this.#formatWith(shard, this.placements.born(shard, homes));
+  }
+
+  #formatAs(placement: ShardPlacement): void {
+    const membership = membershipOf(placement);
+    this.placements.bornAs(placement.shard, membership, placement.nextReplica);
+    this.#formatWith(placement.shard, membership);
+  }
+
+  #formatWith(shard: ShardId, membership: Membership): void {
     this.judge.born(shard, membership);
-    homes.forEach((node, at) => {
-      node.disk.format(shard, {
+    for (const { node, replica } of membership.replicas) {
+      this.node(node).disk.format(shard, {
         hardState: { term: 0, vote: 0, commit: 0 },
-        replica: membership.replicas[at]!.replica,
+        replica,
         logStart: { index: 0, term: 0 },
         membership,
       });
-    });
+    }
   }
 
   #writes(node: SimNode, records: readonly LogRecord[]): void {
@@ -144,10 +167,14 @@ export class SimCluster {
   }
 
   #applied(shard: ShardId, applied: Applied): void {
+    const isNews = applied.entry.index > this.committed.of(shard).length;
     this.judge.applied(shard, applied);
     const { entry } = applied;
+    if (shard === META_SHARD && isNews) this.metadata?.committed(entry);
     if (entry.type !== EntryType.config) return;
     const left = this.placements.committed(shard, entry, decodeMembership(entry.head));
+    // With metadata, it is the nodes that see what is retired.
+    if (this.metadata !== undefined) return;
     for (const { node, replica } of left) this.#dropLater(shard, this.node(node), replica);
   }
 
@@ -160,7 +187,7 @@ export class SimCluster {
   }
 
   /** The directory that the replica was put into is still there. */
-  isWhole(address: ReplicaAddress | undefined): boolean {
+  isWhole(address: Pick<ReplicaAddress, 'node' | 'incarnation'> | undefined): boolean {
     if (address === undefined) return false;
     const { isGone, incarnation } = this.node(address.node);
     return !isGone && incarnation === address.incarnation;
@@ -168,16 +195,16 @@ export class SimCluster {
 
   /** Does every configuration that anybody may count by have a quorum without these machines? */
   canLose(machines: readonly SimNode[]): boolean {
+    if (this.metadata?.isShrinking === true) return machines.length === 0;
     const lost = new Set(machines.map(({ id }) => id));
-    return this.shards.every((shard) =>
-      this.#memberships(shard).every(({ config, replicas }) => {
-        const homes = new Map(replicas.map((address) => [address.replica, address]));
-        return hasQuorum(config, (replica) => {
-          const home = homes.get(replica);
-          return home !== undefined && !lost.has(home.node) && this.isWhole(home);
-        });
-      }),
-    );
+    const memberships = this.shards.flatMap((shard) => this.#memberships(shard));
+    return [...memberships, ...(this.metadata?.wanted() ?? [])].every(({ config, replicas }) => {
+      const homes = new Map(replicas.map((address) => [address.replica, address]));
+      return hasQuorum(config, (replica) => {
+        const home = homes.get(replica);
+        return home !== undefined && !lost.has(home.node) && this.isWhole(home);
+      });
+    });
   }
 
   /** The committed one, and those in logs that may still be committed. */
@@ -243,8 +270,8 @@ export class SimCluster {
 
   #connectPair(left: SimNode, right: SimNode): void {
     if (!left.isUp || !right.isUp) return;
-    this.#notice(left, () => left.driver?.peerUp(right.id));
-    this.#notice(right, () => right.driver?.peerUp(left.id));
+    this.#notice(left, () => left.peerChanged(right.id, true));
+    this.#notice(right, () => right.peerChanged(left.id, true));
   }
 
   #notice(node: SimNode, run: () => void): void {
@@ -274,7 +301,7 @@ export class SimCluster {
   resetConnection(from: NodeId, to: NodeId): void {
     const peer = this.node(to);
     if (from === to || !peer.isUp) return;
-    this.#notice(peer, () => peer.driver?.peerReset(from));
+    this.#notice(peer, () => peer.peerChanged(from, false));
   }
 
   #breakConnection(from: NodeId, to: NodeId): void {
@@ -297,4 +324,19 @@ export class SimCluster {
   leaderOf(shard: ShardId): SimNode | undefined {
     return this.nodes.find(({ driver }) => driver?.isReady(shard));
   }
+}
+
+/** Some machines belong to it from the beginning, the others may be added. */
+function drawBirth({ nodes, replicas, shards }: Swarm, random: Random): Birth {
+  const founders = random.between((nodes + 1) >> 1, nodes);
+  const members = Array.from({ length: founders }, (_, at) => ({
+    node: at + 1,
+    incarnation: firstIncarnation(at + 1),
+  }));
+  return { dataShards: shards, replicationFactor: replicas, members };
+}
+
+function callsTo(metadata: Metadata) {
+  return (from: SimNode, command: MetaCommand, done: MetaDone): void =>
+    metadata.call(from, command, done);
 }

@@ -40,6 +40,8 @@ export const POINTS = [
   'joint configuration entered',
   'joint configuration left',
   'crash in a joint configuration',
+  'replicas placed anew',
+  'placement brought about',
 ] as const;
 
 /** Counted and shown, but not demanded: nothing makes it happen yet. */

@@ -12,9 +12,11 @@ import { openState } from '../../storage/open-state.ts';
 import type { AppliedMark } from '../../storage/row-codec.ts';
 import type { DataShard } from '../broker/api.ts';
 import type { ApplyResult } from '../broker/commands.ts';
-import type { StateRow } from '../broker/state-port.ts';
+import type { StateRow, StateWriter } from '../broker/state-port.ts';
+import type { MetaState } from '../cluster/api.ts';
+import type { Birth } from '../cluster/birth-placement.ts';
 import { createMetaState } from '../cluster/meta-state.ts';
-import { ShardMachine } from '../shards/shard-machine.ts';
+import { META_SHARD, ShardMachine } from '../shards/shard-machine.ts';
 import { StateFlush } from '../shards/state-flush.ts';
 import { stateRows } from '../shards/tables.ts';
 import { QueueWaiters } from '../shards/waiters.ts';
@@ -42,24 +44,22 @@ export interface MachineWatcher {
 
 export interface MachineHost extends LevelHost {
   readonly watcher: MachineWatcher;
+  /** What the metadata begins with. */
+  readonly birth: Birth;
   readonly files: Files;
   /** Effects that may wait for LevelDB. */
   readonly maxPendingBytes: number;
   durableIndex(shard: ShardId): LogIndex;
   durableLogStart(shard: ShardId): LogIndex;
   onRoom(): void;
+  /** The shard's state changed, by entries or by a snapshot. */
+  onApplied(shard: ShardId): void;
   onFatal(error: Error): void;
   onRebuilt(): void;
 }
 
 /** A batch fits into a write buffer, as in production. */
 const LEVEL_LIMITS = { batchDelayMs: 0, maxBatchBytes: 8192, writeBufferBytes: 16_384 };
-/** No shard here is the metadata: nothing of this is used. */
-const NO_META = {
-  dataShards: 1,
-  replicationFactor: 1,
-  members: [{ node: 1, incarnation: 'sim' }],
-};
 const DONE: ApplyResult = { type: 'done' };
 
 interface Held {
@@ -73,6 +73,7 @@ export interface Life {
   readonly state: LevelState;
   readonly flush: StateFlush;
   readonly machine: ShardMachine;
+  readonly meta: MetaState;
   /** As found at the start. */
   readonly loaded: Map<ShardId, LoadedShard>;
   readonly held: Map<ShardId, Held>;
@@ -83,7 +84,6 @@ export interface Life {
 export class SimMachine implements StateMachine {
   readonly #host: MachineHost;
   readonly #level: SimLevel;
-  readonly #meta = createMetaState(NO_META);
   #life: Life | undefined = undefined;
   #effects = new Effects();
 
@@ -118,11 +118,15 @@ export class SimMachine implements StateMachine {
       durableLogStartOf: (shard) => host.durableLogStart(shard),
       onRoom: () => host.onRoom(),
     });
-    const machine = new ShardMachine(this.#meta, flush, new QueueWaiters(1), () => {});
+    const meta = createMetaState(host.birth);
+    this.#tap(meta);
+    const waiters = new QueueWaiters(1);
+    const machine = new ShardMachine(meta, flush, waiters, (shard) => host.onApplied(shard));
     return {
       state,
       flush,
       machine,
+      meta,
       loaded: new Map(loaded),
       held: new Map(),
       staged: new Map(),
@@ -141,7 +145,8 @@ export class SimMachine implements StateMachine {
 
   hold(shard: ShardId, data: DataShard | undefined, timeMs: number): void {
     const { machine, held, loaded } = this.life;
-    machine.hold(shard, this.#tapped(data!), timeMs);
+    if (data !== undefined) this.#tap(data);
+    machine.hold(shard, data, timeMs);
     const { rows, applied } = loaded.get(shard) ?? { rows: [], applied: undefined };
     held.set(shard, { rows: rowsOf([...stateRows(rows)]), applied: applied?.index ?? 0 });
   }
@@ -155,10 +160,9 @@ export class SimMachine implements StateMachine {
   }
 
   /** Whoever watches sees what applying an entry writes. */
-  #tapped(data: DataShard): DataShard {
-    const apply = data.apply.bind(data);
-    data.apply = (entry, out) => apply(entry, teed(this.#effects, out));
-    return data;
+  #tap<Result>(state: { apply(entry: Entry, out: StateWriter): Result }): void {
+    const apply = state.apply.bind(state);
+    state.apply = (entry, out) => apply(entry, teed(this.#effects, out));
   }
 
   #get(shard: ShardId): Held {
@@ -225,7 +229,7 @@ export class SimMachine implements StateMachine {
     const before = this.#get(shard).applied;
     expect(id.index > before, 'restore-forward', () => `${shard}: ${before} to ${id.index}`);
     machine.restore(shard, id);
-    this.#tapped(machine.data(shard));
+    if (shard !== META_SHARD) this.#tap(machine.data(shard));
     held.set(shard, { rows: rowsOf([...stateRows(staged.get(shard)!)]), applied: id.index });
     staged.delete(shard);
     this.#host.watcher.onRestore(shard, id, held.get(shard)!.rows.hash);

@@ -11,6 +11,7 @@ const RATES = {
   straggle: { straggleRate: 0 },
   garble: { garbleRate: 0 },
   frames: { encodesFrames: false },
+  metadata: { metadata: false },
   drift: { clockRates: [1] },
   loseMinority: { losesMinority: false },
   retention: { retention: false },

@@ -3,6 +3,8 @@ import { RaftDriver } from '../../raft/driver.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { DriverEvents, LogRecord, LogStore, Transport } from '../../raft/ports.ts';
 import type { LogIndex, NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
+import type { MetaCommand } from '../cluster/api.ts';
+import type { Birth } from '../cluster/birth-placement.ts';
 import { LocalShards } from '../shards/local-shards.ts';
 import { CheckpointSnapshots } from '../shards/snapshot-store.ts';
 import { AwaitedFiles } from './awaited-files.ts';
@@ -10,9 +12,11 @@ import { SimClock } from './clock.ts';
 import { SimDisk } from './disk.ts';
 import { SimFailure } from './failure.ts';
 import type { FileFaultKind } from './files.ts';
+import { Housekeeping } from './housekeeping.ts';
 import { CHECKPOINT_DIRECTORY, keepLog } from './keeper.ts';
 import type { LevelFaultKind } from './level.ts';
 import { type MachineWatcher, SimMachine } from './machine.ts';
+import type { MetaDone } from './metadata.ts';
 import type { Swarm } from './options.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -23,6 +27,12 @@ const DISK_ERROR = /EIO|ENOSPC|IO error|took nothing/;
 export interface NodeWorld {
   readonly scheduler: Scheduler;
   readonly swarm: Swarm;
+  /** What the metadata begins with. */
+  readonly birth: Birth;
+  /** A command for the metadata; undefined = the cluster has none. */
+  readonly callMeta?: (from: SimNode, command: MetaCommand, done: MetaDone) => void;
+  /** For whoever reads the trace. */
+  note(text: () => string): void;
   send(from: NodeId, to: NodeId, messages: readonly PeerMessage[]): void;
   readonly events: (node: NodeId) => DriverEvents;
   readonly watcher: (node: NodeId) => MachineWatcher;
@@ -35,6 +45,10 @@ export interface NodeWorld {
   onFault(kind: FileFaultKind | LevelFaultKind | 'stateRebuilt'): void;
   /** Before records are handed to the node's disk. */
   onWrite(node: SimNode, records: readonly LogRecord[]): void;
+}
+
+export function firstIncarnation(node: NodeId): string {
+  return `${node}.1`;
 }
 
 export class SimNode {
@@ -54,12 +68,13 @@ export class SimNode {
   #isPaused = false;
   #resumed: (() => void)[] = [];
   #isGone = false;
+  #house: Housekeeping | undefined = undefined;
   /** A checkpoint is being made. */
   #isKeeping = false;
 
   constructor(id: NodeId, world: NodeWorld, random: Random) {
     this.id = id;
-    this.incarnation = `${id}.1`;
+    this.incarnation = firstIncarnation(id);
     this.#world = world;
     this.#random = random;
     const { scheduler, swarm } = world;
@@ -79,6 +94,8 @@ export class SimNode {
       random: random.fork(),
       writeMaxMs: swarm.writeMaxMs,
       watcher: world.watcher(id),
+      birth: world.birth,
+      onApplied: (shard) => this.#house?.applied(shard),
       files: this.disk.files,
       maxPendingBytes: swarm.maxPendingStateBytes,
       deliver: (run) => this.alive(run)(),
@@ -158,13 +175,45 @@ export class SimNode {
       this.shards.open(shard, this.machine.life.loaded.get(shard.shard));
     }
     this.driver = driver;
+    this.#house = this.#makeHousekeeping(driver, this.shards);
     driver.start();
     this.#world.onStarted(this);
   }
 
+  #makeHousekeeping(driver: RaftDriver, shards: LocalShards): Housekeeping | undefined {
+    const { callMeta, note } = this.#world;
+    if (callMeta === undefined) return undefined;
+    return new Housekeeping({
+      node: this.id,
+      incarnation: this.incarnation,
+      driver,
+      meta: this.machine.life.meta,
+      shards,
+      nowMs: () => this.clock.nowMs,
+      startTimer: (delayMs, fire) => this.#timer(delayMs, fire),
+      propose: (command, done) => callMeta(this, command, done),
+      log: (text) => note(() => `n${this.id} ${text}`),
+    });
+  }
+
+  peerChanged(node: NodeId, isUp: boolean): void {
+    if (isUp) this.driver?.peerUp(node);
+    else this.driver?.peerReset(node);
+    this.#house?.peerChanged(node, isUp);
+  }
+
   #events(): DriverEvents {
+    const { onLeader, onDeposed } = this.#world.events(this.id);
     return {
-      ...this.#world.events(this.id),
+      onLeader: (shard, leader, term) => {
+        onLeader?.(shard, leader, term);
+        this.#house?.leadershipChanged(shard);
+      },
+      onReady: (shard) => this.#house?.leadershipChanged(shard),
+      onDeposed: (shard) => {
+        onDeposed?.(shard);
+        this.#house?.leadershipChanged(shard);
+      },
       onDurable: (shard, index) => this.machine.durable(shard, index),
       onInvite: (_from, invite) => this.shards?.invited(invite),
     };
@@ -188,7 +237,7 @@ export class SimNode {
       machine: this.machine,
       flush: this.machine.life.flush,
       snapshots,
-      meta: { load: () => {}, isRetired: () => false },
+      meta: this.machine.life.meta,
       logger: { info: () => {} },
       tombstones: this.disk.log.tombstones,
       onFatal: (error) => this.#died(error),
@@ -292,6 +341,7 @@ export class SimNode {
     this.#resumed = [];
     this.driver = undefined;
     this.shards = undefined;
+    this.#house = undefined;
     this.#snapshots = undefined;
     this.#isKeeping = false;
     this.disk.crash(power);

@@ -12,6 +12,7 @@ export interface SimOptions {
   readonly nodes?: number;
   readonly shards?: number;
   readonly withoutFaults?: boolean;
+  readonly metadata?: boolean;
   /** Kinds of faults and of operations that are taken out of what the seed draws (narrow.ts). */
   readonly without?: readonly string[];
   /** Keeps that many of the last lines of the trace. */
@@ -23,6 +24,8 @@ export const DEFAULT_SIM_OPTIONS: SimOptions = { faultMs: 20_000, healMs: 40_000
 export interface Swarm {
   readonly nodes: number;
   readonly shards: number;
+  /** A metadata shard places the replicas of the others. */
+  readonly metadata: boolean;
   /** Of each shard, at birth. */
   readonly replicas: number;
   readonly raft: RaftConfig;
@@ -114,10 +117,12 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
   const calm = options.withoutFaults === true;
   const syncMaxMs = random.pick([1, 10, 200]);
   const theme = random.chance(THEME_SHARE) ? random.pick(THEMES) : [];
+  const metadata = random.chance(0.3);
   const gaps = theme.length === 0 ? [300, 1000, 3000] : [300, 1000];
   return {
     nodes: options.nodes ?? random.pick([1, 2, 3, 3, 3, 4, 5, 5, 6, 7]),
     shards: options.shards ?? random.pick([1, 1, 2, 3]),
+    metadata: options.metadata ?? (metadata && !calm),
     raft: drawRaftConfig(random),
     log: drawLogLimits(random, syncMaxMs),
     maxPendingStateBytes: KIB * random.pick([4, 16_384]),

@@ -37,9 +37,12 @@ export class Placements {
     const voters = replicas.map(({ replica }) => replica);
     const config = { voters, votersOutgoing: [], learners: [], learnersNext: [] };
     const membership = { config, replicas };
-    const nextReplica = first + nodes.length;
-    this.#shards.set(shard, { index: 0, membership, nextReplica, left: new Map() });
+    this.bornAs(shard, membership, first + nodes.length);
     return membership;
+  }
+
+  bornAs(shard: ShardId, membership: Membership, nextReplica: ReplicaId): void {
+    this.#shards.set(shard, { index: 0, membership, nextReplica, left: new Map() });
   }
 
   of(shard: ShardId): Membership {

@@ -2,6 +2,7 @@
 import type { ShardId } from '../../raft/types.ts';
 import { type ChangeKind, changeMembers, transfer } from './churn.ts';
 import type { SimNode } from './node.ts';
+import { operate } from './operator.ts';
 import { linksCut } from './partitions.ts';
 import { crash, type Stage } from './stage.ts';
 
@@ -49,7 +50,9 @@ export function coup(stage: Stage, untilMs = stage.cluster.scheduler.nowMs + COU
 /** Several changes in a row: an operator who replaces one machine by another needs that many. */
 export function members(stage: Stage, left: number, draw: () => ChangeKind): void {
   const { cluster, random, later } = stage;
-  changeMembers(cluster, random, draw());
+  const { metadata } = cluster;
+  if (metadata !== undefined) operate(stage, metadata);
+  else changeMembers(cluster, random, draw());
   if (left > 1) later(CHANGE_GAP_MAX_MS, () => members(stage, left - 1, draw));
 }
 
@@ -71,8 +74,8 @@ export function ambush(stage: Stage): void {
  */
 export function exile(stage: Stage, triesLeft = EXILE_TRIES): void {
   const { cluster, random } = stage;
-  const { network, nodes, shards } = cluster;
-  const shard = random.pick(shards);
+  const { network, nodes, dataShards } = cluster;
+  const shard = random.pick(dataShards);
   const leader = cluster.leaderOf(shard);
   if (leader === undefined || leader.isPaused) {
     if (triesLeft > 0) stage.later(EXILE_STEP_MAX_MS, () => exile(stage, triesLeft - 1));

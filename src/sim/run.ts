@@ -101,14 +101,14 @@ class Run {
    * it does not.
    */
   async #getWell(): Promise<void> {
-    const { shards } = this.#cluster;
+    const { shards, dataShards } = this.#cluster;
     const { healMs } = this.#options;
-    const pending = new Set(shards);
+    const pending = new Set(dataShards);
     let least = Number.POSITIVE_INFINITY;
     let untilMs = this.#scheduler.nowMs + healMs;
     const latestMs = this.#scheduler.nowMs + HEAL_TIMES_MAX * healMs;
     for (;;) {
-      const missing = shards.reduce((sum, shard) => sum + this.#missing(shard), 0);
+      const missing = shards.reduce((sum, shard) => sum + this.#missing(shard), this.#unplaced);
       if (pending.size === 0 && this.#clients.isSettled && missing === 0) return;
       if (missing < least) untilMs = Math.min(latestMs, this.#scheduler.nowMs + healMs);
       least = Math.min(least, missing);
@@ -118,6 +118,10 @@ class Run {
       for (const shard of pending) this.#clients.probe(shard, () => pending.delete(shard));
       await this.#runFor(HEAL_STEP_MS);
     }
+  }
+
+  get #unplaced(): number {
+    return this.#cluster.metadata?.isSettled === false ? 1 : 0;
   }
 
   /** Entries that members whose directories are whole have yet to apply. */

@@ -71,6 +71,27 @@ describe('the simulated cluster', () => {
     expect(stats.faults.checkpoint).toBeUndefined();
   });
 
+  test('with metadata, the reconcilers of production place replicas', {
+    timeout: 60_000,
+  }, async () => {
+    let placed = 0;
+    for (let seed = 1; seed <= 12; seed++) {
+      const { failure, points } = await runSeed(seed, { ...SHORT, nodes: 5, metadata: true });
+      expect(failure, `seed ${seed}`).toBeUndefined();
+      placed += points['placement brought about'] ?? 0;
+    }
+    expect(placed).toBeGreaterThan(0);
+  });
+
+  test('metadata alone moves nothing', async () => {
+    const calm = { withoutFaults: true, nodes: 5, shards: 2, metadata: true };
+    const { ok, stats, points } = await runSeed(5, calm);
+    expect(ok).toBe(true);
+    expect(stats.leaders).toBe(3);
+    expect(points['replicas placed anew']).toBeUndefined();
+    expect(points['leadership handed over']).toBeUndefined();
+  });
+
   test('a trace to read, when asked for', async () => {
     const { trace } = await runSeed(2, { ...SHORT, traceLines: 50 });
     expect(trace).toHaveLength(50);

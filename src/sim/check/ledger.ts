@@ -7,6 +7,7 @@ import type { LogIndex, ShardId } from '../../../raft/types.ts';
 import { EntryType } from '../../../raft/types.ts';
 import { decodeCommand } from '../../broker/command-codec.ts';
 import type { ApplyResult, Command, QueueId } from '../../broker/commands.ts';
+import { META_SHARD } from '../../cluster/birth-placement.ts';
 import { AppliedOnce } from '../invariants/applied-once.ts';
 import { DenseOffsets } from '../invariants/dense-offsets.ts';
 import { HalfHidden } from '../invariants/half-hidden.ts';
@@ -31,7 +32,7 @@ export class Ledger {
 
   /** In log order of each shard, every index once. */
   applied(shard: ShardId, { entry, result, effects }: Applied): void {
-    const isCommand = entry.type === EntryType.command;
+    const isCommand = entry.type === EntryType.command && shard !== META_SHARD;
     const command = isCommand ? decodeCommand(entry.head) : undefined;
     this.once.applied(shard, entry, command, result);
     const batch = taggedOf(entry)?.batch ?? '';

@@ -314,4 +314,13 @@ const BROKER: readonly Mutant[] = [
   },
 ];
 
-export const MUTANTS: readonly Mutant[] = [...RAFT, ...RARE, ...STORAGE, ...BROKER];
+const CLUSTER: readonly Mutant[] = [
+  {
+    name: 'replicas are retired while they still have a vote',
+    file: 'src/cluster/shard-placements',
+    from: 'const leaving = known.filter(({ replica }) => !stays.has(replica));',
+    to: 'const leaving = known.filter(({ replica }) => replica < 0 && !stays.has(replica));',
+  },
+];
+
+export const MUTANTS: readonly Mutant[] = [...RAFT, ...RARE, ...STORAGE, ...BROKER, ...CLUSTER];

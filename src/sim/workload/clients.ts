@@ -54,7 +54,7 @@ export class SimClients {
     cluster.onFlood = (node, shard, count) => this.#flood(node, shard, count);
     this.#transactions = new Transactions(session);
     this.#readers = new Readers(session);
-    this.#shards = cluster.shards.map((shard) => {
+    this.#shards = cluster.dataShards.map((shard) => {
       const queueIds = Array.from(
         { length: QUEUES_PER_SHARD },
         (_, at) => QUEUES_PER_SHARD * shard + at + 1,

@@ -16,10 +16,14 @@ export interface Tagged {
   readonly batch: string;
 }
 
-export function bodyOf(command: Command, { tag, batch }: Tagged, paddingBytes = 0): CommandBody {
+export function bodyOf(command: Command, tagged: Tagged, paddingBytes = 0): CommandBody {
+  return bodyWith(encodeCommand(command), tagged, paddingBytes);
+}
+
+export function bodyWith(encoded: Uint8Array, { tag, batch }: Tagged, paddingBytes = 0) {
   // Own memory each: the log counts what its entries hold on to, and what Buffer's shared pool is
   // used for depends on everything else in the process.
-  const head = new Uint8Array(encodeCommand(command));
+  const head = new Uint8Array(encoded);
   const text = `${tag} ${batch}\n`;
   const payload = new Uint8Array(text.length + paddingBytes);
   for (let at = 0; at < text.length; at++) payload[at] = text.charCodeAt(at);

@@ -63,6 +63,8 @@ class Rig {
       onRestore: () => {},
       onRelease: () => {},
     },
+    birth: { dataShards: 1, replicationFactor: 1, members: [{ node: 1, incarnation: 'sim' }] },
+    onApplied: () => {},
     files: this.files,
     maxPendingBytes: 1e6,
     deliver: (run) => run(),
