@@ -20,6 +20,7 @@ import { EMPTY_BYTES, EntryType, type ReplicaId, type Term } from './types.ts';
 export function restartElectionTimer(state: RaftState): void {
   const { electionTimeoutMs } = state.settings;
   state.isQuiet = false;
+  state.isCampaignEarly = false;
   state.electionDrawMs = electionTimeoutMs * (1 + state.rng());
   state.electionAtMs = state.nowMs + state.electionDrawMs;
 }
@@ -186,17 +187,24 @@ export function handlePreVote(state: RaftState, request: VoteRequest): void {
     replyPreVote(state, request, false, false);
     return;
   }
-  // Two pre-candidates that both went on would split the votes: one withdraws.
+  // Two pre-candidates that both went on would split the votes: one withdraws. An early campaign is
+  // put off once: whoever asks again and again may be unable to win.
   if (state.role === 'preCandidate') becomeFollower(state, state.term, 0);
-  else if (state.role === 'follower' && state.isLeaderSuspect) restartElectionTimer(state);
+  else if (state.isCampaignEarly) restartElectionTimer(state);
   replyPreVote(state, request, true, false);
 }
 
-/** Of two equal pre-candidates exactly one must go on, or both would withdraw. */
+/**
+ * Of two equal pre-candidates that ask at the same time exactly one must go on, or both would
+ * withdraw. Later it had its chance: whoever cannot reach a majority would otherwise hinder for
+ * ever the one that can.
+ */
 function outranks(state: RaftState, request: VoteRequest): boolean {
-  const isEqual =
-    request.lastTerm === state.log.lastTerm && request.lastIndex === state.log.lastIndex;
-  return isEqual && request.term === state.term + 1 && state.self < request.from;
+  const { log, settings } = state;
+  const isEqual = request.lastTerm === log.lastTerm && request.lastIndex === log.lastIndex;
+  const beganMs = state.electionAtMs - state.electionDrawMs;
+  const isRecent = state.nowMs - beganMs < settings.heartbeatIntervalMs;
+  return isEqual && isRecent && request.term === state.term + 1 && state.self < request.from;
 }
 
 /**
@@ -278,6 +286,7 @@ export function suspectLeader(state: RaftState): void {
   if (state.role !== 'follower' || state.leader === 0 || state.isLeaderSuspect) return;
   const { earlyRankDelayMs, earlyJitterMs } = state.settings;
   state.isLeaderSuspect = true;
+  state.isCampaignEarly = true;
   const delayMs = state.rank * earlyRankDelayMs + state.rng() * earlyJitterMs;
   state.electionAtMs = Math.min(state.electionAtMs, state.nowMs + delayMs);
   const refused = state.refusedPreVote;

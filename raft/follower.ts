@@ -31,6 +31,7 @@ function hearLeader(state: RaftState, leader: ReplicaId, isHeartbeat: boolean): 
   if (isHeartbeat) state.refusedPreVote = undefined;
   state.isQuiet = false;
   state.isLeaderSuspect = false;
+  state.isCampaignEarly = false;
   state.heardMs = state.nowMs;
   state.electionAtMs = state.nowMs + state.electionDrawMs;
 }

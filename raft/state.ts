@@ -98,6 +98,8 @@ export class RaftState {
   heardMs: MonotonicMs = Number.NEGATIVE_INFINITY;
   /** The leader's control connection was reset and no heartbeat came since: no stickiness. */
   isLeaderSuspect = false;
+  /** This follower's timer does not run its full draw, but by rank. */
+  isCampaignEarly = false;
   /** Follows a quiet leader: the election timer rests (quiet.ts). */
   isQuiet = false;
   /** This follower's place in the queue for an early campaign. */

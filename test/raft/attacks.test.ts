@@ -73,6 +73,36 @@ describe('a quiet shard', () => {
   });
 });
 
+describe('an election over a network in parts', () => {
+  test('is won by the one that reaches a majority, whoever else asks all the time', () => {
+    const ids = [1, 2, 3, 4, 5];
+    const cluster = new CoreCluster(ids);
+    for (const from of [1, 2, 3, 4]) {
+      for (const to of [1, 2, 3, 4]) if (from !== to) cluster.cut.add(`${from}>${to}`);
+    }
+    for (const id of [1, 2, 3, 4]) cluster.replica(id).timeOut();
+    cluster.run(10_000);
+    expect(cluster.replica(5).core.role).toBe('leader');
+  });
+
+  test('does not hold back for ever who suspects its leader', () => {
+    const replica = new TestReplica(2, { voters: [1, 2, 3, 4, 5] });
+    const from1 = { shard: SHARD, from: 1, to: 2, term: 1 };
+    const beat = { ...from1, type: 'heartbeat', commit: 0, round: 1, rank: 0, quiet: false };
+    replica.step(beat as CoreMessage);
+    replica.core.peerReset(1, replica.now);
+    const ask = { shard: SHARD, to: 2, term: 2, lastIndex: 0, lastTerm: 0, transfer: false };
+    for (let from = 3; replica.core.role === 'follower' && replica.nowMs < 5000; from = 8 - from) {
+      replica.step({ ...ask, from, type: 'preVote' });
+      replica.nowMs += 100;
+      if (replica.core.nextDeadlineMs <= replica.nowMs) replica.tick();
+    }
+    expect(replica.core.role).toBe('preCandidate');
+    expect(replica.nowMs).toBeGreaterThan(1000);
+    expect(replica.nowMs).toBeLessThan(2100);
+  });
+});
+
 describe('leadership transfer', () => {
   test('that failed leaves no right to ignore a living leader', () => {
     const replica = new TestReplica(2);
