@@ -14,14 +14,20 @@ import { type ClusterDescription, connect, type Holdfast } from '../src/client/i
 import { type CleanUp, runCommand } from '../test/processes/command.ts';
 import { flag, number, type ValuesOf } from '../test/processes/options.ts';
 import { UpProcess } from '../test/processes/up-process.ts';
-import { percentile } from './percentiles.ts';
+import {
+  latency,
+  lightLoad,
+  lightLoadFor,
+  type Send,
+  slowSpells,
+  spellLine,
+} from './light-load.ts';
 
 const MIB = 1024 * 1024;
 const BULK_BODY_BYTES = 4096;
 const BULK_IN_FLIGHT = 2048;
-const LIGHT_BODY_BYTES = 1024;
-/** One send each so many milliseconds, whether earlier ones were answered or not. */
-const LIGHT_PACE_MS = 5;
+/** Slower than so many times the 99th percentile before counts as slow. */
+const SLOW_FACTOR = 2;
 const LOOK_EVERY_MS = 50;
 const PAUSED_NODE = 3;
 const COPY_PIECE_BYTES = MIB;
@@ -59,31 +65,6 @@ async function bulk(client: Holdfast, topic: string, bytes: number): Promise<voi
   };
   await Promise.all(Array.from({ length: BULK_IN_FLIGHT }, loop));
   await producer.close();
-}
-
-/** Single sends at a steady pace until `signal`; answers how long each took. */
-async function lightLoad(client: Holdfast, topic: string, signal: AbortSignal): Promise<number[]> {
-  const producer = client.producer({ topic });
-  const body = Buffer.alloc(LIGHT_BODY_BYTES, 'y');
-  const latencies: number[] = [];
-  const sends: Promise<void>[] = [];
-  const sendOne = async (): Promise<void> => {
-    const start = performance.now();
-    await producer.send({ body });
-    latencies.push(performance.now() - start);
-  };
-  const start = performance.now();
-  while (!signal.aborted) {
-    sends.push(sendOne());
-    await delay(Math.max(0, start + sends.length * LIGHT_PACE_MS - performance.now()));
-  }
-  await Promise.all(sends);
-  await producer.close();
-  return latencies;
-}
-
-async function lightLoadFor(client: Holdfast, topic: string, seconds: number): Promise<number[]> {
-  return lightLoad(client, topic, AbortSignal.timeout(seconds * 1000));
 }
 
 /** Entries that the node is behind, over all shards; undefined while a shard has no leader. */
@@ -152,6 +133,14 @@ function report(figures: Figures): void {
   );
 }
 
+function reportSends(before: readonly Send[], meanwhile: readonly Send[], p99Ms: number): void {
+  for (const [when, sends] of Object.entries({ before, meanwhile })) {
+    const values = [0.5, 0.9, 0.99, 0.999].map((one) => latency(sends, one).toFixed(1));
+    console.log(`${sends.length} sends ${when}: p50, p90, p99, p99.9 = ${values.join(', ')} ms`);
+  }
+  for (const spell of slowSpells(meanwhile, p99Ms * SLOW_FACTOR)) console.log(spellLine(spell));
+}
+
 async function catchUp(options: Options, cleanUp: CleanUp): Promise<number> {
   const directory = cleanUp.directory(join(tmpdir(), 'holdfast-catch-up-'));
   const data = join(directory, 'cluster');
@@ -179,14 +168,17 @@ async function catchUp(options: Options, cleanUp: CleanUp): Promise<number> {
   const copy = await plainCopy(join(data, 'node-1', 'log'), join(directory, 'copy'));
   const rate = (options.gb * 1000) / seconds;
   const copyRate = copy.bytes / copy.seconds / 1e6;
-  const [p99Before, p99] = [percentile(before, 0.99), percentile(meanwhile, 0.99)];
+  const [p99Before, p99] = [latency(before, 0.99), latency(meanwhile, 0.99)];
   const figures: Figures = {
     ...{ gb: options.gb, catch_up_s: seconds, catch_up_mb_per_s: rate, copy_mb_per_s: copyRate },
     ...{ ratio_to_copy: rate / copyRate, p99_before_ms: p99Before, p99_meanwhile_ms: p99 },
     p99_ratio: p99 / p99Before,
   };
   if (options.json) console.log(JSON.stringify(figures));
-  else report(figures);
+  else {
+    report(figures);
+    reportSends(before, meanwhile, p99Before);
+  }
   return 0;
 }
 
