@@ -31,6 +31,11 @@ export interface RaftConfig {
   readonly maxInflightAppends: number;
   /** In-flight bytes per follower; one message may exceed it. */
   readonly maxInflightBytes: number;
+  /**
+   * Bytes read from the store for the replicas of one node and not yet acknowledged, over all
+   * shards: the pace at which a node that was away is served. One read may exceed it.
+   */
+  readonly maxCatchUpBytes: number;
   /** Bytes of entries per append; one larger entry still travels. */
   readonly maxAppendBytes: number;
   /** Recent entries kept in memory per shard after they are durable and applied. */
@@ -69,6 +74,7 @@ export const DEFAULT_RAFT_CONFIG: RaftConfig = Object.freeze({
   bootJitterMs: 20,
   maxInflightAppends: 256,
   maxInflightBytes: 8 * MIB,
+  maxCatchUpBytes: MIB,
   maxAppendBytes: MIB,
   maxTailBytes: 4 * MIB,
   maxUncommittedBytes: 64 * MIB,

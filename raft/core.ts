@@ -53,6 +53,7 @@ import {
   appendOwn,
   type CommandBody,
   handleLoaded,
+  loadedBytesTo,
   markWritten,
   maybeCommit,
   probeAgain,
@@ -73,6 +74,7 @@ import {
   type LogIndex,
   type Membership,
   type MonotonicMs,
+  type NodeId,
   type ReplicaId,
   type ShardTimeMs,
   type Term,
@@ -295,6 +297,11 @@ export class RaftCore {
     handleLoaded(this.#state, request, entries);
   }
 
+  /** While leading: read from the store for replicas on `node`, and not acknowledged yet. */
+  loadedBytesTo(node: NodeId): number {
+    return loadedBytesTo(this.#state, node);
+  }
+
   appliedTo(index: LogIndex): void {
     this.#state.log.appliedTo(index);
   }
@@ -417,7 +424,7 @@ export class RaftCore {
     }
     const write = takeWrite(state);
     assertReplica(state);
-    log.evict(state.settings.maxTailBytes);
+    state.evict();
     const failedReads = state.failedReads;
     state.failedReads = [];
     return {

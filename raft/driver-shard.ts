@@ -23,6 +23,7 @@ import type {
   Entry,
   EntryId,
   LogIndex,
+  Membership,
   NodeId,
   ReplicaId,
   ShardId,
@@ -93,11 +94,12 @@ export class ShardRunner {
     if (!this.#context.noticed(this, error, at)) this.#options.onFatal(error);
   }
 
-  /** Entries for a follower that only the store still has. */
-  load(request: LoadRequest): void {
+  /** Entries for a follower that only the store still has. `ended` is called exactly once. */
+  load(request: LoadRequest, ended: () => void): void {
     const { store } = this.#options;
     const { from, to, maxBytes } = request;
     store.read(this.shard, from, to, maxBytes, (error, entries) => {
+      ended();
       if (this.#isStopped) return;
       const { core } = this;
       const isCompacted = error !== undefined && errorCode(error) === RaftErrorCode.compacted;
@@ -367,6 +369,12 @@ export class ShardRunner {
         matchIndex: core.matchOf(replica),
         role: roleOf(replica),
       }));
+  }
+
+  membershipAt(index: LogIndex): Membership | undefined {
+    const { log, membership } = this.core;
+    const isKnown = index >= log.start.index && index <= log.applied;
+    return isKnown ? membership.asOf(index) : undefined;
   }
 
   /** The smallest match of any replica that needs the log and is heard of. */

@@ -12,6 +12,7 @@ import { RaftCore } from './core.ts';
 import type { DriverContext } from './driver-context.ts';
 import { Exchange, isExchanged } from './driver-exchange.ts';
 import { NodeLiveness } from './driver-liveness.ts';
+import { PacedLoads } from './driver-loads.ts';
 import { Outbox } from './driver-outbox.ts';
 import { ShardRunner } from './driver-shard.ts';
 import type {
@@ -57,6 +58,7 @@ export class RaftDriver {
   readonly #outbox = new Outbox();
   readonly #context: DriverContext;
   readonly #exchange: Exchange;
+  readonly #loads: PacedLoads;
   #dirty: ShardRunner[] = [];
   #isFlushDeferred = false;
   #isRunning = false;
@@ -69,6 +71,7 @@ export class RaftDriver {
   constructor(options: DriverOptions) {
     validateRaftConfig(options.config);
     this.#liveness = new NodeLiveness(options.node, options.config);
+    this.#loads = new PacedLoads(options.config.maxCatchUpBytes);
     this.#options = {
       ...options,
       onFatal: (error) => {
@@ -369,8 +372,9 @@ export class RaftDriver {
         const node = runner.nodeOf(message.to);
         if (node !== undefined) this.#outbox.add(node, message);
       }
-      for (const load of loads) runner.load(load);
+      for (const load of loads) this.#loads.ask(runner, load);
     });
+    this.#loads.start(this.#shards.values());
     this.#liveness.speak(this.#outbox, this.#now().wallMs);
     this.#outbox.flush(this.#options.transport);
   }
@@ -483,9 +487,7 @@ export class RaftDriver {
    * there is no such replica (any more): nothing can be said of another one's past.
    */
   membershipAt(shard: ShardId, index: LogIndex): Membership | undefined {
-    const core = this.#shards.get(shard)?.core;
-    if (core === undefined || index < core.log.start.index || index > core.log.applied) return;
-    return core.membership.asOf(index);
+    return this.#shards.get(shard)?.membershipAt(index);
   }
 
   /** Retention: entries up to `start` may leave the log (the caller's checkpoint is synced). */

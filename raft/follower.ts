@@ -77,6 +77,7 @@ function handleAppend(state: RaftState, message: Append): void {
   appendVerified(state, message.entries);
   state.verifiedIndex = Math.max(state.verifiedIndex, last);
   commitVerified(state, message.commit);
+  state.isBehind = message.commit > last;
   if (message.wantsWritten) {
     state.wantsWritten = true;
     state.out.sendAfterWritten({ ...replyTo(state, message), type: 'written', index: last });

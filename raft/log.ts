@@ -26,8 +26,6 @@ export function entryBytes(entry: Entry): number {
  * buffer in memory: so many times its bound may the window hold with them.
  */
 const HELD_FACTOR = 2;
-/** So many times its bound may the window hold with entries that are not applied yet. */
-const UNAPPLIED_FACTOR = 2;
 
 /** Memory that goes when the entry goes, if the one before it went already. */
 function heldBytes(entry: Entry, before: Entry | undefined): number {
@@ -246,9 +244,9 @@ export class RaftLog {
    * applied goes only when apply is so far behind that memory would grow with it: it is read from
    * the store then.
    */
-  evict(maxBytes: number): void {
+  evict(maxBytes: number, maxUnappliedBytes: number): void {
     this.#evictThrough(Math.min(this.#durable, this.#applied), maxBytes);
-    this.#evictThrough(Math.min(this.#durable, this.#commit), UNAPPLIED_FACTOR * maxBytes);
+    this.#evictThrough(Math.min(this.#durable, this.#commit), maxUnappliedBytes);
     this.#compactSlots();
   }
 

@@ -81,6 +81,8 @@ export class Progress {
   isSuspect = false;
   /** Entries below the window were asked from the store. */
   loading = false;
+  /** Entries up to here were read from the store. */
+  loadedTo: LogIndex = 0;
   /** Last sign of life in this term. */
   contactMs: MonotonicMs;
   /** Since when the oldest unanswered append waits without any progress. */
@@ -102,6 +104,11 @@ export class Progress {
   get canSend(): boolean {
     if (this.loading || this.isSuspect || this.state === 'snapshot') return false;
     return this.state === 'probe' ? !this.probeSent : !this.inflight.isFull;
+  }
+
+  /** On its way to the follower, read from the store. */
+  get loadedBytes(): number {
+    return this.match < this.loadedTo ? this.inflight.bytes : 0;
   }
 
   sent(lastIndex: LogIndex, bytes: number, nowMs: MonotonicMs): void {

@@ -6,7 +6,7 @@ import type { Progress } from './progress.ts';
 import { committedIndex } from './quorum.ts';
 import type { LoadRequest } from './ready.ts';
 import type { RaftState, Reign } from './state.ts';
-import type { Entry, EntryType, LogIndex } from './types.ts';
+import type { Entry, EntryType, LogIndex, NodeId } from './types.ts';
 
 export interface CommandBody {
   readonly head: Uint8Array;
@@ -81,7 +81,17 @@ export function handleLoaded(
   if (first === undefined || first.index !== progress.next || !progress.canSend) return;
   // A leader never truncates, so what was read is still its log.
   assert(state.log.matches(first.index, first.term), "loaded entries are the log's");
+  progress.loadedTo = first.index + entries.length - 1;
   sendAppend(state, reign, progress, entries);
+}
+
+/** Read from the store for replicas on `node` and not acknowledged yet. */
+export function loadedBytesTo(state: RaftState, node: NodeId): number {
+  let bytes = 0;
+  for (const { replica, loadedBytes } of state.reign?.progress.values() ?? []) {
+    if (loadedBytes > 0 && state.membership.nodeOf(replica) === node) bytes += loadedBytes;
+  }
+  return bytes;
 }
 
 function sendAppend(

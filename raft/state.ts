@@ -70,6 +70,9 @@ export interface StateOrigin {
   readonly damaged: readonly EntryId[];
 }
 
+/** So many times its bound may the window hold with entries that are not applied yet. */
+const UNAPPLIED_FACTOR = 2;
+
 export class RaftState {
   readonly shard: ShardId;
   readonly self: ReplicaId;
@@ -119,6 +122,9 @@ export class RaftState {
   /** Last entry that appends of this term's leader proved equal to the leader's log. */
   verifiedIndex: LogIndex = 0;
 
+  /** The leader's last append said that more is committed than it brought. */
+  isBehind = false;
+
   reign: Reign | undefined = undefined;
   transfer: Transfer | undefined = undefined;
   failedReads: number[] = [];
@@ -146,6 +152,16 @@ export class RaftState {
     this.vote = origin.hardState.vote;
     this.handedState = origin.hardState;
     this.durableState = origin.hardState;
+  }
+
+  /**
+   * Recent entries stay in memory for whoever reads along. Nobody reads along with a follower that
+   * is far behind: what it has applied and made durable goes at once.
+   */
+  evict(): void {
+    const { maxTailBytes } = this.settings;
+    const isFar = this.role === 'follower' && this.isBehind;
+    this.log.evict(isFar ? 0 : maxTailBytes, UNAPPLIED_FACTOR * maxTailBytes);
   }
 
   /** Appended is in force, committed or not (thesis 4.1). */

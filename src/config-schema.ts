@@ -45,6 +45,7 @@ export const configSchema = z.strictObject({
       heartbeatIntervalMs: whole(10, 60_000).default(DEFAULTS.raft.heartbeatIntervalMs),
       electionTimeoutMs: whole(50, 600_000).default(DEFAULTS.raft.electionTimeoutMs),
       quietRefreshMs: whole(50, 86_400_000).default(DEFAULTS.raft.quietRefreshMs),
+      maxCatchUpBytes: whole(64 * KIB, 32 * MIB).default(DEFAULTS.raft.maxCatchUpBytes),
       snapshotChunkBytes: whole(4 * KIB, 16 * MIB).default(DEFAULTS.raft.snapshotChunkBytes),
       maxInflightSnapshotChunks: whole(1, 1024).default(DEFAULTS.raft.maxInflightSnapshotChunks),
       maxOutgoingSnapshots: whole(1, 64).default(DEFAULTS.raft.maxOutgoingSnapshots),

@@ -22,6 +22,8 @@ export interface RaftSettings {
   readonly electionTimeoutMs: number;
   /** How often the leader of a quiet shard asks its followers anew: a safety net. */
   readonly quietRefreshMs: number;
+  /** Read from the log for one node that is far behind, and not acknowledged by it yet. */
+  readonly maxCatchUpBytes: number;
   /** Of a snapshot, per message ... */
   readonly snapshotChunkBytes: number;
   /** ... so many of which may be on their way to one replica ... */
@@ -111,6 +113,7 @@ export const DEFAULTS = Object.freeze({
     heartbeatIntervalMs: 400,
     electionTimeoutMs: 1200,
     quietRefreshMs: DEFAULT_RAFT_CONFIG.quietRefreshMs,
+    maxCatchUpBytes: DEFAULT_RAFT_CONFIG.maxCatchUpBytes,
     snapshotChunkBytes: DEFAULT_RAFT_CONFIG.snapshotChunkBytes,
     maxInflightSnapshotChunks: DEFAULT_RAFT_CONFIG.maxInflightSnapshotChunks,
     maxOutgoingSnapshots: DEFAULT_RAFT_CONFIG.maxOutgoingSnapshots,

@@ -67,6 +67,8 @@ function drawRaftConfig(random: Random): RaftConfig {
     maxAppendBytes,
     maxInflightAppends,
     maxInflightBytes: maxAppendBytes * random.pick([1, 4]),
+    // One read at a time: shards wait for each other.
+    maxCatchUpBytes: 1,
     maxTailBytes: random.pick([1, 2000, 4_194_304]),
     maxApplyEntries: random.pick([1, 7, 4096]),
     maxApplyLoadBytes: random.pick([100, 4_194_304]),

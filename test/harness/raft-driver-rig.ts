@@ -29,6 +29,8 @@ export class DriverRig implements LogStore {
   hasRoom = true;
   stored = new Map<number, Entry[]>();
   readError: Error | undefined;
+  /** When set, what was read waits here for its turn to be answered. */
+  heldReads: (() => void)[] | undefined;
 
   constructor(config: Partial<RaftConfig> = {}) {
     this.driver = new RaftDriver({
@@ -116,7 +118,9 @@ export class DriverRig implements LogStore {
       return;
     }
     const wanted = this.stored.get(shard)!.filter(({ index }) => index >= from && index <= to);
-    onEntries(undefined, wanted.slice(0, Math.max(1, Math.floor(maxBytes / 100))));
+    const read = wanted.slice(0, Math.max(1, Math.floor(maxBytes / 100)));
+    if (this.heldReads === undefined) onEntries(undefined, read);
+    else this.heldReads.push(() => onEntries(undefined, read));
   }
 
   /** The rest of this event-loop turn. */

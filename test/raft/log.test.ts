@@ -56,14 +56,14 @@ describe('RaftLog', () => {
 
   test('gives memory back only for what is durable and applied', () => {
     const log = logOf(1, 1, 1, 1);
-    log.evict(0);
+    log.evict(0, 0);
     expect(log.windowFirst).toBe(1);
     stable(log, 3);
-    log.evict(0);
+    log.evict(0, 0);
     expect(log.windowFirst).toBe(1);
     log.commitTo(2);
     log.appliedTo(2);
-    log.evict(0);
+    log.evict(0, 0);
     expect(log.windowFirst).toBe(3);
     expect(log.entry(2)).toBeUndefined();
     expect(log.term(2)).toBe(1);
@@ -73,11 +73,11 @@ describe('RaftLog', () => {
     const log = stable(logOf(1, 1, 1, 1, 1, 1, 1, 1));
     const each = log.windowBytes / 8;
     log.commitTo(6);
-    log.evict(4 * each);
+    log.evict(4 * each, 8 * each);
     expect(log.windowFirst).toBe(1);
-    log.evict(2 * each);
+    log.evict(2 * each, 4 * each);
     expect(log.windowFirst).toBe(5);
-    log.evict(0);
+    log.evict(0, 0);
     expect(log.windowFirst).toBe(7);
   });
 
@@ -136,11 +136,11 @@ describe('the window', () => {
     log.durableTo(1000);
     log.commitTo(1000);
     log.appliedTo(1000);
-    log.evict(10 * BUFFER_BYTES);
+    log.evict(10 * BUFFER_BYTES, 20 * BUFFER_BYTES);
     const left = log.lastIndex - log.windowFirst + 1;
     expect(left).toBeGreaterThan(15 * EACH);
     expect(left).toBeLessThanOrEqual(20 * EACH);
-    log.evict(0);
+    log.evict(0, 0);
     expect([log.windowFirst, log.windowBytes]).toEqual([1001, 0]);
   });
 });
@@ -177,7 +177,7 @@ describe('RaftLog against an array', () => {
       log.commitTo(model.commit);
       log.appliedTo(Math.max(log.applied, model.commit - 1));
     } else if (op === 'evict') {
-      log.evict(by);
+      log.evict(by, 2 * by);
     } else if (op === 'start') {
       const index = Math.min(log.start.index + by, log.applied, log.durable);
       log.setStart({ index, term: log.term(index)! });

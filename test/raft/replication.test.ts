@@ -144,3 +144,24 @@ describe('answers', () => {
     expect(wants).toEqual([false, true, false]);
   });
 });
+
+describe('memory of a follower', () => {
+  const append = (prevIndex: number, commit: number): Append => ({
+    ...{ type: 'append', shard: SHARD, from: 2, to: 1, term: 1, commit, wantsWritten: false },
+    ...{ prevIndex, prevTerm: prevIndex === 0 ? 0 : 1 },
+    entries: entries(1, 1, 1, 1).slice(prevIndex, prevIndex + 2),
+  });
+
+  test('that lacks what is committed holds nothing that it has applied and synced', () => {
+    const follower = new CoreCluster([1, 2, 3]).replica(1);
+    follower.isDiskManual = true;
+    follower.step(append(0, 4));
+    expect([follower.core.log.applied, follower.core.log.windowFirst]).toEqual([2, 1]);
+    follower.sync();
+    expect(follower.core.log.windowFirst).toBe(3);
+    follower.step(append(2, 4));
+    follower.sync();
+    expect(follower.core.log.applied).toBe(4);
+    expect(follower.core.log.windowFirst).toBe(3);
+  });
+});

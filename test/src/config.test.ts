@@ -92,6 +92,7 @@ describe('what Raft is told', () => {
       heartbeatIntervalMs: 100,
       electionTimeoutMs: 300,
       quietRefreshMs: 300,
+      maxCatchUpBytes: 4 * 1024 * 1024,
       snapshotChunkBytes: 2 ** 20,
       maxInflightSnapshotChunks: 32,
       maxOutgoingSnapshots: 64,
