@@ -14,26 +14,32 @@ import type { NodeConfig } from '../config.ts';
 import { loadConfig } from '../config-sources.ts';
 import { Failure } from '../failure.ts';
 import { addServerOption, type ServerOptions, withClient } from './client-options.ts';
-import { progressText, unplaced, waitFor } from './cluster-progress.ts';
+import {
+  addWaitOptions,
+  progress,
+  type Step,
+  unplaced,
+  type WaitOptions,
+  waitFor,
+} from './cluster-progress.ts';
 import { clusterCommand } from './index.ts';
 
-interface AddOptions extends ServerOptions {
+interface AddOptions extends ServerOptions, WaitOptions {
   readonly config: string;
-  readonly wait: boolean;
 }
 
 export function registerClusterAdd(program: Command): void {
   const add = clusterCommand(program)
     .command('add')
     .description('make a node with an empty data directory a member; then serve starts it')
-    .requiredOption('--config <file>', 'configuration of the new node')
-    .option('--no-wait', 'do not wait until its share of the shards has moved to it');
-  addServerOption(add).action((options: AddOptions) =>
-    withClient(options, (client) => addNode(client, options)),
+    .requiredOption('--config <file>', 'configuration of the new node');
+  addServerOption(addWaitOptions(add, 'its share of the shards has moved to it')).action(
+    (options: AddOptions) => withClient(options, (client) => addNode(client, options)),
   );
 }
 
-async function addNode(client: Holdfast, { config: file, wait }: AddOptions): Promise<void> {
+async function addNode(client: Holdfast, options: AddOptions): Promise<void> {
+  const { config: file, wait } = options;
   const config = loadConfig({ file, environment: process.env });
   const cluster = await client.admin.describeMembers();
   assertSameCluster(config, cluster);
@@ -50,7 +56,7 @@ async function addNode(client: Holdfast, { config: file, wait }: AddOptions): Pr
   if (running !== true) console.log(`start it with: holdfast serve --config ${file}`);
   if (!wait) return;
   console.error('waiting until its shards are there (Ctrl-C stops the waiting, not the move)');
-  await waitFor(client, (now) => joinProgress(now, node));
+  await waitFor(client, options, (now) => joinProgress(now, node));
   console.log(`node ${node} holds its share of the shards`);
 }
 
@@ -73,9 +79,9 @@ function settleIdentity(config: NodeConfig, cluster: MembersDescription): string
   return identity.incarnation;
 }
 
-function joinProgress(cluster: ClusterDescription, node: number): string | undefined {
+function joinProgress(cluster: ClusterDescription, node: number): Step | undefined {
   const own = cluster.nodes.find(({ id }) => id === node);
-  if (own === undefined) return `the node that answers has not heard of node ${node} yet`;
-  if (!own.up) return `node ${node} is not running: start it`;
-  return unplaced(cluster).length === 0 ? undefined : progressText(cluster);
+  if (own === undefined) return { text: `the node that answers has not heard of node ${node} yet` };
+  if (!own.up) return { text: `node ${node} is not running: start it` };
+  return unplaced(cluster).length === 0 ? undefined : progress(cluster);
 }

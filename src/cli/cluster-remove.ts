@@ -2,13 +2,17 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { ClusterDescription, Holdfast } from '../client/index.ts';
 import { addServerOption, type ServerOptions, withClient } from './client-options.ts';
-import { progressText, waitFor } from './cluster-progress.ts';
+import {
+  addWaitOptions,
+  progress,
+  type Step,
+  type WaitOptions,
+  waitFor,
+} from './cluster-progress.ts';
 import { clusterCommand } from './index.ts';
 import { wholeNumber } from './options.ts';
 
-interface RemoveOptions extends ServerOptions {
-  readonly wait: boolean;
-}
+interface RemoveOptions extends ServerOptions, WaitOptions {}
 
 export const NODE_MAX = 10_000;
 
@@ -25,10 +29,10 @@ export function registerClusterRemove(program: Command): void {
   const remove = clusterCommand(program)
     .command('remove')
     .description('take a node out of the cluster for good, running or lost')
-    .argument('<node>', 'its number', nodeNumber)
-    .option('--no-wait', 'do not wait until its replicas have moved away');
-  addServerOption(remove).action((node: number, options: RemoveOptions) =>
-    withClient(options, (client) => removeNode(client, node, options)),
+    .argument('<node>', 'its number', nodeNumber);
+  addServerOption(addWaitOptions(remove, 'its replicas have moved away')).action(
+    (node: number, options: RemoveOptions) =>
+      withClient(options, (client) => removeNode(client, node, options)),
   );
 }
 
@@ -43,11 +47,11 @@ async function removeNode(client: Holdfast, node: number, options: RemoveOptions
   const addresses = others.map(({ address }) => address).filter((address) => address !== '');
   const server = addresses.length === 0 ? options.server : addresses.join(',');
   const asked = server === undefined ? options : { ...options, server };
-  await withClient(asked, (other) => waitFor(other, (now) => removeProgress(now, node)));
+  await withClient(asked, (other) => waitFor(other, options, (now) => removeProgress(now, node)));
   console.log(`node ${node} is no member any more: stop it and delete its directory`);
 }
 
-function removeProgress(cluster: ClusterDescription, node: number): string | undefined {
+function removeProgress(cluster: ClusterDescription, node: number): Step | undefined {
   if (!cluster.nodes.some(({ id }) => id === node)) return undefined;
-  return progressText(cluster);
+  return progress(cluster);
 }

@@ -1,11 +1,11 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { backoffMs, pause } from './backoff.ts';
 import {
+  blamesNode,
   cancelled,
   clientError,
   fromServiceError,
   HoldfastError,
-  isConnectionFailure,
   neverSent,
   timedOut,
   withUnknownOutcome,
@@ -89,7 +89,7 @@ export class Calls {
     if (localTimeout || Date.now() >= deadlineMs) {
       throw timedOut(path, timeoutMs, progress.unknown);
     }
-    if (isConnectionFailure(error)) this.servers.failed(server);
+    if (blamesNode(error)) this.servers.failed(server);
     if (neverSent(service)) {
       progress.refusals += 1;
       if (callPlan.failFast && progress.refusals >= this.servers.count) {
@@ -102,7 +102,7 @@ export class Calls {
   }
 
   #waitMs(failure: HoldfastError, progress: Progress): number {
-    const fresh = isConnectionFailure(failure) && progress.attempts < this.servers.count;
+    const fresh = blamesNode(failure) && progress.attempts < this.servers.count;
     return fresh ? 0 : backoffMs(progress.attempts, failure.retryAfterMs);
   }
 }

@@ -1,6 +1,6 @@
 import type { Admin } from './admin.ts';
 import { backoffMs } from './backoff.ts';
-import { clientError, HoldfastError, isConnectionFailure } from './errors.ts';
+import { blamesNode, clientError, HoldfastError } from './errors.ts';
 import { type FetchAnswer, nextMessage, type StoredBatch } from './fetch-codec.ts';
 import type { Servers } from './servers.ts';
 import { resolvePositions, type StartFrom, type StartPosition } from './start-positions.ts';
@@ -269,7 +269,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
         return;
       }
     }
-    const lost = isConnectionFailure(error) || error.reason === 'CLIENT_STREAM_ENDED';
+    const lost = blamesNode(error);
     if (lost) servers.failed(stream.server);
     if (!lost && !error.retryable) {
       this.#fail(error);

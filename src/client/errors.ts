@@ -98,6 +98,12 @@ export function isConnectionFailure(error: HoldfastError): boolean {
   return error.reason === '' && (error.code === 'UNAVAILABLE' || error.code === 'INTERNAL');
 }
 
+/** The trouble is the node, not the call: another one may do better at once. */
+export function blamesNode(error: HoldfastError): boolean {
+  if (error.reason === 'NODE_STOPPING' || error.reason === 'CLIENT_STREAM_ENDED') return true;
+  return isConnectionFailure(error);
+}
+
 /** From what a gRPC call ended with. An error without a reason leaves a write's outcome unknown. */
 export function fromServiceError(error: ServiceError): HoldfastError {
   const trailers = error.metadata ?? new Metadata();

@@ -1,6 +1,12 @@
 import { backoffMs } from './backoff.ts';
 import type { Batch } from './batch.ts';
-import { type HoldfastError, isConnectionFailure, timedOut, withUnknownOutcome } from './errors.ts';
+import {
+  blamesNode,
+  type HoldfastError,
+  isConnectionFailure,
+  timedOut,
+  withUnknownOutcome,
+} from './errors.ts';
 import type { HeadWriter, StreamAnswer } from './produce-codec.ts';
 import type { ProduceStream, StreamListener } from './produce-stream.ts';
 import { AVOID_SILENT_MS, type Server } from './servers.ts';
@@ -174,8 +180,7 @@ export class Lane {
   #ended(stream: ProduceStream, error: HoldfastError, nothingSent: boolean): void {
     if (this.#stream === stream) this.#stream = undefined;
     const unanswered = this.#inFlight.filter((batch) => batch.error === undefined);
-    const movesOn = isConnectionFailure(error) || error.reason === 'CLIENT_STREAM_ENDED';
-    if (movesOn) this.#host.serverFailed(stream.server);
+    if (blamesNode(error)) this.#host.serverFailed(stream.server);
     for (const batch of unanswered) {
       batch.error = error;
       if (!nothingSent) batch.unknown = true;
@@ -213,8 +218,7 @@ export class Lane {
   /** The first repeat comes at once: the node that takes it waits for a leader, not we. */
   #pauseMs(error: HoldfastError): number {
     this.#failures += 1;
-    const elsewhere = isConnectionFailure(error) || error.reason === 'CLIENT_STREAM_ENDED';
-    const freeRepeats = elsewhere ? this.#host.serverCount() - 1 : 1;
+    const freeRepeats = blamesNode(error) ? this.#host.serverCount() - 1 : 1;
     if (this.#failures <= freeRepeats) return error.retryAfterMs;
     return backoffMs(this.#failures, error.retryAfterMs);
   }

@@ -87,6 +87,19 @@ describe('a node that lost its directory', { timeout: TIMEOUT_MS }, () => {
     expect(whole.nodes).toHaveLength(5);
   });
 
+  it('is taken out while another one is down: says what it waits for, and goes on', async () => {
+    const cluster = await started('down', 4, 4);
+    await cluster.kill(3);
+    const remove = (node: string) => cluster.cli('cluster', 'remove', node);
+    await expect(remove('4')).rejects.toThrow(
+      /it cannot go on by itself: shards in place.* node 3 is down, .*holdfast cluster remove 3/,
+    );
+    await remove('3');
+    await remove('4');
+    const left = await cluster.until((status) => isInPlace(status, 2));
+    expect(left.nodes.map(({ id }) => id)).toEqual([1, 2]);
+  });
+
   it('the last node stays, and an unknown one is named', async () => {
     const cluster = await started('last', 1, 1);
     const removed = (node: string) => cluster.cli('cluster', 'remove', node);

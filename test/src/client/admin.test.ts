@@ -62,6 +62,21 @@ describe('Admin', () => {
     });
   });
 
+  it('leaves nodes that send it away', async () => {
+    const several = new FakeCluster();
+    const servers = await several.start(3);
+    several.createTopic('a', 1);
+    for (const node of several.nodes.slice(1)) node.retired = true;
+    for (let run = 0; run < 5; run++) {
+      const other = connect({ servers });
+      expect(await other.admin.listTopics({ timeoutMs: 2000 })).toHaveLength(1);
+      const producer = other.producer({ topic: 'a', timeoutMs: 2000 });
+      expect(await producer.send({ queue: 0, body: 'x' })).toMatchObject({ offset: run });
+      await other.close();
+    }
+    several.stop();
+  });
+
   it('aborts and times out', async () => {
     const signal = AbortSignal.abort();
     await expect(client.admin.listTopics({ signal })).rejects.toMatchObject({ code: 'CANCELLED' });

@@ -236,6 +236,8 @@ export class FakeNode {
   readonly cluster: FakeCluster;
   readonly id: number;
   port = 0;
+  /** Was taken out of the cluster: sends every caller away. */
+  retired = false;
   #server = new Server();
 
   constructor(cluster: FakeCluster, id: number) {
@@ -271,6 +273,7 @@ export class FakeNode {
     return (call: ServerUnaryCall<WireRequest, Wire>, done: sendUnaryData<Wire>) => {
       if (this.cluster.stall) return;
       try {
+        if (this.retired) throw refusal('UNAVAILABLE', 'NODE_STOPPING', true);
         done(null, answer(call.request));
       } catch (error) {
         done(serviceError(error), null);
@@ -292,6 +295,8 @@ export class FakeNode {
   #produceStream(call: ServerDuplexStream<StreamRequest, Wire>): void {
     const failed = new Set<number>();
     let chain = Promise.resolve();
+    if (this.retired)
+      call.emit('error', serviceError(refusal('UNAVAILABLE', 'NODE_STOPPING', true)));
     call.on('error', () => undefined);
     call.on('data', ({ request_id, resume, request }: StreamRequest) => {
       chain = chain.then(async () => {
