@@ -24,6 +24,7 @@ import type { LocalShardHost } from './shard-host.ts';
 import { META_SHARD, type ShardMachine } from './shard-machine.ts';
 import type { CheckpointSnapshots } from './snapshot-store.ts';
 import type { StateFlush } from './state-flush.ts';
+import { trimRows } from './trim-rows.ts';
 
 /** Checkpoints in the log that is kept: enough that the oldest part goes in small steps. */
 const CHECKPOINTS_WANTED = 8;
@@ -152,34 +153,7 @@ export class LogKeeper {
       logTrim: machine.logTrim(shard),
       isHoldingLog: this.#heldLog(shard) >= 2,
       topicConfig: (topicId) => meta.topicById(topicId)?.config,
-      rowAt: (queueId, offset) =>
-        new Promise((resolve, reject) => {
-          flush.rowsFrom(shard, queueId, offset, 1, (error, rows) => {
-            if (error === undefined) resolve(rows[0]);
-            else reject(error);
-          });
-        }),
-      offsetAtTime: ({ queueId, startOffset, endOffset }, atMs) =>
-        new Promise((resolve, reject) => {
-          flush.firstOffsetAtTime(shard, queueId, startOffset, endOffset, atMs, (error, offset) => {
-            if (error === undefined) resolve(offset);
-            else reject(error);
-          });
-        }),
-      offsetPastBytes: ({ queueId, startOffset, endOffset }, bytes) =>
-        new Promise((resolve, reject) => {
-          flush.firstOffsetPastBytes(
-            shard,
-            queueId,
-            startOffset,
-            endOffset,
-            bytes,
-            (error, offset) => {
-              if (error === undefined) resolve(offset);
-              else reject(error);
-            },
-          );
-        }),
+      ...trimRows(flush, shard),
     };
   }
 

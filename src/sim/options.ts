@@ -104,15 +104,21 @@ const THEMES: readonly (readonly StrikeKind[])[] = [
 ];
 const KIND_SHARE = 0.4;
 const THEME_SHARE = 0.5;
+/** Metadata that nobody changes is no test of it. */
+const PLACING: readonly StrikeKind[] = ['members', 'members', 'members'];
 /** As often as some ten other kinds together. */
 const THEME_WEIGHT = 3;
 
 /** Each kind is there or not: a fault that is always there may hide what another one shows. */
-function drawStrikes(random: Random, theme: readonly StrikeKind[]): readonly StrikeKind[] {
+function drawStrikes(
+  random: Random,
+  theme: readonly StrikeKind[],
+  needed: readonly StrikeKind[],
+): readonly StrikeKind[] {
   const share = theme.length === 0 ? KIND_SHARE : KIND_SHARE / 2;
   const drawn = STRIKE_KINDS.filter(() => random.chance(share));
   const again = Array.from({ length: THEME_WEIGHT }, () => theme).flat();
-  return [...drawn, ...ALWAYS, ...again];
+  return [...drawn, ...ALWAYS, ...again, ...needed];
 }
 
 export function drawSwarm(random: Random, options: SimOptions): Swarm {
@@ -141,7 +147,7 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
     proposalsPerSecond: random.pick([3, 15, 60]),
     readsPerSecond: random.pick([0, 5, 40]),
     meanFaultGapMs: calm ? Number.POSITIVE_INFINITY : random.pick(gaps),
-    strikes: drawStrikes(random, theme),
+    strikes: drawStrikes(random, theme, metadata ? PLACING : []),
     losesMinority: !calm && random.chance(0.5),
     clockRates: calm ? [1] : random.pick([[1], [1, 0.99, 1.01], [1, 0.9, 1.1]]),
     hastyTrimRate: random.pick([0, 0.5, 1]),

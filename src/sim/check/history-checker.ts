@@ -4,14 +4,24 @@
  * queue once or not at all, and either is right.
  */
 import type { QueueId } from '../../broker/commands.ts';
-import type { History, Moment, QueueRead, SentBatch } from '../workload/history.ts';
+import {
+  type History,
+  isBefore,
+  type Moment,
+  type OffsetCommit,
+  type QueueRead,
+  type SentBatch,
+  type Stand,
+} from '../workload/history.ts';
 import type { Shown } from './ledger.ts';
 
 /** The part of the ledger that is looked at. */
 export interface Truth {
   queues(): Iterable<QueueId>;
   shown(queueId: QueueId): readonly Shown[];
-  committedOffset(group: string, topicId: string, queue: number): number;
+  /** The first offset that was not deleted. */
+  startOf(queueId: QueueId): number;
+  committed(group: string, topicId: string, queue: number): Stand;
 }
 
 export interface Findings {
@@ -145,6 +155,7 @@ class Checker {
       const last = this.#truth.shown(queueId).at(-1);
       const end = last === undefined ? 0 : last.baseOffset + last.count;
       const floors = this.#floors(queueId, reads);
+      this.#judgeStarts(queueId, reads);
       for (const read of reads) {
         const { endOffset, invokedAt } = read;
         const floor = floorAt(floors, invokedAt);
@@ -152,6 +163,24 @@ class Checker {
           this.#problems.push(`stale read: queue ${queueId} ends at ${endOffset}, not ${floor}`);
         }
         if (endOffset > end) this.#problems.push(`read of nothing: queue ${queueId} ${endOffset}`);
+      }
+    }
+  }
+
+  /** What was deleted stays deleted, and nothing else is gone. */
+  #judgeStarts(queueId: QueueId, reads: readonly QueueRead[]): void {
+    const trims = this.#history.trims.filter((trim) => trim.queueId === queueId);
+    const floors = rising(
+      [...trims, ...reads].map(({ completedAt, startOffset }) => [completedAt, startOffset]),
+    );
+    const start = this.#truth.startOf(queueId);
+    for (const { startOffset, invokedAt } of reads) {
+      const floor = floorAt(floors, invokedAt);
+      if (startOffset < floor) {
+        this.#problems.push(`deleted and back: queue ${queueId} from ${startOffset}, not ${floor}`);
+      }
+      if (startOffset > start) {
+        this.#problems.push(`deleted by nobody: queue ${queueId} ${startOffset}, not ${start}`);
       }
     }
   }
@@ -164,32 +193,44 @@ class Checker {
       floors.push([sent.completedAt, baseOffset + sent.count]);
     }
     for (const { completedAt, endOffset } of reads) floors.push([completedAt, endOffset]);
-    floors.sort(([a], [b]) => a - b);
-    let highest = 0;
-    return floors.map(([moment, offset]) => {
-      highest = Math.max(highest, offset);
-      return [moment, highest] as const;
-    });
+    return rising(floors);
   }
 
-  /** P13: a group's committed offset does not fall. */
+  /** P13: a group's committed offset does not fall, but by a reset, which begins an epoch. */
   #judgeOffsets(): void {
-    const floors = new Map<string, (readonly [Moment, number])[]>();
-    for (const { group, topicId, queue, offset, completedAt } of this.#history.commits) {
+    const commits = new Map<string, OffsetCommit[]>();
+    for (const commit of this.#history.commits) {
+      const { group, topicId, queue } = commit;
       const key = `${group}/${topicId}/${queue}`;
-      const list = floors.get(key) ?? [];
-      const highest = Math.max(offset, list.at(-1)?.[1] ?? 0);
-      list.push([completedAt, highest]);
-      floors.set(key, list);
-      const stands = this.#truth.committedOffset(group, topicId, queue);
-      if (stands < offset) this.#problems.push(`offset lost: ${key} is ${stands}, not ${offset}`);
+      commits.set(key, [...(commits.get(key) ?? []), commit]);
+      const stands = this.#truth.committed(group, topicId, queue);
+      if (isBefore(stands, commit)) {
+        this.#problems.push(`offset lost: ${key} is ${textOf(stands)}, not ${textOf(commit)}`);
+      }
     }
-    for (const { group, topicId, queue, offset, invokedAt } of this.#history.offsetReads) {
-      const key = `${group}/${topicId}/${queue}`;
-      const floor = floorAt(floors.get(key) ?? [], invokedAt);
-      if (offset < floor) this.#problems.push(`stale offset: ${key} read ${offset}, not ${floor}`);
+    for (const read of this.#history.offsetReads) {
+      const key = `${read.group}/${read.topicId}/${read.queue}`;
+      const later = (commits.get(key) ?? []).find(
+        (commit) => commit.completedAt < read.invokedAt && isBefore(read, commit),
+      );
+      if (later === undefined) continue;
+      this.#problems.push(`stale offset: ${key} read ${textOf(read)}, not ${textOf(later)}`);
     }
   }
+}
+
+function textOf({ epoch, offset }: Stand): string {
+  return `${offset} of epoch ${epoch}`;
+}
+
+/** By moment, each with the highest so far. */
+function rising(points: (readonly [Moment, number])[]): (readonly [Moment, number])[] {
+  points.sort(([a], [b]) => a - b);
+  let highest = 0;
+  return points.map(([moment, offset]) => {
+    highest = Math.max(highest, offset);
+    return [moment, highest] as const;
+  });
 }
 
 /** The floor of the last moment before `moment`; the list ascends. */

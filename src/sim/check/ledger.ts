@@ -8,11 +8,16 @@ import { EntryType } from '../../../raft/types.ts';
 import { decodeCommand } from '../../broker/command-codec.ts';
 import type { ApplyResult, Command, QueueId } from '../../broker/commands.ts';
 import { META_SHARD } from '../../cluster/birth-placement.ts';
+import { expect } from '../failure.ts';
 import { AppliedOnce } from '../invariants/applied-once.ts';
+import { ClosedQueues } from '../invariants/closed-queues.ts';
 import { DenseOffsets } from '../invariants/dense-offsets.ts';
 import { HalfHidden } from '../invariants/half-hidden.ts';
 import type { Applied } from '../machine.ts';
+import type { Stand } from '../workload/history.ts';
 import { taggedOf } from '../workload/values.ts';
+
+type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
 
 export interface Shown {
   readonly batch: string;
@@ -24,8 +29,11 @@ export class Ledger {
   readonly #queues = new Map<QueueId, Shown[]>();
   /** The batch that each entry holds. */
   readonly #batches = new Map<string, string>();
-  /** Highest offset committed per group and queue, and as it stands. */
+  /** Per group and queue, as it stands. */
   readonly #offsets = new Map<string, number>();
+  readonly #epochs = new Map<string, number>();
+  readonly #starts = new Map<QueueId, number>();
+  readonly #closed = new ClosedQueues();
   readonly #dense = new DenseOffsets();
   readonly #half = new HalfHidden();
   readonly once = new AppliedOnce();
@@ -41,9 +49,18 @@ export class Ledger {
     for (const row of effects.shown) {
       this.#half.shows(shard, entry, command, row);
       this.#dense.shows(row);
+      this.#closed.shows(row);
       this.#show(shard, row.queueId, row.index, row);
     }
-    if (command?.type === 'commitOffsets' && result.type === 'offsets') this.#commits(command);
+    if (command !== undefined) this.#applied(command, result);
+  }
+
+  #applied(command: Command, result: ApplyResult): void {
+    const isMoved = result.type === 'offsets';
+    if (command.type === 'commitOffsets' && isMoved) this.#commits(command, result.epoch);
+    else if (command.type === 'resetOffsets' && isMoved) this.#resets(command, result.epoch);
+    else if (command.type === 'trim') this.#trims(command);
+    else if (command.type === 'closeQueue') this.#closed.closes(command.queueId);
   }
 
   #show(shard: ShardId, queueId: QueueId, at: LogIndex, row: Omit<Shown, 'batch'>): void {
@@ -54,7 +71,26 @@ export class Ledger {
     else queue.push({ batch, baseOffset, count });
   }
 
-  #commits({ group, topicId, offsets }: Extract<Command, { type: 'commitOffsets' }>): void {
+  #trims({ queues }: CommandOf<'trim'>): void {
+    for (const { queueId, startOffset } of queues) {
+      this.#starts.set(queueId, Math.max(startOffset, this.startOf(queueId)));
+    }
+  }
+
+  /** Each reset begins an epoch of its own. */
+  #resets({ group, topicId, offsets }: CommandOf<'resetOffsets'>, epoch: number): void {
+    const next = this.epochOf(group) + 1;
+    expect(epoch === next, 'reset-epoch', () => `${group}: epoch ${epoch}, not ${next}`);
+    this.#epochs.set(group, epoch);
+    for (const { queue, offset } of offsets) {
+      this.#offsets.set(offsetKey(group, topicId, queue), offset);
+    }
+  }
+
+  #commits({ group, topicId, offsets }: CommandOf<'commitOffsets'>, epoch: number): void {
+    const now = Math.max(1, this.epochOf(group));
+    expect(epoch === now, 'reset-epoch', () => `${group}: commit in epoch ${epoch}, not ${now}`);
+    this.#epochs.set(group, epoch);
     for (const { queue, offset } of offsets) {
       const key = offsetKey(group, topicId, queue);
       this.#offsets.set(key, Math.max(offset, this.#offsets.get(key) ?? 0));
@@ -69,8 +105,17 @@ export class Ledger {
     return this.#queues.keys();
   }
 
-  committedOffset(group: string, topicId: string, queue: number): number {
-    return this.#offsets.get(offsetKey(group, topicId, queue)) ?? 0;
+  startOf(queueId: QueueId): number {
+    return this.#starts.get(queueId) ?? 0;
+  }
+
+  epochOf(group: string): number {
+    return this.#epochs.get(group) ?? 0;
+  }
+
+  committed(group: string, topicId: string, queue: number): Stand {
+    const offset = this.#offsets.get(offsetKey(group, topicId, queue)) ?? 0;
+    return { epoch: this.epochOf(group), offset };
   }
 }
 

@@ -8,7 +8,9 @@ import type { Random } from '../random.ts';
 import { Group, TOPIC_ID } from './groups.ts';
 import { Lane } from './lane.ts';
 import { Readers } from './readers.ts';
+import { Retention } from './retention.ts';
 import { type Reply, Session } from './session.ts';
+import { ShortQueues } from './short-queues.ts';
 import { Transactions } from './transactions.ts';
 
 const LEVELS: readonly ProposalLevel[] = ['majorityFsync', 'majorityFsync', 'majority', 'leader'];
@@ -18,14 +20,26 @@ const PADDING_MAX_BYTES = 150;
 const BURST_MAX = 8;
 const OPEN_AGAIN_MS = 300;
 
-export const OPERATIONS = ['plain', 'idempotent', 'transaction', 'offsets', 'read'] as const;
+export const OPERATIONS = [
+  'plain',
+  'idempotent',
+  'transaction',
+  'offsets',
+  'rewind',
+  'trim',
+  'queues',
+  'read',
+] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 const WEIGHTS: Readonly<Record<Exclude<Operation, 'read'>, number>> = {
-  plain: 45,
-  idempotent: 35,
-  transaction: 12,
-  offsets: 8,
+  plain: 43,
+  idempotent: 32,
+  transaction: 11,
+  offsets: 7,
+  rewind: 2,
+  trim: 3,
+  queues: 2,
 };
 
 interface Shard {
@@ -42,6 +56,8 @@ export class SimClients {
   readonly #shards: readonly Shard[];
   readonly #transactions: Transactions;
   readonly #readers: Readers;
+  readonly #retention: Retention;
+  readonly #shortQueues: ShortQueues;
   readonly #without: ReadonlySet<Operation>;
   #unopened = 0;
 
@@ -54,6 +70,8 @@ export class SimClients {
     cluster.onFlood = (node, shard, count) => this.#flood(node, shard, count);
     this.#transactions = new Transactions(session);
     this.#readers = new Readers(session);
+    this.#retention = new Retention(session);
+    this.#shortQueues = new ShortQueues(session, (shard, queueId) => this.#plain(shard, queueId));
     this.#shards = cluster.dataShards.map((shard) => {
       const queueIds = Array.from(
         { length: QUEUES_PER_SHARD },
@@ -75,7 +93,8 @@ export class SimClients {
   /** Nothing waits to be sent again, every queue is open. */
   get isSettled(): boolean {
     const isSent = this.#shards.every(({ lanes }) => lanes.every(({ isSettled }) => isSettled));
-    return isSent && this.#transactions.isSettled && this.#unopened === 0;
+    const isEnded = this.#transactions.isSettled && this.#shortQueues.isSettled;
+    return isSent && isEnded && this.#unopened === 0;
   }
 
   start(): void {
@@ -131,6 +150,15 @@ export class SimClients {
         break;
       case 'offsets':
         shard.group.commit();
+        break;
+      case 'rewind':
+        shard.group.reset();
+        break;
+      case 'trim':
+        this.#retention.trim(shard.shard);
+        break;
+      case 'queues':
+        this.#shortQueues.begin(shard.shard);
         break;
       default:
     }

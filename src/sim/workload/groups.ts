@@ -1,6 +1,11 @@
-/** A consumer group that commits rising offsets, and now and then one that it is past already. */
+/**
+ * A consumer group that commits rising offsets, now and then one that it is past already, and is
+ * put somewhere else at times: that begins another epoch.
+ */
 import type { ShardId } from '../../../raft/types.ts';
+import type { ApplyResult, Command } from '../../broker/commands.ts';
 import { expect } from '../failure.ts';
+import { isBefore, type Stand } from './history.ts';
 import type { Session } from './session.ts';
 
 const STEP_MAX = 5;
@@ -16,7 +21,7 @@ export class Group {
   readonly #session: Session;
   readonly #shard: ShardId;
   #highest = 0;
-  #acked = 0;
+  #acked: Stand = { epoch: 0, offset: 0 };
 
   constructor(session: Session, shard: ShardId) {
     this.#session = session;
@@ -25,28 +30,43 @@ export class Group {
 
   commit(): void {
     const { random } = this.#session;
-    const falls = this.#acked > 1 && random.chance(FALL_SHARE);
-    if (falls) this.#commit(random.between(0, this.#acked - 1));
-    else {
-      this.#highest += random.between(1, STEP_MAX);
-      this.#commit(this.#highest);
-    }
+    const { offset } = this.#acked;
+    const falls = offset > 1 && random.chance(FALL_SHARE);
+    if (!falls) this.#highest += random.between(1, STEP_MAX);
+    this.#ask('commitOffsets', falls ? random.between(0, offset - 1) : this.#highest);
   }
 
-  #commit(offset: number): void {
-    const { history, cluster } = this.#session;
+  /** Anywhere, also back. */
+  reset(): void {
+    this.#ask('resetOffsets', this.#session.random.between(0, this.#highest));
+  }
+
+  #ask(type: 'commitOffsets' | 'resetOffsets', offset: number): void {
     const where = { group: groupOf(this.#shard), topicId: TOPIC_ID };
     const floor = this.#acked;
-    const command = { type: 'commitOffsets', ...where, offsets: [{ queue: 0, offset }] } as const;
+    const command: Command = { type, ...where, offsets: [{ queue: 0, offset }] };
     this.#session.request(this.#shard, { command }, (reply) => {
-      if (reply.status !== 'applied') return;
-      if (reply.result.type === 'refused') {
-        cluster.judge.coverage.reach('fallen offset refused');
-        return;
-      }
-      expect(offset >= floor, 'offset-falls', () => `${where.group}: ${floor}, now ${offset}`);
-      this.#acked = Math.max(this.#acked, offset);
-      history.commits.push({ ...where, queue: 0, offset, completedAt: history.now() });
+      if (reply.status === 'applied') this.#answered(type, floor, offset, reply.result);
     });
+  }
+
+  #answered(type: string, floor: Stand, offset: number, result: ApplyResult): void {
+    const { history, cluster } = this.#session;
+    const { coverage } = cluster.judge;
+    if (result.type === 'refused') {
+      if (result.refusal.reason === 'OFFSET_FALLS') coverage.reach('fallen offset refused');
+      return;
+    }
+    expect(result.type === 'offsets', 'offset-falls', () => `answered with ${result.type}`);
+    if (result.type !== 'offsets') return;
+    const stand = { epoch: result.epoch, offset };
+    const where = { group: groupOf(this.#shard), topicId: TOPIC_ID, queue: 0 };
+    const text = () => `${where.group}: ${JSON.stringify([floor, stand])}`;
+    expect(!isBefore(stand, floor), 'offset-falls', text);
+    const isReset = type === 'resetOffsets';
+    expect(!isReset || stand.epoch > floor.epoch, 'reset-epoch', text);
+    if (isReset) coverage.reach('offsets reset');
+    if (isBefore(this.#acked, stand)) this.#acked = stand;
+    history.commits.push({ ...where, ...stand, completedAt: history.now() });
   }
 }

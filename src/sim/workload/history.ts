@@ -29,28 +29,46 @@ export interface QueueRead {
   readonly queueId: QueueId;
   readonly invokedAt: Moment;
   readonly completedAt: Moment;
+  readonly startOffset: number;
   readonly endOffset: number;
 }
 
-export interface OffsetCommit {
-  readonly group: string;
-  readonly topicId: string;
-  readonly queue: number;
-  readonly offset: number;
+/** Messages below were deleted. */
+export interface QueueTrimmed {
+  readonly queueId: QueueId;
+  readonly startOffset: number;
   readonly completedAt: Moment;
 }
 
-export interface OffsetRead {
+/** Where a group is. Offsets rise within an epoch; a reset begins the next one. */
+export interface Stand {
+  readonly epoch: number;
+  readonly offset: number;
+}
+
+export function isBefore(left: Stand, right: Stand): boolean {
+  return left.epoch === right.epoch ? left.offset < right.offset : left.epoch < right.epoch;
+}
+
+/** By a commit or a reset. */
+export interface OffsetCommit extends Stand {
+  readonly group: string;
+  readonly topicId: string;
+  readonly queue: number;
+  readonly completedAt: Moment;
+}
+
+export interface OffsetRead extends Stand {
   readonly group: string;
   readonly topicId: string;
   readonly queue: number;
   readonly invokedAt: Moment;
-  readonly offset: number;
 }
 
 export class History {
   readonly batches: SentBatch[] = [];
   readonly reads: QueueRead[] = [];
+  readonly trims: QueueTrimmed[] = [];
   readonly commits: OffsetCommit[] = [];
   readonly offsetReads: OffsetRead[] = [];
   #moment = 0;

@@ -43,11 +43,12 @@ export class Readers {
     const completedAt = history.now();
     const data = machine.data(shard);
     for (const queueId of queueIds) {
-      const endOffset = data.queue(queueId)?.endOffset ?? 0;
-      history.reads.push({ queueId, invokedAt, completedAt, endOffset });
+      const { startOffset = 0, endOffset = 0 } = data.queue(queueId) ?? {};
+      history.reads.push({ queueId, invokedAt, completedAt, startOffset, endOffset });
     }
     const group = groupOf(shard);
     const offset = data.groupOffsets(group, TOPIC_ID)[0]?.offset ?? 0;
-    history.offsetReads.push({ group, topicId: TOPIC_ID, queue: 0, invokedAt, offset });
+    const epoch = data.groupEpoch(group) ?? 0;
+    history.offsetReads.push({ group, topicId: TOPIC_ID, queue: 0, invokedAt, epoch, offset });
   }
 }

@@ -32,12 +32,17 @@ function history(...batches: readonly Sent[]): History {
   return made;
 }
 
-function truth(shown: readonly (readonly [string, number, number?])[], offset = 0): Truth {
+function truth(
+  shown: readonly (readonly [string, number, number?])[],
+  offset = 0,
+  start = 0,
+): Truth {
   const rows = shown.map(([batch, baseOffset, count = 1]): Shown => ({ batch, baseOffset, count }));
   return {
     queues: () => [1],
     shown: (queueId) => (queueId === 1 ? rows : []),
-    committedOffset: () => offset,
+    startOf: () => start,
+    committed: () => ({ epoch: 1, offset }),
   };
 }
 
@@ -78,13 +83,26 @@ describe('good histories', () => {
 
   it('reads that see enough, offsets that rise', () => {
     const made = history({ batch: 'a', at: 0, from: 1, to: 2 });
-    made.reads.push({ queueId: 1, invokedAt: 0, completedAt: 3, endOffset: 0 });
-    made.reads.push({ queueId: 1, invokedAt: 4, completedAt: 5, endOffset: 1 });
-    const where = { group: 'g', topicId: '7', queue: 0 };
+    made.reads.push({ queueId: 1, invokedAt: 0, completedAt: 3, startOffset: 0, endOffset: 0 });
+    made.reads.push({ queueId: 1, invokedAt: 4, completedAt: 5, startOffset: 0, endOffset: 1 });
+    const where = { group: 'g', topicId: '7', queue: 0, epoch: 1 };
     made.commits.push({ ...where, offset: 4, completedAt: 6 });
     made.offsetReads.push({ ...where, invokedAt: 5, offset: 0 });
     made.offsetReads.push({ ...where, invokedAt: 7, offset: 4 });
     expect(checkHistory(made, truth([['a', 0]], 4)).problems).toEqual([]);
+  });
+
+  it('messages that were deleted, a group that was put back', () => {
+    const made = history({ batch: 'a', at: 0, count: 5, to: 1 });
+    const read = { queueId: 1, endOffset: 5 };
+    made.reads.push({ ...read, invokedAt: 2, completedAt: 3, startOffset: 0 });
+    made.trims.push({ queueId: 1, startOffset: 2, completedAt: 4 });
+    made.reads.push({ ...read, invokedAt: 5, completedAt: 6, startOffset: 3 });
+    const where = { group: 'g', topicId: '7', queue: 0 };
+    made.commits.push({ ...where, epoch: 0, offset: 9, completedAt: 7 });
+    made.commits.push({ ...where, epoch: 1, offset: 4, completedAt: 8 });
+    made.offsetReads.push({ ...where, invokedAt: 9, epoch: 1, offset: 4 });
+    expect(checkHistory(made, truth([['a', 0, 5]], 4, 3)).problems).toEqual([]);
   });
 });
 
@@ -159,9 +177,9 @@ describe('bad histories', () => {
 
   it('a stale read, a read that falls, a read of nothing', () => {
     const made = history({ batch: 'a', at: 0, from: 1, to: 2 });
-    made.reads.push({ queueId: 1, invokedAt: 3, completedAt: 4, endOffset: 0 });
-    made.reads.push({ queueId: 1, invokedAt: 5, completedAt: 6, endOffset: 2 });
-    made.reads.push({ queueId: 1, invokedAt: 7, completedAt: 8, endOffset: 1 });
+    made.reads.push({ queueId: 1, invokedAt: 3, completedAt: 4, startOffset: 0, endOffset: 0 });
+    made.reads.push({ queueId: 1, invokedAt: 5, completedAt: 6, startOffset: 0, endOffset: 2 });
+    made.reads.push({ queueId: 1, invokedAt: 7, completedAt: 8, startOffset: 0, endOffset: 1 });
     const { problems } = checkHistory(made, truth([['a', 0]]));
     expect(problems.map((problem) => problem.split(':')[0])).toEqual([
       'stale read',
@@ -172,12 +190,36 @@ describe('bad histories', () => {
 
   it('an offset that was lost, and one read too low', () => {
     const made = history();
-    const where = { group: 'g', topicId: '7', queue: 0 };
+    const where = { group: 'g', topicId: '7', queue: 0, epoch: 1 };
     made.commits.push({ ...where, offset: 4, completedAt: 6 });
     made.offsetReads.push({ ...where, invokedAt: 7, offset: 3 });
     expect(checkHistory(made, truth([], 3)).problems).toEqual([
-      'offset lost: g/7/0 is 3, not 4',
-      'stale offset: g/7/0 read 3, not 4',
+      'offset lost: g/7/0 is 3 of epoch 1, not 4 of epoch 1',
+      'stale offset: g/7/0 read 3 of epoch 1, not 4 of epoch 1',
+    ]);
+  });
+
+  it('a reset that was lost, and one that a read did not see', () => {
+    const made = history();
+    const where = { group: 'g', topicId: '7', queue: 0 };
+    made.commits.push({ ...where, epoch: 1, offset: 4, completedAt: 2 });
+    made.commits.push({ ...where, epoch: 2, offset: 1, completedAt: 6 });
+    made.offsetReads.push({ ...where, invokedAt: 7, epoch: 1, offset: 9 });
+    expect(checkHistory(made, truth([], 9)).problems).toEqual([
+      'offset lost: g/7/0 is 9 of epoch 1, not 1 of epoch 2',
+      'stale offset: g/7/0 read 9 of epoch 1, not 1 of epoch 2',
+    ]);
+  });
+
+  it('messages that are back, and messages that nobody deleted', () => {
+    const made = history({ batch: 'a', at: 0, count: 5, to: 1 });
+    const read = { queueId: 1, endOffset: 5 };
+    made.trims.push({ queueId: 1, startOffset: 2, completedAt: 3 });
+    made.reads.push({ ...read, invokedAt: 4, completedAt: 5, startOffset: 1 });
+    made.reads.push({ ...read, invokedAt: 6, completedAt: 7, startOffset: 4 });
+    expect(checkHistory(made, truth([['a', 0, 5]], 0, 2)).problems).toEqual([
+      'deleted and back: queue 1 from 1, not 2',
+      'deleted by nobody: queue 1 4, not 2',
     ]);
   });
 });

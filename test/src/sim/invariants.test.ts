@@ -6,6 +6,7 @@ import type { Command } from '../../../src/broker/commands.ts';
 import { AckedPresent } from '../../../src/sim/invariants/acked-present.ts';
 import { AppliedOnce } from '../../../src/sim/invariants/applied-once.ts';
 import { AppliedState } from '../../../src/sim/invariants/applied-state.ts';
+import { ClosedQueues } from '../../../src/sim/invariants/closed-queues.ts';
 import { brokenStep, ConfigRules } from '../../../src/sim/invariants/config-rules.ts';
 import { DenseOffsets } from '../../../src/sim/invariants/dense-offsets.ts';
 import { ElectionSafety } from '../../../src/sim/invariants/election-safety.ts';
@@ -338,6 +339,16 @@ describe('queues', () => {
     expect(() => once.applied(0, entry(3, 1, 'c'), PRODUCE, produced)).toThrow('applied-once');
     const again = { ...produced, duplicate: true };
     expect(() => once.applied(0, entry(4, 1, 'a'), PRODUCE, again)).toThrow('committed-once');
+  });
+});
+
+describe('closed queues', () => {
+  it('show nothing any more', () => {
+    const queues = new ClosedQueues();
+    queues.shows({ queueId: 1, baseOffset: 0 });
+    queues.closes(1);
+    expect(() => queues.shows({ queueId: 2, baseOffset: 0 })).not.toThrow();
+    expect(() => queues.shows({ queueId: 1, baseOffset: 1 })).toThrow('closed-queue');
   });
 });
 
