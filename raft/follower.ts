@@ -80,7 +80,14 @@ function handleAppend(state: RaftState, message: Append): void {
   state.isBehind = message.commit > last;
   if (message.wantsWritten) {
     state.wantsWritten = true;
-    state.out.sendAfterWritten({ ...replyTo(state, message), type: 'written', index: last });
+    state.out.sendAfterWritten({
+      type: 'written',
+      shard: state.shard,
+      from: state.self,
+      to: message.from,
+      term: state.term,
+      index: last,
+    });
   }
   acknowledge(state, message, last);
 }
@@ -108,14 +115,13 @@ function truncateFrom(state: RaftState, index: LogIndex): void {
   for (const write of state.pendingWrites) write.lastIndex = Math.min(write.lastIndex, index - 1);
 }
 
-function replyTo(state: RaftState, message: Append) {
-  return { shard: state.shard, from: state.self, to: message.from, term: state.term };
-}
-
 function acknowledge(state: RaftState, message: Append, matchIndex: LogIndex): void {
   state.out.sendAfterDurable({
-    ...replyTo(state, message),
     type: 'appendReply',
+    shard: state.shard,
+    from: state.self,
+    to: message.from,
+    term: state.term,
     success: true,
     matchIndex,
     conflictTerm: 0,
@@ -130,8 +136,11 @@ function refuse(state: RaftState, message: Append): void {
   const conflictIndex =
     conflictTerm === 0 ? log.lastIndex + 1 : log.firstIndexOfTermAt(message.prevIndex);
   state.out.sendAfterDurable({
-    ...replyTo(state, message),
     type: 'appendReply',
+    shard: state.shard,
+    from: state.self,
+    to: message.from,
+    term: state.term,
     success: false,
     matchIndex: message.prevIndex,
     conflictTerm,

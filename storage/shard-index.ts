@@ -217,17 +217,19 @@ export class ShardIndex {
   locate(index: LogIndex): Run {
     assert(index <= this.last && index >= (this.indexes[0] ?? Number.POSITIVE_INFINITY));
     const repaired = this.repairs.at(index);
-    if (repaired !== undefined) return { ...repaired, index, endIndex: index + 1, repair: true };
+    if (repaired !== undefined) {
+      const { sequence, position } = repaired;
+      return { sequence, position, index, endIndex: index + 1, repair: true };
+    }
     const at = this.sampleAtOrBefore(index);
     const endIndex = Math.min(this.indexes[at + 1] ?? this.last + 1, this.repairs.after(index));
     const cursor = this.indexes[at] === index ? undefined : this.cursors.get(index);
-    if (cursor !== undefined) return { ...cursor, index, endIndex, repair: false };
     return {
-      repair: false,
-      index: this.indexes[at]!,
-      sequence: this.sequences[at]!,
-      position: this.positions[at]!,
+      sequence: cursor?.sequence ?? this.sequences[at]!,
+      position: cursor?.position ?? this.positions[at]!,
+      index: cursor === undefined ? this.indexes[at]! : index,
       endIndex,
+      repair: false,
     };
   }
 

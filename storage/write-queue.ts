@@ -70,7 +70,8 @@ export class WriteQueue {
     assert(this.pendingBytes < this.#options.maxPendingBytes, 'state writes exceed their bound');
     let bytes = ROW_OVERHEAD_BYTES * (changes.applied.length + 1);
     for (const op of changes.ops) bytes += opBytes(op);
-    this.#waiting.push({ ...changes, bytes });
+    const { ops, applied, done } = changes;
+    this.#waiting.push({ ops, applied, done, bytes });
     this.#waitingBytes += bytes;
     this.#schedule();
   }

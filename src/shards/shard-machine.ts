@@ -86,7 +86,8 @@ export class ShardMachine implements StateMachine {
 
   applied(shard: ShardId, through: EntryId): void {
     const held = this.#get(shard);
-    this.#flush.markApplied(shard, { ...through, timeMs: held.timeMs });
+    const { index, term } = through;
+    this.#flush.markApplied(shard, { index, term, timeMs: held.timeMs });
     held.writer.drain((queueId) => this.#waiters.wakeQueue(queueId, 'data'));
     this.#onApplied(shard);
   }

@@ -1,12 +1,14 @@
 /** What applying entries writes, and the rows it adds up to: a state store in memory. */
 
+import { asBuffer } from '../../storage/keys.ts';
 import type { QueueId } from '../broker/commands.ts';
-import type { QueueIndexRow, StateRow, StateWriter, Table } from '../broker/state-port.ts';
+import type { QueueIndexRow, StateWriter, Table } from '../broker/state-port.ts';
 
 interface RowPut {
-  readonly table: Table;
-  readonly key: Uint8Array;
-  readonly value: Uint8Array | undefined;
+  /** Its table and key. */
+  readonly name: string;
+  /** Over name and value; undefined = deleted. */
+  readonly hash: number | undefined;
 }
 
 /** What one entry wrote. */
@@ -15,8 +17,9 @@ export class Effects implements StateWriter {
   readonly shown: QueueIndexRow[] = [];
 
   put(table: Table, key: Uint8Array, value: Uint8Array | undefined): void {
-    const copy = value === undefined ? undefined : new Uint8Array(value);
-    this.puts.push({ table, key: new Uint8Array(key), value: copy });
+    const name = `${table} ${asBuffer(key).toString('latin1')}`;
+    const hash = value === undefined ? undefined : mix(hashBytes(value, hashText(name)));
+    this.puts.push({ name, hash });
   }
 
   putIndex(row: QueueIndexRow): void {
@@ -46,12 +49,17 @@ export function teed(left: StateWriter, right: StateWriter): StateWriter {
   };
 }
 
-interface StoredRow extends StateRow {
-  readonly hash: number;
-}
-
 const FNV_START = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
+
+/** Of characters below 256. */
+function hashText(text: string): number {
+  let hash = FNV_START;
+  for (let at = 0; at < text.length; at++) {
+    hash = Math.imul(hash ^ text.charCodeAt(at), FNV_PRIME);
+  }
+  return hash >>> 0;
+}
 
 function hashBytes(bytes: Uint8Array, start: number): number {
   let hash = start;
@@ -68,7 +76,7 @@ function mix(hash: number): number {
 
 /** The rows of one shard. `hash` is over all of them, whatever the order they came in. */
 export class ShardRows {
-  readonly #rows = new Map<string, StoredRow>();
+  readonly #hashes = new Map<string, number>();
   #hash = 0;
 
   get hash(): number {
@@ -79,28 +87,10 @@ export class ShardRows {
     for (const put of effects.puts) this.#put(put);
   }
 
-  #put({ table, key, value }: RowPut): void {
-    const { buffer, byteOffset, length } = key;
-    const name = `${table} ${Buffer.from(buffer, byteOffset, length).toString('latin1')}`;
-    const before = this.#rows.get(name);
-    if (before !== undefined) this.#hash = (this.#hash - before.hash) >>> 0;
-    if (value === undefined) {
-      this.#rows.delete(name);
-      return;
-    }
-    const hash = mix(hashBytes(value, hashBytes(Buffer.from(name, 'latin1'), FNV_START)));
-    this.#hash = (this.#hash + hash) >>> 0;
-    this.#rows.set(name, { table, key, value, hash });
-  }
-
-  all(): Iterable<StateRow> {
-    return this.#rows.values();
-  }
-
-  copy(): ShardRows {
-    const copy = new ShardRows();
-    for (const [name, row] of this.#rows) copy.#rows.set(name, row);
-    copy.#hash = this.#hash;
-    return copy;
+  #put({ name, hash }: RowPut): void {
+    const before = this.#hashes.get(name) ?? 0;
+    this.#hash = (this.#hash - before + (hash ?? 0)) >>> 0;
+    if (hash === undefined) this.#hashes.delete(name);
+    else this.#hashes.set(name, hash);
   }
 }

@@ -60,6 +60,7 @@ export interface Swarm {
 function drawRaftConfig(random: Random): RaftConfig {
   const maxAppendBytes = random.pick([200, 1000, 1_048_576]);
   const maxInflightAppends = random.pick([1, 3, 256]);
+  const electionTimeoutMs = random.pick([450, 1000]);
   // A narrow window drains slowly: a long backlog would only test the patience of the heal phase.
   const isNarrow = maxAppendBytes < 1_048_576 || maxInflightAppends === 1;
   return {
@@ -74,7 +75,9 @@ function drawRaftConfig(random: Random): RaftConfig {
     maxApplyLoadBytes: random.pick([100, 4_194_304]),
     maxUncommittedEntries: random.pick([5, isNarrow ? 20 : 65_536, isNarrow ? 20 : 65_536]),
     maxCommitLag: random.pick([1, 1000]),
-    electionTimeoutMs: random.pick([450, 1000]),
+    electionTimeoutMs,
+    // As seldom as validation lets them be: signs of life are most of what an idle cluster does.
+    heartbeatIntervalMs: Math.floor(electionTimeoutMs / 3),
   };
 }
 
@@ -121,6 +124,10 @@ function drawStrikes(
   return [...drawn, ...ALWAYS, ...again, ...needed];
 }
 
+/** Most histories are light, so that there may be many: what takes a backlog, the others show. */
+const PROPOSALS_PER_SECOND: readonly number[] = [2, 2, 4, 4, 8, 8, 15, 60];
+const READS_PER_SECOND: readonly number[] = [0, 0, 2, 2, 5, 30];
+
 export function drawSwarm(random: Random, options: SimOptions): Swarm {
   const calm = options.withoutFaults === true;
   const syncMaxMs = random.pick([1, 10, 200]);
@@ -144,8 +151,8 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
     writeMaxMs: random.pick([0.1, 2]),
     replicas: random.pick([3, 3, 5, 7]),
     syncMaxMs,
-    proposalsPerSecond: random.pick([3, 15, 60]),
-    readsPerSecond: random.pick([0, 5, 40]),
+    proposalsPerSecond: random.pick(PROPOSALS_PER_SECOND),
+    readsPerSecond: random.pick(READS_PER_SECOND),
     meanFaultGapMs: calm ? Number.POSITIVE_INFINITY : random.pick(gaps),
     strikes: drawStrikes(random, theme, metadata ? PLACING : []),
     losesMinority: !calm && random.chance(0.5),

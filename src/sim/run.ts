@@ -61,6 +61,7 @@ class Run {
   readonly #cluster: SimCluster;
   readonly #clients: SimClients;
   readonly #nemesis: SimNemesis;
+  #findings: Findings | undefined = undefined;
 
   constructor(seed: number, options: SimOptions) {
     const random = new Random(seed);
@@ -90,9 +91,10 @@ class Run {
     expect(problem === undefined, 'history', () => problem ?? '');
   }
 
-  /** What the clients' history says so far. */
+  /** What the clients' history says, once it has ended. */
   findings(): Findings {
-    return checkHistory(this.#clients.session.history, this.#cluster.judge.ledger);
+    this.#findings ??= checkHistory(this.#clients.session.history, this.#cluster.judge.ledger);
+    return this.#findings;
   }
 
   /**

@@ -1,4 +1,6 @@
 /** Rows by key, in byte order for whoever asks for a range. Sorted only when somebody does. */
+import { asBuffer } from '../../storage/keys.ts';
+
 export type Row = readonly [key: Uint8Array, value: Uint8Array];
 
 export class SortedRows {
@@ -50,7 +52,7 @@ export class SortedRows {
 
 /** One character per byte: compares as the bytes do. */
 function textOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+  return asBuffer(key).toString('latin1');
 }
 
 function firstAtOrAfter(order: readonly string[], text: string): number {

@@ -44,7 +44,9 @@ export interface JudgedNode {
     appliedIndex(shard: ShardId): LogIndex;
     persistedIndex(shard: ShardId): LogIndex;
   };
-  readonly driver: Pick<RaftDriver, 'shards' | 'status' | 'leaderOf' | 'membership'> | undefined;
+  readonly driver:
+    | Pick<RaftDriver, 'shards' | 'holds' | 'status' | 'leaderOf' | 'membership'>
+    | undefined;
 }
 
 export interface JudgedWorld {
@@ -162,7 +164,7 @@ export class Judge {
     const current = this.configs.current(shard);
     if (current !== undefined) configs.push(current);
     for (const { id, driver } of nodes) {
-      const config = driver?.shards().includes(shard)
+      const config = driver?.holds(shard)
         ? driver.membership(shard).config
         : this.#inForce.get(placeKey({ node: id, shard }));
       if (config !== undefined && !configs.includes(config)) configs.push(config);
@@ -233,7 +235,7 @@ export class Judge {
       this.#hardState.durable(place, synced.state.replica, synced.state.hardState);
     }
     const written = disk.written.get(shard);
-    if (written === undefined || !driver?.shards().includes(shard)) return;
+    if (written === undefined || driver?.holds(shard) !== true) return;
     const { role, term, commit } = driver.status(shard);
     this.#hardState.commits(place, commit);
     if (role !== 'leader') return;
