@@ -66,9 +66,7 @@ export function createShards(
   const local = new LocalShards({
     ...{ incarnation, driver, log, machine, flush, snapshots, meta, logger, tombstones, onFatal },
   });
-  for (const recovered of storage.recovered) {
-    local.open(recovered, storage.loaded.get(recovered.shard));
-  }
+  local.open(storage.recovered, storage.loaded);
   applied.add((shard) => {
     if (shard === META_SHARD) local.dropRetired();
   });

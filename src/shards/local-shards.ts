@@ -53,8 +53,13 @@ export class LocalShards {
     this.#highest = new Map(parts.tombstones);
   }
 
-  /** A shard that the log held at the start. */
-  open(recovered: RecoveredShard, loaded: LoadedShard | undefined): void {
+  /** What the log held at the start. A replica may have been about to leave at its end. */
+  open(found: readonly RecoveredShard[], loaded: ReadonlyMap<ShardId, LoadedShard>): void {
+    for (const recovered of found) this.#open(recovered, loaded.get(recovered.shard));
+    this.dropRetired();
+  }
+
+  #open(recovered: RecoveredShard, loaded: LoadedShard | undefined): void {
     const { driver, machine, meta } = this.#parts;
     const { shard, state } = recovered;
     const data = shard === META_SHARD ? undefined : createDataShard(shard);

@@ -248,8 +248,10 @@ export class LogKeeper {
     const { index, term } = checkpoint.applied;
     // Somebody may have begun to need it while the file was read.
     if (index > this.#mayDropTo(shard, index) || driver.logStart(shard).index !== start) return;
-    // Or the replica has made room for a new one, which has applied nothing of the kind.
-    if (index > driver.status(shard).applied) return;
+    // Or the replica has made room for a new one, which has applied nothing of the kind; or it is a
+    // checkpoint that another node sent, and what was applied of it is not on this disk yet.
+    const { applied, durable } = driver.status(shard);
+    if (index > Math.min(applied, durable)) return;
     driver.setLogStart(shard, { index, term });
     logger.debug({ shard, start: index }, 'log start moved');
   }

@@ -54,8 +54,10 @@ export async function keepLog(parts: KeeperParts, shard: ShardId): Promise<void>
   const { checkpoint } = await firstIntact(usable.reverse(), files);
   if (!parts.isAlive() || !driver.holds(shard) || parts.isSending(shard)) return;
   const { index, term } = checkpoint?.applied ?? { index: 0, term: 0 };
-  // The replica may have made room for a new one meanwhile, which has nothing yet.
-  const isHere = index <= driver.status(shard).applied;
+  // The replica may have made room for a new one meanwhile, which has nothing yet; or it is a
+  // checkpoint that another node sent, and what was applied of it is not on this disk yet.
+  const { applied, durable } = driver.status(shard);
+  const isHere = index <= Math.min(applied, durable);
   if (isHere && index > driver.logStart(shard).index) driver.setLogStart(shard, { index, term });
   const start = parts.durableLogStart(shard);
   if (start === driver.logStart(shard).index)

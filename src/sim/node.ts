@@ -171,9 +171,7 @@ export class SimNode {
     });
     this.#snapshots = snapshots;
     this.shards = this.#makeShards(driver, snapshots);
-    for (const shard of recovered) {
-      this.shards.open(shard, this.machine.life.loaded.get(shard.shard));
-    }
+    this.shards.open(recovered, this.machine.life.loaded);
     this.driver = driver;
     this.#house = this.#makeHousekeeping(driver, this.shards);
     driver.start();

@@ -164,6 +164,17 @@ describe('a replica that is dropped', () => {
     expect([rig.sync(), rig.writes]).toEqual([['drop'], []]);
   });
 
+  test('goes at the next start if the process ended before that was on the disk', () => {
+    const rig = new Rig();
+    const hardState = { term: 2, vote: 0, commit: 3 };
+    const state = { hardState, replica: 7, logStart: { index: 0, term: 0 }, membership };
+    const found = { shard: SHARD, state, lastIndex: 3, termStarts: [], configEntries: [] };
+    rig.retired.push(`${SHARD}/7`);
+    rig.shards.open([found], new Map());
+    expect(rig.take()).toEqual(['hold 4', 'add 4/7 at 3', 'remove 4', 'release 4']);
+    expect(rig.sync()).toEqual(['drop']);
+  });
+
   test('under another id is left alone', () => {
     const rig = new Rig();
     rig.invite(7);

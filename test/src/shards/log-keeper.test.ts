@@ -21,6 +21,7 @@ const GRACE_MS = 600_000;
 class KeeperRig {
   readonly directory = join(temporaryDirectory(), 'checkpoints');
   applied = 5;
+  durable: number | undefined;
   trim = 0;
   start = 0;
   durableStart: number | undefined;
@@ -76,7 +77,8 @@ class KeeperRig {
       },
       status: () => {
         if (this.isGone) throw new Error('the shard is not here');
-        return { applied: this.applied, lastIndex: this.applied };
+        const { applied, durable = applied } = this;
+        return { applied, durable, lastIndex: applied };
       },
       matchedByAll: (_shard: number, maxSilenceMs: number) => {
         expect(maxSilenceMs).toBe(GRACE_MS);
@@ -223,6 +225,13 @@ describe('the start of the log stays', () => {
     rig = await withCheckpoint();
     await rig.passes(2);
     expect(rig.starts).toEqual([80]);
+  });
+
+  test('while the log is not durable up to a checkpoint that another node sent', async () => {
+    rig = await withCheckpoint();
+    rig.durable = 79;
+    await rig.passes(2);
+    expect(rig.starts).toEqual([]);
   });
 
   test('where a replica that is heard of has not got what comes after it', async () => {
