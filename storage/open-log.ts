@@ -29,6 +29,9 @@ export async function openLogFiles(
   const beganMs = performance.now();
   await promisedDone((done) => files.makeDirectory(directory, done));
   await promisedDone((done) => files.syncDirectory(path.dirname(directory), done));
+  // A name that a killed process left un-synced must not be lost once a later one was made: the
+  // gap would make leftovers of the segments before it.
+  await promisedDone((done) => files.syncDirectory(directory, done));
   const names = await promised<readonly string[]>((done) => files.list(directory, done));
   const marker = await MarkerFile.open(files, directory, names);
   const recovery = await recover(files, directory, names, marker.found);

@@ -42,6 +42,8 @@ export class FaultyFiles implements Files {
   failSyncIn = 0;
   /** The n-th operation from now is begun and never completes, nor does any later one. */
   freezeIn = 0;
+  /** The same, counting only syncs of directories. */
+  freezeInDirectorySyncs = 0;
   onFreeze: () => void = () => {};
   frozen = false;
   readonly counts = { writes: 0, syncs: 0, reads: 0, operations: 0 };
@@ -199,6 +201,7 @@ export class FaultyFiles implements Files {
 
   /** Of this directory only: its parent knows nothing of names in it. */
   syncDirectory(directory: string, done: Done): void {
+    if (this.freezeInDirectorySyncs > 0 && --this.freezeInDirectorySyncs === 0) this.freezeIn = 1;
     const isHere = (change: NameChange): boolean => path.dirname(nameOf(change)) === directory;
     const changes = this.nameChanges.filter(isHere);
     this.nameChanges = this.nameChanges.filter((change) => !isHere(change));
@@ -277,6 +280,7 @@ export class FaultyFiles implements Files {
     this.life += 1;
     this.frozen = false;
     this.freezeIn = 0;
+    this.freezeInDirectorySyncs = 0;
     this.failWriteIn = 0;
     this.failSyncIn = 0;
     this.open_.clear();
