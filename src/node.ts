@@ -12,7 +12,7 @@ import { KnownPeers } from './cluster/known-peers.ts';
 import { enterDirectory } from './cluster/node-directory.ts';
 import { PeerLives } from './cluster/peer-lives.ts';
 import { keepRegistered } from './cluster/registration.ts';
-import { reportSuspects } from './cluster/report-suspects.ts';
+import { reportSuspects, suspectsAmong } from './cluster/report-suspects.ts';
 import { askAboutStrangers, followMembers, onceRemoved } from './cluster/run-members.ts';
 import { runPlacement } from './cluster/run-placement.ts';
 import { runTopicReconciler } from './cluster/run-reconciler.ts';
@@ -64,9 +64,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     grpcAddress: formatAddress(config.advertise.grpc),
     peerAddress: formatAddress(config.advertise.peer),
   });
-  const suspects = storage.recovered
-    .filter(({ state }) => state.suspect === true)
-    .map(({ shard, state }) => ({ shard, replica: state.replica }));
+  const suspects = suspectsAmong(storage.recovered);
   const { incarnation } = identity;
   const { highestOf } = shards;
   const suspicion = reportSuspects(host, service, suspects, { incarnation, highestOf });

@@ -3,7 +3,7 @@
  * no trace is left, though the metadata knows that it was here, is gone. Their node asks the
  * metadata for successors: new replicas, here too, that learn everything anew.
  */
-import type { ReplicaId, ShardId } from '../../raft/types.ts';
+import type { RecoveredShard, ReplicaId, ShardId } from '../../raft/types.ts';
 import type { ShardHost } from '../shards/api.ts';
 import type { ShardPlacement } from './api.ts';
 import { META_SHARD } from './birth-placement.ts';
@@ -12,6 +12,12 @@ import type { MetaProposer } from './registration.ts';
 export interface SuspectReplica {
   readonly shard: ShardId;
   readonly replica: ReplicaId;
+}
+
+export function suspectsAmong(recovered: readonly RecoveredShard[]): readonly SuspectReplica[] {
+  return recovered
+    .filter(({ state }) => state.suspect === true)
+    .map(({ shard, state }) => ({ shard, replica: state.replica }));
 }
 
 /** What this directory remembers. */
@@ -23,14 +29,20 @@ export interface Memory {
 
 const RETRY_AFTER_MS = 1000;
 
+function startSystemTimer(delayMs: number, fire: () => void): () => void {
+  const timer = setTimeout(fire, delayMs);
+  return () => clearTimeout(timer);
+}
+
 export function reportSuspects(
   host: Pick<ShardHost, 'leaderOf' | 'meta' | 'onApplied' | 'onLeadership'>,
   proposer: MetaProposer,
   suspects: readonly SuspectReplica[],
   memory: Memory,
+  startTimer = startSystemTimer,
 ): { stop(): void } {
   const proposing = new Set<ShardId>();
-  let retry: NodeJS.Timeout | undefined;
+  let stopRetry = (): void => undefined;
   /** The only copy of a shard has nobody to learn from. */
   const isReplaceable = ({ shard, replica }: SuspectReplica): boolean => {
     const voters = host.meta().placement(shard)?.voters ?? [];
@@ -46,8 +58,8 @@ export function reportSuspects(
       proposer.proposeMeta({ type: 'replaceReplica', shard, replica }, (error) => {
         proposing.delete(shard);
         if (error === undefined) return;
-        clearTimeout(retry);
-        retry = setTimeout(look, RETRY_AFTER_MS);
+        stopRetry();
+        stopRetry = startTimer(RETRY_AFTER_MS, look);
       });
     }
   };
@@ -57,7 +69,7 @@ export function reportSuspects(
   const stops = [host.onLeadership(isMeta), host.onApplied(isMeta)];
   return {
     stop() {
-      clearTimeout(retry);
+      stopRetry();
       for (const stop of stops) stop();
     },
   };

@@ -11,6 +11,8 @@ import type { Random } from './random.ts';
 const CAUGHT_UP_ENTRIES = 20;
 /** How often a joint change brings in a new learner besides. */
 const NEWCOMER_SHARE = 0.3;
+/** How often a suspect replica is what a change is about, if there is one. */
+const SUCCESSOR_SHARE = 0.7;
 
 interface Draft {
   readonly changes: readonly MembershipChange[];
@@ -44,11 +46,11 @@ export function changeMembers(cluster: SimCluster, random: Random, kind: ChangeK
   const addresses = new Map(
     [...current.replicas, ...draft.replicas].map((one) => [one.replica, one]),
   );
-  const isWhole = (replica: ReplicaId): boolean => cluster.isWhole(addresses.get(replica));
+  const isSound = (replica: ReplicaId): boolean => cluster.isSound(addresses.get(replica));
   const { voters } = draft;
   if (
     voters.length === 0 ||
-    !hasQuorum({ voters, votersOutgoing: current.config.voters }, isWhole)
+    !hasQuorum({ voters, votersOutgoing: current.config.voters }, isSound)
   ) {
     return;
   }
@@ -97,8 +99,33 @@ function drawJoint(scene: Scene): Draft | undefined {
   return { changes, replicas: [added], voters: [...voters] };
 }
 
+/** As the metadata has it done: a new replica beside the suspect one, then one for the other. */
+function drawSuccessor({ cluster, shard, current, ready }: Scene): Draft | undefined {
+  const { voters } = current.config;
+  const suspect = current.replicas.find((one) => {
+    return voters.includes(one.replica) && cluster.isSuspect(one);
+  });
+  if (suspect === undefined) return undefined;
+  const { node } = suspect;
+  const beside = current.replicas.find((one) => one.node === node && one !== suspect);
+  if (beside === undefined) {
+    const { incarnation } = cluster.node(node);
+    const added = { replica: cluster.placements.nextReplica(shard), node, incarnation };
+    return { changes: [{ type: 'addLearner', node: added.replica }], replicas: [added], voters };
+  }
+  if (!ready.includes(beside.replica)) return undefined;
+  const staying = voters.filter((voter) => voter !== suspect.replica);
+  const changes = [
+    { type: 'addVoter', node: beside.replica },
+    { type: 'remove', node: suspect.replica },
+  ] as const;
+  return { changes, replicas: [], voters: [...staying, beside.replica] };
+}
+
 function drawChange(scene: Scene): Draft | undefined {
   const { random, current, ready } = scene;
+  const successor = random.chance(SUCCESSOR_SHARE) ? drawSuccessor(scene) : undefined;
+  if (successor !== undefined) return successor;
   const { voters } = current.config;
   const [learner] = ready;
   const kind = random.pick(

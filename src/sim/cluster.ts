@@ -89,6 +89,7 @@ export class SimCluster {
         this.trace.add(`${node.id} died ${reason}`);
         this.#wentDown(node, false);
       },
+      onRefused: (node: SimNode, reason: string) => this.#refused(node, reason),
       onCrashPoint: (node: SimNode) => {
         scheduler.after(
           0,
@@ -193,16 +194,26 @@ export class SimCluster {
     return !isGone && incarnation === address.incarnation;
   }
 
+  /** Besides, no bit in it ever turned over: what it holds counts in a quorum of intact copies. */
+  isSound(address: Pick<ReplicaAddress, 'node' | 'incarnation'> | undefined): boolean {
+    return this.isWhole(address) && !this.node(address!.node).disk.flips.isAny;
+  }
+
+  /** It knew itself that it must be replaced, or was already. */
+  isSuspect({ node, replica }: ReplicaAddress): boolean {
+    return this.node(node).disk.isSuspect(replica);
+  }
+
   /** Does every configuration that anybody may count by have a quorum without these machines? */
   canLose(machines: readonly SimNode[]): boolean {
-    if (this.metadata?.isShrinking === true) return machines.length === 0;
     const lost = new Set(machines.map(({ id }) => id));
+    if (this.metadata?.mayLose(lost) === false) return machines.length === 0;
     const memberships = this.shards.flatMap((shard) => this.#memberships(shard));
     return [...memberships, ...(this.metadata?.wanted() ?? [])].every(({ config, replicas }) => {
       const homes = new Map(replicas.map((address) => [address.replica, address]));
       return hasQuorum(config, (replica) => {
         const home = homes.get(replica);
-        return home !== undefined && !lost.has(home.node) && this.isWhole(home);
+        return home !== undefined && !lost.has(home.node) && this.isSound(home);
       });
     });
   }
@@ -259,6 +270,15 @@ export class SimCluster {
 
   #wentDown(node: SimNode, power: boolean): void {
     this.crash(node, power);
+    this.onDown(node);
+  }
+
+  /** An operator sees to it. */
+  #refused(node: SimNode, reason: string): void {
+    this.trace.add(`${node.id} refused ${reason}`);
+    this.faults.count('startRefused');
+    this.crash(node, false);
+    node.wipe();
     this.onDown(node);
   }
 

@@ -45,10 +45,16 @@ export const POINTS = [
   'crash in a joint configuration',
   'replicas placed anew',
   'placement brought about',
+  'damaged entry asked from a peer',
+  'damaged entry repaired',
 ] as const;
 
-/** Counted and shown, but not demanded: nothing makes it happen yet. */
-export const NOTED_POINTS = ['damaged entry asked from a peer'] as const;
+/** Counted and shown, but not demanded: too much has to come together. */
+export const NOTED_POINTS = [
+  'suspect replica replaced',
+  'checkpoint asked for a damaged entry',
+  'leader without a checkpoint',
+] as const;
 export type Point = (typeof POINTS)[number] | (typeof NOTED_POINTS)[number];
 
 /** Fewer seeds are no sample. */

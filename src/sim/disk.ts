@@ -4,15 +4,23 @@
  * since; whatever the log finds after a crash must be the former plus a prefix of the latter.
  */
 import type { LogRecord, LogStore, WriteCallbacks } from '../../raft/ports.ts';
-import type { Entry, LogIndex, RecoveredShard, ShardId, ShardState } from '../../raft/types.ts';
+import type {
+  Entry,
+  LogIndex,
+  RecoveredShard,
+  ReplicaId,
+  ShardId,
+  ShardState,
+} from '../../raft/types.ts';
 import { type CommitLog, type CommitLogLimits, openCommitLog } from '../../storage/commit-log.ts';
 import { expect } from './failure.ts';
 import { type FilesHost, SimFiles } from './files.ts';
+import { Flips } from './flips.ts';
 import { factsOf, ShardImage } from './image.ts';
 
 export { ShardImage } from './image.ts';
 
-const LOG_DIRECTORY = 'disk/log';
+export const LOG_DIRECTORY = 'disk/log';
 
 export interface DiskHost extends FilesHost {
   readonly limits: Partial<CommitLogLimits>;
@@ -30,6 +38,9 @@ export class SimDisk implements LogStore {
   readonly written = new Map<ShardId, ShardImage>();
   /** What replicas had synced that left this disk, or lost it. */
   readonly gone = new Map<ShardId, ShardImage[]>();
+  readonly flips = new Flips();
+  /** Replicas that know that records of theirs are lost, also those that gave way since. */
+  readonly #suspects = new Set<ReplicaId>();
   readonly #host: DiskHost;
   readonly #first: { readonly shard: ShardId; readonly state: ShardState }[] = [];
   #unsynced: LogRecord[] = [];
@@ -61,6 +72,7 @@ export class SimDisk implements LogStore {
       directory: LOG_DIRECTORY,
       files: this.files,
       createShards: this.#isBorn ? [] : this.#first,
+      onDamage: 'isolate',
       limits: this.#host.limits,
       timer: (delayMs, run) => this.#host.timer(delayMs, run),
       onFatal: (error) => this.#host.onFatal(error),
@@ -83,6 +95,11 @@ export class SimDisk implements LogStore {
     const { onWritten } = callbacks;
     const told = onWritten === undefined ? {} : { onWritten: () => onWritten.call(callbacks) };
     this.log.write(records, { ...told, onDurable });
+  }
+
+  /** The replica has lost records, and will never be more than a place that is taken. */
+  isSuspect(replica: ReplicaId): boolean {
+    return this.#suspects.has(replica);
   }
 
   #sync(record: LogRecord): void {
@@ -115,7 +132,12 @@ export class SimDisk implements LogStore {
     const found = new Map(recovered.map((shard) => [shard.shard, factsOf(shard)]));
     const images = new Map([...this.synced].map(([shard, image]) => [shard, image.copy()]));
     const unequal = new Set<ShardId>();
+    const suspects = recovered.filter(({ state }) => state.suspect === true);
     const look = (shard: ShardId): void => {
+      if (suspects.some((one) => one.shard === shard)) {
+        unequal.delete(shard);
+        return;
+      }
       const image = images.get(shard);
       const facts = image === undefined ? undefined : factsOf(image.recovered(shard));
       if (facts === found.get(shard)) unequal.delete(shard);
@@ -131,8 +153,32 @@ export class SimDisk implements LogStore {
     expect(kept >= 0, 'log-recovered', () => this.#difference(recovered));
     for (const record of this.#unsynced.slice(0, kept)) this.#sync(record);
     this.#unsynced = [];
+    this.#checkDamage(recovered);
+    for (const { shard, state } of suspects) this.#doubt(shard, state);
     this.written.clear();
     for (const [shard, image] of this.synced) this.written.set(shard, image.copy());
+  }
+
+  /** Whatever is damaged was hit, and who is suspect stays so. */
+  #checkDamage(recovered: readonly RecoveredShard[]): void {
+    for (const { shard, state, damaged = [] } of recovered) {
+      const { flips } = this;
+      if (state.suspect === true) {
+        expect(flips.maySuspect(shard), 'suspect-was-hit', () => `shard ${shard}`);
+        continue;
+      }
+      const isForgotten = this.#suspects.has(state.replica);
+      expect(!isForgotten, 'suspect-stays', () => `shard ${shard}, replica ${state.replica}`);
+      const odd = damaged.find(({ index }) => !flips.mayDamage(shard, index));
+      expect(odd === undefined, 'damaged-was-hit', () => `shard ${shard}, entry ${odd?.index}`);
+    }
+  }
+
+  /** Nothing that it still has counts for anything. */
+  #doubt(shard: ShardId, state: ShardState): void {
+    if (!this.#suspects.has(state.replica)) this.#bury(shard);
+    this.#suspects.add(state.replica);
+    this.synced.set(shard, new ShardImage(state));
   }
 
   #difference(recovered: readonly RecoveredShard[]): string {
@@ -149,6 +195,8 @@ export class SimDisk implements LogStore {
     this.synced.clear();
     this.written.clear();
     this.#unsynced = [];
+    this.#suspects.clear();
+    this.flips.clear();
     this.#isBorn = true;
   }
 }

@@ -66,14 +66,15 @@ export class FileData {
     this.#cached = Buffer.from(this.#durable);
   }
 
-  flipBit(random: Random): boolean {
-    if (this.#durable.length === 0) return false;
-    const at = random.between(0, this.#durable.length - 1);
+  /** As a power cut would leave them at least. To look at only. */
+  get durable(): Buffer {
+    return this.#durable;
+  }
+
+  /** In a byte that the disk holds; the page cache has not kept it. */
+  flipBit(at: number, random: Random): void {
     const mask = 1 << random.between(0, 7);
-    for (const bytes of [this.#cached, this.#durable]) {
-      if (at < bytes.length) bytes[at]! ^= mask;
-    }
-    return true;
+    for (const bytes of [this.#cached, this.#durable]) bytes[at]! ^= mask;
   }
 }
 

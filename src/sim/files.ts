@@ -236,10 +236,14 @@ export class SimFiles implements Files {
     });
   }
 
+  /** What the disk holds of a file. */
+  durable(name: string): Buffer {
+    return this.names.get(name)?.durable ?? Buffer.alloc(0);
+  }
+
   /** A bit of a file at rest turns over, in the cache and on the disk. */
-  flipBit(name: string, random: Random): boolean {
-    const file = this.names.get(name);
-    return file?.flipBit(random) ?? false;
+  flipBit(name: string, at: number, random: Random): void {
+    this.names.get(name)?.flipBit(at, random);
   }
 
   #opened(handle: Handle): OpenFile {

@@ -9,6 +9,7 @@ import type { MetaCommand, MetaState } from '../cluster/api.ts';
 import { META_SHARD } from '../cluster/birth-placement.ts';
 import { PLACEMENT_TIMINGS } from '../cluster/placement-reconciler.ts';
 import { keepRegistered } from '../cluster/registration.ts';
+import { reportSuspects, type SuspectReplica } from '../cluster/report-suspects.ts';
 import { runPlacement } from '../cluster/run-placement.ts';
 import { Listeners } from '../shards/listeners.ts';
 import type { LocalShards } from '../shards/local-shards.ts';
@@ -20,6 +21,7 @@ export interface HousekeepingParts {
   readonly driver: RaftDriver;
   readonly meta: MetaState;
   readonly shards: LocalShards;
+  readonly suspects: readonly SuspectReplica[];
   nowMs(): MonotonicMs;
   startTimer(delayMs: number, fire: () => void): () => void;
   propose(command: MetaCommand, done: MetaDone): void;
@@ -49,6 +51,8 @@ export class Housekeeping {
       if (shard === META_SHARD) shards.dropRetired();
     });
     keepRegistered(host, proposer, { incarnation, grpcAddress: `g${node}`, peerAddress: '' });
+    const memory = { incarnation, highestOf: (shard: ShardId) => shards.highestOf(shard) };
+    reportSuspects(host, proposer, parts.suspects, memory, startTimer);
     runPlacement({
       host,
       driver,

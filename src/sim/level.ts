@@ -96,6 +96,19 @@ export class SimLevel implements LevelBackend {
     }
   }
 
+  /** A bit of a value turns over, wherever LevelDB keeps it. */
+  flipRow(random: Random): boolean {
+    const found = this.#rows.at(random.next());
+    if (found === undefined || found[1].length === 0) return false;
+    const [key, value] = found;
+    const flipped = Buffer.from(value);
+    flipped[random.between(0, value.length - 1)]! ^= 1 << random.between(0, 7);
+    for (const rows of [this.#tables, this.#rows]) {
+      if (rows.get(key) === value) rows.apply([[key, flipped]]);
+    }
+    return true;
+  }
+
   #cutLog(cut: (typeof CUTS)[number]): void {
     const log = [...this.#older, ...this.#newer];
     if (cut === 'nothing' || log.length === 0) return;

@@ -24,6 +24,7 @@ import { Effects, ShardRows, teed } from './effects.ts';
 import { expect } from './failure.ts';
 import { CHECKPOINT_DIRECTORY } from './keeper.ts';
 import { type LevelHost, SimLevel } from './level.ts';
+import type { Random } from './random.ts';
 
 export interface Applied {
   readonly entry: Entry;
@@ -233,6 +234,10 @@ export class SimMachine implements StateMachine {
     held.set(shard, { rows: rowsOf([...stateRows(staged.get(shard)!)]), applied: id.index });
     staged.delete(shard);
     this.#host.watcher.onRestore(shard, id, held.get(shard)!.rows.hash);
+  }
+
+  flipRow(random: Random): boolean {
+    return this.#level.flipRow(random);
   }
 
   /** The directory is empty again. */

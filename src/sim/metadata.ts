@@ -63,6 +63,27 @@ export class Metadata {
     return this.#state.members().every((member) => this.#cluster.isWhole(member));
   }
 
+  get hasAllSound(): boolean {
+    return this.#state.members().every((member) => this.#cluster.isSound(member));
+  }
+
+  /**
+   * Planners trust whoever answers, and may put a shard wherever a bit has turned over unseen: only
+   * one member may be such a one, and only while nobody else is missing.
+   */
+  mayHit({ id }: SimNode): boolean {
+    const members = this.#state.members();
+    const isMember = members.some((one) => one.node === id && this.#cluster.isWhole(one));
+    return isMember && members.every((one) => one.node === id || this.#cluster.isSound(one));
+  }
+
+  mayLose(lost: ReadonlySet<NodeId>): boolean {
+    if (this.isShrinking) return false;
+    return this.#state.members().every((one) => {
+      return lost.has(one.node) || this.#cluster.isSound(one) || !this.#cluster.isWhole(one);
+    });
+  }
+
   /**
    * A healthy machine may be on its way out: who loses another one meanwhile may lose the last
    * quorum of what is planned for then, and that is no fault of the cluster.
@@ -92,7 +113,7 @@ export class Metadata {
     this.#cluster.trace.note(() => `metadata ${tag} ${JSON.stringify(command)} n${at}`);
     const shrinks = this.#takesHealthy(command);
     this.#cluster.node(at).request((driver) => {
-      if (shrinks && !this.hasAllWhole) return;
+      if (shrinks && !this.hasAllSound) return;
       if (shrinks) this.#shrinking++;
       driver.propose(META_SHARD, body, 'majorityFsync', (outcome) => {
         this.#judge(tag, outcome);
@@ -107,7 +128,7 @@ export class Metadata {
   #takesHealthy(command: MetaCommand): boolean {
     if (command.type !== 'removeMember') return false;
     const member = this.#state.member(command.node);
-    return member !== undefined && this.#cluster.isWhole(member);
+    return member !== undefined && this.#cluster.isSound(member);
   }
 
   #judge(tag: string, outcome: ProposalOutcome): void {

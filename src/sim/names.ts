@@ -26,6 +26,12 @@ export class SimNames {
     return this.#cached.get(name);
   }
 
+  /** A power cut leaves it, the same file under the same name. */
+  isDurable(name: string): boolean {
+    const file = this.#cached.get(name);
+    return file !== undefined && this.#durable.get(name) === file;
+  }
+
   in(directory: string): string[] {
     const prefix = `${directory}/`;
     const found = [...this.#cached.keys()].filter(

@@ -5,13 +5,15 @@ import type { DriverEvents, LogRecord, LogStore, Transport } from '../../raft/po
 import type { LogIndex, NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
 import type { MetaCommand } from '../cluster/api.ts';
 import type { Birth } from '../cluster/birth-placement.ts';
+import { suspectsAmong } from '../cluster/report-suspects.ts';
 import { LocalShards } from '../shards/local-shards.ts';
 import { CheckpointSnapshots } from '../shards/snapshot-store.ts';
 import { AwaitedFiles } from './awaited-files.ts';
 import { SimClock } from './clock.ts';
-import { SimDisk } from './disk.ts';
+import { LOG_DIRECTORY, SimDisk } from './disk.ts';
 import { SimFailure } from './failure.ts';
 import type { FileFaultKind } from './files.ts';
+import { type FlippedPart, flipFile, flipRecord } from './flips.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { CHECKPOINT_DIRECTORY, keepLog } from './keeper.ts';
 import type { LevelFaultKind } from './level.ts';
@@ -23,6 +25,9 @@ import type { Scheduler } from './scheduler.ts';
 
 /** How the simulated disk and LevelDB say that they refused. */
 const DISK_ERROR = /EIO|ENOSPC|IO error|took nothing/;
+
+/** cache: what the log can do without. */
+export type FlipPart = FlippedPart | 'checkpoint' | 'row' | 'cache';
 
 export interface NodeWorld {
   readonly scheduler: Scheduler;
@@ -40,6 +45,8 @@ export interface NodeWorld {
   onStarted(node: SimNode): void;
   /** The process ended by itself: a disk that failed, as `reason` says. */
   onDied(node: SimNode, reason: string): void;
+  /** Its storage is damaged beyond what it can start with. */
+  onRefused(node: SimNode, reason: string): void;
   /** The file operation named by `crashAtOperation` has begun. */
   onCrashPoint(node: SimNode): void;
   onFault(kind: FileFaultKind | LevelFaultKind | 'stateRebuilt'): void;
@@ -141,7 +148,7 @@ export class SimNode {
           if (life === this.#life) this.#run(recovered);
         },
         (error: Error) => {
-          if (life === this.#life) this.#died(error);
+          if (life === this.#life) this.#notOpened(error);
         },
       )
       .catch((error: Error) => this.#world.scheduler.fail(error));
@@ -173,12 +180,16 @@ export class SimNode {
     this.shards = this.#makeShards(driver, snapshots);
     this.shards.open(recovered, this.machine.life.loaded);
     this.driver = driver;
-    this.#house = this.#makeHousekeeping(driver, this.shards);
+    this.#house = this.#makeHousekeeping(driver, this.shards, recovered);
     driver.start();
     this.#world.onStarted(this);
   }
 
-  #makeHousekeeping(driver: RaftDriver, shards: LocalShards): Housekeeping | undefined {
+  #makeHousekeeping(
+    driver: RaftDriver,
+    shards: LocalShards,
+    recovered: readonly RecoveredShard[],
+  ): Housekeeping | undefined {
     const { callMeta, note } = this.#world;
     if (callMeta === undefined) return undefined;
     return new Housekeeping({
@@ -187,6 +198,7 @@ export class SimNode {
       driver,
       meta: this.machine.life.meta,
       shards,
+      suspects: suspectsAmong(recovered),
       nowMs: () => this.clock.nowMs,
       startTimer: (delayMs, fire) => this.#timer(delayMs, fire),
       propose: (command, done) => callMeta(this, command, done),
@@ -250,7 +262,7 @@ export class SimNode {
   /** Only what the simulated disk was told to do may end a process. */
   #died(error: Error): void {
     const isOfTheDisk = this.disk.files.hasFailed && DISK_ERROR.test(error.message);
-    if (error instanceof SimFailure || !isOfTheDisk) {
+    if (error instanceof SimFailure || !(isOfTheDisk || this.#isDamage(error))) {
       this.#world.scheduler.fail(error);
       return;
     }
@@ -258,6 +270,16 @@ export class SimNode {
     this.#world.scheduler.after(0, () => {
       if (life === this.#life) this.#world.onDied(this, error.message);
     });
+  }
+
+  /** A start that is refused for damage: the operator has to replace the directory. */
+  #notOpened(error: Error): void {
+    if (this.#isDamage(error)) this.#world.onRefused(this, error.message);
+    else this.#died(error);
+  }
+
+  #isDamage(error: Error): boolean {
+    return this.disk.flips.isAny && 'code' in error && error.code === 'DATA_LOSS';
   }
 
   #store(): LogStore {
@@ -349,6 +371,24 @@ export class SimNode {
   lose(): void {
     this.crash(true);
     this.#isGone = true;
+  }
+
+  /** A bit turns over at rest. False: there was nothing where it may. */
+  flipBit(part: FlipPart, random: Random): boolean {
+    const { files, flips } = this.disk;
+    if (part === 'body' || part === 'header') {
+      const hit = flipRecord(files, LOG_DIRECTORY, part, random);
+      if (hit !== undefined) flips.hit(hit, part);
+      return hit !== undefined;
+    }
+    const isHit =
+      part === 'row'
+        ? this.machine.flipRow(random)
+        : part === 'checkpoint'
+          ? flipFile(files, CHECKPOINT_DIRECTORY, () => true, random)
+          : flipFile(files, LOG_DIRECTORY, (name) => !name.endsWith('.log'), random);
+    if (isHit) flips.hitOther();
+    return isHit;
   }
 
   /** The directory is gone; what starts here next is nobody that anybody knows. */

@@ -41,8 +41,8 @@ function draw(stage: Stage, metadata: Metadata, node: SimNode): MetaCommand | un
     if (wipe(cluster, node, random.chance(0.5))) stage.restartLater(node);
     return undefined;
   }
-  const isBroken = !cluster.isWhole(member);
-  if (isBroken || (metadata.hasAllWhole && random.chance(REMOVAL_SHARE))) {
+  const isBroken = !cluster.isSound(member);
+  if (isBroken || (metadata.hasAllSound && random.chance(REMOVAL_SHARE))) {
     return { type: 'removeMember', node: id };
   }
   const shard = random.pick(cluster.shards);

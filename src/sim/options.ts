@@ -104,6 +104,7 @@ const THEMES: readonly (readonly StrikeKind[])[] = [
   ['exile', 'exile', 'checkpoint', 'coup'],
   ['lag', 'rivals', 'coup', 'kill'],
   ['badDisk', 'badDisk', 'power', 'powerAll'],
+  ['bitFlip', 'bitFlip', 'checkpoint', 'kill', 'members'],
 ];
 const KIND_SHARE = 0.4;
 const THEME_SHARE = 0.5;

@@ -131,7 +131,9 @@ class Run {
     const cluster = this.#cluster;
     const last = cluster.committed.of(shard).length;
     const { replicas } = cluster.placements.of(shard);
-    const homes = replicas.filter((address) => cluster.isWhole(address));
+    const homes = replicas.filter(
+      (address) => cluster.isWhole(address) && !cluster.isSuspect(address),
+    );
     return homes.reduce((sum, home) => {
       const { machine, shards } = cluster.node(home.node);
       const isHere = shards?.replicaOf(shard) === home.replica;

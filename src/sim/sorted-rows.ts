@@ -28,10 +28,21 @@ export class SortedRows {
     }
   }
 
+  /** The row at this part (in [0, 1)) of all of them. */
+  at(part: number): Row | undefined {
+    const order = this.#sorted();
+    const text = order[Math.floor(part * order.length)];
+    return text === undefined ? undefined : this.#rows.get(text);
+  }
+
+  #sorted(): readonly string[] {
+    this.#order ??= [...this.#rows.keys()].sort();
+    return this.#order;
+  }
+
   /** From `gte` on, before `lt`. */
   range(gte: Uint8Array, lt: Uint8Array, limit: number): Row[] {
-    this.#order ??= [...this.#rows.keys()].sort();
-    const order = this.#order;
+    const order = this.#sorted();
     const before = textOf(lt);
     const found: Row[] = [];
     for (let at = firstAtOrAfter(order, textOf(gte)); at < order.length; at++) {

@@ -1,7 +1,7 @@
 /** What may be done to a cluster, one function per kind of fault. */
 import { type ChangeKind, transfer, wipe } from './churn.ts';
 import type { FileFaults } from './files.ts';
-import type { SimNode } from './node.ts';
+import type { FlipPart, SimNode } from './node.ts';
 import { linksCut, PARTITIONS, type Partition } from './partitions.ts';
 import { ambush, CHANGES_MAX, coup, exile, lag, members, rivals } from './plots.ts';
 import { crash, type Stage } from './stage.ts';
@@ -23,6 +23,12 @@ const SLOW_DISK_MAX_MS = 4000;
 /** Pauses, in election timeouts (reliability section 6). */
 const PAUSES = [0.5, 2, 5];
 const OPERATIONS_TO_CRASH_MAX = 24;
+
+/** One lost header makes every replica of the machine suspect. */
+const FLIPPED_PARTS: readonly FlipPart[] = [
+  ...(['body', 'body', 'body', 'body', 'body', 'header'] as const),
+  ...(['checkpoint', 'checkpoint', 'row', 'cache'] as const),
+];
 
 const CHANGE_KINDS: readonly ChangeKind[] = ['any', 'any', 'joint'];
 
@@ -73,16 +79,29 @@ function badDisk(stage: Stage, victim: SimNode): void {
   else stage.later(SOON_MAX_MS, () => checkpoint(stage));
 }
 
+/** Never where the last quorum of intact copies is: a machine that was hit counts as lost. */
+function bitFlip(stage: Stage, victim: SimNode): void {
+  const { cluster, random } = stage;
+  if (victim.isGone || !cluster.canLose([victim])) return;
+  if (cluster.metadata?.mayHit(victim) === false) return;
+  const part = random.pick(FLIPPED_PARTS);
+  if (!victim.flipBit(part, random)) return;
+  cluster.faults.count(`flipped ${part}`);
+  // Who starts reads all there is; and what others have trimmed meanwhile, they cannot give.
+  if (random.chance(0.6)) stage.later(SOON_MAX_MS, () => crash(stage, victim, random.chance(0.5)));
+  if (random.chance(0.6)) stage.later(SOON_MAX_MS, () => checkpoint(stage, 1));
+}
+
 /**
  * Checkpoints of one machine; with retention, its log starts at the newest one that everybody has
  * reached. Nobody is waited for who is down, and in some histories nobody at all.
  */
-function checkpoint({ cluster, random }: Stage): void {
+function checkpoint({ cluster, random }: Stage, hastyTrimRate?: number): void {
   const { nodes, swarm, shards } = cluster;
   const shard = random.pick(shards);
   const through = (): number => {
     if (!swarm.retention) return 0;
-    if (random.chance(swarm.hastyTrimRate)) return Number.POSITIVE_INFINITY;
+    if (random.chance(hastyTrimRate ?? swarm.hastyTrimRate)) return Number.POSITIVE_INFINITY;
     const held = nodes.filter(({ driver }) => driver?.holds(shard) === true);
     return Math.min(...held.map(({ machine }) => machine.persistedIndex(shard)));
   };
@@ -133,7 +152,8 @@ export const STRIKES = {
     spoilDisk(stage, victim, SLOW_DISK_MAX_MS, (faults) => {
       faults.slowness = stage.random.pick([10, 100]);
     }),
-  checkpoint,
+  bitFlip,
+  checkpoint: (stage) => checkpoint(stage),
   members: (stage) => {
     const { random } = stage;
     members(stage, random.between(3, CHANGES_MAX), () => random.pick(CHANGE_KINDS));

@@ -231,7 +231,8 @@ export class Judge {
   #lookAt({ id, disk, driver }: JudgedNode, shard: ShardId): void {
     const synced = disk.synced.get(shard);
     const place = { node: id, shard };
-    if (synced !== undefined) {
+    // A suspect replica has forgotten, and knows it.
+    if (synced !== undefined && synced.state.suspect === undefined) {
       this.#hardState.durable(place, synced.state.replica, synced.state.hardState);
     }
     const written = disk.written.get(shard);

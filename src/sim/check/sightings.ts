@@ -65,6 +65,10 @@ export class Sightings {
       case 'snapshotChunk':
         this.#coverage.reach('snapshot sent');
         break;
+      case 'snapshotRequest':
+        if (message.through > 0) this.#coverage.reach('checkpoint asked for a damaged entry');
+        else this.#coverage.reach('leader without a checkpoint');
+        break;
       case 'repairRequest':
         this.#coverage.reach('damaged entry asked from a peer');
         break;
@@ -151,6 +155,10 @@ export class Sightings {
       if (isOver) this.#coverage.reach('snapshot over a newer log');
     }
     if (record.kind === 'drop') this.#coverage.reach('replica dropped');
+    if (record.kind === 'drop' && log.state.suspect === true) {
+      this.#coverage.reach('suspect replica replaced');
+    }
+    if (record.kind === 'repair') this.#coverage.reach('damaged entry repaired');
   }
 }
 
