@@ -103,7 +103,7 @@ function drawJoint(scene: Scene): Draft | undefined {
 function drawSuccessor({ cluster, shard, current, ready }: Scene): Draft | undefined {
   const { voters } = current.config;
   const suspect = current.replicas.find((one) => {
-    return voters.includes(one.replica) && cluster.isSuspect(one);
+    return voters.includes(one.replica) && cluster.isSuspect(shard, one);
   });
   if (suspect === undefined) return undefined;
   const { node } = suspect;

@@ -200,8 +200,8 @@ export class SimCluster {
   }
 
   /** It knew itself that it must be replaced, or was already. */
-  isSuspect({ node, replica }: ReplicaAddress): boolean {
-    return this.node(node).disk.isSuspect(replica);
+  isSuspect(shard: ShardId, { node, replica }: ReplicaAddress): boolean {
+    return this.node(node).disk.isSuspect(shard, replica);
   }
 
   /** Does every configuration that anybody may count by have a quorum without these machines? */

@@ -40,7 +40,7 @@ export class SimDisk implements LogStore {
   readonly gone = new Map<ShardId, ShardImage[]>();
   readonly flips = new Flips();
   /** Replicas that know that records of theirs are lost, also those that gave way since. */
-  readonly #suspects = new Set<ReplicaId>();
+  readonly #suspects = new Set<string>();
   readonly #host: DiskHost;
   readonly #first: { readonly shard: ShardId; readonly state: ShardState }[] = [];
   #unsynced: LogRecord[] = [];
@@ -98,8 +98,8 @@ export class SimDisk implements LogStore {
   }
 
   /** The replica has lost records, and will never be more than a place that is taken. */
-  isSuspect(replica: ReplicaId): boolean {
-    return this.#suspects.has(replica);
+  isSuspect(shard: ShardId, replica: ReplicaId): boolean {
+    return this.#suspects.has(`${shard}/${replica}`);
   }
 
   #sync(record: LogRecord): void {
@@ -167,7 +167,7 @@ export class SimDisk implements LogStore {
         expect(flips.maySuspect(shard), 'suspect-was-hit', () => `shard ${shard}`);
         continue;
       }
-      const isForgotten = this.#suspects.has(state.replica);
+      const isForgotten = this.isSuspect(shard, state.replica);
       expect(!isForgotten, 'suspect-stays', () => `shard ${shard}, replica ${state.replica}`);
       const odd = damaged.find(({ index }) => !flips.mayDamage(shard, index));
       expect(odd === undefined, 'damaged-was-hit', () => `shard ${shard}, entry ${odd?.index}`);
@@ -176,8 +176,8 @@ export class SimDisk implements LogStore {
 
   /** Nothing that it still has counts for anything. */
   #doubt(shard: ShardId, state: ShardState): void {
-    if (!this.#suspects.has(state.replica)) this.#bury(shard);
-    this.#suspects.add(state.replica);
+    if (!this.isSuspect(shard, state.replica)) this.#bury(shard);
+    this.#suspects.add(`${shard}/${state.replica}`);
     this.synced.set(shard, new ShardImage(state));
   }
 

@@ -132,7 +132,7 @@ class Run {
     const last = cluster.committed.of(shard).length;
     const { replicas } = cluster.placements.of(shard);
     const homes = replicas.filter(
-      (address) => cluster.isWhole(address) && !cluster.isSuspect(address),
+      (address) => cluster.isWhole(address) && !cluster.isSuspect(shard, address),
     );
     return homes.reduce((sum, home) => {
       const { machine, shards } = cluster.node(home.node);

@@ -145,7 +145,7 @@ describe('a bit', () => {
     rig.disk.crash(seed % 2 === 0);
     expect(await rig.open()).toBeUndefined();
     expect(rig.found.map(({ state }) => state.suspect)).toEqual([true, true]);
-    expect(rig.disk.isSuspect(11) && rig.disk.isSuspect(12)).toBe(true);
+    expect(rig.disk.isSuspect(1, 11) && rig.disk.isSuspect(2, 12)).toBe(true);
     expect(rig.disk.gone.get(1)?.[0]?.lastIndex, 'what it had counts as lost').toBe(6);
     rig.disk.crash(true);
     expect(await rig.open(), 'and stays so').toBeUndefined();
