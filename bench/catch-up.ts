@@ -1,8 +1,8 @@
 /**
  * `npm run catch-up`: a node that was paused while gigabytes were written fetches them again. How
  * fast, beside a plain copy of the same files in the same run; and what a light load of single
- * sends meets meanwhile. With `--trimmed` the others let go of their log first, so that the node is
- * sent snapshots and the log after them.
+ * sends meets meanwhile. With `--joining` the node is new. With `--trimmed` the others let go of
+ * their log first, so that the node is sent snapshots and the log after them.
  */
 import { createReadStream, createWriteStream, mkdirSync, readdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -10,15 +10,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ClusterDescription, connect, type Holdfast } from '../src/client/index.ts';
+import { connect, type Holdfast } from '../src/client/index.ts';
 import { type CleanUp, runCommand } from '../test/processes/command.ts';
 import { flag, number, type ValuesOf } from '../test/processes/options.ts';
-import { UpProcess } from '../test/processes/up-process.ts';
+import { missing, newNode, pausedNode } from './absent-node.ts';
 import {
   latency,
   lightLoad,
   lightLoadFor,
   type Send,
+  sendsFrom,
   slowSpells,
   spellLine,
 } from './light-load.ts';
@@ -29,7 +30,7 @@ const BULK_IN_FLIGHT = 2048;
 /** Slower than so many times the 99th percentile before counts as slow. */
 const SLOW_FACTOR = 2;
 const LOOK_EVERY_MS = 50;
-const PAUSED_NODE = 3;
+const SETTLE_MS = 2000;
 const COPY_PIECE_BYTES = MIB;
 
 const COMMAND = {
@@ -39,6 +40,7 @@ const COMMAND = {
     gb: number(1, 'gigabytes written while the node is away', { min: 0.01, max: 1000 }),
     queues: number(12, 'queues of the topic', { min: 1, max: 1024, whole: true }),
     seconds: number(10, 'how long the light load is measured before', { min: 1, max: 3600 }),
+    joining: flag('the node is new: the third of a cluster of two'),
     trimmed: flag('the log is trimmed past the node: it needs snapshots'),
     json: flag('the figures as one line of JSON'),
   },
@@ -67,25 +69,14 @@ async function bulk(client: Holdfast, topic: string, bytes: number): Promise<voi
   await producer.close();
 }
 
-/** Entries that the node is behind, over all shards; undefined while a shard has no leader. */
-function missingOn(node: number, { shards }: ClusterDescription): number | undefined {
-  let missing = 0;
-  for (const { leader, commitIndex, replicas } of shards) {
-    if (leader === 0) return undefined;
-    const replica = replicas.find((one) => one.node === node);
-    if (replica !== undefined) missing += Math.max(0, commitIndex - replica.matchIndex);
-  }
-  return missing;
-}
-
 /** Resolves with the seconds until the node had all that there was at one look. */
-async function caughtUp(client: Holdfast, node: number): Promise<number> {
+async function caughtUp(client: Holdfast): Promise<number> {
   const start = performance.now();
   for (;;) {
     const cluster = await client.admin.describeCluster();
-    const missing = missingOn(node, cluster);
+    const entries = missing(cluster);
     // Under load a few entries are always on their way.
-    if (missing !== undefined && missing < cluster.shards.length * 4) break;
+    if (entries !== undefined && entries < cluster.shards.length * 4) break;
     await delay(LOOK_EVERY_MS);
   }
   return (performance.now() - start) / 1000;
@@ -111,22 +102,34 @@ async function plainCopy(from: string, to: string): Promise<{ bytes: number; sec
 interface Figures {
   readonly gb: number;
   readonly catch_up_s: number;
-  readonly catch_up_mb_per_s: number;
-  readonly copy_mb_per_s: number;
-  readonly ratio_to_copy: number;
+  /** Absent with `--trimmed`: what was let go of is not fetched. */
+  readonly catch_up_mb_per_s?: number;
+  readonly copy_mb_per_s?: number;
+  readonly ratio_to_copy?: number;
   readonly p99_before_ms: number;
   readonly p99_meanwhile_ms: number;
   readonly p99_ratio: number;
 }
 
+async function ratesOf(gb: number, seconds: number, data: string, directory: string) {
+  const copy = await plainCopy(join(data, 'node-1', 'log'), join(directory, 'copy'));
+  const rate = (gb * 1000) / seconds;
+  const copyRate = copy.bytes / copy.seconds / 1e6;
+  return {
+    catch_up_mb_per_s: rate,
+    copy_mb_per_s: copyRate,
+    ratio_to_copy: rate / copyRate,
+  };
+}
+
 function report(figures: Figures): void {
-  const { catch_up_s: seconds, gb } = figures;
+  const { catch_up_s: seconds, gb, catch_up_mb_per_s: rate, copy_mb_per_s: copy } = figures;
   const round = (value: number): string => value.toFixed(value < 10 ? 2 : 1);
-  console.log(`${round(gb)} GB missed, fetched in ${round(seconds)} s`);
-  console.log(
-    `${round(figures.catch_up_mb_per_s)} MB/s; plain copy ${round(figures.copy_mb_per_s)} MB/s: ` +
-      `ratio ${round(figures.ratio_to_copy)}`,
-  );
+  console.log(`${round(gb)} GB missed, caught up in ${round(seconds)} s`);
+  if (rate !== undefined && copy !== undefined) {
+    const ratio = round(rate / copy);
+    console.log(`${round(rate)} MB/s; plain copy ${round(copy)} MB/s: ratio ${ratio}`);
+  }
   console.log(
     `p99 of single sends: ${round(figures.p99_before_ms)} ms before, ` +
       `${round(figures.p99_meanwhile_ms)} ms meanwhile: ratio ${round(figures.p99_ratio)}`,
@@ -145,34 +148,32 @@ async function catchUp(options: Options, cleanUp: CleanUp): Promise<number> {
   const directory = cleanUp.directory(join(tmpdir(), 'holdfast-catch-up-'));
   const data = join(directory, 'cluster');
   const settings = options.trimmed ? TRIMMING : [];
-  const up = await cleanUp.started(UpProcess.start({ data, settings }));
-  // The paused node takes no calls.
-  const client = connect({ servers: up.servers.filter((_, at) => at + 1 !== PAUSED_NODE) });
+  const absentNode = options.joining ? newNode : pausedNode;
+  const absent = await absentNode(data, settings, cleanUp);
+  const client = connect({ servers: absent.servers });
   cleanUp.add(() => client.close());
   const topic = 'catch-up';
   const retentionBytes = options.trimmed ? 8 * MIB : 0;
   await client.admin.createTopic({ name: topic, queueCount: options.queues, retentionBytes });
   await lightLoadFor(client, topic, Math.min(3, options.seconds));
   const before = await lightLoadFor(client, topic, options.seconds);
-  const { nodes } = await client.admin.describeCluster();
-  const pid = nodes.find(({ id }) => id === PAUSED_NODE)?.pid as number;
-  process.kill(pid, 'SIGSTOP');
-  cleanUp.add(() => process.kill(pid, 'SIGCONT'));
+  await absent.leave();
   await bulk(client, topic, options.gb * 1e9);
   const stop = new AbortController();
   const load = lightLoad(client, topic, stop.signal);
-  process.kill(pid, 'SIGCONT');
-  const seconds = await caughtUp(client, PAUSED_NODE);
+  const loadBegan = performance.now();
+  // What the writing left behind is not the absent node's fault.
+  await delay(SETTLE_MS);
+  const backAtMs = performance.now() - loadBegan;
+  await absent.comeBack();
+  const seconds = await caughtUp(client);
   stop.abort();
-  const meanwhile = await load;
-  const copy = await plainCopy(join(data, 'node-1', 'log'), join(directory, 'copy'));
-  const rate = (options.gb * 1000) / seconds;
-  const copyRate = copy.bytes / copy.seconds / 1e6;
+  const meanwhile = sendsFrom(await load, backAtMs);
+  const rates = options.trimmed ? {} : await ratesOf(options.gb, seconds, data, directory);
   const [p99Before, p99] = [latency(before, 0.99), latency(meanwhile, 0.99)];
   const figures: Figures = {
-    ...{ gb: options.gb, catch_up_s: seconds, catch_up_mb_per_s: rate, copy_mb_per_s: copyRate },
-    ...{ ratio_to_copy: rate / copyRate, p99_before_ms: p99Before, p99_meanwhile_ms: p99 },
-    p99_ratio: p99 / p99Before,
+    ...{ gb: options.gb, catch_up_s: seconds, ...rates },
+    ...{ p99_before_ms: p99Before, p99_meanwhile_ms: p99, p99_ratio: p99 / p99Before },
   };
   if (options.json) console.log(JSON.stringify(figures));
   else {

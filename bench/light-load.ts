@@ -45,6 +45,12 @@ export function lightLoadFor(client: Holdfast, topic: string, seconds: number): 
   return lightLoad(client, topic, AbortSignal.timeout(seconds * 1000));
 }
 
+/** Those that began at `fromMs` or later, timed from there. */
+export function sendsFrom(sends: readonly Send[], fromMs: number): Send[] {
+  const later = sends.filter(({ atMs }) => atMs >= fromMs);
+  return later.map(({ atMs, tookMs }) => ({ atMs: atMs - fromMs, tookMs }));
+}
+
 export function latency(sends: readonly Send[], fraction: number): number {
   return percentile(
     sends.map(({ tookMs }) => tookMs),

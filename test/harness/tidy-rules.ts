@@ -52,7 +52,12 @@ const IMPORT_RULES: readonly ImportRule[] = [
   },
   {
     from: /^bench\//,
-    may: [/^(bench|src\/client|test\/processes)\//, NODE, ...packages(...GRPC, 'holdfast')],
+    may: [
+      /^(bench|src\/client|test\/processes)\//,
+      /^test\/e2e\/growing-cluster\.ts$/,
+      NODE,
+      ...packages(...GRPC, 'holdfast'),
+    ],
   },
   {
     from: /^examples\//,
