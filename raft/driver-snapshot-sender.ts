@@ -112,11 +112,15 @@ export class SnapshotSender {
   /**
    * The checkpoint is damaged or gone, and nothing else could take its place: the log before it is
    * trimmed. Another voter may lead who has one: asked for it, it offers it only if it verifies. Or
-   * one whose log is whole, who says so. One per attempt is asked, in turn.
+   * one whose log is whole, who says so. One per attempt is asked, in turn; not who waits for a
+   * snapshot itself: an empty log is whole, too, and it could not get the rest.
    */
   #seekHeir(runner: ShardRunner): void {
-    const { self: from, term, currentMembership } = runner.core;
-    const voters = currentMembership.config.voters.filter((voter) => voter !== from);
+    const { core } = runner;
+    const { self: from, term, currentMembership, log } = core;
+    const voters = currentMembership.config.voters.filter(
+      (voter) => voter !== from && core.matchOf(voter) >= log.start.index,
+    );
     const asked = this.#heirsAsked.get(runner) ?? 0;
     const to = voters[asked % voters.length];
     const node = to === undefined ? undefined : runner.nodeOf(to);
@@ -167,6 +171,8 @@ export class SnapshotSender {
     const { core } = runner;
     const { start } = core.log;
     if (core.isSuspect || start.index < through) return;
+    // A leader asks in search of an heir: whoever may not lead would only hold up its proposals.
+    if (from === core.leader && !core.isIntact) return;
     if (start.index === 0) {
       this.#sayWhole(runner, from);
       return;

@@ -48,6 +48,26 @@ describe('a suspect replica (it may have forgotten terms, votes and entries)', (
   });
 });
 
+/** Why it is not cut off when it is damaged and all voters say that they lack it (docs/raft.md). */
+test('an entry may be committed by a configuration that its replica never heard of', () => {
+  const config = { voters: [1, 2], votersOutgoing: [], learners: [3], learnersNext: [] };
+  const replicas = [1, 2, 3].map((id) => ({ replica: id, node: id, incarnation: 'i' }));
+  const cluster = new CoreCluster([1, 2, 3], () => ({ membership: { config, replicas } }));
+  const leader = cluster.elect(1);
+  const [, other, learner] = cluster.replicas;
+  leader.isDiskManual = true;
+  leader.propose('acknowledged');
+  cluster.deliver();
+  cluster.cut.add('1>2');
+  leader.change({ changes: [{ type: 'addVoter', node: 3 }] });
+  cluster.settle();
+  expect(leader.applied.at(-1)?.index).toBe(2);
+  expect(leader.synced.at(-1)?.index).toBe(1);
+  expect(other?.core.log.lastIndex).toBe(2);
+  expect(other?.core.currentMembership.config.voters).toEqual([1, 2]);
+  expect(learner?.core.currentMembership.config.voters).toEqual([1, 2, 3]);
+});
+
 describe('an invitation', () => {
   test('is no way to make a voter anew: an empty one would have forgotten its votes', () => {
     const cluster = new CoreCluster([1, 2, 3]);

@@ -1,5 +1,6 @@
 /** Snapshots between real drivers: offers, windows, losses, restarts, refusals. */
 import { describe, expect, test, vi } from 'vitest';
+import { RaftError, RaftErrorCode } from '../../raft/errors.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
 import { membershipOf, SHARD } from '../harness/raft-cluster.ts';
 import { World, type WorldNode } from '../harness/raft-world.ts';
@@ -203,6 +204,24 @@ describe('a leader without an intact checkpoint', () => {
     expect(world.leader()).toBe(other);
     expect(late.texts).toEqual(other.texts);
     expect(late.driver.logStart(SHARD).index, 'without any snapshot').toBe(0);
+  });
+
+  test('is not stopped again and again by who cannot lead: one has damage, one has nothing', () => {
+    const { world, leader, late } = withLaggard();
+    const other = world.nodes.find((node) => node !== leader && node !== late)!;
+    leader.disk.checkpoints.clear();
+    other.disk.damaged.add(3);
+    other.driver.readFailed(SHARD, new RaftError(RaftErrorCode.dataLoss, '3 is damaged'), 3);
+    world.passes = () => true;
+    world.run(3000);
+    for (let count = 0; count < 50; count++) {
+      const outcomes = world.propose(`n${count}`);
+      world.run(100);
+      expect(outcomes).toMatchObject([{ status: 'applied' }]);
+    }
+    world.run(500);
+    expect(other.driver.status(SHARD).damaged, 'nobody can give it back').toBe(1);
+    expect(other.texts).toHaveLength(60);
   });
 
   test('goes on leading while nobody has, and its log may be cut', () => {
