@@ -79,6 +79,8 @@ export function handleLoaded(
   progress.loading = false;
   const first = entries[0];
   if (first === undefined || first.index !== progress.next || !progress.canSend) return;
+  // The log's start moved while they were read: what this peer needs is the snapshot there.
+  if (first.index <= state.log.start.index) return;
   // A leader never truncates, so what was read is still its log.
   assert(state.log.matches(first.index, first.term), "loaded entries are the log's");
   progress.loadedTo = first.index + entries.length - 1;

@@ -56,6 +56,26 @@ async function newStart(source: TrimSource, queue: QueueView): Promise<number> {
   return start;
 }
 
+interface FoundStart {
+  readonly startOffset: number;
+  /** Of the first entry that stays; undefined: none does. */
+  readonly index: LogIndex | undefined;
+}
+
+/** Undefined: an earlier trim was applied, or the queue closed, while its rows were looked at. */
+async function findStart(source: TrimSource, queue: QueueView): Promise<FoundStart | undefined> {
+  const { queueId, startOffset: before } = queue;
+  try {
+    const wanted = await newStart(source, queue);
+    const row = await source.rowAt(queueId, wanted);
+    // Whole batches go: a batch that holds one message still wanted stays.
+    return { startOffset: row?.baseOffset ?? wanted, index: row?.index };
+  } catch (error) {
+    if (queue.open && queue.startOffset === before) throw error;
+    return undefined;
+  }
+}
+
 export function isGain(entries: number, isHoldingLog: boolean): boolean {
   return entries >= (isHoldingLog ? 1 : TRIM_ENTRIES_MIN);
 }
@@ -67,13 +87,12 @@ export async function decideTrim(source: TrimSource): Promise<TrimProposal | und
   for (const queue of source.data.queues()) {
     // An empty queue holds nothing; what comes into it now lies above `applied`.
     if (!queue.open || queue.startOffset === queue.endOffset) continue;
-    const wanted = await newStart(source, queue);
-    const row = await source.rowAt(queue.queueId, wanted);
-    // Whole batches go: a batch that holds one message still wanted stays.
-    const startOffset = row?.baseOffset ?? wanted;
-    if (row !== undefined) lowest = Math.min(lowest, row.index);
+    const found = await findStart(source, queue);
+    if (found === undefined) return undefined;
+    const { startOffset, index } = found;
+    if (index !== undefined) lowest = Math.min(lowest, index);
     if (startOffset > queue.startOffset) {
-      queues.push({ queueId: queue.queueId, startOffset, startIndex: row?.index ?? 0 });
+      queues.push({ queueId: queue.queueId, startOffset, startIndex: index ?? 0 });
     }
   }
   lowest = Math.min(lowest, source.data.lowestHalfIndex() ?? lowest);

@@ -38,6 +38,20 @@ function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): 
 }
 
 describe('decideTrim', () => {
+  test('rows that go while they are looked at end the decision, lost ones the process', async () => {
+    const lost = new Error('index of queue 7 lacks 0');
+    const one = queue(7, [[0, 100]]);
+    const moving = source([one], {
+      rowAt: async () => {
+        Object.assign(one, { startOffset: 5 });
+        throw lost;
+      },
+    });
+    expect(await decideTrim(moving)).toBeUndefined();
+    const still = source([queue(7, [[0, 100]])], { rowAt: () => Promise.reject(lost) });
+    await expect(decideTrim(still)).rejects.toBe(lost);
+  });
+
   test('whole batches go, and the log up to the first entry still needed', async () => {
     const decided = await decideTrim(
       source([
