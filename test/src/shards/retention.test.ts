@@ -48,7 +48,8 @@ describe('decideTrim', () => {
       },
     });
     expect(await decideTrim(moving)).toBeUndefined();
-    const still = source([queue(7, [[0, 100]])], { rowAt: () => Promise.reject(lost) });
+    const rowAt = () => Promise.reject(lost);
+    const still = source([queue(7, [[0, 100]])], { rowAt });
     await expect(decideTrim(still)).rejects.toBe(lost);
   });
 
