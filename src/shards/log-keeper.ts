@@ -143,7 +143,7 @@ export class LogKeeper {
   }
 
   #trimSource(shard: ShardId): TrimSource {
-    const { driver, flush, host, machine, meta } = this.#parts;
+    const { driver, flush, host, logger, machine, meta } = this.#parts;
     return {
       shard,
       data: host.data(shard),
@@ -152,6 +152,7 @@ export class LogKeeper {
       applied: driver.status(shard).applied,
       logTrim: machine.logTrim(shard),
       isHoldingLog: this.#heldLog(shard) >= 2,
+      onDamage: (error) => logger.warn({ err: error, shard }, 'nothing is trimmed'),
       topicConfig: (topicId) => meta.topicById(topicId)?.config,
       ...trimRows(flush, shard),
     };

@@ -40,6 +40,8 @@ export interface TrimSource {
   offsetAtTime(queue: QueueView, atMs: number): Promise<number>;
   /** First offset whose row goes past `bytes` of the queue's cumulative bytes. */
   offsetPastBytes(queue: QueueView, bytes: number): Promise<number>;
+  /** A row cannot be read: what it holds cannot be told from what may go. */
+  onDamage(error: Error): void;
 }
 
 async function newStart(source: TrimSource, queue: QueueView): Promise<number> {
@@ -80,8 +82,22 @@ export function isGain(entries: number, isHoldingLog: boolean): boolean {
   return entries >= (isHoldingLog ? 1 : TRIM_ENTRIES_MIN);
 }
 
-/** What to propose, or undefined when it would gain too little. */
+/**
+ * What to propose, or undefined when it would gain too little. Where a row of the index is damaged
+ * nothing goes: a process that ended for it would meet it again at every pass.
+ */
 export async function decideTrim(source: TrimSource): Promise<TrimProposal | undefined> {
+  try {
+    return await decide(source);
+  } catch (error) {
+    const isDamage = error instanceof Error && 'code' in error && error.code === 'DATA_LOSS';
+    if (!isDamage) throw error;
+    source.onDamage(error);
+    return undefined;
+  }
+}
+
+async function decide(source: TrimSource): Promise<TrimProposal | undefined> {
   const queues: { queueId: QueueId; startOffset: number; startIndex: LogIndex }[] = [];
   let lowest = Math.min(source.matchedByAll, source.applied) + 1;
   for (const queue of source.data.queues()) {

@@ -32,8 +32,8 @@ export class Retention {
       .catch((error: Error) => cluster.scheduler.fail(error));
   }
 
-  #decide(shard: ShardId, { driver, machine }: SimNode): Promise<TrimProposal | undefined> {
-    const { random } = this.#session;
+  #decide(shard: ShardId, { disk, driver, machine }: SimNode): Promise<TrimProposal | undefined> {
+    const { random, cluster } = this.#session;
     const { flush, machine: states } = machine.life;
     const config = {
       retentionMs: random.pick(RETENTIONS_MS),
@@ -50,6 +50,9 @@ export class Retention {
       logTrim: 0,
       isHoldingLog: random.chance(0.5),
       topicConfig: () => config,
+      onDamage: (error) => {
+        if (!disk.flips.isAny) cluster.scheduler.fail(error);
+      },
       ...trimRows(flush, shard),
     });
   }

@@ -33,6 +33,9 @@ function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): 
     },
     offsetAtTime: async ({ startOffset }) => startOffset,
     offsetPastBytes: async (_, bytes) => bytes / 100,
+    onDamage: (error) => {
+      throw error;
+    },
     ...other,
   };
 }
@@ -84,6 +87,18 @@ describe('decideTrim', () => {
     expect(await logTrim({ matchedByAll: 120 })).toBe(120);
     const data = { queues: () => queues, lowestHalfIndex: () => 90 } as unknown as DataShard;
     expect(await logTrim({ data })).toBe(89);
+  });
+
+  test('nothing goes where a row of the index is damaged, and somebody is told', async () => {
+    const told: unknown[] = [];
+    const failing = (code: string): Partial<TrimSource> => ({
+      rowAt: () => Promise.reject(Object.assign(new Error('no row'), { code })),
+      onDamage: ({ message }) => told.push(message),
+    });
+    const queues = [queue(7, [[0, 100]])];
+    expect(await decideTrim(source(queues, failing('DATA_LOSS')))).toBeUndefined();
+    expect(told).toEqual(['no row']);
+    await expect(decideTrim(source(queues, failing('IO')))).rejects.toThrow('no row');
   });
 
   test('an empty queue holds nothing; what came after the decision began is kept', async () => {
