@@ -39,7 +39,9 @@ function recoveredMembership({ state, configEntries }: RecoveredShard): Membersh
 
 function recoveredLog(recovered: RecoveredShard, applied: LogIndex): RaftLog {
   const { state, termStarts, lastIndex } = recovered;
-  const commit = Math.max(state.hardState.commit, applied, state.logStart.index);
+  // What a suspect replica has left may have been replaced by entries that are lost.
+  const known = state.suspect === true ? 0 : state.hardState.commit;
+  const commit = Math.max(known, applied, state.logStart.index);
   return new RaftLog({
     logStart: state.logStart,
     termStarts,

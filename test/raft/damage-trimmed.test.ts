@@ -182,6 +182,16 @@ describe('what a checkpoint does to a log with damage', () => {
 });
 
 describe('a suspect replica', () => {
+  test('applies nothing: what is committed may have replaced what it has left', () => {
+    const hardState = { term: 5, commit: 3 };
+    const replica = new TestReplica(2, { log: entries(1, 4, 4), hardState });
+    expect(replica.core.log.commit).toBe(3);
+    replica.state = { ...replica.state, suspect: true };
+    replica.restart();
+    replica.step({ ...beat, to: 2, term: 5, commit: 3, round: 1, quiet: false });
+    expect(replica.core.log.commit).toBe(0);
+  });
+
   test('says so, and gets nothing but heartbeats', () => {
     const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
