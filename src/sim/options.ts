@@ -19,7 +19,7 @@ export interface SimOptions {
   readonly traceLines?: number;
 }
 
-export const DEFAULT_SIM_OPTIONS: SimOptions = { faultMs: 20_000, healMs: 40_000 };
+export const DEFAULT_SIM_OPTIONS: SimOptions = { faultMs: 10_000, healMs: 40_000 };
 
 export interface Swarm {
   readonly nodes: number;
