@@ -41,7 +41,7 @@ function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): 
 }
 
 describe('decideTrim', () => {
-  test('rows that go while they are looked at end the decision, lost ones the process', async () => {
+  test('rows that go while they are looked at end the decision, lost ones a process', async () => {
     const lost = new Error('index of queue 7 lacks 0');
     const one = queue(7, [[0, 100]]);
     const moving = source([one], {
