@@ -112,7 +112,6 @@ const RAFT: readonly Mutant[] = [
     file: 'raft/read-index',
     from: 'broadcastHeartbeat(state, reign, false);',
     to: 'if (reign.round === 0) broadcastHeartbeat(state, reign, false);',
-    test: { file: STORIES, name: 'a read waits for a round that began after it' },
   },
   {
     name: 'reads before an entry of the own term is committed',
@@ -143,31 +142,24 @@ const RAFT: readonly Mutant[] = [
     file: 'raft/quorum',
     from: 'if (votersOutgoing.length === 0) return incoming;',
     to: 'return incoming;',
-    test: { file: 'test/raft/quorum.test.ts', name: 'needs both halves of a joint configuration' },
   },
   {
     name: 'a learner counts in the quorum',
     file: 'raft/quorum',
     from: 'for (const voter of voters) { const index',
     to: 'for (const voter of matched.keys()) { const index',
-    test: {
-      file: 'test/raft/quorum.test.ts',
-      name: 'what learners and strangers have counts for nothing',
-    },
   },
   {
     name: 'a truncated configuration stays in force',
     file: 'raft/follower',
     from: 'state.membership.truncateFrom(index);',
     to: '',
-    test: { file: STORIES, name: 'a configuration rules from its append to its truncation' },
   },
   {
     name: 'a configuration rules only once it is committed',
     file: 'raft/follower',
     from: 'if (entry.type === EntryType.config) {',
     to: 'if (entry.type === EntryType.config && entry.index <= state.log.commit) {',
-    test: { file: STORIES, name: 'a configuration rules from its append to its truncation' },
   },
 ];
 
@@ -222,7 +214,6 @@ const RARE: readonly Mutant[] = [
     file: 'raft/reconfigure',
     from: 'return state.membership.lastIndex <= commit && reign.firstIndex <= commit;',
     to: 'return reign.firstIndex <= commit;',
-    test: { file: RECONFIGURE_TEST, name: 'busy: while another change is not committed' },
   },
   {
     name: 'a configuration change before an entry of the own term is committed',
