@@ -93,19 +93,22 @@ function bitFlip(stage: Stage, victim: SimNode): void {
 }
 
 /**
- * Checkpoints of one machine; with retention, its log starts at the newest one that everybody has
- * reached. Nobody is waited for who is down, and in some histories nobody at all.
+ * Checkpoints of one shard. With retention, logs start at the newest one that everybody has
+ * reached, whatever they hold: nobody is waited for who is down, and in some histories nobody at
+ * all. Without, they start where the trims that were agreed on allow it, as production's do.
  */
 function checkpoint({ cluster, random }: Stage, hastyTrimRate?: number): void {
   const { nodes, swarm, shards } = cluster;
   const shard = random.pick(shards);
-  const through = (): number => {
-    if (!swarm.retention) return 0;
+  const through = ({ machine }: SimNode): number => {
+    if (!swarm.retention) return machine.life.machine.logTrim(shard);
     if (random.chance(hastyTrimRate ?? swarm.hastyTrimRate)) return Number.POSITIVE_INFINITY;
     const held = nodes.filter(({ driver }) => driver?.holds(shard) === true);
-    return Math.min(...held.map(({ machine }) => machine.persistedIndex(shard)));
+    return Math.min(...held.map((one) => one.machine.persistedIndex(shard)));
   };
-  for (const node of nodes) if (random.chance(0.7)) node.keepLog(shard, through);
+  for (const node of nodes) {
+    if (random.chance(0.7)) node.keepLog(shard, () => through(node));
+  }
 }
 
 const PARTITION_STRIKES = Object.fromEntries(

@@ -21,6 +21,8 @@ export class Retention {
 
   trim(shard: ShardId): void {
     const { cluster } = this.#session;
+    // Elsewhere logs are cut whatever lives in them: nothing could be decided by their rows.
+    if (cluster.swarm.retention) return;
     const leader = cluster.leaderOf(shard);
     if (leader === undefined || leader.isPaused) return;
     const propose = (proposal: TrimProposal | undefined): void => {
