@@ -135,6 +135,7 @@ export class LevelState {
   readonly #window: BatchWindow;
   readonly #queue: WriteQueue;
   readonly #dropper: IndexDropper;
+  #onWritten: () => void = () => {};
   readonly #swap: SwapPorts;
   readonly #swapping = new Set<ShardId>();
   readonly #index: IndexReads;
@@ -186,7 +187,15 @@ export class LevelState {
     return this.#queue.pendingBytes;
   }
 
-  /** False = whoever writes must wait for a `done`. */
+  /**
+   * Calls back after each batch: also after those of the store's own, which removes rows by and by
+   * and has nobody else to tell that there is room again. One listener.
+   */
+  onWritten(listener: () => void): void {
+    this.#onWritten = listener;
+  }
+
+  /** False = whoever writes must wait for a `done`, or for `onWritten`. */
   get hasRoom(): boolean {
     return this.pendingBytes < this.#options.maxPendingBytes / 2;
   }
@@ -397,6 +406,7 @@ export class LevelState {
       () => {
         for (const mark of batch.applied) this.#applied.set(mark.shard, mark);
         onWritten();
+        this.#onWritten();
       },
       (error: Error) => this.#fail('write', error),
     );

@@ -32,6 +32,7 @@ type Store = Pick<
   | 'replaceShard'
   | 'dropShard'
   | 'hasRoom'
+  | 'onWritten'
   | 'pendingBytes'
   | 'indexFrom'
   | 'firstIndexAtTime'
@@ -105,6 +106,7 @@ export class StateFlush {
     this.#store = store;
     this.#options = { ...DEFAULTS, ...options };
     this.#recent = new RecentRows(this.#options);
+    store.onWritten(() => this.#storeWrote());
   }
 
   /** Effects not yet in LevelDB. */
@@ -191,7 +193,6 @@ export class StateFlush {
     const drop = (): void =>
       this.#store.dropShard(shard, () => {
         this.#shards.delete(shard);
-        this.#storeWrote();
         done();
       });
     if (effects.isSwapping) effects.afterSwap = drop;
@@ -286,7 +287,6 @@ export class StateFlush {
     this.#store.replaceShard(mark, tables, () => {
       effects.isSwapping = false;
       effects.afterSwap?.();
-      this.#storeWrote();
     });
   }
 
@@ -311,7 +311,6 @@ export class StateFlush {
         this.#recent.dropBelow(shard, queueId, startOffset);
       }
     }
-    this.#storeWrote();
   }
 
   /** Whatever it was that LevelDB has written: there may be room now, for every shard. */

@@ -39,6 +39,14 @@ class FakeStore {
 
   finishSwap(): void {
     this.#swapped.shift()?.();
+    this.wrote();
+  }
+
+  /** A batch ended, perhaps one of the store's own. */
+  wrote: () => void = () => {};
+
+  onWritten(listener: () => void): void {
+    this.wrote = listener;
   }
 
   /** Completes the oldest write. */
@@ -51,6 +59,7 @@ class FakeStore {
       if (kind === 0x10) this.rows.push(decodeIndexBody(queueId, number, value ?? Buffer.of()));
     }
     next.done?.();
+    this.wrote();
     return true;
   }
 
@@ -211,6 +220,19 @@ describe('state flush', () => {
     store.pendingBytes = 0;
     store.finishSwap();
     expect([flush.hasRoom, told, store.finishWrite()]).toEqual([true, 1, true]);
+  });
+
+  it('hears of room that the store made by removing rows', () => {
+    let told = 0;
+    const { store, flush, produce } = setUp({ maxPendingBytes: 400, onRoom: () => told++ });
+    flush.durable(SHARD, 1);
+    produce(1);
+    store.pendingBytes = 500;
+    store.finishWrite();
+    expect([flush.hasRoom, told]).toEqual([false, 0]);
+    store.pendingBytes = 0;
+    store.wrote();
+    expect([flush.hasRoom, told]).toEqual([true, 1]);
   });
 
   it('once full, has room again when half of it is written, and says so once', () => {
