@@ -124,6 +124,8 @@ export type MetaCommand =
   | { readonly type: 'setLeader'; readonly shard: ShardId; readonly node: NodeId }
   /** The replica lost what it promised: another one, on the same node, takes its place. */
   | { readonly type: 'replaceReplica'; readonly shard: ShardId; readonly replica: ReplicaId }
+  /** Asked by the shard's leader before its first change: `stale` when there is a newer version. */
+  | { readonly type: 'confirmVersion'; readonly shard: ShardId; readonly version: number }
   /** Said by the shard's leader: its committed configuration is that of the version. */
   | { readonly type: 'placed'; readonly shard: ShardId; readonly version: number }
   /** Entries up to `logTrim` are applied on every replica. */
@@ -133,7 +135,7 @@ export type MetaResult =
   | { readonly type: 'topic'; readonly topic: TopicView }
   | { readonly type: 'trimmed'; readonly logTrim: LogIndex }
   | { readonly type: 'done' }
-  /** `placed` of a version that is not the newest: nothing changed. */
+  /** `placed` or `confirmVersion` of one that is not the newest: nothing changed. */
   | { readonly type: 'stale' }
   | {
       readonly type: 'refused';

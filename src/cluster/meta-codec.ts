@@ -61,6 +61,10 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
       const shard = uint(fields, 'shard');
       return { type: 'replaceReplica', shard, replica: count(fields, 'replica') };
     }
+    case 'confirmVersion': {
+      const shard = uint(fields, 'shard');
+      return { type: 'confirmVersion', shard, version: uint(fields, 'version') };
+    }
     case 'placed':
       return { type: 'placed', shard: uint(fields, 'shard'), version: uint(fields, 'version') };
     case 'trim':

@@ -50,6 +50,8 @@ export interface PlacementPorts {
     index: LogIndex,
     done: (matched: boolean) => void,
   ): void;
+  /** Asks the metadata shard whether the version is the newest. */
+  confirm(shard: ShardId, version: number, done: (ok: boolean) => void): void;
   /** Tells the metadata shard that the newest version is in place. */
   report(shard: ShardId, version: number, done: (ok: boolean) => void): void;
   nowMs(): MonotonicMs;
@@ -80,6 +82,12 @@ interface Work {
   readonly sinceMs: MonotonicMs;
   /** What the last look was about. */
   seen: ShardPlacement | undefined;
+  /**
+   * The metadata as known here were the newest once in this reign: what leaders before reported is
+   * among them. A change of an older version could bring in replicas that are retired by now; later
+   * versions are reported by nobody but this leader.
+   */
+  isConfirmed: boolean;
   /** A step whose end is still to come. */
   isBusy: boolean;
   /** The next applied entry may end what is waited for. */
@@ -151,6 +159,7 @@ export class PlacementReconciler {
       shard,
       sinceMs: this.#ports.nowMs(),
       seen: undefined,
+      isConfirmed: false,
       isBusy: false,
       awaitsApply: false,
       rounds: new Map(),
@@ -225,12 +234,24 @@ export class PlacementReconciler {
     { version }: ShardPlacement,
     { changes, replicas }: Extract<PlacementStep, { type: 'change' }>,
   ): void {
+    if (!work.isConfirmed) {
+      this.#confirm(work, version);
+      return;
+    }
     const texts = changes.map(({ type, node }) => `${type} ${node}`);
     this.#ports.log(work.shard, `placement ${version}: ${texts.join(', ')}`);
     const ended = this.#begin(work);
     this.#ports.change(work.shard, changes, replicas, (result) => {
       work.awaitsApply = result === 'busy';
       ended(result === 'applied', result === 'applied');
+    });
+  }
+
+  #confirm(work: Work, version: number): void {
+    const ended = this.#begin(work);
+    this.#ports.confirm(work.shard, version, (ok) => {
+      work.isConfirmed ||= ok;
+      ended(ok, ok);
     });
   }
 

@@ -23,6 +23,7 @@ export type RosterCommand = CommandOf<
   | 'rebalance'
   | 'setLeader'
   | 'replaceReplica'
+  | 'confirmVersion'
   | 'placed'
 >;
 type RefusalReason = Extract<MetaResult, { type: 'refused' }>['reason'];
@@ -99,6 +100,8 @@ export class Roster {
         return this.#setLeader(command, out);
       case 'replaceReplica':
         return this.#replace(command, out);
+      case 'confirmVersion':
+        return this.#placements.get(command.shard)?.version === command.version ? DONE : STALE;
       case 'placed':
         if (!this.#placements.placed(command.shard, command.version, out)) return STALE;
         this.#settleLeaving(out);

@@ -62,6 +62,11 @@ export function runPlacement(parts: PlacementParts): { stop(): void } {
       driver.transferLeadership(shard, to, ({ status }) => done(status === 'ok'));
     },
     whenMatched: (shard, replica, index, done) => driver.whenMatched(shard, replica, index, done),
+    confirm(shard, version, done) {
+      parts.proposer.proposeMeta({ type: 'confirmVersion', shard, version }, (error, result) =>
+        done(error === undefined && (result as MetaResult | undefined)?.type === 'done'),
+      );
+    },
     report(shard, version, done) {
       parts.proposer.proposeMeta({ type: 'placed', shard, version }, (error, result) =>
         done(error === undefined && isTaken(result)),

@@ -11,7 +11,7 @@ import {
   simple,
 } from '../../raft/membership.ts';
 import type { Membership, ReplicaAddress } from '../../raft/types.ts';
-import type { ShardPlacement } from '../../src/cluster/api.ts';
+import type { MetaResult, ShardPlacement } from '../../src/cluster/api.ts';
 import {
   type ChangeResult,
   PlacementReconciler,
@@ -78,9 +78,13 @@ export class PlacementWorld {
     for (const other of this.nodes.values()) other.peerChanged(node, true);
   }
 
-  apply(command: RosterCommand): void {
-    this.roster.apply(command, this.rows);
+  /** What this node knows of the metadata is not the newest, says the metadata shard. */
+  isStale = false;
+
+  apply(command: RosterCommand): MetaResult {
+    const result = this.roster.apply(command, this.rows);
     for (const node of this.nodes.values()) node.metaApplied();
+    return result;
   }
 
   add(node: number): void {
@@ -195,6 +199,12 @@ export class PlacementWorld {
         }),
       whenMatched: (shard, replica, index, done) => {
         this.watches.add({ group: this.groups[shard]!, replica, index, done });
+      },
+      confirm: (shard, version, done) => {
+        this.#later(`confirm ${shard}`, () => {
+          const { type } = this.apply({ type: 'confirmVersion', shard, version });
+          done(type === 'done' && !this.isStale);
+        });
       },
       report: (shard, version, done) => {
         if (!this.groups[shard]!.isSettled) this.hastyReports.push(`${shard}: ${version}`);

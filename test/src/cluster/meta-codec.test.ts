@@ -36,6 +36,7 @@ const commands: MetaCommand[] = [
   { type: 'rebalance' },
   { type: 'setLeader', shard: 0, node: 2 },
   { type: 'replaceReplica', shard: 3, replica: 4 },
+  { type: 'confirmVersion', shard: 0, version: 0 },
   { type: 'placed', shard: 0, version: 0 },
 ];
 

@@ -57,7 +57,8 @@ describe('a shard that gets a new replica', () => {
   it('does not vote before it has caught up, however long that takes', () => {
     const world = new PlacementWorld(3, 1);
     world.add(4);
-    world.step(0);
+    // The version confirmed, the learner added.
+    for (let step = 0; step < 2; step++) world.step(0);
     const learning = () => world.groups[0]!.membership.config.learners;
     for (let round = 0; round < 5; round++) {
       // Each time more has come in the meantime, and the round took too long.
@@ -144,6 +145,21 @@ describe('a plan that changed its mind', () => {
     expectInPlace(world);
     expect(world.roster.members()).toHaveLength(3);
     for (const group of world.groups) expect(group.membership.config.voters).toEqual([1, 2, 3]);
+  });
+
+  it('changes nothing by metadata that are older than what others have reported', () => {
+    const world = new PlacementWorld(3, 1);
+    const stale = world.roster.placement(1)!;
+    world.apply({ type: 'removeMember', node: 3 });
+    expect(world.roster.placement(1)!.version).not.toBe(stale.version);
+    const { version } = stale;
+    expect(world.apply({ type: 'confirmVersion', shard: 1, version })).toEqual({ type: 'stale' });
+    world.isStale = true;
+    for (let step = 0; step < 50; step++) world.step(0);
+    expect(world.changes).toEqual([]);
+    world.isStale = false;
+    world.settle();
+    expectInPlace(world);
   });
 
   it('a report of an older version is not taken', () => {
