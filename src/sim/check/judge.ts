@@ -124,7 +124,7 @@ export class Judge {
     const { lastIndex, commit } = driver.status(shard);
     this.#inForce.set(placeKey(place), config);
     this.elections.leads(shard, term, id, self, config);
-    expectLeaderComplete(shard, this.committed.of(shard), log, lastIndex);
+    expectLeaderComplete(shard, term, this.committed.of(shard), log, lastIndex);
     this.#ownTerm.leads(place, term, commit);
     this.#seen.leads(place, term, self, lastIndex);
   }

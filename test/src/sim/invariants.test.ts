@@ -99,13 +99,18 @@ describe('leader completeness', () => {
     ['all of it', log([1, 1, 2]), 3],
     ['trimmed', log([], { base: 2 }), 2],
   ])('a leader with %s', (_, view, last) => {
-    expect(() => expectLeaderComplete(0, committed, view, last)).not.toThrow();
+    expect(() => expectLeaderComplete(0, 2, committed, view, last)).not.toThrow();
   });
   it.each([
     ['too short a log', log([1]), 1],
     ['another entry', log([1, 2]), 2],
   ])('a leader with %s', (_, view, last) => {
-    expect(() => expectLeaderComplete(0, committed, view, last)).toThrow('leader-complete');
+    expect(() => expectLeaderComplete(0, 2, committed, view, last)).toThrow('leader-complete');
+  });
+  it('a leader of an older term, elected late', () => {
+    const newer = [entry(1, 1), entry(2, 3)];
+    expect(() => expectLeaderComplete(0, 2, newer, log([1]), 1)).not.toThrow();
+    expect(() => expectLeaderComplete(0, 3, newer, log([1]), 1)).toThrow('leader-complete');
   });
 });
 
