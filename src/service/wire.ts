@@ -102,8 +102,8 @@ export class WireReader {
 }
 
 function toNumber(low: number, high: number): number {
-  if (high < 0x8000_0000) return high * 0x1_0000_0000 + low;
-  return -((~high >>> 0) * 0x1_0000_0000 + (~low >>> 0) + 1);
+  // The product is exact, so that the sum is the only step that rounds.
+  return (high | 0) * 0x1_0000_0000 + low;
 }
 
 /** Strings must be UTF-8, or a reader's strict stub could not decode what we stored. */
