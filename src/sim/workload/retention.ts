@@ -48,14 +48,11 @@ export class Retention {
       nowMs: states.timeMs(shard),
       matchedByAll: driver!.matchedByAll(shard, SLOW_REPLICA_GRACE_MS),
       applied: driver!.status(shard).applied,
-      // The nemesis cuts logs where entries are still needed, further than any trim agreed on.
-      logTrim: 0,
+      logTrim: states.logTrim(shard),
       isHoldingLog: random.chance(0.5),
       topicConfig: () => config,
       onDamage: (error) => {
-        // Logs that are cut too early take rows with them that are still wanted.
-        const isCut = cluster.swarm.retention;
-        if (!disk.flips.isAny && !isCut) cluster.scheduler.fail(error);
+        if (!disk.flips.isAny) cluster.scheduler.fail(error);
       },
       ...trimRows(flush, shard),
     });
