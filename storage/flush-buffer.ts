@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert';
 import type { LogRecord } from '../raft/ports.ts';
-import { EMPTY_BYTES, type ReplicaId, type ShardId, type ShardState } from '../raft/types.ts';
+import { EMPTY_BYTES } from '../raft/types.ts';
 import type { SegmentIdentity } from './record.ts';
 import {
   ENVELOPE_BYTES,
@@ -16,7 +16,6 @@ import {
   writeRepairHeader,
   writeStateHeader,
 } from './record.ts';
-import { SEGMENT_HEADER_BYTES } from './segment.ts';
 import { encodeShardState } from './state-codec.ts';
 
 /** Bodies below this are cheaper to copy than to hand over one by one. */
@@ -94,35 +93,6 @@ export class FlushBuffer {
   parts(): Uint8Array[] {
     this.flushStaged();
     return this.out;
-  }
-
-  /** What a new segment holds behind its header block: tombstones, states, copied records. */
-  static initialContent(
-    segment: SegmentIdentity,
-    tombstones: ReadonlyMap<ShardId, ReplicaId>,
-    shards: Iterable<{ readonly shard: ShardId; readonly state: ShardState }>,
-    copies: readonly Buffer[],
-  ): { readonly parts: Buffer[]; readonly end: number } {
-    const parts: Buffer[] = [];
-    let position = SEGMENT_HEADER_BYTES;
-    const add = (record: Buffer): void => {
-      sealEnvelope(record, 0, segment, position, 0);
-      parts.push(record);
-      position += record.length;
-    };
-    for (const [shard, replica] of tombstones) {
-      const record = Buffer.alloc(RECORD_HEADER_BYTES);
-      writeDropHeader(record, 0, shard, replica);
-      add(record);
-    }
-    for (const { shard, state } of shards) {
-      const body = encodeShardState(state);
-      const record = Buffer.concat([Buffer.alloc(RECORD_HEADER_BYTES), body]);
-      writeStateHeader(record, 0, RecordType.state, shard, body);
-      add(record);
-    }
-    for (const record of copies) add(record);
-    return { parts: [Buffer.concat(parts)], end: position };
   }
 
   /** The portable header is in place. */

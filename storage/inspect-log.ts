@@ -7,9 +7,10 @@ import type { LogIndex, ShardId, Term } from '../raft/types.ts';
 import { StorageError } from './errors.ts';
 import type { Files, Handle } from './files.ts';
 import { nodeFiles, promised, promisedDone } from './files.ts';
+import { InitialContent } from './initial-content.ts';
 import type { Marker } from './marker.ts';
 import { decodeMarker, MARKER_NAME } from './marker.ts';
-import { applyTail } from './open-log.ts';
+import { copyTail } from './open-log.ts';
 import type { Recovery } from './recovery.ts';
 import { damaged, recover } from './recovery.ts';
 import { scanRecords } from './scan.ts';
@@ -123,7 +124,12 @@ async function recovered(
 ): Promise<Recovery | undefined> {
   try {
     const recovery = await recover(files, directory, names, marker);
-    applyTail(recovery, directory, (recovery.segments.at(-1)?.sequence ?? 0) + 1, 0);
+    const sequence = (recovery.segments.at(-1)?.sequence ?? 0) + 1;
+    copyTail(
+      recovery,
+      directory,
+      new InitialContent({ sequence, epoch: 0 }, recovery.replay.shards),
+    );
     const gap = recovery.replay.finish();
     if (gap !== undefined) {
       const message = `shard ${gap.shard} lacks ${gap.missing}: a segment file is missing`;

@@ -9,6 +9,7 @@ import type { LogRecord, WriteCallbacks } from '../raft/ports.ts';
 import { ioError } from './errors.ts';
 import type { Files, Handle } from './files.ts';
 import { FlushBuffer } from './flush-buffer.ts';
+import { InitialContent } from './initial-content.ts';
 import type { LogShards } from './log-shards.ts';
 import { MAX_BODY_BYTES, RECORD_HEADER_BYTES } from './record.ts';
 import type { SegmentHeader } from './segment.ts';
@@ -298,10 +299,9 @@ export class LogWriter {
     const sequence = old.segment.sequence + 1;
     const segment = { sequence, epoch: old.segment.epoch };
     const sidecar = encodeSidecar(sidecarOf(this.shards, old.segment, old.segment.end));
-    const { tombstones, live } = this.shards;
-    const content = FlushBuffer.initialContent(segment, tombstones, live.values(), []);
+    const content = new InitialContent(segment, this.shards);
     const header = { ...segment, previousEnd: old.segment.end, initialEnd: content.end };
-    startSegment(this.files, this.directory, header, content.parts, (error, t) => {
+    startSegment(this.files, this.directory, header, [content.bytes()], (error, t) => {
       if (this.failed) return;
       if (error !== null) return this.fail(error);
       this.stats.rolls += 1;

@@ -9,7 +9,7 @@ import type { OnDamage, OpenedLog } from './commit-log.ts';
 import { StorageError } from './errors.ts';
 import type { Files } from './files.ts';
 import { promised, promisedDone } from './files.ts';
-import { FlushBuffer } from './flush-buffer.ts';
+import { InitialContent } from './initial-content.ts';
 import type { WriteTarget } from './log-writer.ts';
 import { startSegment, writeSidecar } from './log-writer.ts';
 import { MarkerFile } from './marker.ts';
@@ -74,35 +74,29 @@ async function continueInNewSegment(
   const last = recovery.segments.at(-1);
   const sequence = (last?.sequence ?? 0) + 1;
   const identity = { sequence, epoch: (last?.epoch ?? 0) + 1 };
-  const copies = recovery.tail.map(({ raw }) => raw);
-  const { tombstones, live } = recovery.replay.shards;
-  const content = FlushBuffer.initialContent(identity, tombstones, live.values(), copies);
-  applyTail(recovery, directory, sequence, content.end);
+  const content = new InitialContent(identity, recovery.replay.shards);
+  copyTail(recovery, directory, content);
   checkComplete(recovery, directory, onDamage);
   await tidyUp(files, directory, recovery);
   const header = { ...identity, previousEnd: last?.end ?? 0, initialEnd: content.end };
   return promised<WriteTarget>((done) =>
-    startSegment(files, directory, header, content.parts, done),
+    startSegment(files, directory, header, [content.bytes()], done),
   );
 }
 
-/** The tail is copied to segment `sequence`, where it ends at `end`. */
-export function applyTail(
-  recovery: Recovery,
-  directory: string,
-  sequence: number,
-  end: number,
-): void {
-  let position = end - recovery.tail.reduce((sum, { raw }) => sum + raw.length, 0);
+/** Replays the tail, at the places that it gets in the new segment. */
+export function copyTail(recovery: Recovery, directory: string, content: InitialContent): void {
+  const { sequence } = content.segment;
+  const { replay } = recovery;
   for (const record of recovery.tail) {
     try {
-      recovery.replay.apply(record, { sequence, position }, false);
+      replay.apply(record, { sequence, position: content.end }, false);
     } catch (error) {
       const reason = `records contradict each other: ${(error as Error).message}`;
       const file = path.join(directory, segmentName(sequence - 1));
       throw damaged(file, { position: record.position, reason, header: record.header });
     }
-    position += record.raw.length;
+    content.copy(record, replay.shards.get(record.header.shard));
   }
 }
 

@@ -79,7 +79,7 @@ export class ShardIndex {
   }
 
   /** Records in front of those to come are lost: entries are taken no more. */
-  private get isSuspect(): boolean {
+  get isSuspect(): boolean {
     return this.current.suspect === true;
   }
 

@@ -213,6 +213,26 @@ describe('damage that a reader meets', () => {
   });
 });
 
+describe('a damaged first state', () => {
+  it('makes the shard suspect for ever, though the un-synced tail has another', async () => {
+    const files = new FaultyFiles(seededRandom(1));
+    const log = await open(files);
+    await durable(log, [stateRecord(1), entryRecord(1, sixth(1))]);
+    await durable(log, [entryRecord(1, sixth(2))]);
+    await durable(log, [stateRecord(1, { term: 9, vote: 3 }), entryRecord(1, sixth(3))]);
+    files.kill();
+    files.flipBit(FIRST, files.content(FIRST).indexOf('inc-3'));
+    for (const end of ['powerCut', 'kill', 'close', 'none'] as const) {
+      const again = await open(files);
+      expect(again.recovered).toMatchObject([
+        { shard: 1, state: { suspect: true, hardState: { term: 9, vote: 3 } } },
+      ]);
+      if (end === 'close') await closeCommitLog(again);
+      else if (end !== 'none') files[end]();
+    }
+  });
+});
+
 describe('a lost record', () => {
   it.each([
     ['in the header', (at: number) => at + 30],
