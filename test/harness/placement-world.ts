@@ -122,7 +122,7 @@ export class PlacementWorld {
 
   happenings(): Happening[] {
     const joint = this.groups
-      .filter(({ membership }) => isJoint(membership.config))
+      .filter(({ membership, isSettled }) => isSettled && isJoint(membership.config))
       .map((group) => ({ name: `leave joint ${group.shard}`, run: () => this.#leave(group) }));
     const commits = this.groups
       .filter(({ isSettled }) => !isSettled)
@@ -188,12 +188,20 @@ export class PlacementWorld {
         return { self, membership, isSettled, lastIndex, matchOf };
       },
       isUp: (other) => !this.down.has(other),
-      change: (shard, changes, replicas, done) =>
-        this.#later(`change ${shard}`, () => done(this.#change(leads(shard), changes, replicas))),
+      change: (shard, changes, replicas, done) => {
+        const group = leads(shard);
+        const result = this.#append(group, changes, replicas);
+        const appended = group?.membership;
+        this.#later(`change ${shard}`, () => {
+          if (result === 'applied' && group?.membership === appended) this.#commit(group!);
+          done(result);
+        });
+      },
       transfer: (shard, to, done) =>
         this.#later(`transfer ${shard} to ${to}`, () => {
           this.transfers.push(`${shard}:${to}`);
-          const ok = leads(shard) !== undefined && !this.down.has(to);
+          const group = leads(shard);
+          const ok = group !== undefined && hasVoter(group, to) && !this.down.has(to);
           if (ok) this.setLeader(shard, to);
           done(ok);
         }),
@@ -223,7 +231,8 @@ export class PlacementWorld {
     };
   }
 
-  #change(
+  /** As the driver does: in the log of whoever leads at this moment, or refused. */
+  #append(
     group: Group | undefined,
     changes: readonly MembershipChange[],
     added: readonly ReplicaAddress[],
@@ -233,6 +242,7 @@ export class PlacementWorld {
     if (isJoint(config) || !group.isSettled) return 'busy';
     this.changes.push(`${group.shard}: ${changes.map((one) => `${one.type} ${one.node}`)}`);
     this.#install(group, changed(config, changes), added);
+    group.isSettled = false;
     return 'applied';
   }
 
@@ -246,6 +256,11 @@ export class PlacementWorld {
     };
     this.pending.add(happening);
   }
+}
+
+/** It may have left since it was picked. */
+function hasVoter({ membership: { config, replicas } }: Group, node: number): boolean {
+  return replicas.some((one) => one.node === node && config.voters.includes(one.replica));
 }
 
 /** One voter at most in one step, else joint: as the driver decides it. */
