@@ -208,6 +208,9 @@ export class PlacementReconciler {
       case 'awaitCatchUp':
         this.#awaitCatchUp(work, step.replicas);
         return;
+      case 'awaitVoters':
+        // Each of them wakes us when it is connected.
+        return;
       case 'change':
         this.#change(work, placement, step);
         return;

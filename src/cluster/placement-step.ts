@@ -19,6 +19,8 @@ export type PlacementStep =
       readonly replicas: readonly ReplicaAddress[];
     }
   | { readonly type: 'awaitCatchUp'; readonly replicas: readonly ReplicaId[] }
+  /** Most voters of the next configuration are out of reach: it could commit nothing. */
+  | { readonly type: 'awaitVoters' }
   /** This leader's replica goes: one that stays takes over first. */
   | { readonly type: 'handOver'; readonly to: NodeId }
   | { readonly type: 'report' }
@@ -34,6 +36,7 @@ export interface StepFacts {
   /** The leader's own replica. */
   readonly self: ReplicaId;
   isCaughtUp(replica: ReplicaId): boolean;
+  /** Connected, and heard of within an election timeout. */
   isUp(node: NodeId): boolean;
 }
 
@@ -80,7 +83,7 @@ function changeVoters(facts: StepFacts, wanted: readonly ReplicaId[]): Placement
   if (!wanted.includes(self)) {
     const staying = placement.voters.filter(({ replica }) => voters.includes(replica));
     // Nobody else could lead: the new voters come in beside this leader first.
-    if (staying.length === 0) return { type: 'change', changes: promotions, replicas: [] };
+    if (staying.length === 0) return changeTo(facts, [...voters, ...promoted], promotions);
     return handOver(facts, staying);
   }
   const isLearner = (replica: ReplicaId) =>
@@ -88,7 +91,23 @@ function changeVoters(facts: StepFacts, wanted: readonly ReplicaId[]): Placement
   const demotions = voters
     .filter((replica) => !wanted.includes(replica))
     .map((replica) => change(isLearner(replica) ? 'addLearner' : 'remove', replica));
-  return { type: 'change', changes: [...promotions, ...demotions], replicas: [] };
+  return changeTo(facts, wanted, [...promotions, ...demotions]);
+}
+
+/**
+ * A configuration rules as soon as it is in the log (thesis 4.1), and only its own majority can
+ * commit it or anything after it. The one before has a majority: this leader leads by it.
+ */
+function changeTo(
+  { placement, membership, self, isUp }: StepFacts,
+  voters: readonly ReplicaId[],
+  changes: readonly MembershipChange[],
+): PlacementStep {
+  const addresses = [...membership.replicas, ...placement.voters];
+  const isHeard = (voter: ReplicaId) =>
+    voter === self || addresses.some(({ replica, node }) => replica === voter && isUp(node));
+  if (voters.filter(isHeard).length <= voters.length / 2) return { type: 'awaitVoters' };
+  return { type: 'change', changes, replicas: [] };
 }
 
 function handOver(facts: StepFacts, staying: readonly ReplicaAddress[]): PlacementStep {

@@ -65,6 +65,8 @@ export class PlacementWorld {
   transfers: string[] = [];
   /** Of shards whose configuration was not committed. */
   hastyReports: string[] = [];
+  /** To configurations most of whose voters were out of reach. */
+  hastyChanges: string[] = [];
 
   constructor(nodes: number, shards: number, copies = 3) {
     this.roster = new Roster(born(nodes, shards, copies));
@@ -102,6 +104,21 @@ export class PlacementWorld {
     this.tell(shard);
     this.groups[shard]!.leader = node;
     this.tell(shard);
+  }
+
+  /** The node is out of reach for all others; what it led, it leads again when it is back. */
+  cut(node: number): void {
+    this.down.add(node);
+    for (const other of this.nodes.values()) other.peerChanged(node, false);
+  }
+
+  mend(node: number): void {
+    this.down.delete(node);
+    for (const { shard } of this.groups) this.tell(shard);
+    for (const [id, other] of this.nodes) {
+      other.peerChanged(node, true);
+      if (!this.down.has(id)) this.nodes.get(node)?.peerChanged(id, true);
+    }
   }
 
   /** Everything that is on its way happens, replicas catch up, time passes: until all is quiet. */
@@ -243,6 +260,12 @@ export class PlacementWorld {
     this.changes.push(`${group.shard}: ${changes.map((one) => `${one.type} ${one.node}`)}`);
     this.#install(group, changed(config, changes), added);
     group.isSettled = false;
+    const { voters } = group.membership.config;
+    if (String(voters) === String(config.voters)) return 'applied';
+    const heard = group.membership.replicas.filter(
+      ({ replica, node }) => voters.includes(replica) && !this.down.has(node),
+    );
+    if (heard.length <= voters.length / 2) this.hastyChanges.push(this.changes.at(-1)!);
     return 'applied';
   }
 

@@ -8,6 +8,7 @@ const sorted = (values: Iterable<number>) => [...values].sort((left, right) => l
 /** Every group is where the metadata wants it, led by whom it wants, and reported. */
 function expectInPlace(world: PlacementWorld): void {
   expect(world.hastyReports).toEqual([]);
+  expect(world.hastyChanges).toEqual([]);
   for (const group of world.groups) {
     const placement = world.roster.placement(group.shard)!;
     const { config } = group.membership;
@@ -51,6 +52,25 @@ describe('a shard that gets a new replica', () => {
     world.settle();
     expect(world.hastyReports).toEqual([]);
     expect(world.roster.isRetired(1, 2)).toBe(true);
+    expectInPlace(world);
+  });
+
+  it('no change begins to a configuration of which most voters are out of reach', () => {
+    const world = new PlacementWorld(4, 1);
+    world.apply({ type: 'removeMember', node: 2 });
+    while (!world.watches.size) world.step(0);
+    for (const node of [3, 4]) world.cut(node);
+    world.setLeader(1, 1);
+    const before = [...world.changes];
+    world.settle();
+    expect(world.groups[1]!.membership.config.voters).toEqual([1, 2, 3]);
+    expect(world.changes).toEqual(before);
+    // Two of three will do, and their coming is what wakes the leader.
+    world.mend(4);
+    world.settle();
+    expect(world.changes).toContain('1: addVoter 4,remove 2');
+    world.mend(3);
+    world.settle();
     expectInPlace(world);
   });
 
@@ -181,6 +201,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('depose'), at: fc.nat(50) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose'), at: fc.nat(50) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('write'), at: fc.nat(50) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('cut'), at: fc.nat(50) }) },
 );
 
 describe('any history of failures', () => {
@@ -198,6 +219,7 @@ describe('any history of failures', () => {
             expect(nodes).not.toContain(undefined);
           }
         }
+        for (const node of [...world.down]) world.mend(node);
         world.settle();
         expectInPlace(world);
       }),
@@ -209,7 +231,11 @@ describe('any history of failures', () => {
     const group = world.groups[at % world.groups.length]!;
     if (what === 'step') world.step(at);
     else if (what === 'write') group.lastIndex += at;
-    else if (what === 'churn') {
+    else if (what === 'cut') {
+      const node = [...world.nodes.keys()][at % world.nodes.size]!;
+      if (world.down.has(node)) world.mend(node);
+      else world.cut(node);
+    } else if (what === 'churn') {
       if (world.roster.member(at)?.state === 'member') {
         world.apply({ type: 'removeMember', node: at });
       } else if (!world.roster.wasRemoved(at, `i${at}`)) world.add(at);
