@@ -5,6 +5,7 @@
  */
 import type { NodeId, ShardId } from '../raft/types.ts';
 import type { PeerCallOutcome, PeerNetwork } from './peers/api.ts';
+import { stopping } from './service/admission.ts';
 import type { Call, Done } from './service/call.ts';
 import type { DeadlineClock, Deadlines } from './service/deadlines.ts';
 import { decodeError } from './service/error-codec.ts';
@@ -74,6 +75,7 @@ export class Router {
   #peerUps = 0;
   readonly #unsubscribe: readonly (() => void)[];
   #waiting = 0;
+  #isRetired = false;
 
   constructor(host: ShardHost, peers: PeerNetwork, limits: RouterLimits, timers: RouterTimers) {
     this.#timers = timers;
@@ -94,6 +96,12 @@ export class Router {
 
   close(): void {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
+  }
+
+  /** This node is no member any more and hears of no leader: after one more try nobody waits. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const shard of [...this.#waiters.keys()]) this.#wake(shard, () => true);
   }
 
   /** Until it is done, refused, unknown, or the call ends. */
@@ -142,6 +150,10 @@ export class Router {
   wait(call: Call, shard: ShardId, version: number, wake: () => void, refuse: Done): void {
     if (this.version(shard) !== version) {
       wake();
+      return;
+    }
+    if (this.#isRetired) {
+      refuse(call.forwarded ? notLeader(shard, undefined) : stopping(), undefined);
       return;
     }
     if (this.#waiting >= this.#limits.maxWaitingCalls) {

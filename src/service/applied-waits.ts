@@ -1,6 +1,7 @@
 /** Calls that wait until this node's own replica of the metadata shard shows something. */
 import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
+import { stopping } from './admission.ts';
 import type { Call } from './call.ts';
 
 const META_SHARD = 0;
@@ -11,7 +12,7 @@ type Condition = (appliedIndex: number) => boolean;
 interface Wait {
   readonly call: Call;
   readonly until: Condition;
-  readonly wake: () => void;
+  readonly then: (refused: CallError | undefined) => void;
 }
 
 export class AppliedWaits {
@@ -19,6 +20,7 @@ export class AppliedWaits {
   readonly #maxWaits: number;
   readonly #waits = new Set<Wait>();
   readonly #unsubscribe: () => void;
+  #isRetired = false;
 
   constructor(host: ShardHost, maxWaits: number) {
     this.#host = host;
@@ -37,17 +39,27 @@ export class AppliedWaits {
     this.#waits.clear();
   }
 
+  /** This node is no member any more: nobody brings it metadata. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const wait of [...this.#waits]) this.#end(wait, stopping());
+  }
+
   /** The call's `abort` is taken while it waits. */
   wait(call: Call, until: Condition, then: (refused: CallError | undefined) => void): void {
     if (until(this.appliedIndex)) {
       then(undefined);
       return;
     }
+    if (this.#isRetired) {
+      then(stopping());
+      return;
+    }
     if (this.#waits.size >= this.#maxWaits) {
       then(new CallError('NODE_BUSY', 'too many calls wait on this node: try again later'));
       return;
     }
-    const wait: Wait = { call, until, wake: () => then(undefined) };
+    const wait: Wait = { call, until, then };
     this.#waits.add(wait);
     call.waitingFor = 'the metadata of this node to catch up';
     call.abort = () => this.#waits.delete(wait);
@@ -62,11 +74,14 @@ export class AppliedWaits {
   #wake(): void {
     const { appliedIndex } = this;
     for (const wait of [...this.#waits]) {
-      if (!wait.until(appliedIndex)) continue;
-      this.#waits.delete(wait);
-      if (wait.call.finished) continue;
-      wait.call.abort = undefined;
-      wait.wake();
+      if (wait.until(appliedIndex)) this.#end(wait, undefined);
     }
+  }
+
+  #end(wait: Wait, refused: CallError | undefined): void {
+    this.#waits.delete(wait);
+    if (wait.call.finished) return;
+    wait.call.abort = undefined;
+    wait.then(refused);
   }
 }

@@ -167,7 +167,11 @@ export function createService(options: ServiceOptions): Service {
       readiness = new Readiness(parts, (isReady) => server.setServing(isReady));
       return bound;
     },
-    retire: sendAway,
+    retire() {
+      sendAway();
+      router.retire();
+      waits.retire();
+    },
     async stop(graceMs) {
       sendAway();
       await server.stop(graceMs);

@@ -135,7 +135,9 @@ export class TopicCalls {
     return step((done) => {
       // A part of its own, so that it may take `abort`.
       const part = call.child((error) => done(error, undefined));
-      this.#parts.waits.wait(part, condition, (refused) => part.finish(refused, undefined));
+      this.#parts.waits.wait(part, condition, (refused) =>
+        part.finish(refused === undefined ? undefined : unseen(refused), undefined),
+      );
     });
   }
 
@@ -143,6 +145,11 @@ export class TopicCalls {
     const { maxQueuesPerTopic } = this.#parts.config;
     return checkedNumber('queue_count', request.queue_count, maxQueuesPerTopic);
   }
+}
+
+/** The change is committed already: to say that nothing was done would be wrong. */
+function unseen({ message }: CallError): CallError {
+  return new CallError('OUTCOME_UNKNOWN', `the change may not be in place yet: ${message}`);
 }
 
 function configOf(fields: ConfigFields | null): Partial<TopicConfig> {

@@ -65,6 +65,7 @@ export function createShards(
   const { tombstones } = log;
   const local = new LocalShards({
     ...{ incarnation, driver, log, machine, flush, snapshots, meta, logger, tombstones, onFatal },
+    onLeft: (shard) => leadership.call(shard),
   });
   local.open(storage.recovered, storage.loaded);
   applied.add((shard) => {

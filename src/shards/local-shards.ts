@@ -32,6 +32,8 @@ export interface LocalShardsParts {
   readonly logger: Pick<Logger, 'info'>;
   /** The highest replica id of shards that left this directory, per shard. */
   readonly tombstones: ReadonlyMap<ShardId, ReplicaId>;
+  /** No replica of the shard is here any more: whoever waits for a leader here waits in vain. */
+  readonly onLeft: (shard: ShardId) => void;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -143,11 +145,12 @@ export class LocalShards {
   }
 
   #remove(shard: ShardId, replica: ReplicaId, done: () => void): void {
-    const { driver, flush, log, logger, machine, onFatal, snapshots } = this.#parts;
+    const { driver, flush, log, logger, machine, onFatal, onLeft, snapshots } = this.#parts;
     this.#held.delete(shard);
     this.#suspects.delete(shard);
     driver.removeShard(shard);
     machine.release(shard);
+    onLeft(shard);
     const onGone = (): void => {
       logger.info({ shard, replica }, 'replica dropped');
       done();

@@ -250,6 +250,7 @@ export class SimNode {
       meta: this.machine.life.meta,
       logger: { info: () => {} },
       tombstones: this.disk.log.tombstones,
+      onLeft: (shard) => this.#house?.leadershipChanged(shard),
       onFatal: (error) => this.#died(error),
     });
   }

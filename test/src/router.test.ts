@@ -107,6 +107,18 @@ describe('without a leader', () => {
     expect(entry().peers.sent.at(-1)!.to).toBe(successor);
   });
 
+  test('a call whose shard leaves this node goes to those that have it', async () => {
+    cluster.setLeader(shard, undefined);
+    const acked = produce();
+    const node = entry();
+    await until(() => node.service.stats().waitingCalls === 1);
+    node.remote.add(shard);
+    cluster.setLeader(shard, leader);
+    for (const listener of node.leadershipListeners) listener(shard);
+    expect((await acked).base_offset).toBe('0');
+    node.remote.delete(shard);
+  });
+
   test('a leader that is not ready yet lets a forwarded call wait there', async () => {
     cluster.setLeader(shard, leader, false);
     const acked = produce();

@@ -92,6 +92,38 @@ describe('a node that joins', () => {
   });
 });
 
+describe('a node that is removed while calls wait on it', () => {
+  /** Once as many calls wait as are to, it is removed: the call ends now, not at its deadline. */
+  async function reasonOf(method: string, request: object, waiting: number): Promise<string> {
+    const { service } = cluster.node(NEWCOMER);
+    const answer = client.call(method, request).catch((error: ServiceError) => error);
+    await until(() => service.stats().waitingCalls === waiting, 'a call that waits');
+    service.retire();
+    const { stats } = service;
+    expect(stats().waitingCalls).toBe(0);
+    return trailer((await answer) as ServiceError, 'reason')!;
+  }
+
+  test('for its metadata: another node is to be asked', async () => {
+    // Its own question, whether it has caught up, waits too.
+    expect(await reasonOf('Admin/DescribeTopic', { name: 'orders' }, 2)).toBe('NODE_STOPPING');
+  });
+
+  test('for the queues of a topic that is committed: nobody here can say', async () => {
+    const request = { name: 'more', queue_count: 1 };
+    expect(await reasonOf('Admin/CreateTopic', request, 2)).toBe('OUTCOME_UNKNOWN');
+  });
+
+  test('for a leader: another node is to be asked', async () => {
+    cluster.node(NEWCOMER).releaseMeta();
+    await until(() => health === SERVING, 'health');
+    const { shard } = cluster.node(NEWCOMER).meta.topic('orders')!.queues[0]!;
+    cluster.setLeader(shard, undefined);
+    const request = { topic: 'orders', queue: 0, messages: [message('x')] };
+    expect(await reasonOf('Log/Produce', request, 1)).toBe('NODE_STOPPING');
+  });
+});
+
 describe('a replica that takes the place of another one on its node', () => {
   beforeEach(async () => {
     cluster.node(NEWCOMER).releaseMeta();

@@ -40,6 +40,7 @@ class Rig {
       },
       logger: { info: () => undefined },
       tombstones,
+      onLeft: (shard) => void this.did.push(`${shard} left`),
       onFatal: (error) => {
         throw error;
       },
@@ -114,7 +115,7 @@ describe('an invited replica', () => {
     expect(rig.writes).toEqual([]);
     rig.invite(9, { replaces: true });
     rig.invite(9, { replaces: true });
-    expect(rig.take()).toEqual(['remove 4', 'release 4']);
+    expect(rig.take()).toEqual(['remove 4', 'release 4', '4 left']);
     expect([rig.sync(), rig.take(), rig.writes]).toEqual([['drop'], [], []]);
     await rig.dropRows();
     expect(rig.take()).toEqual(['files of 4 gone']);
@@ -147,7 +148,7 @@ describe('a replica that is dropped', () => {
     rig.invite(7);
     rig.shards.drop(SHARD, 7, () => undefined);
     rig.sync();
-    expect(rig.take()).toEqual(['hold 4', 'add 4/7 at 0', 'remove 4', 'release 4']);
+    expect(rig.take()).toEqual(['hold 4', 'add 4/7 at 0', 'remove 4', 'release 4', '4 left']);
     expect(rig.sync()).toEqual(['drop']);
   });
 
@@ -171,7 +172,7 @@ describe('a replica that is dropped', () => {
     const found = { shard: SHARD, state, lastIndex: 3, termStarts: [], configEntries: [] };
     rig.retired.push(`${SHARD}/7`);
     rig.shards.open([found], new Map());
-    expect(rig.take()).toEqual(['hold 4', 'add 4/7 at 3', 'remove 4', 'release 4']);
+    expect(rig.take()).toEqual(['hold 4', 'add 4/7 at 3', 'remove 4', 'release 4', '4 left']);
     expect(rig.sync()).toEqual(['drop']);
   });
 
