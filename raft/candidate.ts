@@ -9,6 +9,7 @@ import {
 import { stepFollower } from './follower.ts';
 import type { CoreMessage } from './messages.ts';
 import type { RaftState } from './state.ts';
+import { hearClock } from './voter-clocks.ts';
 
 export function stepCandidate(state: RaftState, message: CoreMessage): void {
   switch (message.type) {
@@ -22,6 +23,7 @@ export function stepCandidate(state: RaftState, message: CoreMessage): void {
       return;
     case 'voteReply':
       if (state.role !== 'candidate' || state.votes.has(message.from)) return;
+      hearClock(state, message.from, message.wallMs);
       state.votes.set(message.from, message.granted);
       maybeFinishCampaign(state);
       return;

@@ -79,6 +79,7 @@ import {
   type ShardTimeMs,
   type Term,
 } from './types.ts';
+import { nextTimeMs } from './voter-clocks.ts';
 import { takeWrite } from './writes.ts';
 
 /** While leadership is being handed over, there is no leader for proposals: `notLeader`. */
@@ -300,6 +301,12 @@ export class RaftCore {
   /** While leading: read from the store for replicas on `node`, and not acknowledged yet. */
   loadedBytesTo(node: NodeId): number {
     return loadedBytesTo(this.#state, node);
+  }
+
+  /** Of an entry that was proposed now. */
+  shardTimeMs(now: Instant): ShardTimeMs {
+    this.#at(now);
+    return nextTimeMs(this.#state);
   }
 
   appliedTo(index: LogIndex): void {

@@ -6,6 +6,7 @@ import type { RaftConfig } from './config.ts';
 import type { Outbox } from './driver-outbox.ts';
 import type { ShardRunner } from './driver-shard.ts';
 import { nextHeartbeatAt } from './heartbeat.ts';
+import { WallClocks } from './shard-time.ts';
 import type { Instant } from './state.ts';
 import type { MonotonicMs, NodeId, ShardTimeMs } from './types.ts';
 
@@ -18,6 +19,8 @@ export interface SilentNode {
 export class NodeLiveness {
   readonly #node: NodeId;
   readonly #config: Pick<RaftConfig, 'electionTimeoutMs' | 'heartbeatIntervalMs'>;
+  /** A node that is silent may have any time by now. */
+  readonly clocks: WallClocks;
   readonly #heardMs = new Map<NodeId, MonotonicMs>();
   readonly #silent = new Set<NodeId>();
   /** Nodes that are to get a sign of life with this flush. */
@@ -27,6 +30,7 @@ export class NodeLiveness {
   constructor(node: NodeId, config: Pick<RaftConfig, 'electionTimeoutMs' | 'heartbeatIntervalMs'>) {
     this.#node = node;
     this.#config = config;
+    this.clocks = new WallClocks(config.electionTimeoutMs);
   }
 
   /** When this node next says that it lives, and looks who else does. */
@@ -57,9 +61,9 @@ export class NodeLiveness {
     return this.newlySilent(nodes, nowMs);
   }
 
-  /** After all other messages of the flush: a node that gets one of those needs no more. */
+  /** With all other messages of the flush: nothing else tells of this node's clock. */
   speak(outbox: Outbox, wallMs: ShardTimeMs): void {
-    for (const node of this.#due) outbox.addAlive(node, wallMs);
+    for (const node of this.#due) outbox.add(node, { type: 'alive', wallMs });
     this.#due = new Set();
   }
 

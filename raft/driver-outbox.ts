@@ -1,7 +1,7 @@
 /** Gathers the messages of all shards, so that one flush is one send per node and lane. */
 import type { PeerMessage, PeerMessageType } from './messages.ts';
 import type { Transport } from './ports.ts';
-import type { NodeId, ShardTimeMs } from './types.ts';
+import type { NodeId } from './types.ts';
 
 const BULK: ReadonlySet<PeerMessageType> = new Set(['append', 'snapshotChunk', 'repairReply']);
 
@@ -23,11 +23,6 @@ export class Outbox {
     }
     (BULK.has(message.type) ? lanes.bulk : lanes.control).push(message);
     this.#isEmpty = false;
-  }
-
-  /** A sign of life, unless something leaves for the node on the control lane anyway. */
-  addAlive(to: NodeId, wallMs: ShardTimeMs): void {
-    if ((this.#nodes.get(to)?.control.length ?? 0) === 0) this.add(to, { type: 'alive', wallMs });
   }
 
   flush(transport: Transport): void {

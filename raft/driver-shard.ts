@@ -6,6 +6,7 @@ import { ReadWaiters } from './driver-reads.ts';
 import type {
   ChangeDone,
   DriverOptions,
+  ReadDone,
   ReadOutcome,
   ReplicaStatus,
   ShardStatus,
@@ -156,6 +157,16 @@ export class ShardRunner {
     } else if (outcome.refused === 'notLeader') done(this.notLeader());
     else if (outcome.refused === 'busy') done({ status: 'busy' });
     else done({ status: 'invalid', reason: outcome.reason });
+  }
+
+  readIndex(done: ReadDone): void {
+    const result = this.core.readIndex(this.reads.nextId, this.#context.now());
+    if (result === 'notLeader') done(this.notLeader());
+    else if (result === 'overloaded') done({ status: 'overloaded' });
+    else {
+      this.reads.add(done);
+      this.#context.markDirty(this);
+    }
   }
 
   transferTo(node: NodeId, done: TransferDone): void {

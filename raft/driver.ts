@@ -25,9 +25,9 @@ import type {
   TransferDone,
 } from './driver-types.ts';
 import type { MatchDone } from './driver-watches.ts';
+import { ShardWrites } from './driver-writes.ts';
 import type { Invite, PeerMessage } from './messages.ts';
-import type { LogRecord } from './ports.ts';
-import type { PendingWrite, Ready } from './ready.ts';
+import type { Ready } from './ready.ts';
 import type { MembershipRequest } from './reconfigure.ts';
 import type { CommandBody } from './replication.ts';
 import type { Instant } from './state.ts';
@@ -46,18 +46,13 @@ import type {
 
 export type * from './driver-types.ts';
 
-/** The part of one flush's store write that belongs to one shard. */
-interface ShardWrite {
-  readonly runner: ShardRunner;
-  readonly write: PendingWrite;
-}
-
 export class RaftDriver {
   readonly #options: DriverOptions;
   readonly #shards = new Map<ShardId, ShardRunner>();
   readonly #outbox = new Outbox();
   readonly #context: DriverContext;
   readonly #exchange: Exchange;
+  readonly #writes: ShardWrites;
   readonly #loads: PacedLoads;
   #dirty: ShardRunner[] = [];
   #isFlushDeferred = false;
@@ -91,6 +86,7 @@ export class RaftDriver {
       },
     };
     this.#exchange = new Exchange(this.#context);
+    this.#writes = new ShardWrites(this.#context, (runner) => this.#durable(runner));
   }
 
   /**
@@ -100,7 +96,8 @@ export class RaftDriver {
     const { shard } = recovered;
     assert(!this.#shards.has(shard), 'a shard is added once');
     const { config, rng } = this.#options;
-    const core = new RaftCore({ recovered, applied, config, rng });
+    const { clocks } = this.#liveness;
+    const core = new RaftCore({ recovered, applied, config, rng, clocks });
     if (recovered.lastIndex === recovered.state.logStart.index) core.lastTimeWas(appliedTimeMs);
     const runner = new ShardRunner(core, this.#context);
     runner.appliedTimeMs = appliedTimeMs;
@@ -177,17 +174,8 @@ export class RaftDriver {
   /** Calls back once a fresh quorum round is done and applied >= its index. */
   readIndex(shard: ShardId, done: ReadDone): void {
     const runner = this.#shards.get(shard);
-    if (runner === undefined || !this.#isLive) {
-      done({ status: 'notLeader' });
-      return;
-    }
-    const result = runner.core.readIndex(runner.reads.nextId, this.#now());
-    if (result === 'notLeader') done(runner.notLeader());
-    else if (result === 'overloaded') done({ status: 'overloaded' });
-    else {
-      runner.reads.add(done);
-      this.#markDirty(runner);
-    }
+    if (runner === undefined || !this.#isLive) done({ status: 'notLeader' });
+    else runner.readIndex(done);
   }
 
   /**
@@ -204,7 +192,10 @@ export class RaftDriver {
     if (!this.#isLive) return;
     this.#heard(from);
     for (const message of messages) {
-      if (message.type === 'alive') continue;
+      if (message.type === 'alive') {
+        this.#liveness.clocks.heard(from, message.wallMs, this.#options.clock.nowMs());
+        continue;
+      }
       if (message.type === 'invite') {
         this.#invited(from, message);
         continue;
@@ -289,7 +280,7 @@ export class RaftDriver {
       runner.isDirty = false;
       return runner.core.ready();
     });
-    this.#write(batch, readies);
+    this.#writes.hand(batch, readies);
     this.#send(batch, readies);
     this.#settle(batch, readies);
     this.#armWake();
@@ -328,41 +319,9 @@ export class RaftDriver {
     this.#dirty.push(runner);
   }
 
-  #write(batch: readonly ShardRunner[], readies: readonly Ready[]): void {
-    const records: LogRecord[] = [];
-    const writes: ShardWrite[] = [];
-    let wantsWritten = false;
-    readies.forEach(({ write }, at) => {
-      if (write === undefined) return;
-      for (const record of write.records) records.push(record);
-      writes.push({ runner: batch[at]!, write });
-      wantsWritten ||= write.wantsWritten;
-    });
-    if (writes.length === 0) return;
-    const onDurable = (): void => this.#onDurable(writes);
-    const onWritten = (): void => this.#onWritten(writes);
-    this.#options.store.write(records, wantsWritten ? { onWritten, onDurable } : { onDurable });
-  }
-
-  #onWritten(writes: readonly ShardWrite[]): void {
-    if (this.#isStopped) return;
-    for (const { runner, write } of writes) {
-      if (runner.isStopped) continue;
-      runner.core.written(write);
-      this.#markDirty(runner);
-    }
-  }
-
-  #onDurable(writes: readonly ShardWrite[]): void {
-    if (this.#isStopped) return;
-    const { events } = this.#options;
-    for (const { runner, write } of writes) {
-      if (runner.isStopped) continue;
-      runner.core.durable(write, this.#now());
-      this.#markDirty(runner);
-      this.#exchange.durable(runner);
-      events.onDurable?.(runner.shard, runner.core.log.durable);
-    }
+  #durable(runner: ShardRunner): void {
+    this.#exchange.durable(runner);
+    this.#options.events.onDurable?.(runner.shard, runner.core.log.durable);
   }
 
   #send(batch: readonly ShardRunner[], readies: readonly Ready[]): void {
@@ -437,6 +396,12 @@ export class RaftDriver {
 
   leaderOf(shard: ShardId): NodeId | undefined {
     return this.#shards.get(shard)?.leaderNode;
+  }
+
+  /** As an entry that this replica proposed now would carry it. */
+  shardTimeMs(shard: ShardId): ShardTimeMs {
+    const { clock } = this.#options;
+    return this.#shard(shard).core.shardTimeMs({ nowMs: clock.nowMs(), wallMs: clock.wallMs() });
   }
 
   isReady(shard: ShardId): boolean {

@@ -12,6 +12,7 @@ import { ReadQueue } from './read-index.ts';
 import { appendOwn } from './replication.ts';
 import type { RaftState } from './state.ts';
 import { EMPTY_BYTES, EntryType, type ReplicaId, type Term } from './types.ts';
+import { voterClock } from './voter-clocks.ts';
 
 /**
  * A new draw per attempt: replicas that collided once will not collide for ever. Whoever waits for
@@ -125,8 +126,10 @@ export function maybeFinishPreVote(state: RaftState): void {
 
 export function maybeFinishCampaign(state: RaftState): void {
   const result = voteResult(state.config, state.votes);
-  if (result === 'won') becomeLeader(state);
-  else if (result === 'lost') becomeFollower(state, state.term, 0);
+  // Those who voted told their clocks. If that is too long ago, the next campaign asks again.
+  const knowsTime = voterClock(state) !== undefined;
+  if (result === 'won' && knowsTime) becomeLeader(state);
+  else if (result !== 'pending') becomeFollower(state, state.term, 0);
 }
 
 /** Called when a hard state became durable. */
@@ -225,6 +228,7 @@ function replyPreVote(
     term: granted ? request.term : Math.max(state.term, request.term - 1),
     granted,
     sticky,
+    wallMs: state.wallMs,
   });
 }
 
@@ -251,6 +255,7 @@ export function replyVote(state: RaftState, request: VoteRequest, granted: boole
     term: state.term,
     granted,
     sticky: false,
+    wallMs: state.wallMs,
   });
 }
 

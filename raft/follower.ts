@@ -103,6 +103,7 @@ function appendVerified(state: RaftState, entries: readonly Entry[]): void {
 
 function appendFromLeader(state: RaftState, entry: Entry): void {
   state.log.append(entry);
+  state.time.appended(entry.timeMs, state.nowMs);
   if (entry.type === EntryType.config) {
     state.membership.append(entry.index, decodeMembership(entry.head));
   }

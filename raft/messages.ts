@@ -36,6 +36,8 @@ export interface VoteReply extends Addressed {
   readonly granted: boolean;
   /** Refused only because a leader was heard of within the election timeout: worth another try. */
   readonly sticky: boolean;
+  /** The voter's wall clock: whoever is elected knows those of a quorum (internals rule 10). */
+  readonly wallMs: ShardTimeMs;
 }
 
 /** AppendEntries with entries (or an empty probe). Entries are contiguous from `prevIndex + 1`. */
@@ -158,8 +160,8 @@ export interface RepairReply extends Addressed {
 }
 
 /**
- * From node to node, once per heartbeat interval when nothing else is said on the control lane: it
- * stands for the heartbeats of all quiet shards between the two.
+ * From node to node, once per heartbeat interval: it stands for the heartbeats of all quiet shards
+ * between the two, and tells what the sender's wall clock shows.
  */
 export interface Alive {
   readonly type: 'alive';

@@ -4,6 +4,7 @@ import { RaftLog } from './log.ts';
 import { MembershipHistory } from './membership.ts';
 import { decodeMembership } from './membership-codec.ts';
 import type { Rng } from './ports.ts';
+import { WallClocks } from './shard-time.ts';
 import { RaftState } from './state.ts';
 import type { LogIndex, RecoveredShard } from './types.ts';
 
@@ -12,9 +13,13 @@ export interface CoreOptions {
   readonly applied: LogIndex;
   readonly config: RaftConfig;
   readonly rng: Rng;
+  /** Of the other nodes; absent: what this shard's messages tell is all. */
+  readonly clocks?: WallClocks;
 }
 
-export function recoveredState({ recovered, applied, config, rng }: CoreOptions): RaftState {
+export function recoveredState(options: CoreOptions): RaftState {
+  const { recovered, applied, config, rng } = options;
+  const { clocks = new WallClocks(config.electionTimeoutMs) } = options;
   const { state, shard } = recovered;
   const log = recoveredLog(recovered, applied);
   if (recovered.lastIndex === 0) log.lastTimeWas(0);
@@ -25,6 +30,7 @@ export function recoveredState({ recovered, applied, config, rng }: CoreOptions)
     rng,
     log,
     membership: recoveredMembership(recovered),
+    clocks,
     hardState: state.hardState,
     isSuspect: state.suspect === true,
     damaged: recovered.damaged ?? [],

@@ -7,6 +7,7 @@ import { committedIndex } from './quorum.ts';
 import type { LoadRequest } from './ready.ts';
 import type { RaftState, Reign } from './state.ts';
 import type { Entry, EntryType, LogIndex, NodeId } from './types.ts';
+import { hearClock, nextTimeMs } from './voter-clocks.ts';
 
 export interface CommandBody {
   readonly head: Uint8Array;
@@ -23,12 +24,13 @@ export function appendOwn(state: RaftState, type: EntryType, body: CommandBody):
     index: log.lastIndex + 1,
     term: state.term,
     type,
-    timeMs: Math.max(log.lastTimeMs, state.wallMs),
+    timeMs: nextTimeMs(state),
     head: body.head,
     payload: body.payload,
     bodyCrc: body.bodyCrc,
   };
   log.append(entry);
+  state.time.appended(entry.timeMs, state.nowMs);
   reign.uncommittedBytes += entryBytes(entry);
   return entry;
 }
@@ -197,6 +199,7 @@ export function handleHeartbeatReply(
   healLostAppend(state, progress);
   if (reply.round <= (reign.rounds.get(reply.from) ?? 0)) return false;
   reign.rounds.set(reply.from, reply.round);
+  hearClock(state, reply.from, reply.wallMs);
   return true;
 }
 

@@ -10,6 +10,7 @@ import type { Rng } from './ports.ts';
 import type { Progress } from './progress.ts';
 import type { ReadQueue } from './read-index.ts';
 import { Outputs, type PendingWrite } from './ready.ts';
+import { ShardTime, type WallClocks } from './shard-time.ts';
 import type { Transfer } from './transfer.ts';
 import type {
   Configuration,
@@ -65,6 +66,7 @@ export interface StateOrigin {
   readonly rng: Rng;
   readonly log: RaftLog;
   readonly membership: MembershipHistory;
+  readonly clocks: WallClocks;
   readonly hardState: HardState;
   readonly isSuspect: boolean;
   readonly damaged: readonly EntryId[];
@@ -80,6 +82,8 @@ export class RaftState {
   readonly rng: Rng;
   readonly log: RaftLog;
   readonly membership: MembershipHistory;
+  readonly clocks: WallClocks;
+  readonly time = new ShardTime();
   readonly out = new Outputs();
   /** Never votes, campaigns or acknowledges (types.ts, `ShardState.suspect`). */
   readonly isSuspect: boolean;
@@ -146,6 +150,7 @@ export class RaftState {
     this.rng = origin.rng;
     this.log = origin.log;
     this.membership = origin.membership;
+    this.clocks = origin.clocks;
     this.isSuspect = origin.isSuspect;
     this.damaged = new Map(origin.damaged.map(({ index, term }) => [index, term]));
     this.term = origin.hardState.term;

@@ -10,7 +10,7 @@ import { FRAME_HEADER_BYTES, FrameType } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { MalformedFrameError } from './malformed.ts';
 
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 export const ConnectionKind = { control: 'control', bulk: 'bulk' } as const;
 export type ConnectionKind = (typeof ConnectionKind)[keyof typeof ConnectionKind];

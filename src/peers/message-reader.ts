@@ -83,7 +83,8 @@ function readVote(type: VoteRequest['type'], address: Address, head: ByteReader)
 function readVoteReply(type: VoteReply['type'], address: Address, head: ByteReader): VoteReply {
   const { shard, from, to, term } = address;
   const flags = readFlags(head, 3);
-  return { type, shard, from, to, term, granted: (flags & 1) !== 0, sticky: (flags & 2) !== 0 };
+  const [granted, sticky] = [(flags & 1) !== 0, (flags & 2) !== 0];
+  return { type, shard, from, to, term, granted, sticky, wallMs: head.varint() };
 }
 
 function readAppendReply(address: Address, head: ByteReader): AppendReply {

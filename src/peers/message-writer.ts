@@ -110,6 +110,7 @@ function writeFields(writer: FrameWriter, message: ShardMessage): void {
     case 'preVoteReply':
     case 'voteReply':
       writer.u8((message.granted ? 1 : 0) | (message.sticky ? 2 : 0));
+      writer.varint(message.wallMs);
       return;
     case 'append':
       writeAppend(writer, message);

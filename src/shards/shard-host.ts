@@ -112,7 +112,7 @@ export class LocalShardHost implements ShardHost {
   }
 
   shardTimeMs(shard: ShardId): ShardTimeMs {
-    return Math.max(Date.now(), this.#parts.machine.timeMs(shard));
+    return this.#parts.driver.shardTimeMs(shard);
   }
 
   propose(

@@ -16,7 +16,9 @@ export class SimClock {
   /** Seconds of this machine per second of the world. */
   readonly #rate: number;
   readonly #bootMs: number;
-  wallOffsetMs: number;
+  #offsetMs = 0;
+  #highestOffsetMs = Number.NEGATIVE_INFINITY;
+  #lowestOffsetMs = Number.POSITIVE_INFINITY;
 
   constructor(scheduler: Scheduler, random: Random, rate: number) {
     this.#scheduler = scheduler;
@@ -24,6 +26,26 @@ export class SimClock {
     this.#rate = rate;
     this.#bootMs = random.between(0, 1_000_000);
     this.wallOffsetMs = random.between(-OFFSET_MAX_MS, OFFSET_MAX_MS);
+  }
+
+  get wallOffsetMs(): number {
+    return this.#offsetMs;
+  }
+
+  set wallOffsetMs(offsetMs: number) {
+    this.#offsetMs = offsetMs;
+    this.#highestOffsetMs = Math.max(this.#highestOffsetMs, offsetMs);
+    this.#lowestOffsetMs = Math.min(this.#lowestOffsetMs, offsetMs);
+  }
+
+  /** As if it had never been set back. */
+  get highestWallMs(): number {
+    return this.wallMs - this.#offsetMs + this.#highestOffsetMs;
+  }
+
+  /** As if it had never been set ahead. */
+  get lowestWallMs(): number {
+    return this.wallMs - this.#offsetMs + this.#lowestOffsetMs;
   }
 
   get nowMs(): number {

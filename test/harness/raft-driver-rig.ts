@@ -177,7 +177,8 @@ export class DriverRig implements LogStore {
 
   /** Node 2's grants for a pre-candidate. */
   grant(shard: number, term = 1): void {
-    const reply = { shard, from: 10 * shard + 2, to: 10 * shard + 1, granted: true, sticky: false };
+    const to = { shard, from: 10 * shard + 2, to: 10 * shard + 1 };
+    const reply = { ...to, granted: true, sticky: false, wallMs: this.wallMs };
     this.driver.receive(2, [{ ...reply, type: 'preVoteReply', term }]);
     this.turns();
     this.sync();

@@ -41,13 +41,15 @@ describe('a flush', () => {
       [3, 'control'],
     ]);
     expect(sends[0]!.messages.map((message) => 'shard' in message && message.shard)).toEqual([
-      1, 2, 3,
+      ...[1, 2, 3],
+      // The sign of life, with this node's clock.
+      false,
     ]);
     rig.driver.receive(
       2,
       [1, 2, 3].map((shard) => ({
         ...{ shard, from: 10 * shard + 2, to: 10 * shard + 1, term: 1 },
-        ...{ type: 'preVoteReply', granted: true, sticky: false },
+        ...{ type: 'preVoteReply', granted: true, sticky: false, wallMs: 1000 },
       })),
     );
     rig.turns();
@@ -84,6 +86,7 @@ describe('a flush', () => {
     ).toEqual([
       ['heartbeat', 1],
       ['heartbeat', 2],
+      ['alive', false],
     ]);
   });
 });

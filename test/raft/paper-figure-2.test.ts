@@ -223,7 +223,8 @@ describe('figure 2, candidates (5.2)', () => {
   it('lead with the votes of a majority, not before', () => {
     const cluster = new CoreCluster([1, 2, 3, 4, 5]);
     const candidate = candidateOf(cluster);
-    const granted = { ...to1, type: 'voteReply', term: 1, granted: true, sticky: false } as const;
+    const yes = { term: 1, granted: true, sticky: false, wallMs: 1000 };
+    const granted = { ...to1, type: 'voteReply', ...yes } as const;
     candidate.step({ ...granted, from: 2 });
     candidate.step({ ...granted, from: 2 });
     expect(candidate.core.role).toBe('candidate');

@@ -269,7 +269,7 @@ describe('the driver', () => {
     expect(rig.writes).toEqual([]);
   });
 
-  test('a heartbeat stands for the sign of life', () => {
+  test('each node is told of life and clock beside a heartbeat', () => {
     const rig = new DriverRig();
     rig.addShard(1);
     rig.driver.start();
@@ -277,10 +277,12 @@ describe('the driver', () => {
     rig.lead(1);
     rig.takeSends();
     rig.wake();
-    const types = rig.takeSends().map(({ to, messages }) => [to, messages[0]?.type]);
+    const types = rig
+      .takeSends()
+      .map(({ to, messages }) => [to, ...messages.map(({ type }) => type)]);
     expect(types).toEqual([
-      [2, 'heartbeat'],
-      [3, 'heartbeat'],
+      [2, 'heartbeat', 'alive'],
+      [3, 'heartbeat', 'alive'],
     ]);
   });
 

@@ -29,6 +29,7 @@ import { expectLogsMatch } from '../invariants/log-matching.ts';
 import { OwnTermCommits } from '../invariants/own-term.ts';
 import { Promises } from '../invariants/promises.ts';
 import { LinearisableReads } from '../invariants/read-index.ts';
+import { latestMedian, ShardTimeRule } from '../invariants/shard-time.ts';
 import { Committed, expectOnQuorum } from '../invariants/state-machine-safety.ts';
 import { type DiskView, placeKey } from '../invariants/views.ts';
 import type { Applied } from '../machine.ts';
@@ -44,6 +45,7 @@ export interface JudgedNode {
     appliedIndex(shard: ShardId): LogIndex;
     persistedIndex(shard: ShardId): LogIndex;
   };
+  readonly clock: { readonly highestWallMs: number; readonly lowestWallMs: number };
   readonly driver:
     | Pick<RaftDriver, 'shards' | 'holds' | 'status' | 'leaderOf' | 'membership'>
     | undefined;
@@ -70,6 +72,7 @@ export class Judge {
   readonly #appendOnly = new LeaderAppendOnly();
   readonly #hardState = new HardStateOnlyRises();
   readonly #states = new AppliedState();
+  readonly #time = new ShardTimeRule();
   /** The last configuration that each replica counted by, also of those that are down. */
   readonly #inForce = new Map<string, Configuration>();
   /** Each begins once. */
@@ -108,6 +111,43 @@ export class Judge {
       const log = node.disk.written.get(record.shard);
       if (log !== undefined) this.#seen.writes(log, record);
     }
+    this.#times(node, records);
+  }
+
+  /** Entries that nobody wrote before: this node leads, and made them. */
+  #times(node: JudgedNode, records: readonly LogRecord[]): void {
+    const terms = new Map<string, Term>();
+    for (const record of records) {
+      if (record.kind !== 'entry') continue;
+      const { entry, shard } = record;
+      terms.set(`${shard}/${entry.index}`, entry.term);
+      if (!this.#time.isNew(shard, entry)) continue;
+      if (entry.type === EntryType.noop) this.#time.begins(shard, entry, this.#earliestMs());
+      const before = entry.index - 1;
+      const log = node.disk.written.get(shard);
+      const { logStart } = log?.state ?? {};
+      const stored = before === logStart?.index ? logStart.term : log?.entry(before)?.term;
+      const beforeTerm = terms.get(`${shard}/${before}`) ?? stored;
+      // Beside a configuration nobody can tell here which one ruled.
+      const rules = records.some(
+        (one) => one.kind === 'entry' && one.entry.type === EntryType.config,
+      );
+      const median = rules ? undefined : this.#medianOf(node, shard);
+      this.#time.proposed(shard, entry, beforeTerm, this.#world().nowMs(), median);
+    }
+  }
+
+  #earliestMs(): number {
+    return Math.min(...this.#world().nodes.map(({ clock }) => clock.lowestWallMs));
+  }
+
+  #medianOf({ driver }: JudgedNode, shard: ShardId): number | undefined {
+    if (!driver?.holds(shard)) return undefined;
+    const { config, replicas } = driver.membership(shard);
+    const { nodes } = this.#world();
+    return latestMedian(config, replicas, (home) => {
+      return nodes.find(({ id }) => id === home)?.clock.highestWallMs;
+    });
   }
 
   leads(node: JudgedNode, shard: ShardId, term: Term): void {

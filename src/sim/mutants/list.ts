@@ -53,6 +53,12 @@ const RAFT: readonly Mutant[] = [
     to: '',
   },
   {
+    name: "time is the leader's own clock",
+    file: 'raft/shard-time',
+    from: 'Math.min(wallMs, medianMs + SHARD_TIME_TOLERANCE_MS)',
+    to: 'wallMs',
+  },
+  {
     name: 'no no-op at election',
     file: 'raft/election',
     from: 'appendOwn(state, EntryType.noop,',

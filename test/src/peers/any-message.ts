@@ -106,6 +106,7 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     term: fc.nat(),
     granted: fc.boolean(),
     sticky: fc.boolean(),
+    wallMs: index,
   }),
   append,
   fc.record({

@@ -18,6 +18,7 @@ import { expectLogsMatch } from '../../../src/sim/invariants/log-matching.ts';
 import { OwnTermCommits } from '../../../src/sim/invariants/own-term.ts';
 import { Promises } from '../../../src/sim/invariants/promises.ts';
 import { LinearisableReads } from '../../../src/sim/invariants/read-index.ts';
+import { latestMedian, ShardTimeRule } from '../../../src/sim/invariants/shard-time.ts';
 import { Committed, expectOnQuorum } from '../../../src/sim/invariants/state-machine-safety.ts';
 import { isQuorum, type LogView } from '../../../src/sim/invariants/views.ts';
 import { bodyOf } from '../../../src/sim/workload/values.ts';
@@ -63,6 +64,7 @@ const vote = (from: number, to: number, term = 2): PeerMessage => ({
   term,
   granted: true,
   sticky: false,
+  wallMs: 0,
 });
 
 describe('election safety', () => {
@@ -176,6 +178,58 @@ describe('leader append-only', () => {
     rule.looks(PLACE, 2, log([1, 2]));
     expect(() => rule.looks(PLACE, 2, log([1]))).toThrow('leader-append-only');
     expect(() => rule.looks(PLACE, 2, log([1, 1]))).toThrow('leader-append-only');
+  });
+});
+
+describe('shard time', () => {
+  const START = 1_000_000;
+  const entryAt = (index: number, timeMs: number, term = 2) => ({ index, term, timeMs });
+
+  /** Entry 1 was proposed at 0; the next one at `atMs` is judged. */
+  function judged(timeMs: number, atMs: number, medianMs: number | undefined, beforeTerm = 2) {
+    const rule = new ShardTimeRule();
+    rule.proposed(0, entryAt(1, START), 1, 0, START);
+    return () => rule.proposed(0, entryAt(2, timeMs), beforeTerm, atMs, medianMs);
+  }
+
+  it('near the median, or later than the last entry by what has passed', () => {
+    judged(START, 10, START - 9000)();
+    judged(START + 9250, 10, START + 9000)();
+    judged(START + 1000, 1000, START - 9000)();
+    judged(START + 90_000, 10, undefined)();
+  });
+
+  it('ahead of the median by more than that', () => {
+    expect(judged(START + 10_000, 10, START + 9000)).toThrow('shard-time-near-the-median');
+    expect(judged(START + 2000, 1000, START - 9000)).toThrow('shard-time-near-the-median');
+  });
+
+  it('falls', () => {
+    expect(judged(START - 1, 10, START)).toThrow('shard-time-never-falls');
+    // Of another history: entry 1 of that term was met nowhere.
+    judged(START - 1, 10, START, 1)();
+  });
+
+  it('begins with what the clocks show', () => {
+    const rule = new ShardTimeRule();
+    rule.begins(0, entryAt(1, START), START + 5000);
+    expect(() => rule.begins(0, entryAt(1, 0), START)).toThrow('shard-time-begins-now');
+  });
+
+  it('is judged where an entry is met first', () => {
+    const rule = new ShardTimeRule();
+    expect(rule.isNew(0, entryAt(1, 0))).toBe(true);
+    rule.proposed(0, entryAt(1, 0), undefined, 0, 0);
+    expect([rule.isNew(0, entryAt(1, 0)), rule.isNew(0, entryAt(1, 0, 3))]).toEqual([false, true]);
+  });
+
+  it('the median is that of the voters, of the later half where two rule', () => {
+    const replicas = [1, 2, 3, 4, 5].map((replica) => ({ replica, node: 10 * replica }));
+    const clockOf = (node: number) => (node === 50 ? undefined : node);
+    const median = (voters: number[], votersOutgoing: number[] = []) =>
+      latestMedian({ voters, votersOutgoing }, replicas, clockOf);
+    expect([median([1, 2, 3]), median([1, 2]), median([1, 2, 4, 5])]).toEqual([20, 20, 40]);
+    expect([median([1, 2, 3], [3, 4, 1]), median([4, 5])]).toEqual([30, undefined]);
   });
 });
 
