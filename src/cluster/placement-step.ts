@@ -80,18 +80,17 @@ function changeVoters(facts: StepFacts, wanted: readonly ReplicaId[]): Placement
   const behind = promoted.filter((replica) => !isCaughtUp(replica));
   if (behind.length > 0) return { type: 'awaitCatchUp', replicas: behind };
   const promotions = promoted.map((replica) => change('addVoter', replica));
-  if (!wanted.includes(self)) {
-    const staying = placement.voters.filter(({ replica }) => voters.includes(replica));
-    // Nobody else could lead: the new voters come in beside this leader first.
-    if (staying.length === 0) return changeTo(facts, [...voters, ...promoted], promotions);
-    return handOver(facts, staying);
-  }
+  const staying = placement.voters.filter(({ replica }) => voters.includes(replica));
+  if (!wanted.includes(self) && staying.length > 0) return handOver(facts, staying);
   const isLearner = (replica: ReplicaId) =>
     placement.learners.some((one) => one.replica === replica);
+  // If nobody stays, the new voters come in beside this leader first. All others go then too: a
+  // new one may live on the node of an old one, and no node has two votes.
   const demotions = voters
-    .filter((replica) => !wanted.includes(replica))
+    .filter((replica) => !wanted.includes(replica) && replica !== self)
     .map((replica) => change(isLearner(replica) ? 'addLearner' : 'remove', replica));
-  return changeTo(facts, wanted, [...promotions, ...demotions]);
+  const next = wanted.includes(self) ? wanted : [...wanted, self];
+  return changeTo(facts, next, [...promotions, ...demotions]);
 }
 
 /**

@@ -45,6 +45,8 @@ export function reportSuspects(
   let stopRetry = (): void => undefined;
   /** The only copy of a shard has nobody to learn from. */
   const isReplaceable = ({ shard, replica }: SuspectReplica): boolean => {
+    // A suspect replica learns nothing: these tables stand still, and may not know it yet.
+    if (shard === META_SHARD && memory.highestOf(shard) === replica) return true;
     const voters = host.meta().placement(shard)?.voters ?? [];
     const learners = host.meta().placement(shard)?.learners ?? [];
     return voters.length > 1 && [...voters, ...learners].some((one) => one.replica === replica);

@@ -54,6 +54,22 @@ describe('a suspect replica', () => {
     reporter.stop();
   });
 
+  it('of the metadata itself is reported, though its tables may not know it yet', () => {
+    const { host, proposer, proposed, tell, roster } = world(3);
+    const replica = 7;
+    expect(roster.placement(0)!.voters.map((one) => one.replica)).not.toContain(replica);
+    const highest = new Map([[0, replica]]);
+    const highestOf = (shard: number) => highest.get(shard) ?? 99;
+    reportSuspects(host, proposer, [{ shard: 0, replica }], { incarnation: 'i1', highestOf });
+    tell();
+    const command = { type: 'replaceReplica', shard: 0, replica } as const;
+    expect(proposed.map((one) => one.command)).toEqual([command]);
+    proposed[0]!.done(undefined, { type: 'done' });
+    highest.set(0, 8);
+    tell();
+    expect(proposed, 'its successor is here').toHaveLength(1);
+  });
+
   it('that is the only copy has nobody to learn from', () => {
     const { host, proposer, proposed, tell, roster } = world(1);
     const { replica } = roster.placement(1)!.voters[0]!;
