@@ -47,11 +47,11 @@ export const POINTS = [
   'placement brought about',
   'damaged entry asked from a peer',
   'damaged entry repaired',
+  'suspect replica replaced',
 ] as const;
 
 /** Counted and shown, but not demanded: too much has to come together. */
 export const NOTED_POINTS = [
-  'suspect replica replaced',
   'checkpoint asked for a damaged entry',
   'leader without a checkpoint',
 ] as const;

@@ -58,4 +58,7 @@ export const FAULT_KINDS: readonly string[] = [
   'levelCurrent',
   'levelWriteError',
   'stateRebuilt',
+  'flipped body',
+  'flipped header',
+  'flipped checkpoint',
 ];

@@ -26,9 +26,12 @@ const OPERATIONS_TO_CRASH_MAX = 24;
 
 /** One lost header makes every replica of the machine suspect. */
 const FLIPPED_PARTS: readonly FlipPart[] = [
-  ...(['body', 'body', 'body', 'body', 'body', 'header'] as const),
-  ...(['checkpoint', 'checkpoint', 'row', 'cache'] as const),
+  ...(['body', 'body', 'body', 'header', 'header'] as const),
+  ...(['checkpoint', 'checkpoint', 'checkpoint', 'row', 'cache'] as const),
 ];
+
+const ROTTEN_PARTS: readonly FlipPart[] = ['body', 'body', 'header', 'checkpoint'];
+const ROTTEN_BITS_MAX = 5;
 
 const CHANGE_KINDS: readonly ChangeKind[] = ['any', 'any', 'joint'];
 
@@ -80,16 +83,36 @@ function badDisk(stage: Stage, victim: SimNode): void {
 }
 
 /** Never where the last quorum of intact copies is: a machine that was hit counts as lost. */
+function mayFlip({ cluster }: Stage, victim: SimNode): boolean {
+  if (victim.isGone || !cluster.canLose([victim])) return false;
+  return cluster.metadata?.mayHit(victim) !== false;
+}
+
+function flip({ cluster, random }: Stage, victim: SimNode, part: FlipPart): boolean {
+  const isHit = victim.flipBit(part, random);
+  if (isHit) cluster.faults.count(`flipped ${part}`);
+  return isHit;
+}
+
 function bitFlip(stage: Stage, victim: SimNode): void {
-  const { cluster, random } = stage;
-  if (victim.isGone || !cluster.canLose([victim])) return;
-  if (cluster.metadata?.mayHit(victim) === false) return;
-  const part = random.pick(FLIPPED_PARTS);
-  if (!victim.flipBit(part, random)) return;
-  cluster.faults.count(`flipped ${part}`);
+  const { random } = stage;
+  if (!mayFlip(stage, victim) || !flip(stage, victim, random.pick(FLIPPED_PARTS))) return;
   // Who starts reads all there is; and what others have trimmed meanwhile, they cannot give.
   if (random.chance(0.6)) stage.later(SOON_MAX_MS, () => crash(stage, victim, random.chance(0.5)));
   if (random.chance(0.6)) stage.later(SOON_MAX_MS, () => checkpoint(stage, 1));
+}
+
+/**
+ * The power goes, and when it is back bits have turned over in what the state store had not synced
+ * yet and reads again now. Meanwhile the others trim what a repair would need.
+ */
+function rot(stage: Stage, victim: SimNode): void {
+  const { random, cluster } = stage;
+  if (!victim.isUp || !mayFlip(stage, victim)) return;
+  const part = random.pick(ROTTEN_PARTS);
+  for (let bits = random.between(1, ROTTEN_BITS_MAX); bits > 0; bits--) flip(stage, victim, part);
+  crash(stage, victim, true);
+  for (const _ of cluster.shards) stage.later(SOON_MAX_MS, () => checkpoint(stage, 1));
 }
 
 /**
@@ -156,6 +179,7 @@ export const STRIKES = {
       faults.slowness = stage.random.pick([10, 100]);
     }),
   bitFlip,
+  rot,
   checkpoint: (stage) => checkpoint(stage),
   members: (stage) => {
     const { random } = stage;
