@@ -198,16 +198,20 @@ async function explain(
   console.error([`the end of seed ${seed}:`, ...LEGEND, ...(failed.trace ?? [])].join('\n'));
   if (!shrinks) return;
   console.error('making it smaller ...');
-  const without = report.options.without ?? [];
   const { shape, runs } = await shrink(
-    { ...failed.shape, without },
+    report.options,
+    failed.shape,
     invariant,
     REMOVABLE,
     async (smaller) => invariantOf((await runOne(seed, smaller)).failure),
   );
+  if (shape === undefined) {
+    console.error(`none of ${runs} smaller histories broke ${invariant}`);
+    return;
+  }
   const line = replayLine(seed, { ...report, options: { ...report.options, ...shape } });
   const needed = REMOVABLE.filter((name) => !(shape.without ?? []).includes(name));
-  console.error(`smaller, after ${runs} runs: ${line}`);
+  console.error(`smaller, and was seen to break ${invariant}, after ${runs} runs: ${line}`);
   console.error(`it needs: ${needed.length === 0 ? 'no fault' : needed.join(', ')}`);
 }
 
