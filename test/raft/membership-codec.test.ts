@@ -48,22 +48,24 @@ describe('the body of a configuration entry (the CRC over it is the entry header
         const prefixes = prefixesOf(encodeMembership(membership));
         expect(prefixes.map(read).filter((value) => value !== undefined)).toEqual([]);
       }),
-      { numRuns: 50 },
+      { numRuns: 20 },
     );
   });
 
   test('every one-bit change is refused, or is another membership in every field', () => {
     fc.assert(
       fc.property(memberships, (membership) => {
+        // As texts, and looked at together: thousands of expectations would take long.
+        const mixed: string[] = [];
         for (const changed of oneBitChangesOf(encodeMembership(membership))) {
           const value = read(changed);
           if (value === undefined) continue;
-          const again = decodeMembership(encodeMembership(value));
-          // As text: thousands of deep comparisons would take long.
-          expect(JSON.stringify(again)).toBe(JSON.stringify(value));
+          const text = JSON.stringify(value);
+          if (JSON.stringify(decodeMembership(encodeMembership(value))) !== text) mixed.push(text);
         }
+        expect(mixed).toEqual([]);
       }),
-      { numRuns: 10 },
+      { numRuns: 3 },
     );
   });
 
