@@ -88,7 +88,7 @@ describe('a shard that is replaced', () => {
     await takeAt(peer.state, where);
     const rows = await rowsAt(where, 6000);
     const mark = peer.state.appliedOf(1)!;
-    const images = await imagesOf(where, (done) => state.replaceShard(mark, rows, done));
+    const images = await imagesOf(where, state, (done) => state.replaceShard(mark, rows, done));
     const outcomes: string[] = [];
     for (const image of images) {
       const { state: reopened, report } = await openAt({ ...where, state: image }, 6000, 6000, 2);
@@ -108,26 +108,22 @@ describe('a shard that is replaced', () => {
   });
 });
 
-/** LevelDB's directory as a kill would leave it, after each batch of what `work` does. */
+/** LevelDB's directory as a kill would leave it, before `work` and after each batch of it. */
 async function imagesOf(
   where: StatePlace,
+  state: LevelState,
   work: (done: () => void) => void,
 ): Promise<readonly string[]> {
   const images: string[] = [];
-  let isOver = false;
   const copy = (): void => {
     const image = `${where.state}-${images.length}`;
     cpSync(where.state, image, { recursive: true });
     images.push(image);
   };
   copy();
-  work(() => {
-    isOver = true;
-  });
-  while (!isOver) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
-    copy();
-  }
+  state.onWritten(copy);
+  await new Promise<void>((resolve) => work(resolve));
+  copy();
   return images;
 }
 
@@ -180,7 +176,7 @@ describe('a shard that is dropped', () => {
     const { where, state } = await withNeighbour();
     for (let index = 41; index <= 6000; index++) state.write(effectsOf(1, index));
     await state.flush();
-    const images = await imagesOf(where, (done) => state.dropShard(1, done));
+    const images = await imagesOf(where, state, (done) => state.dropShard(1, done));
     const outcomes: string[] = [];
     for (const image of images) {
       // The new replica's log is long enough to make the old `applied` row look right.
