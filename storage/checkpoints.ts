@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { LogIndex, ShardId } from '../raft/types.ts';
+import type { LogIndex, Membership, ShardId } from '../raft/types.ts';
 import {
   type CheckpointHead,
   encodeEnd,
@@ -50,8 +50,8 @@ export interface TakeOptions {
   readonly source: CheckpointSource;
   readonly directory: string;
   readonly shard: ShardId;
-  /** The shard's membership as of the applied index, as text; undefined = the shard left. */
-  readonly membership: (applied: AppliedMark) => string | undefined;
+  /** The shard's membership as of the applied index; undefined = the shard left. */
+  readonly membership: (applied: AppliedMark) => Membership | undefined;
   readonly files?: Files;
   /** Lets other work have its turn, now and then. Default: by the clock. */
   readonly breathe?: () => Promise<void>;
@@ -70,11 +70,11 @@ export async function takeCheckpoint(options: TakeOptions): Promise<CheckpointFi
   try {
     const { applied } = snapshot;
     if (applied === undefined) return undefined;
-    const text = membership(applied);
-    if (text === undefined) return undefined;
+    const members = membership(applied);
+    if (members === undefined) return undefined;
     const file = checkpointPath(directory, shard, applied.index);
     const temporary = `${file}.tmp`;
-    const head = { applied, membership: text };
+    const head = { applied, membership: JSON.stringify(members) };
     await writeDurably(files, temporary, (to) => writeRows(to, head, snapshot, breathe));
     await promisedDone((done) => files.rename(temporary, file, done));
     await promisedDone((done) => files.syncDirectory(directory, done));

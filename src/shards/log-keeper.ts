@@ -185,10 +185,7 @@ export class LogKeeper {
       source: storage.state,
       directory: storage.checkpointDirectory,
       shard,
-      membership: ({ index }) => {
-        const known = driver.membershipAt(shard, index);
-        return known === undefined ? undefined : JSON.stringify(known);
-      },
+      membership: ({ index }) => driver.membershipAt(shard, index),
     });
     if (taken === undefined) return;
     kept.newest = taken.index;

@@ -79,7 +79,7 @@ export class FileData {
 }
 
 /** The bytes with a part replaced or added; room beyond the end grows by doubling. */
-function patched(target: Buffer, position: number, bytes: Uint8Array): Buffer {
+export function patched(target: Buffer, position: number, bytes: Uint8Array): Buffer {
   const end = position + bytes.length;
   let result = target;
   if (end > target.length) {

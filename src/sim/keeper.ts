@@ -32,15 +32,11 @@ const breathe = (): Promise<void> => Promise.resolve();
 export async function keepLog(parts: KeeperParts, shard: ShardId): Promise<void> {
   const { files, state, driver } = parts;
   const directory = CHECKPOINT_DIRECTORY;
-  const membership = ({ index }: { readonly index: LogIndex }): string | undefined => {
-    const known = driver.membershipAt(shard, index);
-    return known === undefined ? undefined : JSON.stringify(known);
-  };
   const taken = await takeCheckpoint({
     source: state,
     directory,
     shard,
-    membership,
+    membership: ({ index }) => driver.membershipAt(shard, index),
     files,
     breathe,
   });

@@ -4,6 +4,7 @@
  * un-synced directory changes; a kill keeps everything that was written.
  */
 import path from 'node:path';
+import { patched } from '../../src/sim/file-data.ts';
 import type { Done, DoneWith, Files, Handle, OpenMode } from '../../storage/files.ts';
 
 const SECTOR_BYTES = 512;
@@ -226,7 +227,7 @@ export class FaultyFiles implements Files {
     this.later(
       () => {
         for (const { position, bytes } of writes)
-          file.durable = written(file.durable, position, bytes);
+          file.durable = patched(file.durable, position, bytes);
         done(null);
       },
       () => file.unsynced.unshift(...writes),
@@ -256,7 +257,7 @@ export class FaultyFiles implements Files {
       for (let at = 0; at < bytes.length; ) {
         const end = Math.min(bytes.length, at + SECTOR_BYTES - ((position + at) % SECTOR_BYTES));
         if (this.random() < keep) {
-          file.durable = written(file.durable, position + at, bytes.subarray(at, end));
+          file.durable = patched(file.durable, position + at, bytes.subarray(at, end));
         }
         at = end;
       }
@@ -301,23 +302,6 @@ function applyName(names: Map<string, FileData>, change: NameChange): void {
 }
 
 function store(file: FileData, position: number, bytes: Buffer): void {
-  file.cached = written(file.cached, position, bytes);
+  file.cached = patched(file.cached, position, bytes);
   file.unsynced.push({ position, bytes });
-}
-
-/** The bytes with a part replaced or added; room beyond the end grows by doubling. */
-function written(target: Buffer, position: number, bytes: Uint8Array): Buffer {
-  const end = position + bytes.length;
-  let result = target;
-  if (end > target.length) {
-    const room = target.buffer.byteLength - target.byteOffset;
-    if (end <= room) result = Buffer.from(target.buffer, target.byteOffset, end);
-    else {
-      const grown = Buffer.from(new ArrayBuffer(Math.max(end * 2, 4096)));
-      grown.set(target);
-      result = grown.subarray(0, end);
-    }
-  }
-  result.set(bytes, position);
-  return result;
 }

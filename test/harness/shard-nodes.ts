@@ -90,7 +90,7 @@ export class ShardNode {
       source: this.storage.state,
       directory: this.storage.checkpointDirectory,
       shard: SHARD,
-      membership: ({ index }) => JSON.stringify(this.shards.driver.membershipAt(SHARD, index)),
+      membership: ({ index }) => this.shards.driver.membershipAt(SHARD, index),
     });
     return taken!.index;
   }

@@ -1,9 +1,11 @@
 /** A store of shard 1 with the state model's entries in it, and where it lives. */
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { Membership } from '../../raft/types.ts';
 import { type CheckpointFile, takeCheckpoint } from '../../storage/checkpoints.ts';
 import type { LevelState } from '../../storage/level-state.ts';
 import { type OpenedState, openState } from '../../storage/open-state.ts';
+import { membershipOf } from './raft-cluster.ts';
 import { effectsOf } from './state-model.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
@@ -12,7 +14,7 @@ export interface StatePlace {
   readonly checkpoints: string;
 }
 
-export const MEMBERSHIP = '{"config":{}}';
+export const MEMBERSHIP = membershipOf([1]);
 
 export function throwFatal(error: Error): never {
   throw error;
@@ -53,7 +55,7 @@ export async function applyEntries(state: LevelState, from: number, to: number):
 export function takeAt(
   state: LevelState,
   where: StatePlace,
-  membership: () => string | undefined = () => MEMBERSHIP,
+  membership: () => Membership | undefined = () => MEMBERSHIP,
 ): Promise<CheckpointFile | undefined> {
   return takeCheckpoint({ source: state, directory: where.checkpoints, shard: 1, membership });
 }

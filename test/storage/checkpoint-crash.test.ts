@@ -17,6 +17,7 @@ import {
 import { KeyKind } from '../../storage/keys.ts';
 import { FaultyFiles } from '../harness/faulty-files.ts';
 import { seededRandom } from '../harness/log-builders.ts';
+import { membershipOf } from '../harness/raft-cluster.ts';
 
 const DIRECTORY = 'checkpoints';
 const SEEDS = 80;
@@ -43,7 +44,7 @@ function sourceAt(index: number): CheckpointSource {
 }
 
 async function take(files: FaultyFiles, index: number): Promise<void> {
-  const membership = (): string => '{}';
+  const membership = () => membershipOf([1]);
   const options = { source: sourceAt(index), directory: DIRECTORY, shard: 1, membership, files };
   await takeCheckpoint(options);
 }

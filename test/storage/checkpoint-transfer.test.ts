@@ -42,7 +42,7 @@ describe('a checkpoint on its way', () => {
     await feed(incoming, opened);
     const received = await incoming.finish();
     expect(received.applied).toEqual({ shard: 1, ...ID, timeMs: 1200 });
-    expect(received.membership).toBe(MEMBERSHIP);
+    expect(received.membership).toBe(JSON.stringify(MEMBERSHIP));
     expect(textRows(received.rows)).toEqual(expectedRows(20));
     expect(namesIn(directory)).toEqual(['1-20.ckpt']);
     await opened.close();

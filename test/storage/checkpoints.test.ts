@@ -32,7 +32,7 @@ describe('checkpoints', () => {
     ]);
     const read = await readCheckpoint(listed[1] as (typeof listed)[0]);
     expect(read.applied).toEqual({ shard: 1, index: 20, term: 1, timeMs: 1200 });
-    expect(read.membership).toBe(MEMBERSHIP);
+    expect(read.membership).toBe(JSON.stringify(MEMBERSHIP));
     expect(read.rowCount).toBe(Object.keys(expectedRows(20)).length);
     expect(readdirSync(where.checkpoints).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });

@@ -6,6 +6,7 @@ import { formatStateReport, inspectState } from '../../storage/inspect-state.ts'
 import { indexKey, KeyKind, tableKey } from '../../storage/keys.ts';
 import { openDatabase } from '../../storage/level-db.ts';
 import { openState } from '../../storage/open-state.ts';
+import { membershipOf } from '../harness/raft-cluster.ts';
 import { effectsOf } from '../harness/state-model.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 
@@ -29,7 +30,7 @@ async function dataDirectory(): Promise<string> {
   };
   await apply(1, 20);
   const directory = path.join(top, 'checkpoints');
-  await takeCheckpoint({ source: state, directory, shard: 1, membership: () => '{}' });
+  await takeCheckpoint({ source: state, directory, shard: 1, membership: () => membershipOf([1]) });
   await apply(21, 30);
   await state.close();
   return top;

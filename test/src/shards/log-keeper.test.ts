@@ -12,6 +12,7 @@ import { META_SHARD, type ShardMachine } from '../../../src/shards/shard-machine
 import type { StateFlush } from '../../../src/shards/state-flush.ts';
 import { listCheckpoints, takeCheckpoint } from '../../../storage/checkpoints.ts';
 import type { ShardSnapshot } from '../../../storage/level-state.ts';
+import { membershipOf } from '../../harness/raft-cluster.ts';
 import { temporaryDirectory } from '../../harness/temporary-directory.ts';
 
 const CHECKPOINT_BYTES = 1000;
@@ -132,7 +133,7 @@ class KeeperRig {
       source: { snapshotShard: () => this.#snapshot(index) },
       directory: this.directory,
       shard: META_SHARD,
-      membership: () => '{}',
+      membership: () => membershipOf([1]),
     });
     return taken!.file;
   }

@@ -6,7 +6,7 @@ import { CheckpointSnapshots } from '../../../src/shards/snapshot-store.ts';
 import type { TableRow } from '../../../storage/level-db.ts';
 import type { AppliedMark } from '../../../storage/row-codec.ts';
 import { expectedRows, textRows } from '../../harness/state-model.ts';
-import { withCheckpoints } from '../../harness/state-places.ts';
+import { MEMBERSHIP, withCheckpoints } from '../../harness/state-places.ts';
 import { temporaryDirectory } from '../../harness/temporary-directory.ts';
 
 const SHARD = 1;
@@ -85,7 +85,7 @@ describe('snapshots', () => {
     expect(sender.store.isSending(SHARD)).toBe(true);
     expect(await receiver.begin(source.totalBytes)).toBe(0);
     await copy(sender, source, receiver, 0);
-    expect(await receiver.finish()).toEqual({ id: ID, timeMs: 1200, membership: { config: {} } });
+    expect(await receiver.finish()).toEqual({ id: ID, timeMs: 1200, membership: MEMBERSHIP });
     expect(receiver.prepared).toEqual([
       { mark: { shard: SHARD, ...ID, timeMs: 1200 }, rows: expectedRows(20) },
     ]);

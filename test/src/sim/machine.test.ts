@@ -11,6 +11,7 @@ import { Random } from '../../../src/sim/random.ts';
 import { Scheduler } from '../../../src/sim/scheduler.ts';
 import { bodyOf } from '../../../src/sim/workload/values.ts';
 import { takeCheckpoint } from '../../../storage/checkpoints.ts';
+import { membershipOf } from '../../harness/raft-cluster.ts';
 
 const OPEN: Command = { type: 'openQueue', queueId: 1, topicId: '7', queue: 0 };
 const SEND: Command = {
@@ -139,7 +140,7 @@ describe('the simulated machine', () => {
         source: rig.machine.life.state,
         directory: CHECKPOINT_DIRECTORY,
         shard: 1,
-        membership: () => '{}',
+        membership: () => membershipOf([1]),
         files: new AwaitedFiles(rig.files, rig.scheduler),
         breathe: () => Promise.resolve(),
       }).catch((error: Error) => rig.scheduler.fail(error));
