@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UpProcess } from '../test/processes/up-process.ts';
 import { nowMs } from './history.ts';
-import type { ClusterDescription } from './methods.ts';
-import { NodeStub } from './node-stub.ts';
+import type { ClusterDescription } from './workload/methods.ts';
+import { NodeStub } from './workload/node-stub.ts';
 
 const DESCRIBE_TIMEOUT_MS = 2000;
 const STATUS_PACE_MS = 50;

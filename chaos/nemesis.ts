@@ -1,7 +1,7 @@
 /** Kills node processes with SIGKILL; the next kill waits for a cluster that is whole again. */
 import type { Cluster, WholeCluster } from './cluster.ts';
 import { nowMs } from './history.ts';
-import type { Load } from './load.ts';
+import type { Load } from './workload/load.ts';
 
 /** Recovery without hands has this long; it is a bound on waiting, not a goal. */
 export const RECOVERY_TIMEOUT_MS = 120_000;

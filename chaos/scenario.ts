@@ -2,11 +2,11 @@
 
 import { join } from 'node:path';
 import { Cluster } from './cluster.ts';
-import { readEverything } from './final-read.ts';
 import { HistoryWriter, nowMs } from './history.ts';
-import { Load } from './load.ts';
 import { attack, RECOVERY_TIMEOUT_MS, type Scenario } from './nemesis.ts';
-import { createTopic, runWorkload, settleWorkload } from './workload.ts';
+import { readEverything } from './workload/final-read.ts';
+import { Load } from './workload/load.ts';
+import { createTopic, runWorkload, settleWorkload } from './workload/workload.ts';
 
 const QUEUES = 6;
 const TOPIC_TIMEOUT_MS = 30_000;

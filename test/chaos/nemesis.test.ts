@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { agree } from '../../chaos/cluster.ts';
-import type { ClusterDescription } from '../../chaos/methods.ts';
 import { type Attack, queuesLedBy, victims } from '../../chaos/nemesis.ts';
+import type { ClusterDescription } from '../../chaos/workload/methods.ts';
 
 const pids = new Map([
   [1, 101],

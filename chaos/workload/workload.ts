@@ -1,9 +1,9 @@
 /** All clients of a run together, each with connections of its own. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { nowMs } from '../history.ts';
 import { Client } from './client.ts';
 import { Consumer, groupOf, readCommitted } from './consumer.ts';
 import { HalfMessageProducer } from './half-messages.ts';
-import { nowMs } from './history.ts';
 import { type Load, TOPIC } from './load.ts';
 import type { Response } from './methods.ts';
 import { Producer } from './producer.ts';

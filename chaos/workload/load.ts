@@ -1,7 +1,7 @@
 /** What all parts of the workload share: where it goes, what it writes down, when it ends. */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type HistoryEvent, type HistoryWriter, nowMs, type Outcome } from './history.ts';
+import { type HistoryEvent, type HistoryWriter, nowMs, type Outcome } from '../history.ts';
 import type { Answer } from './node-stub.ts';
 
 export const TOPIC = 'chaos';

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { packageFolder } from '../test/processes/package-folder.ts';
+import { packageFolder } from '../../test/processes/package-folder.ts';
 
 export interface Message {
   readonly key: string;

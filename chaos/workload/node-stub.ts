@@ -1,6 +1,6 @@
 /** Plain unary calls to one node; every answer says what is known about its effect. */
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { nowMs, type Outcome } from './history.ts';
+import { nowMs, type Outcome } from '../history.ts';
 import { type MethodName, methodDefinition, type Request, type Response } from './methods.ts';
 
 interface Times {

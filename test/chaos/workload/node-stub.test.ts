@@ -1,6 +1,6 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
-import { classify } from '../../chaos/node-stub.ts';
+import { classify } from '../../../chaos/workload/node-stub.ts';
 
 function outcomeOf(code: number, trailers: Record<string, string>) {
   const metadata = new Metadata();

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { messageOf, observedValue } from '../../chaos/payload.ts';
+import { messageOf, observedValue } from '../../../chaos/workload/payload.ts';
 
 const values = Array.from({ length: 2000 }, (_, i) => `producer-0.${i}`);
 
