@@ -23,8 +23,9 @@ export class Replay {
   /** Shards with records, but nobody knows yet which replica they were of. */
   private readonly orphans = new Set<ShardId>();
 
+  /** What every open must meet again: no sidecar knows of it. */
   get hasLoss(): boolean {
-    return this.lossy;
+    return this.lossy || this.orphans.size > 0;
   }
 
   /** Records are missing here. */

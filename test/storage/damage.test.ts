@@ -233,6 +233,23 @@ describe('a damaged first state', () => {
   });
 });
 
+describe('a shard whose states are all damaged', () => {
+  it('is not taken for one that was never here', async () => {
+    const files = new FaultyFiles(seededRandom(1));
+    const log = await open(files);
+    await durable(log, [stateRecord(1), entryRecord(1, sixth(1))]);
+    await durable(log, [entryRecord(1, sixth(2))]);
+    await durable(log, [stateRecord(1, { term: 9, vote: 3 })]);
+    files.kill();
+    files.flipBit(FIRST, files.content(FIRST).indexOf('inc-3'));
+    await open(files);
+    files.kill();
+    const second = 'log/00000002.log';
+    files.flipBit(second, files.content(second).indexOf('inc-3') - 150);
+    await expect(open(files)).rejects.toMatchObject({ code: 'DATA_LOSS' });
+  });
+});
+
 describe('a lost record', () => {
   it.each([
     ['in the header', (at: number) => at + 30],
