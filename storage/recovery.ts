@@ -189,7 +189,7 @@ class Recoverer {
       const scan = await scanRecords(this.files, handle, segment, from, fileBytes, visit);
       this.scannedRecords += scan.records;
       const bad = scan.bad ?? cutAt(scan.end);
-      const later = await laterRecords(this.files, handle, segment, scan.end + 1, fileBytes);
+      const later = await laterRecords(this.files, handle, segment, scan.end, fileBytes);
       pending.learn(later.synced);
       if (scan.end >= pending.known) break;
       this.lose(segment, bad);
@@ -211,7 +211,7 @@ class Recoverer {
       this.scannedRecords += scan.records;
       if (scan.bad === undefined) break;
       this.lose(segment, scan.bad);
-      from = (await laterRecords(this.files, handle, segment, scan.end + 1, end)).first;
+      from = (await laterRecords(this.files, handle, segment, scan.end, end)).first;
     }
     this.rememberSidecar(segment, end);
   }

@@ -103,7 +103,7 @@ function readStep(chunk: Buffer, at: number, segment: SegmentIdentity, position:
 }
 
 export interface LaterRecords {
-  /** Where the first of them begins; undefined = there is none. */
+  /** Where the first of them behind `from` begins; undefined = there is none. */
   readonly first: number | undefined;
   /** The highest synced position that any of them states. */
   readonly synced: number;
@@ -111,7 +111,7 @@ export interface LaterRecords {
 
 /**
  * Looks for headers that verify at or behind `from`. Such a record names its own position and
- * segment, so nothing passes for one.
+ * segment, so nothing passes for one. What it says was synced holds, though its own body is torn.
  */
 export async function laterRecords(
   files: Files,
@@ -131,7 +131,7 @@ export async function laterRecords(
     let at = chunk.indexOf(magic);
     while (at >= 0 && at <= last) {
       if (verifyRecordHeader(chunk, at, segment, base + at)) {
-        first ??= base + at;
+        if (base + at > from) first ??= base + at;
         synced = Math.max(synced, recordSyncedPosition(chunk, at));
       }
       at = chunk.indexOf(magic, at + 1);

@@ -233,6 +233,26 @@ describe('a damaged first state', () => {
   });
 });
 
+describe('a damaged vote before the torn end of the log', () => {
+  it('is known to have been synced by the header of the torn record', async () => {
+    const files = new FaultyFiles(seededRandom(1));
+    const log = await open(files);
+    await durable(log, [stateRecord(1), stateRecord(2)]);
+    await durable(log, [stateRecord(1, { term: 9, vote: 3 })]);
+    await durable(log, [entryRecord(2, sixth(1))]);
+    files.kill();
+    const content = files.content(FIRST);
+    files.flipBit(FIRST, content.subarray(0, recordAt(files, 'head 1/1')).lastIndexOf('inc-3'));
+    files.replace(FIRST, files.content(FIRST).subarray(0, content.indexOf('head 1/1') + 20));
+    for (let opens = 0; opens < 2; opens++) {
+      const again = await open(files);
+      const [first] = again.recovered;
+      expect(first).toMatchObject({ shard: 1, state: { suspect: true } });
+      await closeCommitLog(again);
+    }
+  });
+});
+
 describe('a shard whose states are all damaged', () => {
   it('is not taken for one that was never here', async () => {
     const files = new FaultyFiles(seededRandom(1));
