@@ -313,11 +313,12 @@ export class ShardRunner {
   #sayDeposed(): void {
     const { core } = this;
     const leadsIn = core.role === 'leader' ? core.term : 0;
-    if (leadsIn === this.#leadsIn) return;
     const hadLed = this.#leadsIn;
+    if (leadsIn !== 0 && leadsIn === hadLed) return;
+    // Also without `hadLed`: a reign may begin and end between two flushes, and have proposals.
+    this.proposals.abandonBefore(leadsIn === 0 ? core.term + 1 : leadsIn, 'deposed');
     this.#leadsIn = leadsIn;
     if (hadLed === 0) return;
-    this.proposals.abandonBefore(hadLed + 1, 'deposed');
     this.#options.events.onDeposed?.(this.shard);
   }
 

@@ -184,6 +184,26 @@ describe('answers', () => {
     expect(rig.events).toContain('deposed 1');
   });
 
+  test('also of a reign that begins and ends between two flushes', () => {
+    const rig = new DriverRig();
+    rig.addShard(1);
+    rig.driver.start();
+    rig.turns();
+    rig.wake(3000);
+    const to = { shard: 1, from: 12, to: 11, term: 1, granted: true, sticky: false, wallMs: 1000 };
+    rig.driver.receive(2, [{ ...to, type: 'preVoteReply' }]);
+    rig.turns();
+    rig.sync();
+    rig.driver.receive(2, [{ ...to, type: 'voteReply' }]);
+    const { id, outcomes } = rig.propose(1);
+    expect(id).toMatchObject({ index: 2, term: 1 });
+    const beat = { shard: 1, from: 13, to: 11, term: 4, commit: 0, round: 1, rank: 0 };
+    rig.driver.receive(3, [{ ...beat, type: 'heartbeat', quiet: false }]);
+    rig.turns();
+    rig.sync();
+    expect(outcomes).toEqual([{ status: 'unknown', reason: 'deposed' }]);
+  });
+
   test('in one step with the replacing entry it is definite: replaced', () => {
     const rig = leading();
     const { outcomes } = rig.propose(1);

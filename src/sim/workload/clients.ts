@@ -192,9 +192,9 @@ export class SimClients {
     queueId: QueueId,
     onOk: () => void = () => {},
     target = this.session.target(shard),
+    level = this.#random.pick(LEVELS),
   ): void {
     const { history } = this.session;
-    const level = this.#random.pick(LEVELS);
     const batch = history.name('b');
     const sent = history.sends({ kind: 'plain', client: 'plain', queueId, batch, count: 1 });
     const durability = Durability[level];
@@ -220,8 +220,9 @@ export class SimClients {
     this.session.request(shard, { command, batch, paddingBytes, level }, done, target);
   }
 
-  /** One more message, to see whether the shard works. */
+  /** One more message, to see whether the shard works; a weaker level would not tell. */
   probe(shard: ShardId, onOk: () => void): void {
-    this.#plain(shard, QUEUES_PER_SHARD * shard + 1, onOk);
+    const target = this.session.target(shard);
+    this.#plain(shard, QUEUES_PER_SHARD * shard + 1, onOk, target, 'majorityFsync');
   }
 }
