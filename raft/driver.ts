@@ -190,10 +190,12 @@ export class RaftDriver {
 
   receive(from: NodeId, messages: readonly PeerMessage[]): void {
     if (!this.#isLive) return;
+    // Not what an earlier event saw, perhaps before a pause: the clock in a message is of now.
+    this.#instant = undefined;
     this.#heard(from);
     for (const message of messages) {
       if (message.type === 'alive') {
-        this.#liveness.clocks.heard(from, message.wallMs, this.#options.clock.nowMs());
+        this.#liveness.clocks.heard(from, message.wallMs, this.#now().nowMs);
         continue;
       }
       if (message.type === 'invite') {

@@ -215,4 +215,20 @@ describe('a leader', () => {
     rig.driver.receive(3, [{ type: 'alive', wallMs: 1_000_000 }]);
     expect(timeMs()).toBe(1_000_250);
   });
+
+  test('a clock is told at the time when it is heard, not when the pass began', () => {
+    const rig = new DriverRig();
+    rig.addShard(1);
+    rig.driver.start();
+    rig.turns();
+    rig.lead(1);
+    rig.wallMs = 5_000_000;
+    rig.driver.peerUp(3);
+    rig.nowMs += 800;
+    const reply = { shard: 1, from: 12, to: 11, term: 1, round: 1, wallMs: 1_000_000 };
+    const facts = { suspect: false, quiet: false };
+    rig.driver.receive(2, [{ type: 'heartbeatReply', ...reply, ...facts }]);
+    rig.turns();
+    expect(rig.driver.shardTimeMs(1)).toBe(1_000_250);
+  });
 });
