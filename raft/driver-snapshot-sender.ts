@@ -8,6 +8,7 @@ import type { DriverContext } from './driver-context.ts';
 import type { ShardRunner } from './driver-shard.ts';
 import type { SnapshotChunk, SnapshotReply, SnapshotRequest } from './messages.ts';
 import type { SnapshotSource, SnapshotStore } from './ports.ts';
+import { votersOf } from './quorum.ts';
 import { EMPTY_BYTES, type EntryId, type MonotonicMs, type ReplicaId, type Term } from './types.ts';
 
 interface Sending {
@@ -111,18 +112,19 @@ export class SnapshotSender {
 
   /**
    * The checkpoint is damaged or gone, and nothing else could take its place: the log before it is
-   * trimmed. Another voter may lead who has one: asked for it, it offers it only if it verifies. Or
-   * one whose log is whole, who says so. One per attempt is asked, in turn; not who waits for a
-   * snapshot itself: an empty log is whole, too, and it could not get the rest.
+   * trimmed. Another voter may lead who has one, of either half of a joint configuration: asked for
+   * it, it offers it only if it verifies. Or one whose log is whole, who says so. One per attempt
+   * is asked, in turn; not who waits for a snapshot itself: an empty log is whole, too, and it could
+   * not get the rest.
    */
   #seekHeir(runner: ShardRunner): void {
     const { core } = runner;
     const { self: from, term, currentMembership, log } = core;
-    const voters = currentMembership.config.voters.filter(
+    const heirs = votersOf(currentMembership.config).filter(
       (voter) => voter !== from && core.matchOf(voter) >= log.start.index,
     );
     const asked = this.#heirsAsked.get(runner) ?? 0;
-    const to = voters[asked % voters.length];
+    const to = heirs[asked % heirs.length];
     const node = to === undefined ? undefined : runner.nodeOf(to);
     this.#heirsAsked.set(runner, asked + 1);
     if (to === undefined || node === undefined) return;

@@ -7,7 +7,7 @@ import { nextHeartbeatAt } from './heartbeat.ts';
 import { membersOf } from './membership.ts';
 import type { VoteReply, VoteRequest } from './messages.ts';
 import { Progress } from './progress.ts';
-import { voteResult } from './quorum.ts';
+import { voteResult, votersOf } from './quorum.ts';
 import { ReadQueue } from './read-index.ts';
 import { appendOwn } from './replication.ts';
 import type { RaftState } from './state.ts';
@@ -100,7 +100,7 @@ export function startCampaign(state: RaftState, isTransfer: boolean): void {
 }
 
 function requestVotes(state: RaftState, type: 'preVote' | 'vote'): void {
-  for (const voter of new Set([...state.config.voters, ...state.config.votersOutgoing])) {
+  for (const voter of votersOf(state.config)) {
     if (voter !== state.self && state.votes.get(voter) !== true) requestVote(state, type, voter);
   }
 }

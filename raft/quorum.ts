@@ -63,6 +63,11 @@ export function voteResult(config: VoterSets, votes: ReadonlyMap<number, boolean
   return incoming === 'lost' || outgoing === 'lost' ? 'lost' : 'pending';
 }
 
+/** Of both halves, each once. */
+export function votersOf({ voters = NOBODY, votersOutgoing = NOBODY }: VoterSets): number[] {
+  return [...new Set([...voters, ...votersOutgoing])];
+}
+
 export function isVoter(config: VoterSets, replica: number): boolean {
   const { voters = NOBODY, votersOutgoing = NOBODY } = config;
   return voters.includes(replica) || votersOutgoing.includes(replica);

@@ -5,6 +5,7 @@
  */
 
 import { wakeLeader } from './quiet.ts';
+import { isVoter } from './quorum.ts';
 import type { RaftState, Reign } from './state.ts';
 import type { MonotonicMs, ReplicaId, Term } from './types.ts';
 
@@ -27,7 +28,7 @@ export function startTransfer(state: RaftState, to: ReplicaId): TransferOutcome 
   const { reign } = state;
   if (reign === undefined) return { status: 'notLeader' };
   if (state.transfer !== undefined) return { status: 'refused', reason: 'another is under way' };
-  if (!state.config.voters.includes(to)) return { status: 'refused', reason: `${to} is no voter` };
+  if (!isVoter(state.config, to)) return { status: 'refused', reason: `${to} is no voter` };
   if (to === state.self) return { status: 'ok' };
   wakeLeader(state, reign);
   const deadlineMs = state.nowMs + state.settings.electionTimeoutMs;

@@ -206,6 +206,20 @@ describe('a leader without an intact checkpoint', () => {
     expect(late.driver.logStart(SHARD).index, 'without any snapshot').toBe(0);
   });
 
+  test('also in a joint configuration, to a voter of the half that goes', () => {
+    const { world, leader, late } = withLaggard();
+    const other = world.nodes.find((node) => node !== leader && node !== late)!;
+    other.compact();
+    leader.disk.checkpoints.clear();
+    const changes = [leader, other].map(({ id }) => ({ type: 'remove', node: id }) as const);
+    leader.driver.changeMembership(SHARD, { changes, replicas: [] }, () => {});
+    world.passes = () => true;
+    world.runUntil(() => late.driver.status(SHARD).role === 'leader');
+    expect(late.driver.membership(SHARD).config.voters).toEqual([late.id]);
+    expect(late.texts).toEqual(leader.texts);
+    expect(late.texts).toHaveLength(10);
+  });
+
   test('is not stopped again and again by who cannot lead: one has damage, one has nothing', () => {
     const { world, leader, late } = withLaggard();
     const other = world.nodes.find((node) => node !== leader && node !== late)!;
