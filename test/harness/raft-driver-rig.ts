@@ -207,3 +207,15 @@ export class DriverRig implements LogStore {
     return outcomes;
   }
 }
+
+/** Leads shard 1; its no-op is committed. */
+export function leading(config = {}): DriverRig {
+  const rig = new DriverRig(config);
+  rig.addShard(1);
+  rig.driver.start();
+  rig.turns();
+  rig.lead(1);
+  rig.ack(1, 1, 1);
+  rig.takeSends();
+  return rig;
+}

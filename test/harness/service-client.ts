@@ -1,5 +1,6 @@
-/** Helpers of the service tests: typed answers, refusals, waiting for real sockets. */
-import type { ServiceError } from '@grpc/grpc-js';
+/** A client of the service tests: its stub, typed answers, refusals, waiting for real sockets. */
+import * as grpc from '@grpc/grpc-js';
+import { Proto } from '../../src/service/proto.ts';
 
 export interface Ack {
   readonly first_message_id: string;
@@ -30,16 +31,16 @@ export interface Fetched {
 /** The reason of a call that must be refused, and grpc's error. */
 export async function refusal(
   call: Promise<unknown>,
-): Promise<{ reason: string; error: ServiceError }> {
+): Promise<{ reason: string; error: grpc.ServiceError }> {
   const outcome = await call.then(
     () => undefined,
-    (thrown: unknown) => thrown as ServiceError,
+    (thrown: unknown) => thrown as grpc.ServiceError,
   );
   if (outcome === undefined) throw new Error('not refused');
   return { reason: String(outcome.metadata?.get('holdfast-reason')[0]), error: outcome };
 }
 
-export function trailer(error: ServiceError, name: string): string {
+export function trailer(error: grpc.ServiceError, name: string): string {
   return String(error.metadata.get(`holdfast-${name}`)[0]);
 }
 
@@ -58,3 +59,85 @@ export async function until(
 
 export const bodies = (batches: readonly Batch[]): string[] =>
   batches.flatMap((batch) => batch.messages.map((message) => message.body.toString()));
+
+const proto = new Proto();
+
+/** A stub as any user would make it, from the proto alone. */
+export function connect(port: number): TestClient {
+  return new TestClient(port);
+}
+
+export class TestClient {
+  readonly #client: grpc.Client;
+
+  constructor(port: number) {
+    const credentials = grpc.credentials.createInsecure();
+    const options = { 'grpc.enable_retries': 0 };
+    this.#client = new grpc.Client(`127.0.0.1:${port}`, credentials, options);
+  }
+
+  /** Resolves with the decoded response; rejects with grpc's ServiceError. */
+  call<Response>(method: string, request: object, deadlineMs = 10_000): Promise<Response> {
+    return this.start<Response>(method, request, deadlineMs).answer;
+  }
+
+  start<Response>(
+    method: string,
+    request: object,
+    deadlineMs = 10_000,
+  ): { answer: Promise<Response>; cancel(): void } {
+    const found = proto.method(`/holdfast.v1.${method}`);
+    let cancel = () => {};
+    const answer = new Promise<Response>((resolve, reject) => {
+      const call = this.#client.makeUnaryRequest(
+        found.path,
+        found.requestSerialize,
+        found.responseDeserialize,
+        request,
+        { deadline: Date.now() + deadlineMs },
+        (error, response) => (error ? reject(error) : resolve(response as Response)),
+      );
+      cancel = () => call.cancel();
+    });
+    return { answer, cancel: () => cancel() };
+  }
+
+  stream<Request extends object, Response>(
+    method: string,
+  ): grpc.ClientDuplexStream<Request, Response> {
+    const found = proto.method(`/holdfast.v1.${method}`);
+    return this.#client.makeBidiStreamRequest(
+      found.path,
+      found.requestSerialize as (request: Request) => Buffer,
+      found.responseDeserialize as unknown as (bytes: Buffer) => Response,
+    );
+  }
+
+  serverStream<Response>(method: string, request: object): grpc.ClientReadableStream<Response> {
+    const found = proto.method(`/holdfast.v1.${method}`);
+    return this.#client.makeServerStreamRequest(
+      found.path,
+      found.requestSerialize,
+      found.responseDeserialize as unknown as (bytes: Buffer) => Response,
+      request,
+    );
+  }
+
+  raw(path: string, bytes: Buffer): Promise<Buffer> {
+    const same = (value: Buffer): Buffer => value;
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(path, same, same, bytes, (error, response) =>
+        error ? reject(error) : resolve(response!),
+      );
+    });
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+export const message = (body: string, fields: object = {}): object => ({
+  body: Buffer.from(body),
+  ...fields,
+});

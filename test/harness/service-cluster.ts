@@ -3,7 +3,6 @@
  * is committed when the leader proposes it. Leaders, connections and metadata lag are under the
  * test's control; gRPC is real.
  */
-import * as grpc from '@grpc/grpc-js';
 import type { ProposalOutcome, ReadOutcome } from '../../raft/driver.ts';
 import { EMPTY_BYTES, type Entry, EntryType } from '../../raft/types.ts';
 import type { DataShard } from '../../src/broker/api.ts';
@@ -22,7 +21,6 @@ import type {
   PeerRequest,
 } from '../../src/peers/api.ts';
 import type { ServiceConfig } from '../../src/service/config.ts';
-import { Proto } from '../../src/service/proto.ts';
 import { createService, type Service } from '../../src/service/service.ts';
 import type {
   Cancellable,
@@ -454,89 +452,7 @@ export class FakePeers implements PeerNetwork {
   }
 }
 
-const proto = new Proto();
-
-/** A stub as any user would make it, from the proto alone. */
-export function connect(port: number): TestClient {
-  return new TestClient(port);
-}
-
-export class TestClient {
-  readonly #client: grpc.Client;
-
-  constructor(port: number) {
-    const credentials = grpc.credentials.createInsecure();
-    const options = { 'grpc.enable_retries': 0 };
-    this.#client = new grpc.Client(`127.0.0.1:${port}`, credentials, options);
-  }
-
-  /** Resolves with the decoded response; rejects with grpc's ServiceError. */
-  call<Response>(method: string, request: object, deadlineMs = 10_000): Promise<Response> {
-    return this.start<Response>(method, request, deadlineMs).answer;
-  }
-
-  start<Response>(
-    method: string,
-    request: object,
-    deadlineMs = 10_000,
-  ): { answer: Promise<Response>; cancel(): void } {
-    const found = proto.method(`/holdfast.v1.${method}`);
-    let cancel = () => {};
-    const answer = new Promise<Response>((resolve, reject) => {
-      const call = this.#client.makeUnaryRequest(
-        found.path,
-        found.requestSerialize,
-        found.responseDeserialize,
-        request,
-        { deadline: Date.now() + deadlineMs },
-        (error, response) => (error ? reject(error) : resolve(response as Response)),
-      );
-      cancel = () => call.cancel();
-    });
-    return { answer, cancel: () => cancel() };
-  }
-
-  stream<Request extends object, Response>(
-    method: string,
-  ): grpc.ClientDuplexStream<Request, Response> {
-    const found = proto.method(`/holdfast.v1.${method}`);
-    return this.#client.makeBidiStreamRequest(
-      found.path,
-      found.requestSerialize as (request: Request) => Buffer,
-      found.responseDeserialize as unknown as (bytes: Buffer) => Response,
-    );
-  }
-
-  serverStream<Response>(method: string, request: object): grpc.ClientReadableStream<Response> {
-    const found = proto.method(`/holdfast.v1.${method}`);
-    return this.#client.makeServerStreamRequest(
-      found.path,
-      found.requestSerialize,
-      found.responseDeserialize as unknown as (bytes: Buffer) => Response,
-      request,
-    );
-  }
-
-  raw(path: string, bytes: Buffer): Promise<Buffer> {
-    const same = (value: Buffer): Buffer => value;
-    return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(path, same, same, bytes, (error, response) =>
-        error ? reject(error) : resolve(response!),
-      );
-    });
-  }
-
-  close(): void {
-    this.#client.close();
-  }
-}
-
 /** The entry's command, for tests that look into the log. */
 export function commandOf(entry: Entry): ReturnType<typeof decodeCommand> {
   return decodeCommand(entry.head);
 }
-
-export const message = (body: string, fields: object = {}): object => ({
-  body: Buffer.from(body),
-  ...fields,
-});

@@ -1,15 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { DriverRig } from '../harness/raft-driver-rig.ts';
-
-function leading(): DriverRig {
-  const rig = new DriverRig();
-  rig.addShard(1);
-  rig.driver.start();
-  rig.turns();
-  rig.lead(1);
-  rig.ack(1, 1, 1);
-  return rig;
-}
+import { type DriverRig, leading } from '../harness/raft-driver-rig.ts';
 
 function watch(rig: DriverRig, replica: number, index: number): boolean[] {
   const told: boolean[] = [];

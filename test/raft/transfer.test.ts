@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_RAFT_CONFIG } from '../../raft/config.ts';
 import { CoreCluster, type TestReplica } from '../harness/raft-cluster.ts';
-import { DriverRig } from '../harness/raft-driver-rig.ts';
+import { leading } from '../harness/raft-driver-rig.ts';
 
 function led(): { cluster: CoreCluster; leader: TestReplica } {
   const cluster = new CoreCluster([1, 2, 3]);
@@ -93,17 +93,6 @@ describe('a transfer', () => {
 });
 
 describe('through the driver', () => {
-  function leading(): DriverRig {
-    const rig = new DriverRig();
-    rig.addShard(1);
-    rig.driver.start();
-    rig.turns();
-    rig.lead(1);
-    rig.ack(1, 1, 1);
-    rig.takeSends();
-    return rig;
-  }
-
   test('goes to the voter on the node, and is answered once', () => {
     const rig = leading();
     const outcomes: string[] = [];

@@ -1,6 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Ack, refusal, trailer, until } from '../harness/service-client.ts';
-import { connect, FakeCluster, message, type TestClient } from '../harness/service-cluster.ts';
+import {
+  type Ack,
+  connect,
+  message,
+  refusal,
+  type TestClient,
+  trailer,
+  until,
+} from '../harness/service-client.ts';
+import { FakeCluster } from '../harness/service-cluster.ts';
 
 const PRODUCE = '/holdfast.v1.Log/Produce';
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FakeCluster, type Stored } from '../client/fake-cluster.ts';
+import { FakeCluster } from '../client/fake-cluster.ts';
+import type { Stored } from '../client/fake-wire.ts';
 import { runCommand } from './run-command.ts';
 
 function stored(body: string | Buffer): Stored {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Holdfast } from '../../../src/client/holdfast.ts';
 import { type Consumer, connect, type Message } from '../../../src/client/index.ts';
-import { FakeCluster, type Stored } from './fake-cluster.ts';
+import { FakeCluster } from './fake-cluster.ts';
+import type { Stored } from './fake-wire.ts';
 import { numbers } from './helpers.ts';
 
 function stored(body: string | Buffer): Stored {

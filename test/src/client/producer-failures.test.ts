@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Holdfast } from '../../../src/client/holdfast.ts';
 import { connect, queueOfKey } from '../../../src/client/index.ts';
-import { FakeCluster, type Mishap, type WireRequest } from './fake-cluster.ts';
+import { FakeCluster } from './fake-cluster.ts';
+import type { Mishap, WireRequest } from './fake-wire.ts';
 import { later, numbers } from './helpers.ts';
 
 /** Every promise of the Producer when things go wrong: nothing lost, doubled or out of order. */

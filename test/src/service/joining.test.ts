@@ -1,8 +1,8 @@
 /** A node whose replica of the metadata is behind says so, or waits: it never denies a topic. */
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { trailer, until } from '../../harness/service-client.ts';
-import { connect, FakeCluster, message, type TestClient } from '../../harness/service-cluster.ts';
+import { connect, message, type TestClient, trailer, until } from '../../harness/service-client.ts';
+import { FakeCluster } from '../../harness/service-cluster.ts';
 
 const SERVING = 1;
 const NOT_SERVING = 2;

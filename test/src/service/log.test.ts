@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Ack, type Fetched, refusal, until } from '../../harness/service-client.ts';
-import { connect, FakeCluster, message, type TestClient } from '../../harness/service-cluster.ts';
+import {
+  type Ack,
+  connect,
+  type Fetched,
+  message,
+  refusal,
+  type TestClient,
+  until,
+} from '../../harness/service-client.ts';
+import { FakeCluster } from '../../harness/service-cluster.ts';
 
 let cluster: FakeCluster;
 let client: TestClient;

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { refusal, trailer } from '../../harness/service-client.ts';
-import { connect, FakeCluster, type TestClient } from '../../harness/service-cluster.ts';
+import { connect, refusal, type TestClient, trailer } from '../../harness/service-client.ts';
+import { FakeCluster } from '../../harness/service-cluster.ts';
 
 let cluster: FakeCluster;
 let client: TestClient;

@@ -1,6 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { refusal, trailer } from '../../harness/service-client.ts';
-import { connect, FakeCluster, message, type TestClient } from '../../harness/service-cluster.ts';
+import {
+  connect,
+  message,
+  refusal,
+  type TestClient,
+  trailer,
+} from '../../harness/service-client.ts';
+import { FakeCluster } from '../../harness/service-cluster.ts';
 
 let cluster: FakeCluster;
 let client: TestClient;

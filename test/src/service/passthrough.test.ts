@@ -3,8 +3,8 @@ import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { decodeRequest, Proto } from '../../../src/service/proto.ts';
 import { encodeFetchAnswer } from '../../../src/service/responses.ts';
-import { until } from '../../harness/service-client.ts';
-import { connect, FakeCluster, message, type TestClient } from '../../harness/service-cluster.ts';
+import { connect, message, type TestClient, until } from '../../harness/service-client.ts';
+import { FakeCluster } from '../../harness/service-cluster.ts';
 
 /**
  * Payload bytes pass undecoded (api.md section 2). What could touch them is counted: every decoder

@@ -1,8 +1,14 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { encodeMetaCommand } from '../../../src/cluster/meta-codec.ts';
-import { type Ack, until } from '../../harness/service-client.ts';
-import { connect, FakeCluster, message, type TestClient } from '../../harness/service-cluster.ts';
+import {
+  type Ack,
+  connect,
+  message,
+  type TestClient,
+  until,
+} from '../../harness/service-client.ts';
+import { FakeCluster } from '../../harness/service-cluster.ts';
 
 interface Answer {
   readonly request_id: string;

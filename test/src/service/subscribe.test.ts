@@ -1,7 +1,15 @@
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Batch, bodies, trailer, until } from '../../harness/service-client.ts';
-import { connect, FakeCluster, message, type TestClient } from '../../harness/service-cluster.ts';
+import {
+  type Batch,
+  bodies,
+  connect,
+  message,
+  type TestClient,
+  trailer,
+  until,
+} from '../../harness/service-client.ts';
+import { FakeCluster } from '../../harness/service-cluster.ts';
 
 interface Frame {
   readonly queue: number;

@@ -1,6 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { bodies, type Fetched, refusal, trailer, until } from '../../harness/service-client.ts';
-import { connect, FakeCluster, message, type TestClient } from '../../harness/service-cluster.ts';
+import {
+  bodies,
+  connect,
+  type Fetched,
+  message,
+  refusal,
+  type TestClient,
+  trailer,
+  until,
+} from '../../harness/service-client.ts';
+import { FakeCluster } from '../../harness/service-cluster.ts';
 
 interface Prepared {
   readonly transaction_id: string;
