@@ -114,7 +114,7 @@ export class SnapshotSender {
    * The checkpoint is damaged or gone, and nothing else could take its place: the log before it is
    * trimmed. Another voter may lead who has one, of either half of a joint configuration: asked for
    * it, it offers it only if it verifies. Or one whose log is whole, who says so. One per attempt
-   * is asked, in turn; not who waits for a snapshot itself: an empty log is whole, too, and it could
+   * is asked, in turn; not who waits for a snapshot itself: an empty log is whole, too, and could
    * not get the rest.
    */
   #seekHeir(runner: ShardRunner): void {
