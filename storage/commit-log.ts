@@ -309,6 +309,7 @@ export class CommitLog implements LogStore {
   private async closeFiles(): Promise<void> {
     const handles = [...this.segments.closeAll(), this.writer.active.syncHandle];
     for (const handle of handles) await promisedDone((done) => this.files.close(handle, done));
+    await promisedDone((done) => this.segments.whenRemoved(done));
     await this.marker.close();
   }
 

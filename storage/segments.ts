@@ -26,6 +26,8 @@ export class Segments {
   private readonly files: Files;
   private readonly directory: string;
   private readonly list: Segment[];
+  private removing = 0;
+  private onRemoved: Done | undefined = undefined;
 
   constructor(files: Files, directory: string, list: Segment[]) {
     this.files = files;
@@ -101,12 +103,21 @@ export class Segments {
     segment.removed = true;
     this.closeIfUnused(segment);
     const file = path.join(this.directory, segmentName(segment.sequence));
+    this.removing += 1;
     this.files.unlink(path.join(this.directory, sidecarName(segment.sequence)), () => {
-      this.files.unlink(file, (error) =>
-        done(error === null ? null : ioError('unlink', file, error)),
-      );
+      this.files.unlink(file, (error) => {
+        this.removing -= 1;
+        done(error === null ? null : ioError('unlink', file, error));
+        if (this.removing === 0) this.onRemoved?.(null);
+      });
     });
     return segment.fileBytes;
+  }
+
+  /** Once no removal is under way: whoever closes the log may then remove its directory. */
+  whenRemoved(done: Done): void {
+    if (this.removing === 0) done(null);
+    else this.onRemoved = done;
   }
 
   syncDirectory(done: Done): void {

@@ -266,6 +266,28 @@ describe('removal of segments', () => {
     expect(log.bytesOnDisk()).toBeLessThan(segments * limits.segmentBytes);
   });
 
+  it('is over before the log is closed', async () => {
+    const files = new FaultyFiles(seededRandom(1));
+    const log = await twelveEntries(files);
+    const held: (() => void)[] = [];
+    const unlink = files.unlink.bind(files);
+    files.unlink = (name, done) => held.push(() => unlink(name, done));
+    const logStart = { index: 12, term: 1 };
+    await durable(log, [
+      stateRecord(2, { term: 1, commit: 1, logStart: { index: 1, term: 1 } }),
+      stateRecord(1, { term: 1, commit: 12, logStart }),
+    ]);
+    let isClosed = false;
+    const closed = closeCommitLog(log).then(() => {
+      isClosed = true;
+    });
+    for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect([held.length > 0, isClosed]).toEqual([true, false]);
+    files.unlink = unlink;
+    for (const remove of held) remove();
+    await closed;
+  });
+
   it('waits until the moved log start is on the disk', async () => {
     const files = new FaultyFiles(seededRandom(1));
     const log = await twelveEntries(files);
