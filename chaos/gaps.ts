@@ -1,30 +1,38 @@
-/** How long the queues of a killed leader went without an acknowledgement. */
-import { eventsOf, type History, type Kill } from './history.ts';
+/** How long the queues whose leader a fault hit went without an acknowledgement. */
+import { eventsOf, type Fault, type History } from './history.ts';
 
-/** Acks that were in our socket may arrive after the kill: gaps that begin this soon count too. */
+/** Acks that were in our socket may arrive after the fault: gaps that begin this soon count too. */
 const AFTERGLOW_MS = 500;
+
+export interface Gap {
+  readonly nemesis: string;
+  readonly ms: number;
+}
 
 export interface GapSummary {
   readonly median: number;
   readonly worst: number;
 }
 
-/** Per landed kill the longest gap of any of its queues, in milliseconds. */
-export function gapsMs(history: History): number[] {
+/** Per installed fault that hit a leader, the longest gap of any of its queues. */
+export function gapsOf(history: History): Gap[] {
   const acks = ackTimes(history);
   const endMs = Math.max(0, ...[...acks.values()].map((times) => times.at(-1) ?? 0));
-  return eventsOf(history, 'kill')
-    .filter(({ landed }) => landed)
-    .map((kill) => Math.max(0, ...kill.queues.map((q) => gapMs(acks.get(q) ?? [], kill, endMs))));
+  return eventsOf(history, 'fault')
+    .filter(({ state, queues }) => state === 'installed' && queues.length > 0)
+    .map((fault) => ({
+      nemesis: fault.nemesis,
+      ms: Math.max(...fault.queues.map((queue) => gapMs(acks.get(queue) ?? [], fault, endMs))),
+    }));
 }
 
-/** From the last ack before to the first one after; without one, to the end of the history. */
-function gapMs(acks: readonly number[], { atMs }: Kill, endMs: number): number {
+/** Between two acks, of all that began before the fault ended; the last lasts to the end of all. */
+function gapMs(acks: readonly number[], { atMs, endMs: healedMs }: Fault, endMs: number): number {
   let longest = 0;
   const times = [...acks, Math.max(endMs, acks.at(-1) ?? 0)];
   for (let i = 1; i < times.length; i++) {
     const [from, to] = [times[i - 1]!, times[i]!];
-    if (to > atMs && from < atMs + AFTERGLOW_MS) longest = Math.max(longest, to - from);
+    if (to > atMs && from < healedMs + AFTERGLOW_MS) longest = Math.max(longest, to - from);
   }
   return longest;
 }
@@ -47,4 +55,16 @@ export function summarizeGaps(gaps: readonly number[]): GapSummary | null {
   const middle = (sorted.length - 1) / 2;
   const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
   return { median: Math.round(median), worst: Math.round(sorted.at(-1)!) };
+}
+
+/** By nemesis. */
+export function gapsByNemesis(gaps: readonly Gap[]): Record<string, GapSummary> {
+  const names = [...new Set(gaps.map(({ nemesis }) => nemesis))];
+  const of = (name: string) => gaps.filter(({ nemesis }) => nemesis === name).map(({ ms }) => ms);
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const summary = summarizeGaps(of(name));
+      return summary === null ? [] : [[name, summary] as const];
+    }),
+  );
 }

@@ -1,4 +1,4 @@
-/** What happened, as JSON lines: one line per attempt, kill or trouble, in order of completion. */
+/** What happened, as JSON lines: one line per attempt, fault or trouble, in order of completion. */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 
 /** `fail` = proven to have had no effect; a write whose answer never came is `unknown`. */
@@ -81,14 +81,28 @@ export interface Committed extends Attempt {
   readonly offset?: number;
 }
 
-export interface Kill {
-  readonly type: 'kill';
+/** One application of a nemesis, from before its first act to after its last. */
+export interface Fault {
+  readonly type: 'fault';
+  readonly nemesis: string;
   readonly atMs: number;
+  readonly endMs: number;
   readonly nodes: readonly number[];
-  /** The queues that the killed nodes led. */
+  /** The queues whose leader was hit. */
   readonly queues: readonly number[];
-  /** The processes were seen gone, replaced by others. */
-  readonly landed: boolean;
+  readonly state: 'installed' | 'skipped' | 'indeterminate';
+  /** Some shard had to get another leader. */
+  readonly movesLeader: boolean;
+  readonly text?: string;
+}
+
+/** First seen: this node leads the shard in this term. */
+export interface Leader {
+  readonly type: 'leader';
+  readonly atMs: number;
+  readonly shard: number;
+  readonly node: number;
+  readonly term: number;
 }
 
 /** Something that must not happen whatever is killed: a wrong refusal, no recovery. */
@@ -102,8 +116,14 @@ export interface Trouble {
 export interface Start {
   readonly type: 'start';
   readonly scenario: string;
+  /** The same seed plans the same faults. */
+  readonly seed: number;
   readonly nodes: number;
   readonly queues: number;
+  /** How far an acknowledged write has got. */
+  readonly level: string;
+  /** Every fault that was asked for. */
+  readonly nemeses: readonly string[];
   readonly atMs: number;
 }
 
@@ -121,7 +141,8 @@ export type HistoryEvent =
   | Final
   | Commit
   | Committed
-  | Kill
+  | Fault
+  | Leader
   | Trouble
   | Start
   | Stop;
@@ -149,13 +170,16 @@ const BUFFERED_CHARACTERS_MAX = 65_536;
 
 export class HistoryWriter {
   readonly #file: number;
+  readonly #onEvent: (event: HistoryEvent) => void;
   #buffered = '';
 
-  constructor(path: string) {
+  constructor(path: string, onEvent: (event: HistoryEvent) => void = () => undefined) {
     this.#file = openSync(path, 'w');
+    this.#onEvent = onEvent;
   }
 
   write(event: HistoryEvent): void {
+    this.#onEvent(event);
     this.#buffered += `${JSON.stringify(event)}\n`;
     if (this.#buffered.length > BUFFERED_CHARACTERS_MAX) this.#flush();
   }

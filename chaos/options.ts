@@ -1,60 +1,89 @@
-/** The command line of `npm run chaos -- …`. */
+/** The command line of `holdfast chaos …`, which is that of `npm run chaos -- …`, too. */
 import {
-  type CommandLine,
   type CommandSpec,
   flag,
   helpOf,
   number,
   readCommandLine,
-  text,
   UsageError,
+  type ValuesOf,
 } from '../test/processes/options.ts';
-import { SCENARIOS, type Scenario } from './nemesis.ts';
+import { nemesisNamed } from './nemesis/list.ts';
+import { SEED_MAX } from './run/random.ts';
+import { findScenario, type Scenario } from './run/scenario-file.ts';
+import { nemesesOf } from './run/schedule.ts';
 
 const SPEC = {
-  kills: number(undefined, 'kills per scenario (20; 5 when no scenario is named)', {
-    ...{ max: 10_000, whole: true },
+  nodes: number(undefined, 'nodes of the cluster: 3 or 5, else as the scenario says', {
+    ...{ min: 3, max: 5, whole: true },
   }),
-  'seconds-between': number(undefined, 'load between two kills (2)', { max: 10_000 }),
-  nodes: number(3, 'nodes of the cluster: 3, 5 or 7', { min: 3, max: 7, whole: true }),
-  short: flag('the form for every check-in: 3 kills, 1 s between'),
+  seconds: number(undefined, 'time with faults, else as the scenario says', { max: 86_400 }),
+  seed: number(undefined, 'the same seed plans the same faults', { max: SEED_MAX, whole: true }),
+  short: flag('the form for every check-in: kill-leader and kill-all, 10 s each'),
   json: flag('one line of JSON per scenario'),
-  check: text('FILE', undefined, 'judge a history.jsonl again, start nothing'),
+  keep: flag('keep data, logs and history of runs that pass, too'),
 };
 
-const COMMAND: CommandSpec<typeof SPEC> = {
-  name: 'chaos',
-  does: 'Attacks a cluster of real processes and judges what its clients saw; both by default.',
-  words: SCENARIOS,
-  options: SPEC,
-};
+const FORMS = [
+  'holdfast chaos list               the scenarios, and the faults that they are made of',
+  'holdfast chaos run NAME|FILE...   attacks a cluster of its own and judges what clients saw',
+  'holdfast chaos check FILE         judges a history.jsonl again, starts nothing',
+];
 
-export const HELP = helpOf(COMMAND);
+const COMMAND: CommandSpec<typeof SPEC> = { name: 'chaos', does: '', options: SPEC };
 
-export interface Options {
+/** The forms of the command, then the options. */
+export const HELP = [...FORMS, ...helpOf(COMMAND).split('\n').slice(2)].join('\n');
+
+const SHORT = { names: ['kill-leader', 'kill-all'], seconds: 10 };
+
+export interface RunOptions {
+  readonly command: 'run';
   readonly scenarios: readonly Scenario[];
-  readonly kills: number;
-  readonly betweenMs: number;
-  readonly nodes: number;
+  /** Undefined: to be drawn, and shown. */
+  readonly seed: number | undefined;
   readonly json: boolean;
-  readonly check: string | undefined;
+  readonly keep: boolean;
 }
 
-/** Undefined: only the help was asked for. */
-export function readOptions(args: readonly string[]): Options | undefined {
-  const { help, values, words }: CommandLine<typeof SPEC> = readCommandLine(COMMAND, args);
-  if (help) return undefined;
-  const { check, json, nodes, short } = values;
-  if (nodes % 2 === 0) throw new UsageError(`--nodes ${nodes}: must be 3, 5 or 7`);
-  const scenarios = SCENARIOS.filter((scenario) => words.includes(scenario));
-  const usual = { kills: scenarios.length > 0 ? 20 : 5, between: 2 };
-  const defaults = short ? { kills: 3, between: 1 } : usual;
+export type Options =
+  | { readonly command: 'help' | 'list' }
+  | { readonly command: 'check'; readonly files: readonly string[]; readonly json: boolean }
+  | RunOptions;
+
+export function readOptions(args: readonly string[]): Options {
+  // Any word goes by here: what it may be depends on the first one.
+  const { help, values, words } = readCommandLine({ ...COMMAND, words: args }, args);
+  const { json, short } = values;
+  const [command = short ? 'run' : 'help', ...names] = words;
+  if (help || command === 'help') return { command: 'help' };
+  if (command === 'list') return { command: 'list' };
+  if (command === 'check') {
+    if (names.length === 0) throw new UsageError('check needs a FILE: the history.jsonl of a run');
+    return { command: 'check', files: names, json };
+  }
+  if (command !== 'run') throw new UsageError(`what is '${command}'? there are list, run, check`);
+  const asked = short ? SHORT.names : names;
+  if (asked.length === 0) throw new UsageError('run needs the NAME of a scenario; list shows all');
   return {
-    scenarios: scenarios.length > 0 ? scenarios : SCENARIOS,
-    kills: values.kills ?? defaults.kills,
-    betweenMs: 1000 * (values['seconds-between'] ?? defaults.between),
-    nodes,
-    json,
-    check,
+    command: 'run',
+    scenarios: asked.map((name) => adapted(findScenario(name), values)),
+    ...{ seed: values.seed, json, keep: values.keep },
   };
+}
+
+type Wanted = ValuesOf<typeof SPEC>;
+
+/** The scenario with what the command line wants otherwise. */
+function adapted(scenario: Scenario, { nodes, seconds, short }: Wanted): Scenario {
+  if (nodes === 4) throw new UsageError('--nodes 4: must be 3 or 5');
+  const size = (nodes ?? scenario.nodes) as Scenario['nodes'];
+  for (const { name, nodesMin = 3 } of nemesesOf(scenario).map(nemesisNamed)) {
+    if (size >= nodesMin) continue;
+    throw new UsageError(
+      `${scenario.name} needs ${nodesMin} nodes: ${name} has no shape with less`,
+    );
+  }
+  const time = short ? SHORT.seconds : scenario.seconds;
+  return { ...scenario, nodes: size, seconds: seconds ?? time };
 }

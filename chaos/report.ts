@@ -1,5 +1,5 @@
 /** Judgements as text for people and as JSON for scripts; the exit code of a whole run. */
-import type { Judgement, Verdict } from './verdict.ts';
+import type { FaultCount, Judgement, Verdict } from './verdict.ts';
 
 const REASONS_SHOWN = 20;
 export const EXIT_CODES: Readonly<Record<Verdict, number>> = { pass: 0, fail: 1, invalid: 3 };
@@ -11,20 +11,35 @@ export function asJson({ counts, reasons, ...head }: Judgement): string {
 }
 
 export function asText(judgement: Judgement): string {
-  const { scenario, kills, acked, counts, longest_gap_ms: gap, reasons, seconds } = judgement;
+  const { scenario, seed, nodes, acked, counts, longest_gap_ms: gap, reasons } = judgement;
   const hidden = reasons.length - REASONS_SHOWN;
   const found = Object.entries(counts).map(([kind, n]) => `${kind.replaceAll('_', ' ')} ${n}`);
+  const gaps = Object.entries(judgement.gaps_ms).map(([name, { median, worst }]) => {
+    return `${name} ${median}/${worst}`;
+  });
   return [
-    `${scenario}: ${kills} kills, ${acked} messages acknowledged in ${seconds} s`,
+    `${scenario}, seed ${seed}, ${nodes} nodes: ${faultsText(judgement.faults)}`,
+    `  ${acked} messages acknowledged in ${judgement.seconds} s`,
     `  ${judgement.unknown_attempts} attempts without an answer, settled later`,
     `  ${found.join(', ')}`,
     gap === null
       ? '  no time without an ack measured'
-      : `  longest time without an ack per kill: median ${gap.median} ms, worst ${gap.worst} ms`,
+      : `  longest time without an ack, median/worst ms: ${gaps.join(', ')}`,
     ...reasons.slice(0, REASONS_SHOWN).map((reason) => `  ${reason}`),
     ...(hidden > 0 ? [`  and ${hidden} more`] : []),
     `  verdict: ${judgement.verdict}`,
   ].join('\n');
+}
+
+function faultsText(faults: Readonly<Record<string, FaultCount>>): string {
+  const texts = Object.entries(faults).map(([name, { installed, skipped, indeterminate }]) => {
+    const others = [
+      ...(skipped > 0 ? [`${skipped} skipped`] : []),
+      ...(indeterminate > 0 ? [`${indeterminate} indeterminate`] : []),
+    ];
+    return `${installed} ${name}${others.length > 0 ? ` (${others.join(', ')})` : ''}`;
+  });
+  return texts.length === 0 ? 'no fault' : texts.join(', ');
 }
 
 /** A failure outweighs an invalid run, and that a pass. */

@@ -10,10 +10,9 @@ import { phantoms } from './checker/phantoms.ts';
 import { falseRefusals } from './checker/refusals.ts';
 import { sendOrder } from './checker/send-order.ts';
 import { ackedValues } from './checker/views.ts';
-import { type GapSummary, gapsMs, summarizeGaps } from './gaps.ts';
-import { eventsOf, type History } from './history.ts';
-
-export const ACKED_OPERATIONS_MIN = 100;
+import { type GapSummary, gapsByNemesis, gapsOf, summarizeGaps } from './gaps.ts';
+import { eventsOf, type Fault, type History } from './history.ts';
+import { doubtsAbout, writesOf } from './validity.ts';
 
 const CHECKERS: readonly Checker[] = [
   lostWrites,
@@ -29,17 +28,25 @@ const CHECKERS: readonly Checker[] = [
 
 export type Verdict = 'pass' | 'fail' | 'invalid';
 
+/** How often a fault was installed, and how often nobody can say or it was left out. */
+export type FaultCount = Readonly<Record<Fault['state'], number>>;
+
 export interface Judgement {
   readonly verdict: Verdict;
   readonly scenario: string;
-  readonly kills: number;
+  readonly seed: number;
+  readonly nodes: number;
+  /** By nemesis. */
+  readonly faults: Readonly<Record<string, FaultCount>>;
   /** Messages with an acknowledged offset. */
   readonly acked: number;
   readonly acked_operations: number;
   /** Attempts that ended without an answer to rely on, all settled later. */
   readonly unknown_attempts: number;
   readonly counts: Readonly<Record<Kind, number>>;
+  /** Of the faults that hit a leader: the longest time without an ack. */
   readonly longest_gap_ms: GapSummary | null;
+  readonly gaps_ms: Readonly<Record<string, GapSummary>>;
   readonly seconds: number;
   /** Why it is not a pass. */
   readonly reasons: readonly string[];
@@ -52,46 +59,35 @@ export function judge(history: History): Judgement {
     ...eventsOf(history, 'trouble').map(({ process, text }) => `trouble: ${process}: ${text}`),
   ];
   const acked = new Set(ackedValues(history).map(({ queue, value }) => `${queue} ${value}`)).size;
-  const operations = attempts(history);
-  const ackedOperations = operations.filter(({ outcome }) => outcome === 'ok').length;
-  const landed = eventsOf(history, 'kill').filter((kill) => kill.landed).length;
-  const doubts = doubtsAbout(history, landed, ackedOperations);
+  const writes = writesOf(history);
+  const doubts = doubtsAbout(history);
+  const gaps = gapsOf(history);
   const start = eventsOf(history, 'start')[0];
   const stop = eventsOf(history, 'stop')[0];
   return {
     verdict: failures.length > 0 ? 'fail' : doubts.length > 0 ? 'invalid' : 'pass',
     scenario: start?.scenario ?? 'none',
-    kills: landed,
+    seed: start?.seed ?? 0,
+    nodes: start?.nodes ?? 0,
+    faults: countFaults(history),
     acked,
-    acked_operations: ackedOperations,
-    unknown_attempts: operations.filter(({ outcome }) => outcome === 'unknown').length,
+    acked_operations: writes.filter(({ outcome }) => outcome === 'ok').length,
+    unknown_attempts: writes.filter(({ outcome }) => outcome === 'unknown').length,
     counts: countKinds(findings),
-    longest_gap_ms: summarizeGaps(gapsMs(history)),
+    longest_gap_ms: summarizeGaps(gaps.map(({ ms }) => ms)),
+    gaps_ms: gapsByNemesis(gaps),
     seconds: stop === undefined ? 0 : Math.round((stop.atMs - (start?.atMs ?? 0)) / 100) / 10,
     reasons: [...failures, ...doubts],
   };
 }
 
-function attempts(history: History) {
-  return (['produce', 'prepare', 'end', 'commit'] as const).flatMap((type) =>
-    eventsOf(history, type),
-  );
-}
-
-/** A run that attacked nothing, wrote nothing or read nothing proves nothing. */
-function doubtsAbout(history: History, landed: number, ackedOperations: number): string[] {
-  const start = eventsOf(history, 'start')[0];
-  if (start === undefined) return ['the history is empty'];
-  const doubts: string[] = [];
-  if (landed === 0) doubts.push('no kill landed');
-  if (ackedOperations < ACKED_OPERATIONS_MIN) {
-    doubts.push(`${ackedOperations} acknowledged operations, at least ${ACKED_OPERATIONS_MIN}`);
+function countFaults(history: History): Record<string, FaultCount> {
+  const counts: Record<string, Record<Fault['state'], number>> = {};
+  for (const { nemesis, state } of eventsOf(history, 'fault')) {
+    counts[nemesis] ??= { installed: 0, skipped: 0, indeterminate: 0 };
+    counts[nemesis][state]++;
   }
-  const finals = eventsOf(history, 'final').length;
-  const due = start.nodes * start.queues;
-  if (finals !== due) doubts.push(`${finals} of ${due} final reads came to their end`);
-  if (eventsOf(history, 'stop').length === 0) doubts.push('the run was broken off');
-  return doubts;
+  return counts;
 }
 
 function countKinds(findings: readonly Finding[]): Record<Kind, number> {

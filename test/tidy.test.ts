@@ -95,9 +95,9 @@ describe('each rule can fail', () => {
     ['src/broker/queues.ts', "import { readFileSync } from 'node:fs';"],
     ['src/client/index.ts', "import { x } from '../service/x.ts';"],
     ['src/node.ts', "import { runSeed } from './sim/run.ts';"],
-    ['src/node.ts', "const chaos = await import('../chaos/run.ts');"],
+    ['src/node.ts', "const chaos = await import('../chaos/main.ts');"],
     ['src/cli/sim.ts', "import { x } from '../../test/x.ts';"],
-    ['chaos/run.ts', "import { x } from '../src/client/index.ts';"],
+    ['chaos/main.ts', "import { x } from '../src/client/index.ts';"],
     ['bench/run.ts', "import { x } from '../raft/core.ts';"],
     ['test/processes/up.ts', "import { x } from '../../src/client/index.ts';"],
     ['src/node.ts', "import { x } from './config" + "';"],
@@ -110,8 +110,8 @@ describe('each rule can fail', () => {
     ['storage/record.ts', "import type { Term } from '../raft/types.ts';"],
     ['src/cli/sim.ts', "const { runSeed } = await import('../sim/run.ts');"],
     ['src/node.ts', "import { RaftDriver } from '../raft/driver.ts';"],
-    ['chaos/run.ts', "import { Toxiproxy } from 'toxiproxy-node-client';"],
-    ['chaos/run.ts', "import { x } from '../test/processes/up-process.ts';"],
+    ['chaos/main.ts', "import { Toxiproxy } from 'toxiproxy-node-client';"],
+    ['chaos/main.ts', "import { x } from '../test/processes/up-process.ts';"],
   ])('allowed, %s: %s', (path, text) => {
     expect(forbiddenImports(file(path, text))).toEqual([]);
   });

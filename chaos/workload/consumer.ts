@@ -7,7 +7,7 @@ import { observedValue } from './payload.ts';
 
 const POLL_WAIT_MS = 500;
 const POLL_TIMEOUT_MS = 5000;
-const POLL_PACE_MS = 50;
+const POLL_PACE_MS = 100;
 const CONNECT_WAIT_MS = 500;
 const MAX_BYTES = 1024 * 1024;
 const COMMIT_EVERY_MESSAGES = 40;

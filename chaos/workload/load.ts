@@ -2,6 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type HistoryEvent, type HistoryWriter, nowMs, type Outcome } from '../history.ts';
+import { isAckedWrite } from '../validity.ts';
 import type { Answer } from './node-stub.ts';
 
 export const TOPIC = 'chaos';
@@ -9,14 +10,24 @@ export const TOPIC = 'chaos';
 export class Load {
   readonly addresses: readonly string[];
   readonly queues: number;
+  /** How far an acknowledged write has got: the topic's default. */
+  readonly level: string;
   readonly #history: HistoryWriter;
   readonly #stop = new AbortController();
   readonly #giveUp = new AbortController();
   #interrupted = false;
+  #acks = 0;
+  #firstAckMs = 0;
 
-  constructor(addresses: readonly string[], queues: number, history: HistoryWriter) {
+  constructor(
+    addresses: readonly string[],
+    queues: number,
+    history: HistoryWriter,
+    level = 'majority_fsync',
+  ) {
     this.addresses = addresses;
     this.queues = queues;
+    this.level = level;
     this.#history = history;
     setMaxListeners(0, this.#stop.signal);
   }
@@ -47,7 +58,16 @@ export class Load {
   }
 
   record(event: HistoryEvent): void {
+    if (isAckedWrite(event)) {
+      this.#acks++;
+      this.#firstAckMs ||= event.completedMs;
+    }
     this.#history.write(event);
+  }
+
+  /** Acknowledged writes since the first one, as a verdict counts them. */
+  get acksPerSecond(): number {
+    return this.#acks === 0 ? 0 : (1000 * this.#acks) / Math.max(1, nowMs() - this.#firstAckMs);
   }
 
   trouble(process: string, text: string): void {

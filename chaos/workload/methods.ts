@@ -20,6 +20,7 @@ export interface ClusterDescription {
   readonly shards: readonly {
     id: number;
     leader: number;
+    term: number;
     commit_index: number;
     replicas: readonly { node: number; match_index: number }[];
   }[];
@@ -36,7 +37,10 @@ interface GroupTopic {
 }
 
 export interface Methods {
-  'Admin.CreateTopic': Call<{ name: string; queue_count: number }, object>;
+  'Admin.CreateTopic': Call<
+    { name: string; queue_count: number; config?: { durability: string } },
+    object
+  >;
   'Admin.DescribeTopic': Call<
     { name: string },
     { queues: readonly { queue: number; shard: number }[] }

@@ -5,8 +5,9 @@ import type { Response } from './methods.ts';
 import type { Answer } from './node-stub.ts';
 import { messageOf } from './payload.ts';
 
-const IN_FLIGHT_MAX = 4;
+const IN_FLIGHT_MAX = 8;
 const BATCH_MESSAGES_MAX = 5;
+const SHARE_ALONE = 0.5;
 const ROUND_PACE_MS = 20;
 
 interface Write {
@@ -23,11 +24,12 @@ export class Producer {
   readonly #client: Client;
   #sequence = 0;
 
-  constructor(load: Load, queue: number) {
+  /** Of those that write to the same queue the one with this index. */
+  constructor(load: Load, queue: number, index: number) {
     this.#load = load;
     this.#queue = queue;
-    this.#id = `producer-${queue}`;
-    this.#client = new Client(load.addresses, queue, load.giveUp);
+    this.#id = `producer-${queue}-${index}`;
+    this.#client = new Client(load.addresses, queue + index, load.giveUp);
   }
 
   async run(): Promise<void> {
@@ -41,7 +43,7 @@ export class Producer {
 
   #nextWrite(): Write {
     const sequence = this.#sequence;
-    const count = 1 + random(BATCH_MESSAGES_MAX);
+    const count = Math.random() < SHARE_ALONE ? 1 : 1 + random(BATCH_MESSAGES_MAX);
     this.#sequence += count;
     return {
       sequence,

@@ -3,8 +3,9 @@ import type {
   Commit,
   Committed,
   End,
+  Fault,
   HistoryEvent,
-  Kill,
+  Leader,
   Prepare,
   Produce,
   Read,
@@ -86,6 +87,16 @@ export function committed(
   return { type: 'committed', ...attempt(atMs), node: 1, group: 'g', queue: 0, ...where, ...other };
 }
 
-export function kill(atMs: number, other: Partial<Kill> = {}): Kill {
-  return { type: 'kill', atMs, nodes: [1], queues: [0], landed: true, ...other };
+/** Installed on node 1, which led queue 0. */
+export function fault(atMs: number, other: Partial<Fault> = {}): Fault {
+  const took = { state: 'installed', movesLeader: true } as const;
+  return {
+    ...{ type: 'fault', nemesis: 'kill-leader', ...took },
+    ...{ atMs, endMs: atMs + 10, nodes: [1], queues: [0] },
+    ...other,
+  };
+}
+
+export function leader(atMs: number, term: number, other: Partial<Leader> = {}): Leader {
+  return { type: 'leader', atMs, shard: 1, node: 1, term, ...other };
 }

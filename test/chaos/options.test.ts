@@ -1,46 +1,54 @@
 import { expect, it } from 'vitest';
-import { readOptions } from '../../chaos/options.ts';
+import { HELP, type RunOptions, readOptions } from '../../chaos/options.ts';
 import { UsageError } from '../processes/options.ts';
 
-it('by default both scenarios, few kills', () => {
-  expect(readOptions([])).toEqual({
-    scenarios: ['kill-leader', 'kill-all'],
-    kills: 5,
-    betweenMs: 2000,
-    nodes: 3,
-    json: false,
-    check: undefined,
-  });
+const run = (...args: string[]) => readOptions(['run', ...args]) as RunOptions;
+
+it('run: scenarios as they are written', () => {
+  const { scenarios, seed, json, keep } = run('kill-all', 'kill-leader');
+  expect(scenarios.map(({ name }) => name)).toEqual(['kill-all', 'kill-leader']);
+  expect(scenarios[0]).toMatchObject({ nodes: 3, seconds: 60 });
+  expect({ seed, json, keep }).toEqual({ seed: undefined, json: false, keep: false });
 });
 
-it('one scenario, twenty kills', () => {
-  expect(readOptions(['kill-all'])).toMatchObject({ scenarios: ['kill-all'], kills: 20 });
-  expect(readOptions(['kill-leader', '--kills', '7', '--seconds-between', '0.5'])).toMatchObject({
-    kills: 7,
-    betweenMs: 500,
-  });
+it('run: otherwise where the command line says so', () => {
+  const given = run('kill-all', '--nodes', '5', '--seconds', '7', '--seed', '9', '--json');
+  expect(given).toMatchObject({ seed: 9, json: true });
+  expect(given.scenarios[0]).toMatchObject({ nodes: 5, seconds: 7 });
 });
 
 it('the short form', () => {
-  expect(readOptions(['--short', '--json'])).toMatchObject({
-    kills: 3,
-    betweenMs: 1000,
-    json: true,
+  expect(readOptions(['--short'])).toMatchObject({
+    command: 'run',
+    scenarios: [
+      { name: 'kill-leader', seconds: 10 },
+      { name: 'kill-all', seconds: 10 },
+    ],
   });
 });
 
-it('asked for its help, it starts nothing', () => {
-  expect(readOptions(['--help'])).toBeUndefined();
+it('list, check, help', () => {
+  expect(readOptions(['list'])).toEqual({ command: 'list' });
+  expect(readOptions(['check', 'a', 'b'])).toEqual({
+    command: 'check',
+    files: ['a', 'b'],
+    json: false,
+  });
+  for (const args of [[], ['--help'], ['help'], ['run', '--help']]) {
+    expect(readOptions(args)).toEqual({ command: 'help' });
+  }
+  expect(HELP).toContain('--seconds N');
 });
 
 it.each([
-  ['kill-nobody'],
-  ['--kills', 'many'],
-  ['--kills', '1.5'],
-  ['--kills', ''],
-  ['--seconds-between=-1'],
-  ['--nodes', '2'],
-  ['--fast'],
-])('refused: %s %s', (...args) => {
+  ['run'],
+  ['check'],
+  ['attack'],
+  ['run', 'kill-nobody'],
+  ['run', 'kill-all', '--nodes', '4'],
+  ['run', 'kill-all', '--seconds=-1'],
+  ['run', 'kill-all', '--seed', '1.5'],
+  ['run', 'kill-all', '--fast'],
+])('refused: %s', (...args) => {
   expect(() => readOptions(args)).toThrow(UsageError);
 });

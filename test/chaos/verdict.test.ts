@@ -6,8 +6,9 @@ import { judge } from '../../chaos/verdict.ts';
 import {
   commit,
   committed,
+  fault,
   finalRead,
-  kill,
+  leader,
   prepare,
   produce,
   read,
@@ -20,24 +21,33 @@ const writes = values.map((_, i) => produce(i, 1, i, { completedMs: 10 + i }));
 const start: HistoryEvent = {
   type: 'start',
   scenario: 'kill-leader',
+  seed: 7,
   nodes: 2,
   queues: 1,
+  level: 'majority_fsync',
+  nemeses: ['kill-leader'],
   atMs: 0,
 };
+/** A leader is known, one is hit, and there is a new one. */
+const attack = [leader(1, 4), fault(50), leader(70, 5)];
 const stop: HistoryEvent = { type: 'stop', atMs: 2500 };
 const finals = [...finalRead(values), ...finalRead(values, { node: 2 })];
-const few = [1, 2].flatMap((node) => finalRead(values.slice(0, 99), { node }));
-const clean: readonly HistoryEvent[] = [start, ...writes, kill(50), ...finals, stop];
+/** 99 a second. */
+const slow = [...writes.map((write, i) => ({ ...write, completedMs: (1000 / 99) * i })), ...finals];
+const clean: readonly HistoryEvent[] = [start, ...writes, ...attack, ...finals, stop];
 
 describe('a clean history', () => {
   it('passes, with its numbers', () => {
     expect(judge(clean)).toMatchObject({
       verdict: 'pass',
       scenario: 'kill-leader',
-      kills: 1,
+      seed: 7,
+      nodes: 2,
+      faults: { 'kill-leader': { installed: 1, skipped: 0, indeterminate: 0 } },
       acked: WRITES,
       acked_operations: WRITES,
       longest_gap_ms: { median: 1, worst: 1 },
+      gaps_ms: { 'kill-leader': { median: 1, worst: 1 } },
       seconds: 2.5,
       reasons: [],
     });
@@ -79,12 +89,18 @@ describe('every kind of anomaly fails a clean history', () => {
 
 describe('what proves nothing is invalid', () => {
   const without = (...types: string[]) => clean.filter(({ type }) => !types.includes(type));
+  const another = [fault(100, { nemesis: 'pause', movesLeader: false }), leader(120, 5)];
 
   it.each<[string, readonly HistoryEvent[]]>([
     ['an empty history', []],
-    ['no kill', without('kill')],
-    ['no kill that landed', [...without('kill'), kill(50, { landed: false })]],
-    ['too little acknowledged', [start, ...writes.slice(0, 99), kill(50), ...few, stop]],
+    ['no fault', without('fault')],
+    ['none that took', [...without('fault'), fault(50, { state: 'indeterminate' })]],
+    ['one kind skipped', [{ ...start, nemeses: ['kill-leader', 'halves'] }, ...clean.slice(1)]],
+    ['no fault asked for', [{ ...start, nemeses: [] }, ...clean.slice(1)]],
+    ['no new leader', without('leader')],
+    ['a new leader only before', [...without('leader'), leader(1, 4), leader(30, 5)]],
+    ['a new leader only by the next fault', [...without('leader'), leader(1, 4), ...another]],
+    ['too little load before', [start, leader(1, 4), leader(70, 5), fault(1500), ...slow, stop]],
     ['no final read', without('final')],
     ['a final read through one node only', [...without('final'), ...finalRead(values)]],
     ['broken off', without('stop')],
@@ -92,8 +108,12 @@ describe('what proves nothing is invalid', () => {
     expect(judge(history).verdict).toBe('invalid');
   });
 
+  it('a new leader counts however long a slow machine took for it', () => {
+    expect(judge([...without('leader'), leader(1, 4), leader(20_000, 5)]).verdict).toBe('pass');
+  });
+
   it('an anomaly in an invalid run is still a failure', () => {
-    expect(judge([...without('kill'), ...ANOMALIES.lost]).verdict).toBe('fail');
+    expect(judge([...without('fault'), ...ANOMALIES.lost]).verdict).toBe('fail');
   });
 });
 
@@ -103,7 +123,7 @@ describe('the report', () => {
     expect(json).not.toContain('\n');
     expect(JSON.parse(json)).toMatchObject({
       verdict: 'pass',
-      kills: 1,
+      faults: { 'kill-leader': { installed: 1 } },
       acked: WRITES,
       lost: 0,
       duplicated: 0,

@@ -75,8 +75,8 @@ describe('told to end, it stops its cluster and removes its files', () => {
 
   it('chaos judges what it has, and proves nothing', { timeout: TIMEOUT_MS }, async () => {
     const directory = temporaryDirectory();
-    const { child, ended } = start(directory, 'chaos/run.js', ['kill-leader']);
-    const pids = await started(directory);
+    const { child, ended } = start(directory, 'chaos/main.js', ['run', 'kill-leader']);
+    const pids = await started(directory, NODES);
     child.kill('SIGHUP');
     expect(await ended).toEqual({ code: 3, signal: null });
     expect(pids.filter(isAlive)).toEqual([]);
@@ -99,13 +99,13 @@ async function atWork(directory: string, locks: number): Promise<readonly number
 
 describe('killed, it takes its cluster along', () => {
   it.each([
-    ['test/e2e/run.js', NODES + 1],
-    ['test/e2e/grow.js', NODES],
-    ['bench/soak.js', NODES + 1],
-    ['chaos/run.js', NODES + 1],
-  ])('%s', { timeout: TIMEOUT_MS }, async (script, locks) => {
+    ['test/e2e/run.js', [], NODES + 1],
+    ['test/e2e/grow.js', [], NODES],
+    ['bench/soak.js', [], NODES + 1],
+    ['chaos/main.js', ['run', 'pause-leader'], NODES],
+  ])('%s', { timeout: TIMEOUT_MS }, async (script, args, locks) => {
     const directory = temporaryDirectory();
-    const { child, ended } = start(directory, script, []);
+    const { child, ended } = start(directory, script, args);
     const pids = await atWork(directory, locks);
     child.kill('SIGKILL');
     await ended;

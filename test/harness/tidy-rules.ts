@@ -47,7 +47,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
     may: [
       /^(chaos|test\/processes)\//,
       NODE,
-      ...packages(...GRPC, 'toxiproxy-node-client', 'yaml'),
+      ...packages(...GRPC, 'toxiproxy-node-client', 'yaml', 'zod'),
     ],
   },
   {

@@ -1,0 +1,21 @@
+/** What a fault may do to a cluster, and what can be seen of it from outside. */
+import type { Need } from '../nemesis/nemesis.ts';
+import type { NodeProcess } from './node-process.ts';
+import type { Leaders, View } from './views.ts';
+
+export interface AttackedCluster {
+  readonly nodes: readonly number[];
+  /** Where clients reach each node, in the order of `nodes`. */
+  readonly addresses: readonly string[];
+  /** Why a fault with this need cannot be; undefined = it can. */
+  lacks(need: Need): string | undefined;
+  /** Throws where the processes are not ours. */
+  process(node: number): NodeProcess;
+  /** Asked past every proxy. */
+  view(node: number): Promise<View>;
+  /** Every node up, every shard led, all replicas level with what was committed at the call. */
+  whole(timeoutMs: number, wanted: () => boolean): Promise<Leaders | undefined>;
+  /** Nothing is left of any fault: links healed, processes continued and started. */
+  heal(): Promise<void>;
+  stop(): Promise<void>;
+}

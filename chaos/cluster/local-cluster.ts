@@ -1,0 +1,172 @@
+/** A cluster of our own: configurations, `cluster init`, one `serve` per node on this machine. */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+import { freeBasePort } from '../../test/processes/free-ports.ts';
+import { HOLDFAST } from '../../test/processes/up-process.ts';
+import { nowMs } from '../history.ts';
+import type { Need } from '../nemesis/nemesis.ts';
+import { NodeStub } from '../workload/node-stub.ts';
+import type { AttackedCluster } from './attacked-cluster.ts';
+import { Keeper } from './keeper.ts';
+import { NodeProcess } from './node-process.ts';
+import {
+  agree,
+  commitIndexes,
+  type Leaders,
+  levelWith,
+  newestLeaders,
+  type View,
+} from './views.ts';
+
+/** Written into every configuration, so that pauses can be shorter or longer than it. */
+export const ELECTION_TIMEOUT_MS = 1200;
+
+const START_TIMEOUT_MS = 60_000;
+const DESCRIBE_TIMEOUT_MS = 2000;
+const STATUS_PACE_MS = 50;
+const PEER_PORTS_AT = 100;
+
+const run = promisify(execFile);
+
+interface Place {
+  readonly node: number;
+  readonly grpc: string;
+  readonly peer: string;
+}
+
+export interface LocalOptions {
+  readonly nodes: number;
+  /** A node that ended by itself, or another thing that no fault explains. */
+  readonly onLost: (text: string) => void;
+}
+
+export class LocalCluster implements AttackedCluster {
+  readonly nodes: readonly number[];
+  readonly addresses: readonly string[];
+  readonly #processes: readonly NodeProcess[];
+  readonly #stubs: readonly NodeStub[];
+  readonly #keeper: Keeper;
+
+  private constructor(folder: string, places: readonly Place[], keeper: Keeper) {
+    this.nodes = places.map(({ node }) => node);
+    this.addresses = places.map(({ grpc }) => grpc);
+    this.#stubs = places.map(({ node, grpc }) => new NodeStub(node, grpc));
+    this.#processes = places.map(({ node }) => {
+      return new NodeProcess(node, filesOf(folder, node), keeper);
+    });
+    this.#keeper = keeper;
+  }
+
+  /** Born and started below `folder`; resolves when every node answers. */
+  static async start(folder: string, { nodes, onLost }: LocalOptions): Promise<LocalCluster> {
+    if (!existsSync(HOLDFAST)) throw new Error(`${HOLDFAST} is missing: run npm run build`);
+    mkdirSync(join(folder, 'data'), { recursive: true });
+    const base = await freeBasePort(nodes);
+    const places = Array.from({ length: nodes }, (_, at) => placeOf(at + 1, base));
+    for (const { node } of places) writeConfig(folder, node, places);
+    const files = places.flatMap(({ node }) => ['--config', filesOf(folder, node).config]);
+    await run(process.execPath, [HOLDFAST, 'cluster', 'init', ...files]);
+    const cluster = new LocalCluster(folder, places, new Keeper());
+    try {
+      await cluster.#launch();
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    for (const one of cluster.#processes) one.onLost = onLost;
+    return cluster;
+  }
+
+  lacks(need: Need): string | undefined {
+    return need === 'processes' ? undefined : `there are no ${need} here`;
+  }
+
+  process(node: number): NodeProcess {
+    const found = this.#processes.find((one) => one.node === node);
+    if (found === undefined) throw new Error(`there is no node ${node}`);
+    return found;
+  }
+
+  async view(node: number): Promise<View> {
+    const stub = this.#stubs.find((one) => one.node === node);
+    const answer = await stub?.call('Admin.DescribeCluster', {}, DESCRIBE_TIMEOUT_MS);
+    return answer?.outcome === 'ok' ? answer.value : undefined;
+  }
+
+  async whole(timeoutMs: number, wanted: () => boolean): Promise<Leaders | undefined> {
+    const giveUpAtMs = nowMs() + timeoutMs;
+    let floor: ReadonlyMap<number, number> | undefined;
+    while (nowMs() < giveUpAtMs && wanted()) {
+      const views = await Promise.all(this.nodes.map((node) => this.view(node)));
+      if (agree(views)) {
+        floor ??= commitIndexes(views[0]!);
+        if (levelWith(views[0]!, floor)) return newestLeaders(views);
+      }
+      await delay(STATUS_PACE_MS);
+    }
+    return undefined;
+  }
+
+  async heal(): Promise<void> {
+    for (const one of this.#processes) {
+      one.mayEnd = false;
+      one.resume();
+      one.start();
+    }
+  }
+
+  /** SIGTERM, as an operator would; resolves when every node is gone. */
+  async stop(): Promise<void> {
+    for (const stub of this.#stubs) stub.close();
+    await Promise.all(this.#processes.map((one) => one.stop()));
+    this.#keeper.close();
+  }
+
+  async #launch(): Promise<void> {
+    let lost: string | undefined;
+    for (const one of this.#processes) {
+      one.onLost = (text) => {
+        lost ??= text;
+      };
+      one.start();
+    }
+    const giveUpAtMs = nowMs() + START_TIMEOUT_MS;
+    const asked = () => Promise.all(this.nodes.map((node) => this.view(node)));
+    while ((await asked()).includes(undefined)) {
+      if (lost !== undefined) throw new Error(lost);
+      if (nowMs() > giveUpAtMs) throw new Error(`not started in ${START_TIMEOUT_MS / 1000} s`);
+      await delay(STATUS_PACE_MS);
+    }
+  }
+}
+
+function placeOf(node: number, base: number): Place {
+  const at = (port: number) => `127.0.0.1:${port}`;
+  return { node, grpc: at(base + node), peer: at(base + PEER_PORTS_AT + node) };
+}
+
+function filesOf(folder: string, node: number) {
+  return {
+    config: join(folder, `node-${node}.yaml`),
+    log: join(folder, `node-${node}.log`),
+    data: join(folder, 'data', `node-${node}`),
+  };
+}
+
+function writeConfig(folder: string, node: number, places: readonly Place[]): void {
+  const own = places.find((place) => place.node === node);
+  const peers = places.filter((place) => place.node !== node);
+  const { config, data } = filesOf(folder, node);
+  const text = stringify({
+    node,
+    data,
+    listen: { grpc: own?.grpc, peer: own?.peer },
+    peers: Object.fromEntries(peers.map((place) => [place.node, place.peer])),
+    raft: { electionTimeoutMs: ELECTION_TIMEOUT_MS },
+  });
+  writeFileSync(config, text);
+}

@@ -1,0 +1,74 @@
+/** One run: a fresh cluster, load, faults, everything read again; leaves a history. */
+import { join } from 'node:path';
+import { LocalCluster } from '../cluster/local-cluster.ts';
+import { type HistoryEvent, HistoryWriter, nowMs } from '../history.ts';
+import { readEverything } from '../workload/final-read.ts';
+import { Load } from '../workload/load.ts';
+import { createTopic, runWorkload, settleWorkload } from '../workload/workload.ts';
+import { attack, RECOVERY_TIMEOUT_MS } from './attack.ts';
+import { observeLeaders } from './observer.ts';
+import type { Scenario } from './scenario-file.ts';
+import { nemesesOf } from './schedule.ts';
+
+const QUEUES = 6;
+const TOPIC_TIMEOUT_MS = 30_000;
+
+export interface RunPlan {
+  readonly scenario: Scenario;
+  readonly seed: number;
+  /** Gets the history, and what the nodes leave. */
+  readonly folder: string;
+  readonly interrupted: AbortSignal;
+  readonly onEvent?: (event: HistoryEvent) => void;
+  readonly onFaults?: (names: readonly string[]) => void;
+}
+
+/** Resolves with the file of the history. */
+export async function runScenario(plan: RunPlan): Promise<string> {
+  const { scenario, seed, folder, interrupted } = plan;
+  const file = join(folder, 'history.jsonl');
+  const history = new HistoryWriter(file, plan.onEvent);
+  let load: Load | undefined;
+  const cluster = await LocalCluster.start(folder, {
+    nodes: scenario.nodes,
+    onLost: (text) => load?.trouble('cluster', text),
+  });
+  load = new Load(cluster.addresses, QUEUES, history, scenario.level);
+  const interrupt = () => load.interrupt();
+  interrupted.addEventListener('abort', interrupt, { once: true });
+  // It may have happened while the cluster started.
+  if (interrupted.aborted) interrupt();
+  try {
+    const { name, nodes, level } = scenario;
+    const nemeses = nemesesOf(scenario);
+    const asked = { scenario: name, seed, nodes, level, nemeses };
+    load.record({ type: 'start', ...asked, queues: QUEUES, atMs: nowMs() });
+    await underAttack(cluster, load, plan);
+    if (!interrupted.aborted) load.record({ type: 'stop', atMs: nowMs() });
+  } finally {
+    interrupted.removeEventListener('abort', interrupt);
+    await cluster.stop();
+    history.close();
+  }
+  return file;
+}
+
+async function underAttack(cluster: LocalCluster, load: Load, plan: RunPlan): Promise<void> {
+  const { scenario, seed, onFaults = () => undefined } = plan;
+  const shardOfQueue = await createTopic(load, TOPIC_TIMEOUT_MS);
+  if (shardOfQueue === undefined) return;
+  const clients = Promise.all([runWorkload(load), observeLeaders(cluster, load)]).then(() => {});
+  // A client that breaks down ends the load; the settling below passes its error on.
+  clients.catch(() => load.stop());
+  try {
+    await attack({ cluster, load, shardOfQueue, onFaults }, scenario, seed);
+  } finally {
+    await cluster.heal();
+    const settled = await settleWorkload(load, clients, RECOVERY_TIMEOUT_MS);
+    if (!settled) load.trouble('workload', 'some writes stayed without an outcome');
+  }
+  if (load.giveUp.aborted) return;
+  const whole = await cluster.whole(RECOVERY_TIMEOUT_MS, () => !load.giveUp.aborted);
+  if (whole === undefined) load.trouble('nemesis', 'the cluster is not whole after the run');
+  await readEverything(load);
+}

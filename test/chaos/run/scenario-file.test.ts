@@ -1,0 +1,49 @@
+import { expect, it } from 'vitest';
+import { findScenario, knownScenarios, scenarioFrom } from '../../../chaos/run/scenario-file.ts';
+import { UsageError } from '../../processes/options.ts';
+
+const HEAD = 'name: mine\ndoes: something\n';
+
+it('what is not written has a default', () => {
+  expect(scenarioFrom(`${HEAD}faults: [kill-leader]`, 'mine.yaml')).toEqual({
+    name: 'mine',
+    does: 'something',
+    nodes: 3,
+    level: 'majority_fsync',
+    warmUpSeconds: 3,
+    seconds: 60,
+    gapSeconds: 2,
+    holdSeconds: [2, 5],
+    faults: ['kill-leader'],
+    together: 1,
+  });
+});
+
+it.each([
+  ['faults: [kill-nobody]', 'faults.0: there is no fault kill-nobody'],
+  ['steps: [[kill-all], [kill-nobody]]', 'steps.1.0: there is no fault kill-nobody'],
+  ['faults: []', 'faults: '],
+  ['faults: [kill-all, kill-all]', 'faults: each only once'],
+  ['faults: [kill-all]\ntogether: 2', 'together: more than there are faults'],
+  ['faults: [kill-all]\nnodes: 4', 'nodes: '],
+  ['faults: [kill-all]\nholdSeconds: [3, 1]', 'holdSeconds: must be [least, most]'],
+  ['faults: [kill-all]\nfualts: [kill-all]', 'fualts'],
+  ['faults: [kill-all]\nlevel: best', 'level: '],
+  ['faults: [kill-all', 'Flow sequence'],
+])('refused: %s', (text, sentence) => {
+  expect(() => scenarioFrom(HEAD + text, 'mine.yaml')).toThrow(UsageError);
+  expect(() => scenarioFrom(HEAD + text, 'mine.yaml')).toThrow(sentence);
+});
+
+it('every file of the package is read, under its own name', () => {
+  const scenarios = knownScenarios();
+  for (const name of ['kill-leader', 'kill-all']) {
+    expect(scenarios.map((scenario) => scenario.name)).toContain(name);
+  }
+  for (const scenario of scenarios) expect(findScenario(scenario.name)).toEqual(scenario);
+});
+
+it('neither a name nor a file', () => {
+  expect(() => findScenario('kill-nobody')).toThrow('there is no scenario kill-nobody');
+  expect(() => findScenario('./nothing.yaml')).toThrow('./nothing.yaml does not exist');
+});
