@@ -1,85 +1,8 @@
 /** What happened, as JSON lines: one line per attempt, fault or trouble, in order of completion. */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import type { OperationLine } from './operation-lines.ts';
 
-/** `fail` = proven to have had no effect; a write whose answer never came is `unknown`. */
-export type Outcome = 'ok' | 'fail' | 'unknown';
-
-/** Times are milliseconds of one monotonic clock, that of the run. */
-export interface Attempt {
-  readonly process: string;
-  readonly invokedMs: number;
-  readonly completedMs: number;
-  readonly outcome: Outcome;
-  readonly reason?: string;
-}
-
-/** A write is (producer, queue, sequence); every attempt at it has its own line. */
-export interface Produce extends Attempt {
-  readonly type: 'produce';
-  readonly queue: number;
-  readonly producer: string;
-  readonly sequence: number;
-  readonly values: readonly string[];
-  readonly baseOffset?: number;
-  /** The node said: this is the answer of an earlier, equal request. */
-  readonly duplicate?: boolean;
-}
-
-export interface Prepare extends Attempt {
-  readonly type: 'prepare';
-  readonly transaction: string;
-  readonly queue: number;
-  readonly values: readonly string[];
-}
-
-export interface End extends Attempt {
-  readonly type: 'end';
-  readonly transaction: string;
-  readonly queue: number;
-  readonly decision: 'commit' | 'rollback';
-  /** Where the messages became visible (commit only). */
-  readonly baseOffset?: number;
-}
-
-export interface ReadBatch {
-  readonly offset: number;
-  readonly values: readonly string[];
-}
-
-export interface Read extends Attempt {
-  readonly type: 'read';
-  readonly node: number;
-  readonly queue: number;
-  readonly from: number;
-  readonly batches: readonly ReadBatch[];
-  readonly endOffset: number;
-  /** Part of the read from offset 0 after the run. */
-  readonly last: boolean;
-}
-
-/** One node's read from 0 reached the end of the queue. */
-export interface Final {
-  readonly type: 'final';
-  readonly node: number;
-  readonly queue: number;
-  readonly endOffset: number;
-}
-
-export interface Commit extends Attempt {
-  readonly type: 'commit';
-  readonly group: string;
-  readonly queue: number;
-  readonly offset: number;
-}
-
-export interface Committed extends Attempt {
-  readonly type: 'committed';
-  readonly node: number;
-  readonly group: string;
-  readonly queue: number;
-  /** Absent: never committed. */
-  readonly offset?: number;
-}
+export type * from './operation-lines.ts';
 
 /** One application of a nemesis, from before its first act to after its last. */
 export interface Fault {
@@ -133,19 +56,7 @@ export interface Stop {
   readonly atMs: number;
 }
 
-export type HistoryEvent =
-  | Produce
-  | Prepare
-  | End
-  | Read
-  | Final
-  | Commit
-  | Committed
-  | Fault
-  | Leader
-  | Trouble
-  | Start
-  | Stop;
+export type HistoryEvent = OperationLine | Fault | Leader | Trouble | Start | Stop;
 export type EventType = HistoryEvent['type'];
 export type EventOf<T extends EventType> = Extract<HistoryEvent, { type: T }>;
 

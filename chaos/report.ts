@@ -13,7 +13,7 @@ export function asJson({ counts, reasons, ...head }: Judgement): string {
 export function asText(judgement: Judgement): string {
   const { scenario, seed, nodes, acked, counts, longest_gap_ms: gap, reasons } = judgement;
   const hidden = reasons.length - REASONS_SHOWN;
-  const found = Object.entries(counts).map(([kind, n]) => `${kind.replaceAll('_', ' ')} ${n}`);
+  const found = Object.entries(counts).map(([kind, n]) => `${kind.replaceAll('-', ' ')} ${n}`);
   const gaps = Object.entries(judgement.gaps_ms).map(([name, { median, worst }]) => {
     return `${name} ${median}/${worst}`;
   });

@@ -20,7 +20,7 @@ export function doubtsAbout(history: History): string[] {
   const start = eventsOf(history, 'start')[0];
   if (start === undefined) return ['the history is empty'];
   const doubts = [...doubtsAboutFaults(history, start), ...doubtsAboutLoad(history)];
-  const finals = eventsOf(history, 'final').length;
+  const finals = eventsOf(history, 'final').filter(({ topic }) => topic === undefined).length;
   const due = start.nodes * start.queues;
   if (finals !== due) doubts.push(`${finals} of ${due} final reads came to their end`);
   if (eventsOf(history, 'stop').length === 0) doubts.push('the run was broken off');

@@ -1,30 +1,8 @@
 /** From a history to a verdict. Whatever cannot be judged is invalid, never passed. */
-import { committedOffsets } from './checker/committed-offsets.ts';
-import { denseOffsets } from './checker/dense-offsets.ts';
-import { duplicates } from './checker/duplicates.ts';
-import { type Checker, type Finding, KINDS, type Kind } from './checker/finding.ts';
-import { halfVisibility } from './checker/half-visibility.ts';
-import { lostWrites } from './checker/lost-writes.ts';
-import { offsetValues } from './checker/offset-values.ts';
-import { phantoms } from './checker/phantoms.ts';
-import { falseRefusals } from './checker/refusals.ts';
-import { sendOrder } from './checker/send-order.ts';
-import { ackedValues } from './checker/views.ts';
+import { CHECK_TIME_MS, checkHistory } from './checker/check.ts';
 import { type GapSummary, gapsByNemesis, gapsOf, summarizeGaps } from './gaps.ts';
 import { eventsOf, type Fault, type History } from './history.ts';
 import { doubtsAbout, writesOf } from './validity.ts';
-
-const CHECKERS: readonly Checker[] = [
-  lostWrites,
-  offsetValues,
-  duplicates,
-  sendOrder,
-  denseOffsets,
-  phantoms,
-  halfVisibility,
-  committedOffsets,
-  falseRefusals,
-];
 
 export type Verdict = 'pass' | 'fail' | 'invalid';
 
@@ -43,7 +21,8 @@ export interface Judgement {
   readonly acked_operations: number;
   /** Attempts that ended without an answer to rely on, all settled later. */
   readonly unknown_attempts: number;
-  readonly counts: Readonly<Record<Kind, number>>;
+  /** How often each property is broken. */
+  readonly counts: Readonly<Record<string, number>>;
   /** Of the faults that hit a leader: the longest time without an ack. */
   readonly longest_gap_ms: GapSummary | null;
   readonly gaps_ms: Readonly<Record<string, GapSummary>>;
@@ -52,13 +31,13 @@ export interface Judgement {
   readonly reasons: readonly string[];
 }
 
-export function judge(history: History): Judgement {
-  const findings = CHECKERS.flatMap((check) => check(history));
+export function judge(history: History, checkTimeMs = CHECK_TIME_MS): Judgement {
+  const { findings, counts, timedOut } = checkHistory(history, checkTimeMs);
   const failures = [
-    ...findings.map(({ kind, text }) => `${kind}: ${text}`),
+    ...(timedOut ? ['the check did not come to its end in time'] : []),
+    ...findings.map(({ name, text, lines }) => `${name}: ${text} (lines ${lines.join(', ')})`),
     ...eventsOf(history, 'trouble').map(({ process, text }) => `trouble: ${process}: ${text}`),
   ];
-  const acked = new Set(ackedValues(history).map(({ queue, value }) => `${queue} ${value}`)).size;
   const writes = writesOf(history);
   const doubts = doubtsAbout(history);
   const gaps = gapsOf(history);
@@ -70,10 +49,10 @@ export function judge(history: History): Judgement {
     seed: start?.seed ?? 0,
     nodes: start?.nodes ?? 0,
     faults: countFaults(history),
-    acked,
+    acked: ackedMessages(history),
     acked_operations: writes.filter(({ outcome }) => outcome === 'ok').length,
     unknown_attempts: writes.filter(({ outcome }) => outcome === 'unknown').length,
-    counts: countKinds(findings),
+    counts,
     longest_gap_ms: summarizeGaps(gaps.map(({ ms }) => ms)),
     gaps_ms: gapsByNemesis(gaps),
     seconds: stop === undefined ? 0 : Math.round((stop.atMs - (start?.atMs ?? 0)) / 100) / 10,
@@ -90,8 +69,11 @@ function countFaults(history: History): Record<string, FaultCount> {
   return counts;
 }
 
-function countKinds(findings: readonly Finding[]): Record<Kind, number> {
-  const counts = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as Record<Kind, number>;
-  for (const { kind } of findings) counts[kind]++;
-  return counts;
+/** Messages of produce requests; half messages count as operations only. */
+function ackedMessages(history: History): number {
+  const acked = new Set<string>();
+  for (const { outcome, values } of eventsOf(history, 'produce')) {
+    if (outcome === 'ok') for (const value of values) acked.add(value);
+  }
+  return acked.size;
 }

@@ -1,37 +1,41 @@
-/** Every read goes on exactly where it was asked to; in the end every node knows the same end. */
-import { eventsOf, type History, type Read } from '../history.ts';
-import type { Finding } from './finding.ts';
+/** P12: a queue has no holes. The public API declares no records of another kind between. */
+import { type Facts, type FinalRead, type Line, logOf } from './facts.ts';
+import type { Finding, Property } from './property.ts';
 
-export function denseOffsets(history: History): Finding[] {
-  return [...eventsOf(history, 'read').flatMap(holes), ...differentEnds(history)];
-}
-
-function holes({ queue, node, from, batches, endOffset, outcome }: Read): Finding[] {
-  const where = `queue ${queue} through node ${node}`;
-  const findings: Finding[] = [];
-  let next = from;
-  for (const { offset, values } of batches) {
-    if (offset !== next) {
-      findings.push({
-        kind: 'gaps',
-        text: `${where}: offset ${offset} came where ${next} was due`,
-      });
+export const denseOffsets: Property = {
+  id: 'P12',
+  name: 'dense-offsets',
+  says: 'Between its start and its end a queue holds a message at every offset, and none beyond.',
+  *find(facts) {
+    for (const final of facts.finals) yield* holes(facts, final);
+    for (const read of facts.of('read')) {
+      facts.bound.step();
+      yield* beyondEnd(read);
     }
-    next = offset + values.length;
+  },
+};
+
+/** The first one of each read. */
+function* holes(facts: Facts, final: FinalRead): Generator<Finding> {
+  const { log, node, startOffset, endOffset, shown, line } = final;
+  let due = startOffset;
+  for (const offset of [...shown.keys()].sort((a, b) => a - b)) {
+    facts.bound.step();
+    if (offset > due) break;
+    if (offset === due) due += 1;
   }
-  if (outcome === 'ok' && next > endOffset) {
-    findings.push({ kind: 'gaps', text: `${where}: shows ${next - 1}, its end is ${endOffset}` });
-  }
-  return findings;
+  if (due >= endOffset) return;
+  const behind = shown.get(due - 1);
+  const lines = behind === undefined ? [line] : [behind.line, line];
+  yield { text: `${log} through node ${node}: nothing at ${due}, its end is ${endOffset}`, lines };
 }
 
-function differentEnds(history: History): Finding[] {
-  const ends = new Map<number, number>();
-  return eventsOf(history, 'final').flatMap(({ node, queue, endOffset }) => {
-    const known = ends.get(queue) ?? endOffset;
-    ends.set(queue, known);
-    if (known === endOffset) return [];
-    const text = `queue ${queue} ends at ${known}, through node ${node} at ${endOffset}`;
-    return [{ kind: 'gaps' as const, text }];
-  });
+function* beyondEnd(read: Line<'read'>): Generator<Finding> {
+  const last = read.batches.at(-1);
+  if (last === undefined || read.outcome !== 'ok') return;
+  const end = last.offset + last.values.length;
+  if (end <= read.endOffset) return;
+  const where = `${logOf(read)} through node ${read.node}`;
+  const text = `${where}: shows offset ${end - 1}, its end is ${read.endOffset}`;
+  yield { text, lines: [read.line] };
 }

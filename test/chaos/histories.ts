@@ -1,5 +1,6 @@
 /** Short hands for labelled histories: what is not named is ordinary. */
 import type {
+  Check,
   Commit,
   Committed,
   End,
@@ -9,6 +10,8 @@ import type {
   Prepare,
   Produce,
   Read,
+  Reset,
+  TopicChange,
 } from '../../chaos/history.ts';
 
 const attempt = (atMs: number) =>
@@ -40,11 +43,24 @@ export const unknownProduce = (sequence: number, count: number): Produce =>
 export const refusedProduce = (sequence: number, count: number): Produce =>
   produce(sequence, count, undefined, { outcome: 'fail', reason: 'NOT_LEADER' });
 
-/** A read from `from` that shows these values in one batch. */
+/** A plain one: no sequence tells its attempts apart. */
+export function plain(
+  values: readonly string[],
+  baseOffset: number | undefined,
+  other: Partial<Produce> = {},
+): Produce {
+  const where = baseOffset === undefined ? {} : { baseOffset };
+  return { type: 'produce', ...attempt(10), queue: 0, values, ...where, ...other };
+}
+
+let readers = 0;
+
+/** A read from `from` that shows these values in one batch, by a consumer of its own. */
 export function read(from: number, values: readonly string[], other: Partial<Read> = {}): Read {
   return {
     type: 'read',
     ...attempt(100),
+    process: `reader-${readers++}`,
     node: 1,
     queue: 0,
     from,
@@ -57,13 +73,24 @@ export function read(from: number, values: readonly string[], other: Partial<Rea
 
 /** One node's read of everything, with its end. */
 export function finalRead(values: readonly string[], other: Partial<Read> = {}): HistoryEvent[] {
-  const last = read(0, values, { ...attempt(1000), last: true, ...other });
+  const process = `final-${other.node ?? 1}`;
+  const last = read(0, values, { ...attempt(1000), process, last: true, ...other });
   const { node, queue, endOffset } = last;
-  return [last, { type: 'final', node, queue, endOffset }];
+  const where = last.topic === undefined ? { queue } : { topic: last.topic, queue };
+  return [last, { type: 'final', node, ...where, endOffset }];
 }
 
-export function prepare(transaction: string, values: readonly string[]): Prepare {
-  return { type: 'prepare', ...attempt(10), transaction, queue: 0, values };
+export function prepare(
+  transaction: string,
+  values: readonly string[],
+  other: Partial<Prepare> = {},
+): Prepare {
+  return { type: 'prepare', ...attempt(10), transaction, queue: 0, values, ...other };
+}
+
+/** A producer group is asked. */
+export function check(transaction: string, atMs: number, other: Partial<Check> = {}): Check {
+  return { type: 'check', ...attempt(atMs), transaction, count: 1, values: [], ...other };
 }
 
 export function end(
@@ -76,6 +103,20 @@ export function end(
 
 export function commit(atMs: number, offset: number, other: Partial<Commit> = {}): Commit {
   return { type: 'commit', ...attempt(atMs), group: 'g', queue: 0, offset, ...other };
+}
+
+export function reset(
+  atMs: number,
+  offset: number,
+  epoch: number | undefined,
+  other: Partial<Reset> = {},
+): Reset {
+  const begun = epoch === undefined ? {} : { epoch };
+  return { type: 'reset', ...attempt(atMs), group: 'g', queue: 0, offset, ...begun, ...other };
+}
+
+export function topic(name: string, other: Partial<TopicChange> = {}): TopicChange {
+  return { type: 'topic', ...attempt(1), action: 'create', name, topic: name, ...other };
 }
 
 export function committed(

@@ -1,0 +1,47 @@
+/** All promises that a history is held against. A new one is a file and a line here. */
+import { abortedRead } from './aborted-read.ts';
+import { committedOffset } from './committed-offset.ts';
+import { denseOffsets } from './dense-offsets.ts';
+import { divergence } from './divergence.ts';
+import { duplicate } from './duplicate.ts';
+import { halfInvisible } from './half-invisible.ts';
+import { inconsistentOffsets } from './inconsistent-offsets.ts';
+import { linearizableFetch } from './linearizable-fetch.ts';
+import { linearizableProduce } from './linearizable-produce.ts';
+import { lostWrite } from './lost-write.ts';
+import { oneOutcome } from './one-outcome.ts';
+import { phantom } from './phantom.ts';
+import { pollOrder } from './poll-order.ts';
+import type { Property } from './property.ts';
+import { retention } from './retention.ts';
+import { sendOrder } from './send-order.ts';
+import { transactionAtomicity } from './transaction-atomicity.ts';
+import { transactionDurability } from './transaction-durability.ts';
+import { unseen } from './unseen.ts';
+
+export const PROPERTIES: readonly Property[] = [
+  lostWrite,
+  unseen,
+  divergence,
+  phantom,
+  abortedRead,
+  inconsistentOffsets,
+  duplicate,
+  pollOrder,
+  sendOrder,
+  linearizableProduce,
+  linearizableFetch,
+  denseOffsets,
+  committedOffset,
+  transactionAtomicity,
+  halfInvisible,
+  oneOutcome,
+  transactionDurability,
+  retention,
+];
+
+/** What waits for a feature that does not exist yet. */
+export const WAITING = [
+  { id: 'P14', name: 'group-exclusivity', waitsFor: 'consumer groups' },
+  { id: 'P19', name: 'delay-never-early', waitsFor: 'delayed messages' },
+] as const;

@@ -1,0 +1,51 @@
+import { oneOutcome } from '../../../chaos/checker/one-outcome.ts';
+import { check, end, prepare } from '../histories.ts';
+import { labelled } from './labelled.ts';
+
+const half = prepare('t', ['t.0']);
+const at = (baseOffset: number) => ({ baseOffset, state: 'COMMITTED' }) as const;
+const refused = { outcome: 'fail', reason: 'TRANSACTION_ENDED' } as const;
+
+labelled(oneOutcome, {
+  good: [
+    ['committed twice', [half, end('t', 'commit', at(0)), end('t', 'commit', at(0))]],
+    [
+      'the opposite is refused',
+      [half, end('t', 'commit', at(0)), end('t', 'rollback', { ...refused, state: 'COMMITTED' })],
+    ],
+    [
+      'somebody else was asked, and decided first',
+      [
+        half,
+        check('t', 20),
+        end('t', 'rollback', { outcome: 'unknown' }),
+        end('t', 'commit', { ...refused, state: 'ROLLED_BACK' }),
+      ],
+    ],
+    ['asked about, then ended', [half, check('t', 20), end('t', 'rollback')]],
+    ['asked while it ends', [half, check('t', 50), end('t', 'rollback')]],
+    ['two unknown ends', [half, end('t', 'commit', { outcome: 'unknown' }), end('t', 'rollback')]],
+  ],
+  bad: [
+    ['both', [half, end('t', 'commit', at(0)), end('t', 'rollback')], [2, 3]],
+    [
+      'the opposite of what was asked',
+      [half, end('t', 'commit', { state: 'ROLLED_BACK' })],
+      [2],
+      [2, 2],
+    ],
+    ['two places', [half, end('t', 'commit', at(0)), end('t', 'commit', at(4))], [2, 3]],
+    [
+      'refused with another outcome',
+      [half, end('t', 'commit', at(0)), end('t', 'commit', { ...refused, state: 'ROLLED_BACK' })],
+      [3],
+      [2, 3],
+    ],
+    [
+      'an outcome that nobody asked for',
+      [half, end('t', 'commit', { ...refused, state: 'ROLLED_BACK' })],
+      [2],
+    ],
+    ['asked about after its end', [half, end('t', 'rollback'), check('t', 90)], [2, 3]],
+  ],
+});
