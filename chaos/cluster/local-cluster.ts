@@ -25,6 +25,8 @@ import {
 /** Written into every configuration, so that pauses can be shorter or longer than it. */
 export const ELECTION_TIMEOUT_MS = 1200;
 
+const CHECK_MS = 2000;
+const RETENTION_CHECK_MS = 500;
 const START_TIMEOUT_MS = 60_000;
 const DESCRIBE_TIMEOUT_MS = 2000;
 const STATUS_PACE_MS = 50;
@@ -167,6 +169,9 @@ function writeConfig(folder: string, node: number, places: readonly Place[]): vo
     listen: { grpc: own?.grpc, peer: own?.peer },
     peers: Object.fromEntries(peers.map((place) => [place.node, place.peer])),
     raft: { electionTimeoutMs: ELECTION_TIMEOUT_MS },
+    // Often enough that a short run sees many checks, and messages that grow old.
+    transactions: { firstCheckAfterMs: CHECK_MS, checkIntervalMs: CHECK_MS },
+    retention: { checkIntervalMs: RETENTION_CHECK_MS },
   });
   writeFileSync(config, text);
 }

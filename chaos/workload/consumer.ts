@@ -1,82 +1,21 @@
-/** A consumer of one queue through one node, and what it commits through every node. */
+/**
+ * A consumer of one queue through one node, and what it commits through every node. Now and then it
+ * dies, and goes on where its group stands.
+ */
 import { Client } from './client.ts';
+import { offsetIn, readCommitted } from './committed.ts';
 import { attemptOf, type Load, TOPIC } from './load.ts';
-import type { Request, Response } from './methods.ts';
-import { type Answer, NodeStub } from './node-stub.ts';
-import { observedValue } from './payload.ts';
+import { NodeStub } from './node-stub.ts';
+import { random } from './produce.ts';
+import { poll } from './read.ts';
 
-const POLL_WAIT_MS = 500;
-const POLL_TIMEOUT_MS = 5000;
 const POLL_PACE_MS = 100;
 const CONNECT_WAIT_MS = 500;
-const MAX_BYTES = 1024 * 1024;
 const COMMIT_EVERY_MESSAGES = 40;
-
-export interface Poll {
-  readonly process: string;
-  readonly queue: number;
-  readonly from: number;
-  readonly last: boolean;
-}
-
-/** One fetch, written down; `last` ones see every message acknowledged before them. */
-export async function poll(
-  load: Load,
-  stub: NodeStub,
-  { process, queue, from, last }: Poll,
-): Promise<Answer<Response<'Log.Fetch'>>> {
-  const request: Request<'Log.Fetch'> = {
-    topic: TOPIC,
-    queue,
-    offset: from,
-    max_bytes: MAX_BYTES,
-    max_wait_ms: last ? 0 : POLL_WAIT_MS,
-    linearizable: last,
-  };
-  const answer = await stub.call('Log.Fetch', request, POLL_TIMEOUT_MS);
-  const fetched = answer.outcome === 'ok' ? answer.value : undefined;
-  load.record({
-    type: 'read',
-    ...attemptOf(process, answer),
-    node: stub.node,
-    queue,
-    from,
-    batches: (fetched?.batches ?? []).map((batch) => ({
-      offset: batch.base_offset,
-      values: batch.messages.map(observedValue),
-    })),
-    endOffset: fetched?.end_offset ?? 0,
-    last,
-  });
-  return answer;
-}
-
-/** Committed offsets as seen through the client's node. */
-export async function readCommitted(
-  load: Load,
-  client: Client,
-  process: string,
-  group: string,
-): Promise<Answer<Response<'Log.GetOffset'>>> {
-  const { node } = client;
-  const answer = await client.attempt('Log.GetOffset', { group, topic: TOPIC, queues: [] });
-  for (const { queue, offset } of registersIn(answer, load.queues)) {
-    const where = offset === undefined ? {} : { offset };
-    const attempt = attemptOf(process, answer);
-    load.record({ type: 'committed', ...attempt, node, group, queue, ...where });
-  }
-  return answer;
-}
-
-/** An unknown group has never committed anything, says the node. */
-function registersIn(
-  answer: Answer<Response<'Log.GetOffset'>>,
-  queues: number,
-): readonly { readonly queue: number; readonly offset?: number }[] {
-  if (answer.outcome === 'ok') return answer.value.queues;
-  if (answer.reason !== 'GROUP_NOT_FOUND') return [];
-  return Array.from({ length: queues }, (_, queue) => ({ queue }));
-}
+/** One poll in so many. */
+const LINEARIZABLE_EVERY = 8;
+/** One commit in so many. */
+const DIES_EVERY = 20;
 
 export function groupOf(node: number): string {
   return `group-${node}`;
@@ -91,6 +30,7 @@ export class Consumer {
   readonly #name: string;
   #offset = 0;
   #committed = 0;
+  #seek = false;
 
   constructor(load: Load, node: number, queue: number) {
     this.#load = load;
@@ -112,9 +52,15 @@ export class Consumer {
   }
 
   async #poll(): Promise<void> {
-    const what = { process: this.#name, queue: this.#queue, from: this.#offset, last: false };
-    const answer = await poll(this.#load, this.#stub, what);
+    const answer = await poll(this.#load, this.#stub, {
+      process: this.#name,
+      queue: this.#queue,
+      from: this.#offset,
+      linearizable: random(LINEARIZABLE_EVERY) === 0,
+      seek: this.#seek,
+    });
     if (answer.outcome === 'ok') {
+      this.#seek = false;
       this.#offset = answer.value.next_offset;
       await this.#load.pace(POLL_PACE_MS);
     } else if (answer.retryable) {
@@ -139,7 +85,13 @@ export class Consumer {
     }
     this.#committed = offset;
     this.#commits.useNext();
-    await readCommitted(this.#load, this.#commits, this.#name, this.#group);
+    const stands = await readCommitted(this.#load, this.#commits, this.#name, group);
+    if (random(DIES_EVERY) === 0) this.#goOnAt(offsetIn(stands, queue) ?? offset);
     return true;
+  }
+
+  #goOnAt(offset: number): void {
+    this.#offset = offset;
+    this.#seek = true;
   }
 }

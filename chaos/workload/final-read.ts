@@ -1,8 +1,10 @@
 /** After the run: everything again, from offset 0, through every node. */
 import { Client } from './client.ts';
-import { groupOf, poll, readCommitted } from './consumer.ts';
+import { readCommitted } from './committed.ts';
 import type { Load } from './load.ts';
 import { NodeStub } from './node-stub.ts';
+import { poll } from './read.ts';
+import { groupsOf } from './workload.ts';
 
 const CONNECT_WAIT_MS = 1000;
 /** Of failed fetches in a row; the cluster is whole by now. */
@@ -13,7 +15,7 @@ export async function readEverything(load: Load): Promise<void> {
   await Promise.all(nodes.map((node) => readThrough(load, node)));
   const client = new Client(load.addresses, 0, load.giveUp);
   for (const _ of nodes) {
-    for (const node of nodes) await readGroup(load, client, groupOf(node));
+    for (const group of groupsOf(load)) await readGroup(load, client, group);
     client.useNext();
   }
   client.close();
@@ -32,7 +34,7 @@ async function readQueue(load: Load, stub: NodeStub, queue: number): Promise<boo
   let from = 0;
   let failures = 0;
   for (;;) {
-    const answer = await poll(load, stub, { process, queue, from, last: true });
+    const answer = await poll(load, stub, { process, queue, from, linearizable: true, last: true });
     if (answer.outcome !== 'ok') {
       if (++failures < FAILURES_MAX && answer.retryable) {
         await stub.connected(CONNECT_WAIT_MS);

@@ -1,4 +1,4 @@
-/** A producer of half messages under ids of its own; some stay undecided over many kills. */
+/** A producer of half messages under ids of its own; some stay undecided over many faults. */
 import { Client } from './client.ts';
 import { attemptOf, type Load, TOPIC } from './load.ts';
 import type { Request, Response } from './methods.ts';
@@ -11,7 +11,8 @@ const MESSAGES_MAX = 3;
 const SHARE_COMMITTED = 0.6;
 const SHARE_ROLLED_BACK = 0.25;
 
-type Fate = 'commit' | 'rollback' | 'never';
+/** `lost`: it never decides, and has to be asked. */
+type Fate = 'commit' | 'rollback' | 'lost';
 
 interface Transaction {
   readonly id: string;
@@ -21,15 +22,15 @@ interface Transaction {
 }
 
 export class HalfMessageProducer {
+  readonly group: string;
   readonly #load: Load;
-  readonly #group: string;
   readonly #client: Client;
   readonly #undecided: Transaction[] = [];
   #count = 0;
 
   constructor(load: Load, index: number) {
     this.#load = load;
-    this.#group = `halves-${index}`;
+    this.group = `halves-${index}`;
     this.#client = new Client(load.addresses, index, load.giveUp);
   }
 
@@ -44,7 +45,7 @@ export class HalfMessageProducer {
 
   async #prepareOne(): Promise<boolean> {
     const { queues } = this.#load;
-    const id = `${this.#group}-${this.#count++}`;
+    const id = `${this.group}-${this.#count++}`;
     const length = 1 + Math.floor(Math.random() * MESSAGES_MAX);
     const transaction: Transaction = {
       id,
@@ -57,18 +58,18 @@ export class HalfMessageProducer {
       this.#undecided.push(transaction);
       return true;
     }
-    this.#load.trouble(this.#group, `prepare ${id}: ${answer.text}`);
+    this.#load.trouble(this.group, `prepare ${id}: ${answer.text}`);
     return false;
   }
 
   #prepare({ id, queue, values }: Transaction): Promise<Answer<Response<'Transactions.Prepare'>>> {
     const request: Request<'Transactions.Prepare'> = {
-      producer_group: this.#group,
+      producer_group: this.group,
       transaction_id: id,
       parts: [{ topic: TOPIC, queue, messages: values.map(messageOf) }],
     };
     return this.#client.settle('Transactions.Prepare', request, (answer) => {
-      const attempt = attemptOf(this.#group, answer);
+      const attempt = attemptOf(this.group, answer);
       this.#load.record({ type: 'prepare', ...attempt, transaction: id, queue, values });
     });
   }
@@ -76,46 +77,62 @@ export class HalfMessageProducer {
   /** Any of those that wait, so that ends come in another order than prepares. */
   async #endOne(): Promise<boolean> {
     const at = Math.floor(Math.random() * this.#undecided.length);
-    const transaction = this.#undecided.splice(at, 1)[0]!;
-    const { id, fate, values } = transaction;
-    if (fate === 'never') return true;
-    const answer = await this.#end(transaction, fate);
-    if (answer.outcome !== 'ok') {
-      this.#load.trouble(this.#group, `${fate} of ${id}: ${answer.text}`);
-      return false;
-    }
-    const { state, parts } = answer.value;
-    const expected = fate === 'commit' ? 'COMMITTED' : 'ROLLED_BACK';
-    const isPlaced = fate === 'rollback' || parts[0]?.count === values.length;
-    if (state !== expected || !isPlaced) {
-      const count = parts[0]?.count ?? 0;
-      this.#load.trouble(this.#group, `${fate} of ${id}: answered ${state}, ${count} messages`);
+    const { id, fate, values, queue } = this.#undecided.splice(at, 1)[0]!;
+    if (fate === 'lost') return true;
+    const where = { id, queue, group: this.group };
+    const answer = await endTransaction(this.#load, this.#client, this.group, where, fate);
+    // Whoever was asked meanwhile may have decided first; the checker knows who asked for what.
+    if (answer.outcome !== 'ok') return answer.reason === 'TRANSACTION_ENDED';
+    const count = answer.value.parts[0]?.count ?? 0;
+    if (fate === 'commit' && count !== values.length) {
+      this.#load.trouble(this.group, `${fate} of ${id}: ${count} messages`);
     }
     return true;
   }
+}
 
-  #end(
-    { id, queue }: Transaction,
-    decision: 'commit' | 'rollback',
-  ): Promise<Answer<Response<'Transactions.End'>>> {
-    const request: Request<'Transactions.End'> = {
-      producer_group: this.#group,
-      transaction_id: id,
-      decision: decision === 'commit' ? 'COMMIT' : 'ROLLBACK',
-      topic: TOPIC,
-      queue,
-    };
-    return this.#client.settle('Transactions.End', request, (answer) => {
-      const attempt = attemptOf(this.#group, answer);
-      const part = answer.outcome === 'ok' ? answer.value.parts[0] : undefined;
-      const where = part === undefined ? {} : { baseOffset: part.base_offset };
-      this.#load.record({ type: 'end', ...attempt, transaction: id, queue, decision, ...where });
+/** Repeated until the outcome is known. */
+export async function endTransaction(
+  load: Load,
+  client: Client,
+  process: string,
+  { id, queue, group }: { readonly id: string; readonly queue: number; readonly group: string },
+  decision: 'commit' | 'rollback',
+): Promise<Answer<Response<'Transactions.End'>>> {
+  const request: Request<'Transactions.End'> = {
+    producer_group: group,
+    transaction_id: id,
+    decision: decision === 'commit' ? 'COMMIT' : 'ROLLBACK',
+    topic: TOPIC,
+    queue,
+  };
+  const answer = await client.settle('Transactions.End', request, (attempt) => {
+    const part = attempt.outcome === 'ok' ? attempt.value.parts[0] : undefined;
+    load.record({
+      type: 'end',
+      ...attemptOf(process, attempt),
+      ...{ transaction: id, queue, decision },
+      ...stateIn(attempt),
+      ...(part === undefined ? {} : { baseOffset: part.base_offset }),
     });
+  });
+  if (answer.outcome !== 'ok' && answer.reason !== 'TRANSACTION_ENDED') {
+    load.trouble(process, `${decision} of ${id}: ${answer.text}`);
   }
+  return answer;
+}
+
+const STATES = ['UNDECIDED', 'COMMITTED', 'ROLLED_BACK'] as const;
+
+/** In an answer or in a refusal. */
+function stateIn(answer: Answer<Response<'Transactions.End'>>) {
+  const text = answer.outcome === 'ok' ? answer.value.state : answer.transactionState;
+  const state = STATES.find((one) => one === text);
+  return state === undefined ? {} : { state };
 }
 
 function drawFate(): Fate {
   const draw = Math.random();
   if (draw < SHARE_COMMITTED) return 'commit';
-  return draw < SHARE_COMMITTED + SHARE_ROLLED_BACK ? 'rollback' : 'never';
+  return draw < SHARE_COMMITTED + SHARE_ROLLED_BACK ? 'rollback' : 'lost';
 }

@@ -26,6 +26,50 @@ export interface ClusterDescription {
   }[];
 }
 
+export interface ProduceRequest {
+  readonly topic: string;
+  readonly queue: number;
+  readonly topic_id?: string;
+  readonly producer_id?: string;
+  readonly producer_epoch?: number;
+  readonly sequence?: number;
+  readonly messages: readonly Message[];
+}
+
+export interface ProduceAck {
+  readonly base_offset?: number;
+  readonly count: number;
+  readonly duplicate: boolean;
+}
+
+/** What a fetch answers, and each element of a subscription holds. */
+export interface Fetched {
+  readonly next_offset: number;
+  readonly start_offset: number;
+  readonly end_offset: number;
+  readonly batches: readonly { base_offset: number; messages: readonly Message[] }[];
+}
+
+export interface Check {
+  readonly caller_transaction_id: string;
+  readonly check_count: number;
+  readonly parts: readonly {
+    topic: string;
+    queue: number;
+    messages: readonly Message[];
+  }[];
+}
+
+/** An error as an element of a stream. */
+export interface StreamError {
+  readonly code: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly outcome_unknown: boolean;
+  readonly retry_after_ms: number;
+}
+
 interface Call<Request, Response> {
   readonly request: Request;
   readonly response: Response;
@@ -38,24 +82,23 @@ interface GroupTopic {
 
 export interface Methods {
   'Admin.CreateTopic': Call<
-    { name: string; queue_count: number; config?: { durability: string } },
-    object
+    {
+      name: string;
+      queue_count: number;
+      config?: { durability?: string; retention_ms?: number };
+    },
+    { topic: { topic_id: string } }
   >;
+  'Admin.DeleteTopic': Call<{ name: string; topic_id: string }, object>;
   'Admin.DescribeTopic': Call<
     { name: string },
-    { queues: readonly { queue: number; shard: number }[] }
+    {
+      topic: { topic_id: string };
+      queues: readonly { queue: number; shard: number }[];
+    }
   >;
   'Admin.DescribeCluster': Call<object, ClusterDescription>;
-  'Log.Produce': Call<
-    {
-      topic: string;
-      queue: number;
-      producer_id: string;
-      sequence: number;
-      messages: readonly Message[];
-    },
-    { base_offset?: number; count: number; duplicate: boolean }
-  >;
+  'Log.Produce': Call<ProduceRequest, ProduceAck>;
   'Log.Fetch': Call<
     {
       topic: string;
@@ -64,17 +107,18 @@ export interface Methods {
       max_bytes: number;
       max_wait_ms: number;
       linearizable: boolean;
+      topic_id?: string;
     },
-    {
-      next_offset: number;
-      end_offset: number;
-      batches: readonly { base_offset: number; messages: readonly Message[] }[];
-    }
+    Fetched
   >;
   'Log.CommitOffset': Call<GroupTopic & { offsets: readonly QueueOffset[] }, object>;
   'Log.GetOffset': Call<
     GroupTopic & { queues: readonly number[] },
-    { queues: readonly { queue: number; offset?: number }[] }
+    { queues: readonly { queue: number; offset?: number }[]; epoch: number }
+  >;
+  'Log.ResetOffsets': Call<
+    GroupTopic & { offsets: { offsets: readonly QueueOffset[] } },
+    { offsets: readonly QueueOffset[]; epoch: number }
   >;
   'Transactions.Prepare': Call<
     {
@@ -94,10 +138,28 @@ export interface Methods {
     },
     { state: string; parts: readonly { queue: number; base_offset: number; count: number }[] }
   >;
+  'Transactions.PollChecks': Call<
+    { producer_group: string; max_wait_ms: number; check_lease_ms: number },
+    { checks: readonly Check[] }
+  >;
 }
 export type MethodName = keyof Methods;
 export type Request<M extends MethodName> = Methods[M]['request'];
 export type Response<M extends MethodName> = Methods[M]['response'];
+
+/** Calls of which both sides are streams. */
+export interface Streams {
+  'Log.ProduceStream': Call<
+    { request_id: number; resume: boolean; request: ProduceRequest },
+    { request_id: number; ack?: ProduceAck; error?: StreamError }
+  >;
+  'Log.Subscribe': Call<
+    | { start: { topic: string; queues: readonly QueueOffset[]; credit: number } }
+    | { credit: number },
+    Fetched & { queue: number }
+  >;
+}
+export type StreamName = keyof Streams;
 
 const definitions = loadSync(
   ['log', 'admin', 'transactions'].map((name) => `holdfast/v1/${name}.proto`),
@@ -110,7 +172,7 @@ const definitions = loadSync(
   },
 );
 
-export function methodDefinition(name: MethodName): MethodDefinition<object, object> {
+export function methodDefinition(name: MethodName | StreamName): MethodDefinition<object, object> {
   const [service, method] = name.split('.') as [string, string];
   const definition = definitions[`holdfast.v1.${service}`] as ServiceDefinition | undefined;
   const found = definition?.[method] as MethodDefinition<object, object> | undefined;

@@ -1,7 +1,22 @@
-/** Plain unary calls to one node; every answer says what is known about its effect. */
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+/** Plain calls to one node; every answer says what is known about its effect. */
+import {
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 import { nowMs, type Outcome } from '../history.ts';
-import { type MethodName, methodDefinition, type Request, type Response } from './methods.ts';
+import {
+  type MethodName,
+  methodDefinition,
+  type Request,
+  type Response,
+  type StreamError,
+  type StreamName,
+  type Streams,
+} from './methods.ts';
 
 interface Times {
   readonly invokedMs: number;
@@ -14,6 +29,8 @@ export interface Refusal extends Times {
   readonly reason: string;
   readonly retryable: boolean;
   readonly retryAfterMs: number;
+  /** What became of the transaction, where the refusal says so; else empty. */
+  readonly transactionState: string;
   readonly text: string;
 }
 
@@ -62,6 +79,21 @@ export class NodeStub {
     });
   }
 
+  /** Both sides of it are the caller's to end. */
+  stream<S extends StreamName>(
+    name: S,
+  ): ClientDuplexStream<Streams[S]['request'], Streams[S]['response']> {
+    const { path, requestSerialize, responseDeserialize } = methodDefinition(name);
+    const opened: unknown = this.#client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      new Metadata(),
+      {},
+    );
+    return opened as ClientDuplexStream<Streams[S]['request'], Streams[S]['response']>;
+  }
+
   /** Resolves when connected; false when the time runs out first. */
   connected(timeoutMs: number): Promise<boolean> {
     return new Promise((resolve) => {
@@ -86,6 +118,21 @@ export function classify(
     reason,
     retryable: reason === '' || trailer('holdfast-retryable') === 'true',
     retryAfterMs: Number(trailer('holdfast-retry-after-ms')) || 0,
+    transactionState: trailer('holdfast-transaction-state'),
     text: `${status[error.code]} ${reason}: ${error.details}`,
+  };
+}
+
+/** The same word, said by an element of a stream. */
+export function classifyElement(error: StreamError): Omit<Refusal, keyof Times> {
+  const { reason, retryable, message } = error;
+  const definite = reason !== '' && !error.outcome_unknown;
+  return {
+    outcome: definite ? 'fail' : 'unknown',
+    reason,
+    retryable: reason === '' || retryable,
+    retryAfterMs: error.retry_after_ms,
+    transactionState: '',
+    text: `${status[error.code]} ${reason}: ${message}`,
   };
 }

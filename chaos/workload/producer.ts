@@ -1,27 +1,28 @@
-/** An idempotent producer of one queue: some requests in flight, open outcomes settled in order. */
+/**
+ * An idempotent producer of one queue: some requests in flight, open outcomes settled in order. Now
+ * and then it dies with requests in flight, and starts again under its id with a higher epoch.
+ */
 import { Client } from './client.ts';
-import { attemptOf, type Load, TOPIC } from './load.ts';
-import type { Response } from './methods.ts';
+import type { Load } from './load.ts';
+import type { ProduceAck } from './methods.ts';
 import type { Answer } from './node-stub.ts';
-import { messageOf } from './payload.ts';
+import { random, recordProduce, requestOf, type Write } from './produce.ts';
 
 const IN_FLIGHT_MAX = 8;
 const BATCH_MESSAGES_MAX = 5;
 const SHARE_ALONE = 0.5;
 const ROUND_PACE_MS = 20;
-
-interface Write {
-  readonly sequence: number;
-  readonly values: readonly string[];
-}
-
-type Ack = Answer<Response<'Log.Produce'>>;
+/** One round in so many. */
+const DIES_EVERY = 200;
 
 export class Producer {
   readonly #load: Load;
   readonly #queue: number;
   readonly #id: string;
-  readonly #client: Client;
+  /** What nobody waits for any more. */
+  readonly #abandoned: Promise<unknown>[] = [];
+  #client: Client;
+  #epoch = 0;
   #sequence = 0;
 
   /** Of those that write to the same queue the one with this index. */
@@ -35,67 +36,52 @@ export class Producer {
   async run(): Promise<void> {
     while (this.#load.running) {
       const round = Array.from({ length: 1 + random(IN_FLIGHT_MAX) }, () => this.#nextWrite());
-      if (!(await this.#send(round))) break;
+      if (random(DIES_EVERY) === 0) this.#die(round);
+      else if (!(await this.#send(round))) break;
       await this.#load.pace(ROUND_PACE_MS);
     }
+    await Promise.all(this.#abandoned);
     this.#client.close();
   }
 
   #nextWrite(): Write {
-    const sequence = this.#sequence;
+    const [epoch, sequence] = [this.#epoch, this.#sequence];
     const count = Math.random() < SHARE_ALONE ? 1 : 1 + random(BATCH_MESSAGES_MAX);
     this.#sequence += count;
     return {
-      sequence,
-      values: Array.from({ length: count }, (_, i) => `${this.#id}.${sequence + i}`),
+      queue: this.#queue,
+      producer: { id: this.#id, epoch, sequence },
+      values: Array.from({ length: count }, (_, i) => `${this.#id}.${epoch}.${sequence + i}`),
     };
+  }
+
+  #die(round: readonly Write[]): void {
+    const client = this.#client;
+    const attempts = Promise.all(round.map((write) => this.#attempt(client, write)));
+    this.#abandoned.push(attempts.finally(() => client.close()));
+    this.#client = new Client(this.#load.addresses, this.#queue, this.#load.giveUp);
+    this.#epoch += 1;
+    this.#sequence = 0;
   }
 
   /** All at once; those that stay open are repeated one by one, the oldest first. */
   async #send(round: readonly Write[]): Promise<boolean> {
-    const acks = await Promise.all(round.map((write) => this.#attempt(write)));
+    const acks = await Promise.all(round.map((write) => this.#attempt(this.#client, write)));
     for (const [i, write] of round.entries()) {
       if (acks[i]?.outcome === 'ok') continue;
-      const ack = await this.#client.settle('Log.Produce', this.#request(write), (answer) => {
-        this.#record(write, answer);
+      const ack = await this.#client.settle('Log.Produce', requestOf(write), (answer) => {
+        recordProduce(this.#load, this.#id, write, answer);
       });
       if (ack.outcome === 'ok') continue;
-      this.#load.trouble(this.#id, `queue ${this.#queue}, ${write.sequence}: ${ack.text}`);
+      this.#load.trouble(this.#id, `queue ${this.#queue}, ${write.values[0]}: ${ack.text}`);
       return false;
     }
     return true;
   }
 
-  async #attempt(write: Write): Promise<Ack> {
-    const answer = await this.#client.attempt('Log.Produce', this.#request(write));
-    this.#record(write, answer);
+  async #attempt(client: Client, write: Write): Promise<Answer<ProduceAck>> {
+    const answer = await client.attempt('Log.Produce', requestOf(write));
+    recordProduce(this.#load, this.#id, write, answer);
     return answer;
   }
-
-  #request({ sequence, values }: Write) {
-    const messages = values.map(messageOf);
-    return { topic: TOPIC, queue: this.#queue, producer_id: this.#id, sequence, messages };
-  }
-
-  #record({ sequence, values }: Write, answer: Ack): void {
-    const acked = answer.outcome === 'ok' ? answer.value : undefined;
-    this.#load.record({
-      type: 'produce',
-      ...attemptOf(this.#id, answer),
-      queue: this.#queue,
-      producer: this.#id,
-      sequence,
-      values,
-      ...(acked?.base_offset === undefined ? {} : { baseOffset: acked.base_offset }),
-      ...(acked?.duplicate === true ? { duplicate: true } : {}),
-    });
-    if (acked === undefined) return;
-    if (acked.base_offset === undefined || acked.count !== values.length) {
-      this.#load.trouble(this.#id, `${sequence}: an ack of ${acked.count} without an offset`);
-    }
-  }
-}
-
-function random(below: number): number {
-  return Math.floor(Math.random() * below);
 }

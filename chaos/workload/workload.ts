@@ -1,16 +1,27 @@
 /** All clients of a run together, each with connections of its own. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { nowMs } from '../history.ts';
+import { CheckBacks } from './check-backs.ts';
 import { Client } from './client.ts';
-import { Consumer, groupOf, readCommitted } from './consumer.ts';
+import { readCommitted } from './committed.ts';
+import { Consumer, groupOf } from './consumer.ts';
 import { HalfMessageProducer } from './half-messages.ts';
 import { type Load, TOPIC } from './load.ts';
 import type { Response } from './methods.ts';
+import { OffsetResets, RESET_GROUP } from './offset-resets.ts';
+import { PlainProducer } from './plain-producer.ts';
 import { Producer } from './producer.ts';
+import { StreamProducer } from './stream-producer.ts';
+import { Subscriber } from './subscriber.ts';
+import { ShortLivedTopic } from './topics.ts';
 
 /** Their sends meet in one queue, and a slow disk still acknowledges enough. */
 const PRODUCERS_PER_QUEUE = 2;
+const PLAIN_PRODUCERS = 2;
+const STREAM_PRODUCERS = 2;
 const HALF_MESSAGE_PRODUCERS = 2;
+/** Of one short-lived topic; the other one keeps everything. */
+const RETENTION_MS = 3000;
 const OBSERVER_PACE_MS = 100;
 const TOPIC_PACE_MS = 100;
 
@@ -51,25 +62,35 @@ function shardsOf(
 export async function runWorkload(load: Load): Promise<void> {
   const queues = Array.from({ length: load.queues }, (_, queue) => queue);
   const nodes = load.addresses.map((_, i) => i + 1);
-  await Promise.all([
+  const several = (count: number) => Array.from({ length: count }, (_, i) => i);
+  const halves = several(HALF_MESSAGE_PRODUCERS).map((i) => new HalfMessageProducer(load, i));
+  const clients: readonly { run(): Promise<void> }[] = [
     ...queues.flatMap((queue) =>
-      Array.from({ length: PRODUCERS_PER_QUEUE }, (_, i) => new Producer(load, queue, i).run()),
+      several(PRODUCERS_PER_QUEUE).map((i) => new Producer(load, queue, i)),
     ),
-    ...Array.from({ length: HALF_MESSAGE_PRODUCERS }, (_, i) =>
-      new HalfMessageProducer(load, i).run(),
-    ),
-    ...nodes.flatMap((node) => queues.map((queue) => new Consumer(load, node, queue).run())),
-    observeCommitted(load),
-  ]);
+    ...several(PLAIN_PRODUCERS).map((i) => new PlainProducer(load, i)),
+    ...several(STREAM_PRODUCERS).map((i) => new StreamProducer(load, i)),
+    ...halves,
+    ...halves.map(({ group }, i) => new CheckBacks(load, group, i)),
+    ...nodes.flatMap((node) => queues.map((queue) => new Consumer(load, node, queue))),
+    ...nodes.map((node) => new Subscriber(load, node)),
+    new OffsetResets(load),
+    new ShortLivedTopic(load, 0),
+    new ShortLivedTopic(load, 1, RETENTION_MS),
+  ];
+  await Promise.all([...clients.map((client) => client.run()), observeCommitted(load)]);
+}
+
+/** All groups that commit. */
+export function groupsOf(load: Load): readonly string[] {
+  return [...load.addresses.map((_, i) => groupOf(i + 1)), RESET_GROUP];
 }
 
 /** Reads every group's committed offsets, through each node in turn. */
 async function observeCommitted(load: Load): Promise<void> {
   const client = new Client(load.addresses, 0, load.giveUp);
   while (load.running) {
-    for (const i of load.addresses.keys()) {
-      await readCommitted(load, client, 'observer', groupOf(i + 1));
-    }
+    for (const group of groupsOf(load)) await readCommitted(load, client, 'observer', group);
     client.useNext();
     await load.pace(OBSERVER_PACE_MS);
   }

@@ -1,0 +1,60 @@
+/** A request to store messages, and the line that every attempt at it leaves. */
+import { attemptOf, type Load, TOPIC } from './load.ts';
+import type { ProduceAck, ProduceRequest } from './methods.ts';
+import type { Answer } from './node-stub.ts';
+import { messageOf } from './payload.ts';
+
+export interface Write {
+  readonly queue: number;
+  readonly values: readonly string[];
+  /** Absent: the topic of the run. */
+  readonly topic?: { readonly name: string; readonly id: string };
+  /** Absent: a plain one, of which a repetition may be stored again. */
+  readonly producer?: { readonly id: string; readonly epoch: number; readonly sequence: number };
+}
+
+export function requestOf({ queue, values, topic, producer }: Write): ProduceRequest {
+  return {
+    topic: topic?.name ?? TOPIC,
+    queue,
+    ...(topic === undefined ? {} : { topic_id: topic.id }),
+    ...(producer === undefined
+      ? {}
+      : {
+          producer_id: producer.id,
+          producer_epoch: producer.epoch,
+          sequence: producer.sequence,
+        }),
+    messages: values.map(messageOf),
+  };
+}
+
+export function recordProduce(
+  load: Load,
+  process: string,
+  { queue, values, topic, producer }: Write,
+  answer: Answer<ProduceAck>,
+): void {
+  const acked = answer.outcome === 'ok' ? answer.value : undefined;
+  const { id, epoch = 0, sequence } = producer ?? {};
+  load.record({
+    type: 'produce',
+    ...attemptOf(process, answer),
+    ...(topic === undefined ? { queue } : { topic: topic.id, queue }),
+    ...(id === undefined ? {} : { producer: id }),
+    ...(epoch === 0 ? {} : { epoch }),
+    ...(sequence === undefined ? {} : { sequence }),
+    values,
+    ...(acked?.base_offset === undefined ? {} : { baseOffset: acked.base_offset }),
+    ...(acked?.duplicate === true ? { duplicate: true } : {}),
+  });
+  if (acked === undefined) return;
+  if (acked.base_offset === undefined || acked.count !== values.length) {
+    load.trouble(process, `${values[0]}: an ack of ${acked.count} without an offset`);
+  }
+}
+
+/** How many messages the next request holds, or any other small choice. */
+export function random(below: number): number {
+  return Math.floor(Math.random() * below);
+}
