@@ -1,5 +1,6 @@
 /** What a fault may do to a cluster, and what can be seen of it from outside. */
 import type { Need } from '../nemesis/nemesis.ts';
+import type { NodeDisk } from '../shim/node-disk.ts';
 import type { NodeProcess } from './node-process.ts';
 import type { Leaders, View } from './views.ts';
 
@@ -11,11 +12,13 @@ export interface AttackedCluster {
   lacks(need: Need): string | undefined;
   /** Throws where the processes are not ours. */
   process(node: number): NodeProcess;
+  /** Throws where there is no shim. */
+  disk(node: number): NodeDisk;
   /** Asked past every proxy. */
   view(node: number): Promise<View>;
   /** Every node up, every shard led, all replicas level with what was committed at the call. */
   whole(timeoutMs: number, wanted: () => boolean): Promise<Leaders | undefined>;
-  /** Nothing is left of any fault: links healed, processes continued and started. */
+  /** Nothing is left of any fault: links and disks healed, processes continued and started. */
   heal(): Promise<void>;
   stop(): Promise<void>;
 }

@@ -9,6 +9,8 @@ import { freeBasePort } from '../../test/processes/free-ports.ts';
 import { HOLDFAST } from '../../test/processes/up-process.ts';
 import { nowMs } from '../history.ts';
 import type { Need } from '../nemesis/nemesis.ts';
+import type { Shim } from '../shim/build.ts';
+import { NodeDisk } from '../shim/node-disk.ts';
 import { NodeStub } from '../workload/node-stub.ts';
 import type { AttackedCluster } from './attacked-cluster.ts';
 import { Keeper } from './keeper.ts';
@@ -42,6 +44,10 @@ interface Place {
 
 export interface LocalOptions {
   readonly nodes: number;
+  /** To be loaded into every node, if it is there; undefined: no fault asks for it. */
+  readonly shim?: Shim | undefined;
+  /** key=value pairs over the configuration of every node. */
+  readonly settings?: readonly string[];
   /** A node that ended by itself, or another thing that no fault explains. */
   readonly onLost: (text: string) => void;
 }
@@ -52,6 +58,8 @@ export class LocalCluster implements AttackedCluster {
   readonly #processes: readonly NodeProcess[];
   readonly #stubs: readonly NodeStub[];
   readonly #keeper: Keeper;
+  readonly #disks = new Map<number, NodeDisk>();
+  #shimMissing = 'the nodes run without the shim';
 
   private constructor(folder: string, places: readonly Place[], keeper: Keeper) {
     this.nodes = places.map(({ node }) => node);
@@ -64,15 +72,18 @@ export class LocalCluster implements AttackedCluster {
   }
 
   /** Born and started below `folder`; resolves when every node answers. */
-  static async start(folder: string, { nodes, onLost }: LocalOptions): Promise<LocalCluster> {
+  static async start(folder: string, options: LocalOptions): Promise<LocalCluster> {
     if (!existsSync(HOLDFAST)) throw new Error(`${HOLDFAST} is missing: run npm run build`);
     mkdirSync(join(folder, 'data'), { recursive: true });
+    const { nodes, onLost, settings = [], shim } = options;
     const base = await freeBasePort(nodes);
     const places = Array.from({ length: nodes }, (_, at) => placeOf(at + 1, base));
     for (const { node } of places) writeConfig(folder, node, places);
     const files = places.flatMap(({ node }) => ['--config', filesOf(folder, node).config]);
     await run(process.execPath, [HOLDFAST, 'cluster', 'init', ...files]);
     const cluster = new LocalCluster(folder, places, new Keeper());
+    for (const one of cluster.#processes) one.settings = settings;
+    if (shim !== undefined) cluster.#load(shim, join(folder, 'shim'));
     try {
       await cluster.#launch();
     } catch (error) {
@@ -84,12 +95,20 @@ export class LocalCluster implements AttackedCluster {
   }
 
   lacks(need: Need): string | undefined {
-    return need === 'processes' ? undefined : `there are no ${need} here`;
+    if (need === 'processes') return undefined;
+    if (need === 'shim') return this.#disks.size > 0 ? undefined : this.#shimMissing;
+    return `there are no ${need} here`;
   }
 
   process(node: number): NodeProcess {
     const found = this.#processes.find((one) => one.node === node);
     if (found === undefined) throw new Error(`there is no node ${node}`);
+    return found;
+  }
+
+  disk(node: number): NodeDisk {
+    const found = this.#disks.get(node);
+    if (found === undefined) throw new Error(`node ${node} runs without the shim`);
     return found;
   }
 
@@ -114,6 +133,7 @@ export class LocalCluster implements AttackedCluster {
   }
 
   async heal(): Promise<void> {
+    for (const disk of this.#disks.values()) disk.heal();
     for (const one of this.#processes) {
       one.mayEnd = false;
       one.resume();
@@ -125,7 +145,20 @@ export class LocalCluster implements AttackedCluster {
   async stop(): Promise<void> {
     for (const stub of this.#stubs) stub.close();
     await Promise.all(this.#processes.map((one) => one.stop()));
+    for (const disk of this.#disks.values()) disk.close();
     this.#keeper.close();
+  }
+
+  #load(shim: Shim, folder: string): void {
+    if ('missing' in shim) {
+      this.#shimMissing = shim.missing;
+      return;
+    }
+    for (const one of this.#processes) {
+      const disk = new NodeDisk(shim.library, one.files.data, join(folder, `node-${one.node}`));
+      this.#disks.set(one.node, disk);
+      one.environment = { ...one.environment, ...disk.environment };
+    }
   }
 
   async #launch(): Promise<void> {

@@ -110,10 +110,11 @@ export class NodeProcess {
     this.#running = undefined;
     if (this.#endedByUs || this.mayEnd) return;
     const how = signalCode ?? `exit code ${exitCode}`;
-    this.onLost(`node ${this.node} ended by itself with ${how}: ${this.#lastWords()}`);
+    this.onLost(`node ${this.node} ended by itself with ${how}: ${this.lastWords()}`);
   }
 
-  #lastWords(): string {
+  /** The end of its log. */
+  lastWords(): string {
     return readFileSync(this.files.log, 'utf8').slice(-LAST_WORDS_CHARACTERS).trim();
   }
 }

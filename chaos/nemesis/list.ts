@@ -1,4 +1,7 @@
 /** Every fault that a scenario can name. */
+import { clockJump } from './clock-jump.ts';
+import { diskFull } from './disk-full.ts';
+import { fsyncError } from './fsync-error.ts';
 import { killAll } from './kill-all.ts';
 import { killFollower } from './kill-follower.ts';
 import { killInTurn } from './kill-in-turn.ts';
@@ -7,8 +10,15 @@ import { killRandom } from './kill-random.ts';
 import type { Nemesis } from './nemesis.ts';
 import { pauseLong } from './pause-long.ts';
 import { pauseShort } from './pause-short.ts';
+import { powerCut } from './power-cut.ts';
+import { powerCutAll } from './power-cut-all.ts';
 import { restart } from './restart.ts';
 import { rollingRestart } from './rolling-restart.ts';
+import { cutCheckpoint, flipCheckpoint } from './rot-checkpoint.ts';
+import { cutLog, flipLog } from './rot-log.ts';
+import { cutSidecar, flipSidecar } from './rot-sidecar.ts';
+import { cutState, flipState } from './rot-state.ts';
+import { slowDisk } from './slow-disk.ts';
 
 export const NEMESES: readonly Nemesis[] = [
   killLeader,
@@ -20,6 +30,20 @@ export const NEMESES: readonly Nemesis[] = [
   pauseLong,
   restart,
   rollingRestart,
+  powerCut,
+  powerCutAll,
+  fsyncError,
+  diskFull,
+  slowDisk,
+  clockJump,
+  flipLog,
+  cutLog,
+  flipSidecar,
+  cutSidecar,
+  flipState,
+  cutState,
+  flipCheckpoint,
+  cutCheckpoint,
 ];
 
 export function nemesisNamed(name: string): Nemesis {

@@ -2,6 +2,8 @@
 import { join } from 'node:path';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { type HistoryEvent, HistoryWriter, nowMs } from '../history.ts';
+import { nemesisNamed } from '../nemesis/list.ts';
+import { buildShim } from '../shim/build.ts';
 import { readEverything } from '../workload/final-read.ts';
 import { Load } from '../workload/load.ts';
 import { createTopic, runWorkload, settleWorkload } from '../workload/workload.ts';
@@ -31,6 +33,8 @@ export async function runScenario(plan: RunPlan): Promise<string> {
   let load: Load | undefined;
   const cluster = await LocalCluster.start(folder, {
     nodes: scenario.nodes,
+    settings: Object.entries(scenario.settings).map((pair) => pair.join('=')),
+    shim: needsShim(scenario) ? buildShim(folder) : undefined,
     onLost: (text) => load?.trouble('cluster', text),
   });
   load = new Load(cluster.addresses, QUEUES, history, scenario.level);
@@ -51,6 +55,10 @@ export async function runScenario(plan: RunPlan): Promise<string> {
     history.close();
   }
   return file;
+}
+
+function needsShim(scenario: Scenario): boolean {
+  return nemesesOf(scenario).some((name) => nemesisNamed(name).needs.includes('shim'));
 }
 
 async function underAttack(cluster: LocalCluster, load: Load, plan: RunPlan): Promise<void> {

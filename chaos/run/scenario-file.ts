@@ -25,6 +25,8 @@ const frame = {
   does: z.string().min(1),
   nodes: z.literal([3, 5]).default(3),
   level: z.enum(LEVELS).default('majority_fsync'),
+  /** Of the nodes, over their configuration: log.segmentBytes and the like. */
+  settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
   warmUpSeconds: seconds.default(3),
   seconds: seconds.default(60),
   gapSeconds: seconds.default(2),

@@ -37,8 +37,8 @@ export function shimEnvironment(
 ): Record<string, string> {
   return {
     LD_PRELOAD: library,
-    HOLDFAST_SHIM_ROOT: realpathSync(rootFolder),
-    HOLDFAST_SHIM_STATE: stateFolder,
+    DISK_SHIM_ROOT: realpathSync(rootFolder),
+    DISK_SHIM_STATE: stateFolder,
     // Writes that go through a ring are seen by nobody.
     UV_USE_IO_URING: '0',
   };

@@ -15,6 +15,7 @@ const FIELDS = [
   'failedSyncs',
   'refusedWrites',
   'delayedSyncs',
+  'shiftedClockReads',
   'failSyncIn',
   'isFull',
   'syncDelayUs',
@@ -31,7 +32,8 @@ export type Counters = Readonly<
     | 'dsyncWrites'
     | 'failedSyncs'
     | 'refusedWrites'
-    | 'delayedSyncs',
+    | 'delayedSyncs'
+    | 'shiftedClockReads',
     number
   >
 >;
@@ -60,6 +62,7 @@ export class ControlPage {
       failedSyncs: at('failedSyncs'),
       refusedWrites: at('refusedWrites'),
       delayedSyncs: at('delayedSyncs'),
+      shiftedClockReads: at('shiftedClockReads'),
     };
   }
 

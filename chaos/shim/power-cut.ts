@@ -19,7 +19,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { type FileHistory, type Pending, readJournal } from './journal.ts';
 
 const SECTOR_BYTES = 512;
@@ -28,7 +28,8 @@ const SHARE_CUT_SHORT = 0.25;
 const SHARE_HOLED = 0.15;
 
 export interface PowerCut {
-  readonly files: number;
+  /** Those that lost bytes, below the root. */
+  readonly files: readonly string[];
   readonly lostBytes: number;
   readonly tornWrites: number;
   readonly undoneNames: number;
@@ -54,7 +55,8 @@ export function cutPower(rootFolder: string, stateFolder: string, draw: Draw): P
   const changes = unsyncedNames(stateFolder);
   const undone = changes.slice(changes.length - Math.floor(draw() * (changes.length + 1)));
   for (const change of undone.reverse()) undo(change, stateFolder);
-  const result = { files: 0, lostBytes: 0, tornWrites: 0, undoneNames: undone.length };
+  const files: string[] = [];
+  const result = { files, lostBytes: 0, tornWrites: 0, undoneNames: undone.length };
   for (const name of filesUnder(rootFolder)) {
     const journal = join(stateFolder, `${statSync(name).ino}.journal`);
     // An empty one: all that the file holds was synced.
@@ -62,7 +64,7 @@ export function cutPower(rootFolder: string, stateFolder: string, draw: Draw): P
     const { lost, torn } = takeBack(name, readJournal(journal), draw);
     result.lostBytes += lost;
     result.tornWrites += torn;
-    if (lost > 0) result.files += 1;
+    if (lost > 0) files.push(relative(rootFolder, name));
   }
   // What is left is on the disk now.
   for (const name of readdirSync(stateFolder)) {

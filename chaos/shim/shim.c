@@ -1,9 +1,9 @@
 /*
  * The disk and the clock of one process, as a test wants them. Loaded with LD_PRELOAD; it watches
- * the files under HOLDFAST_SHIM_ROOT and writes down in HOLDFAST_SHIM_STATE whatever a power cut
+ * the files under DISK_SHIM_ROOT and writes down in DISK_SHIM_STATE whatever a power cut
  * would take back: for each file what stood where a write went that no sync covers yet, and the
  * names made, moved and removed since their directory was last synced. power-cut.ts takes it back
- * when the process is gone. The first page of HOLDFAST_SHIM_STATE/control turns on what else a disk and a
+ * when the process is gone. The first page of DISK_SHIM_STATE/control turns on what else a disk and a
  * clock may do, and counts what was seen, so that a run can prove that the shim was there.
  *
  * What is watched: open, fopen (LevelDB writes with stdio, whose own write() nobody can catch: of
@@ -42,6 +42,7 @@ struct control {
   _Atomic uint64_t failed_syncs;
   _Atomic uint64_t refused_writes;
   _Atomic uint64_t delayed;
+  _Atomic uint64_t shifted_reads;
   _Atomic int64_t fail_sync_in;   /* the n-th sync from now fails with EIO, once; 0 = none */
   _Atomic int64_t is_full;        /* writes that make a file grow fail with ENOSPC */
   _Atomic int64_t sync_delay_us;
@@ -92,7 +93,7 @@ static void die(const char *what) {
 }
 
 __attribute__((constructor)) static void begin(void) {
-  const char *r = getenv("HOLDFAST_SHIM_ROOT"), *s = getenv("HOLDFAST_SHIM_STATE");
+  const char *r = getenv("DISK_SHIM_ROOT"), *s = getenv("DISK_SHIM_STATE");
   if (r == NULL || s == NULL) return;
   snprintf(root, sizeof root, "%s", r);
   root_length = strlen(root);
@@ -578,6 +579,8 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
   if (result != 0 || control == NULL) return result;
   if (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE) return result;
   int64_t offset = control->clock_offset_ms;
+  if (offset == 0) return 0;
+  control->shifted_reads++;
   now->tv_sec += offset / 1000;
   now->tv_nsec += (offset % 1000) * 1000000;
   if (now->tv_nsec >= 1000000000) {

@@ -10,6 +10,7 @@ it('what is not written has a default', () => {
     does: 'something',
     nodes: 3,
     level: 'majority_fsync',
+    settings: {},
     warmUpSeconds: 3,
     seconds: 60,
     gapSeconds: 2,
@@ -37,7 +38,7 @@ it.each([
 
 it('every file of the package is read, under its own name', () => {
   const scenarios = knownScenarios();
-  for (const name of ['kill-leader', 'kill-all']) {
+  for (const name of ['kill-leader', 'kill-all', 'power-cut', 'power-cut-all', 'bit-rot']) {
     expect(scenarios.map((scenario) => scenario.name)).toContain(name);
   }
   for (const scenario of scenarios) expect(findScenario(scenario.name)).toEqual(scenario);

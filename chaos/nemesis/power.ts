@@ -1,0 +1,41 @@
+/** SIGKILL, then what no sync covers is taken back, as when the power goes. */
+import type { PowerCut } from '../shim/power-cut.ts';
+import type { Stage, Strike } from './nemesis.ts';
+import { queuesLedBy } from './targets.ts';
+
+export async function cutPowerFor(
+  stage: Stage,
+  nodes: readonly number[],
+  holdMs: number,
+): Promise<Strike> {
+  const { cluster, random } = stage;
+  const processes = nodes.map((node) => cluster.process(node));
+  const disks = nodes.map((node) => cluster.disk(node));
+  const killed = await Promise.all(processes.map((one) => one.kill()));
+  const cuts = disks.map((disk) => disk.cutPower(() => random.fraction()));
+  await stage.hold(holdMs);
+  for (const one of processes) one.start();
+  const struck = { nodes, queues: queuesLedBy(stage, nodes) };
+  const alive = nodes.filter((_, at) => killed[at] === false);
+  const unseen = nodes.filter((_, at) => disks[at]?.isWatched !== true);
+  if (alive.length > 0) return doubtful(struck, `did not run: node ${alive.join(', ')}`);
+  if (unseen.length > 0) return doubtful(struck, `no syncs seen of node ${unseen.join(', ')}`);
+  const text = sumOf(cuts);
+  const isHarmless = cuts.every((one) => one.lostBytes === 0 && one.undoneNames === 0);
+  if (isHarmless) return doubtful(struck, 'every byte had reached the disk');
+  return { state: 'installed', text, ...struck };
+}
+
+function doubtful(struck: Pick<Strike, 'nodes' | 'queues'>, text: string): Strike {
+  return { state: 'indeterminate', text, ...struck };
+}
+
+function sumOf(cuts: readonly PowerCut[]): string {
+  const sum = (count: (cut: PowerCut) => number) => cuts.reduce((all, one) => all + count(one), 0);
+  const files = [...new Set(cuts.flatMap((one) => one.files))].sort();
+  return [
+    `lost ${sum((one) => one.lostBytes)} bytes of ${files.join(' ') || 'no file'}`,
+    `tore ${sum((one) => one.tornWrites)} writes`,
+    `undid ${sum((one) => one.undoneNames)} names`,
+  ].join(', ');
+}

@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { clockJump } from '../../../chaos/nemesis/clock-jump.ts';
+import { diskFull } from '../../../chaos/nemesis/disk-full.ts';
+import { fsyncError } from '../../../chaos/nemesis/fsync-error.ts';
+import { powerCut } from '../../../chaos/nemesis/power-cut.ts';
+import { powerCutAll } from '../../../chaos/nemesis/power-cut-all.ts';
+import { slowDisk } from '../../../chaos/nemesis/slow-disk.ts';
+import { fakeStage } from './fake-stage.ts';
+
+describe('a power cut', () => {
+  it('kills, takes back what was not synced, waits, starts', async () => {
+    const { stage, of } = fakeStage();
+    const strike = await powerCut.strike(stage, 500);
+    expect(of(2).steps).toEqual(['kill', 'cut', 'hold 500', 'start']);
+    expect(of(1).steps).toEqual(['hold 500']);
+    expect(strike).toMatchObject({ state: 'installed', nodes: [2], queues: [0] });
+    expect(strike.text).toContain('lost 100 bytes of log/1');
+  });
+
+  it('of all nodes comes after the last of them was killed', async () => {
+    const { stage, of } = fakeStage();
+    of(1).onStep = (step) => {
+      if (step === 'cut') expect(of(3).isRunning).toBe(false);
+    };
+    expect(await powerCutAll.strike(stage, 1)).toMatchObject({ state: 'installed' });
+    for (const node of [1, 2, 3]) expect(of(node).steps.slice(0, 2)).toEqual(['kill', 'cut']);
+  });
+
+  it('proves nothing when the shim saw no syncs of LevelDB, or took nothing back', async () => {
+    const blind = fakeStage();
+    blind.of(2).seen.stdioSyncs = 0;
+    expect(await powerCut.strike(blind.stage, 1)).toMatchObject({
+      state: 'indeterminate',
+      text: 'no syncs seen of node 2',
+    });
+    const clean = fakeStage();
+    clean.of(2).cut = { files: [], lostBytes: 0, tornWrites: 0, undoneNames: 0 };
+    expect((await powerCut.strike(clean.stage, 1)).state).toBe('indeterminate');
+  });
+});
+
+describe('a sync that fails', () => {
+  function failing(ends: boolean) {
+    const on = fakeStage();
+    on.of(2).onStep = (step) => {
+      if (!step.startsWith('hold')) return;
+      on.of(2).seen.failedSyncs = 1;
+      if (ends) on.of(2).isRunning = false;
+    };
+    return on;
+  }
+
+  it('ends the node, which is started again', async () => {
+    const { stage, of, troubles } = failing(true);
+    expect((await fsyncError.strike(stage, 100)).state).toBe('installed');
+    expect(of(2).steps.at(-1)).toBe('start');
+    expect(of(2).steps).toContain('fail 0');
+    expect(troubles).toEqual([]);
+  });
+
+  it('is trouble when the node goes on', async () => {
+    const { stage, troubles } = failing(false);
+    expect((await fsyncError.strike(stage, 100)).state).toBe('indeterminate');
+    expect(troubles).toEqual(['node 2 goes on after a sync that failed']);
+  });
+
+  it('may find no sync to fail', async () => {
+    const { stage, of } = fakeStage();
+    expect((await fsyncError.strike(stage, 100)).state).toBe('indeterminate');
+    expect(of(2).isRunning).toBe(true);
+  });
+});
+
+it.each([
+  [diskFull, 'refusedWrites', 'full true', 'full false'],
+  [slowDisk, 'delayedSyncs', /^slow [1-9]/, 'slow 0'],
+  [clockJump, 'shiftedClockReads', /^clock -?[1-9]/, 'clock 0'],
+] as const)(
+  '$name is on for a while, and counts when it was met',
+  async (nemesis, count, on, off) => {
+    for (const isMet of [true, false]) {
+      const { stage, of } = fakeStage();
+      for (const node of [1, 2, 3]) {
+        of(node).seen[count] = 7;
+        of(node).onStep = (step) => {
+          if (isMet && step === 'hold 300') of(node).seen[count] += 1;
+        };
+      }
+      const { state, nodes } = await nemesis.strike(stage, 300);
+      expect(state).toBe(isMet ? 'installed' : 'indeterminate');
+      for (const node of nodes) {
+        expect(of(node).steps[0]).toMatch(on);
+        expect(of(node).steps.slice(1, 3)).toEqual(['hold 300', off]);
+      }
+    }
+  },
+);
