@@ -28,12 +28,16 @@ function ended(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => child.once('exit', () => resolve()));
 }
 
+/** As `holdfast serve` has it (src/cli/serve.ts). */
+const HEAP_GROWTH = ['--heap-growing-percent=300'];
+
 export async function startCeiling(directory: string): Promise<Target> {
   const path = join(directory, 'ceiling');
   mkdirSync(path);
   const children: ChildProcess[] = [];
   const run = async (...args: string[]): Promise<number> => {
-    const child = fork(CEILING_ENTRY, args, { env: { ...process.env, UV_THREADPOOL_SIZE: '16' } });
+    const env = { ...process.env, UV_THREADPOOL_SIZE: '16' };
+    const child = fork(CEILING_ENTRY, args, { env, execArgv: HEAP_GROWTH });
     children.push(child);
     return portOf(child);
   };

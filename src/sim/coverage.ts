@@ -48,13 +48,11 @@ export const POINTS = [
   'damaged entry asked from a peer',
   'damaged entry repaired',
   'suspect replica replaced',
+  'leader without a checkpoint',
 ] as const;
 
 /** Counted and shown, but not demanded: too much has to come together. */
-export const NOTED_POINTS = [
-  'checkpoint asked for a damaged entry',
-  'leader without a checkpoint',
-] as const;
+export const NOTED_POINTS = ['checkpoint asked for a damaged entry'] as const;
 export type Point = (typeof POINTS)[number] | (typeof NOTED_POINTS)[number];
 
 /** Fewer seeds are no sample. */

@@ -105,7 +105,7 @@ const THEMES: readonly (readonly StrikeKind[])[] = [
   ['lag', 'rivals', 'coup', 'kill'],
   ['badDisk', 'badDisk', 'power', 'powerAll'],
   ['bitFlip', 'bitFlip', 'checkpoint', 'kill', 'members'],
-  ['rot', 'rot', 'checkpoint', 'power'],
+  ['rot', 'rot', 'rot', 'barren', 'checkpoint', 'power'],
 ];
 const KIND_SHARE = 0.4;
 const THEME_SHARE = 0.5;

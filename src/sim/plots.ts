@@ -1,5 +1,5 @@
 /** Strikes that take several steps, each upon what came of the one before. */
-import type { ShardId } from '../../raft/types.ts';
+import type { LogIndex, ShardId } from '../../raft/types.ts';
 import { type ChangeKind, changeMembers, transfer } from './churn.ts';
 import type { SimNode } from './node.ts';
 import { operate } from './operator.ts';
@@ -74,32 +74,69 @@ export function ambush(stage: Stage): void {
  */
 export function exile(stage: Stage, triesLeft = EXILE_TRIES): void {
   const { cluster, random } = stage;
-  const { network, nodes, dataShards } = cluster;
-  const shard = random.pick(dataShards);
+  const shard = random.pick(cluster.dataShards);
   const leader = cluster.leaderOf(shard);
   if (leader === undefined || leader.isPaused) {
     if (triesLeft > 0) stage.later(EXILE_STEP_MAX_MS, () => exile(stage, triesLeft - 1));
     return;
   }
-  const ids = nodes.map(({ id }) => id);
-  for (const [from, to] of linksCut('isolate', ids, leader.id, random)) network.cut(from, to);
-  for (const { id } of nodes) cluster.resetConnection(leader.id, id);
+  isolate(stage, leader);
   cluster.onFlood(leader, shard, random.between(4, EXILE_TAIL_MAX));
-  leaveBehind(stage, leader, shard, EXILE_STEPS);
+  const known = () => leader.machine.appliedIndex(shard);
+  leaveBehind(stage, leader, shard, known, () => stage.healNetwork());
 }
 
-function leaveBehind(stage: Stage, behind: SimNode, shard: ShardId, left: number): void {
+/**
+ * A follower is cut off until the others have cut their logs beyond what it knows. When it comes
+ * back, the leader has spoiled what it could send: the checkpoint must come from somebody else.
+ */
+export function barren(stage: Stage, spoil: (leader: SimNode) => void, left = EXILE_TRIES): void {
+  const { cluster, random } = stage;
+  const shard = random.pick(cluster.dataShards);
+  const leader = cluster.leaderOf(shard);
+  const followers = cluster.nodes.filter((node) => node !== leader && node.driver?.holds(shard));
+  if (leader === undefined || followers.length === 0) {
+    if (left > 0) stage.later(EXILE_STEP_MAX_MS, () => barren(stage, spoil, left - 1));
+    return;
+  }
+  const behind = random.pick(followers);
+  isolate(stage, behind);
+  cluster.onFlood(leader, shard, random.between(4, EXILE_TAIL_MAX));
+  const known = () => behind.machine.appliedIndex(shard);
+  leaveBehind(stage, behind, shard, known, () => {
+    const giver = cluster.leaderOf(shard);
+    if (giver !== undefined) spoil(giver);
+    stage.healNetwork();
+  });
+}
+
+function isolate({ cluster, random }: Stage, node: SimNode): void {
+  const { network, nodes } = cluster;
+  const ids = nodes.map(({ id }) => id);
+  for (const [from, to] of linksCut('isolate', ids, node.id, random)) network.cut(from, to);
+  for (const { id } of nodes) cluster.resetConnection(node.id, id);
+}
+
+/** The others cut their logs of `shard` until they start after what `behind` knows; then `done`. */
+function leaveBehind(
+  stage: Stage,
+  behind: SimNode,
+  shard: ShardId,
+  known: () => LogIndex,
+  done: () => void,
+  left = EXILE_STEPS,
+): void {
   const { nodes, swarm } = stage.cluster;
   stage.later(EXILE_STEP_MAX_MS, () => {
     const others = nodes.filter((node) => node !== behind && node.driver?.holds(shard) === true);
     const start = Math.max(0, ...others.map(({ driver }) => driver!.logStart(shard).index));
-    if (left === 0 || start > behind.machine.appliedIndex(shard)) {
-      stage.healNetwork();
+    if (left === 0 || start > known()) {
+      done();
       return;
     }
     const all = swarm.retention ? Number.POSITIVE_INFINITY : 0;
     for (const node of others) node.keepLog(shard, () => all);
-    leaveBehind(stage, behind, shard, left - 1);
+    leaveBehind(stage, behind, shard, known, done, left - 1);
   });
 }
 

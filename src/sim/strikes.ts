@@ -3,7 +3,7 @@ import { type ChangeKind, transfer, wipe } from './churn.ts';
 import type { FileFaults } from './files.ts';
 import type { FlipPart, SimNode } from './node.ts';
 import { linksCut, PARTITIONS, type Partition } from './partitions.ts';
-import { ambush, CHANGES_MAX, coup, exile, lag, members, rivals } from './plots.ts';
+import { ambush, barren, CHANGES_MAX, coup, exile, lag, members, rivals } from './plots.ts';
 import { crash, type Stage } from './stage.ts';
 
 const SOON_MAX_MS = 300;
@@ -30,7 +30,7 @@ const FLIPPED_PARTS: readonly FlipPart[] = [
   ...(['checkpoint', 'checkpoint', 'checkpoint', 'row', 'cache'] as const),
 ];
 
-const ROTTEN_PARTS: readonly FlipPart[] = ['body', 'body', 'header', 'checkpoint'];
+const ROTTEN_PARTS: readonly FlipPart[] = ['body', 'body', 'header', 'header', 'checkpoint'];
 const ROTTEN_BITS_MAX = 5;
 
 const CHANGE_KINDS: readonly ChangeKind[] = ['any', 'any', 'joint'];
@@ -115,6 +115,11 @@ function rot(stage: Stage, victim: SimNode): void {
   for (const _ of cluster.shards) stage.later(SOON_MAX_MS, () => checkpoint(stage, 1));
 }
 
+function spoilCheckpoints(stage: Stage, leader: SimNode): void {
+  if (!mayFlip(stage, leader)) return;
+  for (let bits = ROTTEN_BITS_MAX; bits > 0; bits--) flip(stage, leader, 'checkpoint');
+}
+
 /**
  * Checkpoints of one shard. With retention, logs start at the newest one that everybody has
  * reached, whatever they hold: nobody is waited for who is down, and in some histories nobody at
@@ -180,6 +185,7 @@ export const STRIKES = {
     }),
   bitFlip,
   rot,
+  barren: (stage) => barren(stage, (leader) => spoilCheckpoints(stage, leader)),
   checkpoint: (stage) => checkpoint(stage),
   members: (stage) => {
     const { random } = stage;

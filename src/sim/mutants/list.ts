@@ -175,6 +175,37 @@ const RECONFIGURE_TEST = 'test/raft/reconfigure.test.ts';
 /** What needs snapshots, members that change, or damage. */
 const RARE: readonly Mutant[] = [
   {
+    name: 'who proposes in a reign that nobody saw waits for ever',
+    file: 'raft/driver-shard',
+    from: "this.proposals.abandonBefore(leadsIn === 0 ? core.term + 1 : leadsIn, 'deposed');",
+    to: "if (hadLed !== 0) this.proposals.abandonBefore(hadLed + 1, 'deposed');",
+    test: {
+      file: 'test/raft/driver.test.ts',
+      name: 'also of a reign that begins and ends between two flushes',
+    },
+  },
+  {
+    name: 'a clock that is heard after a pause counts from before it',
+    file: 'raft/driver',
+    from: `    this.#instant = undefined;
+    this.#heard(from);`,
+    to: '    this.#heard(from);',
+    test: {
+      file: 'test/raft/shard-time.test.ts',
+      name: 'a clock is told at the time when it is heard, not when the pass began',
+    },
+  },
+  {
+    name: 'a leader without a checkpoint has no heir in the half that goes',
+    file: 'raft/driver-snapshot-sender',
+    from: 'const heirs = votersOf(currentMembership.config).filter(',
+    to: 'const heirs = currentMembership.config.voters.filter(',
+    test: {
+      file: 'test/raft/snapshot.test.ts',
+      name: 'also in a joint configuration, to a voter of the half that goes',
+    },
+  },
+  {
     name: 'a snapshot throws away the suffix that matches',
     file: 'raft/restore',
     from: 'if (!mayKeep) {',
