@@ -23,6 +23,7 @@ import {
   slowSpells,
   spellLine,
 } from './light-load.ts';
+import { writePlainly } from './plain-writer.ts';
 
 const MIB = 1024 * 1024;
 const BULK_BODY_BYTES = 4096;
@@ -109,9 +110,18 @@ interface Figures {
   readonly p99_before_ms: number;
   readonly p99_meanwhile_ms: number;
   readonly p99_ratio: number;
+  /** The same load later, beside nothing but a writer at the pace of the catch-up. */
+  readonly p99_beside_writer_ms?: number;
 }
 
-async function ratesOf(gb: number, seconds: number, data: string, directory: string) {
+type Rates = Pick<Figures, 'catch_up_mb_per_s' | 'copy_mb_per_s' | 'ratio_to_copy'>;
+
+async function ratesOf(
+  gb: number,
+  seconds: number,
+  data: string,
+  directory: string,
+): Promise<Rates> {
   const copy = await plainCopy(join(data, 'node-1', 'log'), join(directory, 'copy'));
   const rate = (gb * 1000) / seconds;
   const copyRate = copy.bytes / copy.seconds / 1e6;
@@ -134,6 +144,29 @@ function report(figures: Figures): void {
     `p99 of single sends: ${round(figures.p99_before_ms)} ms before, ` +
       `${round(figures.p99_meanwhile_ms)} ms meanwhile: ratio ${round(figures.p99_ratio)}`,
   );
+  const { p99_before_ms: before, p99_beside_writer_ms: beside } = figures;
+  if (beside === undefined) return;
+  const ratio = round(beside / before);
+  console.log(
+    `beside a plain writer at that pace on the same disk: ${round(beside)} ms: ratio ${ratio}`,
+  );
+}
+
+/** What a writer at the same pace on the same disk does to the load, without any catching up. */
+async function besideWriter(
+  client: Holdfast,
+  topic: string,
+  directory: string,
+  mbPerS: number,
+  seconds: number,
+): Promise<number> {
+  await delay(SETTLE_MS);
+  const stop = new AbortController();
+  const writing = writePlainly(directory, mbPerS, stop.signal);
+  const sends = await lightLoadFor(client, topic, seconds);
+  stop.abort();
+  await writing;
+  return latency(sends, 0.99);
 }
 
 function reportSends(before: readonly Send[], meanwhile: readonly Send[], p99Ms: number): void {
@@ -169,11 +202,16 @@ async function catchUp(options: Options, cleanUp: CleanUp): Promise<number> {
   const seconds = await caughtUp(client);
   stop.abort();
   const meanwhile = sendsFrom(await load, backAtMs);
-  const rates = options.trimmed ? {} : await ratesOf(options.gb, seconds, data, directory);
+  const rates: Rates = options.trimmed ? {} : await ratesOf(options.gb, seconds, data, directory);
+  const { catch_up_mb_per_s: pace } = rates;
+  const control = pace && {
+    p99_beside_writer_ms: await besideWriter(client, topic, directory, pace, options.seconds),
+  };
   const [p99Before, p99] = [latency(before, 0.99), latency(meanwhile, 0.99)];
   const figures: Figures = {
     ...{ gb: options.gb, catch_up_s: seconds, ...rates },
     ...{ p99_before_ms: p99Before, p99_meanwhile_ms: p99, p99_ratio: p99 / p99Before },
+    ...control,
   };
   if (options.json) console.log(JSON.stringify(figures));
   else {
