@@ -3,6 +3,10 @@ import type { PowerCut } from '../shim/power-cut.ts';
 import type { Stage, Strike } from './nemesis.ts';
 import { queuesLedBy } from './targets.ts';
 
+/** Fast disks leave little un-synced; for the last moments they are as slow as many disks are. */
+const SYNC_DELAY_MS = 20;
+const SLOW_MS = 300;
+
 export async function cutPowerFor(
   stage: Stage,
   nodes: readonly number[],
@@ -11,7 +15,10 @@ export async function cutPowerFor(
   const { cluster, random } = stage;
   const processes = nodes.map((node) => cluster.process(node));
   const disks = nodes.map((node) => cluster.disk(node));
+  for (const disk of disks) disk.page.slowSyncs(SYNC_DELAY_MS);
+  await stage.hold(SLOW_MS);
   const killed = await Promise.all(processes.map((one) => one.kill()));
+  for (const disk of disks) disk.page.slowSyncs(0);
   const cuts = disks.map((disk) => disk.cutPower(() => random.fraction()));
   await stage.hold(holdMs);
   for (const one of processes) one.start();

@@ -11,8 +11,16 @@ describe('a power cut', () => {
   it('kills, takes back what was not synced, waits, starts', async () => {
     const { stage, of } = fakeStage();
     const strike = await powerCut.strike(stage, 500);
-    expect(of(2).steps).toEqual(['kill', 'cut', 'hold 500', 'start']);
-    expect(of(1).steps).toEqual(['hold 500']);
+    expect(of(2).steps).toEqual([
+      'slow 20',
+      'hold 300',
+      'kill',
+      'slow 0',
+      'cut',
+      'hold 500',
+      'start',
+    ]);
+    expect(of(1).steps).toEqual(['hold 300', 'hold 500']);
     expect(strike).toMatchObject({ state: 'installed', nodes: [2], queues: [0] });
     expect(strike.text).toContain('lost 100 bytes of log/1');
   });
@@ -23,7 +31,7 @@ describe('a power cut', () => {
       if (step === 'cut') expect(of(3).isRunning).toBe(false);
     };
     expect(await powerCutAll.strike(stage, 1)).toMatchObject({ state: 'installed' });
-    for (const node of [1, 2, 3]) expect(of(node).steps.slice(0, 2)).toEqual(['kill', 'cut']);
+    for (const node of [1, 2, 3]) expect(of(node).steps).toContain('cut');
   });
 
   it('proves nothing when the shim saw no syncs of LevelDB, or took nothing back', async () => {
