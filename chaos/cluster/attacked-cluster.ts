@@ -2,6 +2,7 @@
 import type { Need } from '../nemesis/nemesis.ts';
 import type { NodeDisk } from '../shim/node-disk.ts';
 import type { NodeProcess } from './node-process.ts';
+import type { Proxies } from './proxies.ts';
 import type { Leaders, View } from './views.ts';
 
 export interface AttackedCluster {
@@ -14,6 +15,10 @@ export interface AttackedCluster {
   process(node: number): NodeProcess;
   /** Throws where there is no shim. */
   disk(node: number): NodeDisk;
+  /** Throws where there are none. */
+  proxies(): Proxies;
+  /** `holdfast cluster WORDS...`, as an operator, through any node but `past`. */
+  command(words: readonly string[], past: number): Promise<void>;
   /** Asked past every proxy. */
   view(node: number): Promise<View>;
   /** Every node up, every shard led, all replicas level with what was committed at the call. */

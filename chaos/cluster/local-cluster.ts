@@ -14,7 +14,11 @@ import { NodeDisk } from '../shim/node-disk.ts';
 import { NodeStub } from '../workload/node-stub.ts';
 import type { AttackedCluster } from './attacked-cluster.ts';
 import { Keeper } from './keeper.ts';
+import { type Links, proxyPortOffsets, startLinks } from './links.ts';
 import { NodeProcess } from './node-process.ts';
+import type { Proxies } from './proxies.ts';
+import { stallEnvironment } from './stall-hook.ts';
+import { toxiproxyBinary } from './toxiproxy.ts';
 import {
   agree,
   commitIndexes,
@@ -32,11 +36,12 @@ const RETENTION_CHECK_MS = 500;
 const START_TIMEOUT_MS = 60_000;
 const DESCRIBE_TIMEOUT_MS = 2000;
 const STATUS_PACE_MS = 50;
+const COMMAND_TIMEOUT_MS = 90_000;
 const PEER_PORTS_AT = 100;
 
 const run = promisify(execFile);
 
-interface Place {
+export interface Place {
   readonly node: number;
   readonly grpc: string;
   readonly peer: string;
@@ -48,6 +53,8 @@ export interface LocalOptions {
   readonly shim?: Shim | undefined;
   /** key=value pairs over the configuration of every node. */
   readonly settings?: readonly string[];
+  /** What the faults of this run cannot do without, as far as it can be had here. */
+  readonly needs: readonly Need[];
   /** A node that ended by itself, or another thing that no fault explains. */
   readonly onLost: (text: string) => void;
 }
@@ -60,13 +67,24 @@ export class LocalCluster implements AttackedCluster {
   readonly #keeper: Keeper;
   readonly #disks = new Map<number, NodeDisk>();
   #shimMissing = 'the nodes run without the shim';
+  readonly #places: readonly Place[];
+  readonly #links: Links | undefined;
 
-  private constructor(folder: string, places: readonly Place[], keeper: Keeper) {
+  private constructor(
+    folder: string,
+    places: readonly Place[],
+    keeper: Keeper,
+    links: Links | undefined,
+  ) {
+    this.#places = places;
+    this.#links = links;
     this.nodes = places.map(({ node }) => node);
-    this.addresses = places.map(({ grpc }) => grpc);
+    this.addresses = places.map(({ node, grpc }) => links?.clientAddress(node) ?? grpc);
     this.#stubs = places.map(({ node, grpc }) => new NodeStub(node, grpc));
     this.#processes = places.map(({ node }) => {
-      return new NodeProcess(node, filesOf(folder, node), keeper);
+      const one = new NodeProcess(node, filesOf(folder, node), keeper);
+      one.environment = stallEnvironment();
+      return one;
     });
     this.#keeper = keeper;
   }
@@ -75,13 +93,18 @@ export class LocalCluster implements AttackedCluster {
   static async start(folder: string, options: LocalOptions): Promise<LocalCluster> {
     if (!existsSync(HOLDFAST)) throw new Error(`${HOLDFAST} is missing: run npm run build`);
     mkdirSync(join(folder, 'data'), { recursive: true });
-    const { nodes, onLost, settings = [], shim } = options;
-    const base = await freeBasePort(nodes);
+    const { nodes, needs, onLost, settings = [], shim } = options;
+    const base = await freeBasePort(nodes, proxyPortOffsets(nodes));
     const places = Array.from({ length: nodes }, (_, at) => placeOf(at + 1, base));
-    for (const { node } of places) writeConfig(folder, node, places);
+    const keeper = new Keeper();
+    const binary = needs.includes('proxies') ? toxiproxyBinary() : undefined;
+    const log = join(folder, 'toxiproxy.log');
+    const links =
+      binary === undefined ? undefined : await startLinks(binary, { base, places, keeper, log });
+    for (const { node } of places) writeConfig(folder, node, places, links);
     const files = places.flatMap(({ node }) => ['--config', filesOf(folder, node).config]);
     await run(process.execPath, [HOLDFAST, 'cluster', 'init', ...files]);
-    const cluster = new LocalCluster(folder, places, new Keeper());
+    const cluster = new LocalCluster(folder, places, keeper, links);
     for (const one of cluster.#processes) one.settings = settings;
     if (shim !== undefined) cluster.#load(shim, join(folder, 'shim'));
     try {
@@ -97,7 +120,19 @@ export class LocalCluster implements AttackedCluster {
   lacks(need: Need): string | undefined {
     if (need === 'processes') return undefined;
     if (need === 'shim') return this.#disks.size > 0 ? undefined : this.#shimMissing;
-    return `there are no ${need} here`;
+    return this.#links === undefined ? 'there is no toxiproxy-server on the PATH' : undefined;
+  }
+
+  proxies(): Proxies {
+    if (this.#links === undefined) throw new Error('there are no proxies');
+    return this.#links.proxies;
+  }
+
+  async command(words: readonly string[], past: number): Promise<void> {
+    const others = this.#places.filter(({ node }) => node !== past);
+    const server = others.map(({ grpc }) => grpc).join(',');
+    const args = [HOLDFAST, 'cluster', ...words, '--server', server];
+    await run(process.execPath, args, { timeout: COMMAND_TIMEOUT_MS });
   }
 
   process(node: number): NodeProcess {
@@ -134,6 +169,7 @@ export class LocalCluster implements AttackedCluster {
 
   async heal(): Promise<void> {
     for (const disk of this.#disks.values()) disk.heal();
+    await this.#links?.proxies.heal();
     for (const one of this.#processes) {
       one.mayEnd = false;
       one.resume();
@@ -146,6 +182,7 @@ export class LocalCluster implements AttackedCluster {
     for (const stub of this.#stubs) stub.close();
     await Promise.all(this.#processes.map((one) => one.stop()));
     for (const disk of this.#disks.values()) disk.close();
+    this.#links?.stop();
     this.#keeper.close();
   }
 
@@ -192,7 +229,12 @@ function filesOf(folder: string, node: number) {
   };
 }
 
-function writeConfig(folder: string, node: number, places: readonly Place[]): void {
+function writeConfig(
+  folder: string,
+  node: number,
+  places: readonly Place[],
+  links: Links | undefined,
+): void {
   const own = places.find((place) => place.node === node);
   const peers = places.filter((place) => place.node !== node);
   const { config, data } = filesOf(folder, node);
@@ -200,7 +242,9 @@ function writeConfig(folder: string, node: number, places: readonly Place[]): vo
     node,
     data,
     listen: { grpc: own?.grpc, peer: own?.peer },
-    peers: Object.fromEntries(peers.map((place) => [place.node, place.peer])),
+    peers: Object.fromEntries(
+      peers.map(({ node: other, peer }) => [other, links?.peerAddress(node, other) ?? peer]),
+    ),
     raft: { electionTimeoutMs: ELECTION_TIMEOUT_MS },
     // Often enough that a short run sees many checks, and messages that grow old.
     transactions: { firstCheckAfterMs: CHECK_MS, checkIntervalMs: CHECK_MS },

@@ -84,11 +84,16 @@ export class NodeProcess {
 
   /** False: it does not run, or did not stop. */
   pause(): boolean {
-    return this.#running?.child.kill('SIGSTOP') ?? false;
+    return this.signal('SIGSTOP');
+  }
+
+  /** False: nobody is there to get it. */
+  signal(signal: NodeJS.Signals): boolean {
+    return this.#running?.child.kill(signal) ?? false;
   }
 
   resume(): void {
-    this.#running?.child.kill('SIGCONT');
+    this.signal('SIGCONT');
   }
 
   /** Resolves when it has ended, by whatever reason; at once when it does not run. */

@@ -30,6 +30,10 @@ export async function pauseFor(
   return { state: seen === spells ? 'installed' : 'indeterminate', text, ...struck };
 }
 
+export async function areStopped(nodes: readonly NodeProcess[]): Promise<boolean> {
+  return (await Promise.all(nodes.map(isStopped))).every(Boolean);
+}
+
 async function isStopped({ pid }: NodeProcess): Promise<boolean> {
   // Another system than Linux: the signal was accepted, nothing else is known.
   if (process.platform !== 'linux') return true;

@@ -30,11 +30,13 @@ export async function runScenario(plan: RunPlan): Promise<string> {
   const { scenario, seed, folder, interrupted } = plan;
   const file = join(folder, 'history.jsonl');
   const history = new HistoryWriter(file, plan.onEvent);
+  const needs = nemesesOf(scenario).flatMap((name) => nemesisNamed(name).needs);
   let load: Load | undefined;
   const cluster = await LocalCluster.start(folder, {
     nodes: scenario.nodes,
     settings: Object.entries(scenario.settings).map((pair) => pair.join('=')),
-    shim: needsShim(scenario) ? buildShim(folder) : undefined,
+    shim: needs.includes('shim') ? buildShim(folder) : undefined,
+    needs,
     onLost: (text) => load?.trouble('cluster', text),
   });
   load = new Load(cluster.addresses, QUEUES, history, scenario.level);
@@ -55,10 +57,6 @@ export async function runScenario(plan: RunPlan): Promise<string> {
     history.close();
   }
   return file;
-}
-
-function needsShim(scenario: Scenario): boolean {
-  return nemesesOf(scenario).some((name) => nemesisNamed(name).needs.includes('shim'));
 }
 
 async function underAttack(cluster: LocalCluster, load: Load, plan: RunPlan): Promise<void> {

@@ -7,6 +7,9 @@ import type { Answer } from './node-stub.ts';
 
 export const TOPIC = 'chaos';
 
+/** The first burst is no rate. */
+const RATE_WINDOW_MIN_MS = 2000;
+
 export class Load {
   readonly addresses: readonly string[];
   readonly queues: number;
@@ -67,7 +70,8 @@ export class Load {
 
   /** Acknowledged writes since the first one, as a verdict counts them. */
   get acksPerSecond(): number {
-    return this.#acks === 0 ? 0 : (1000 * this.#acks) / Math.max(1, nowMs() - this.#firstAckMs);
+    const elapsedMs = nowMs() - this.#firstAckMs;
+    return (1000 * this.#acks) / Math.max(RATE_WINDOW_MIN_MS, elapsedMs);
   }
 
   trouble(process: string, text: string): void {

@@ -6,11 +6,12 @@ const PORTS_BELOW = 30_000;
 const PORTS_FROM = 21_000;
 const ATTEMPTS = 100;
 
-/** A base port such that the ports of all nodes (base + i, base + 100 + i) look free right now. */
-export async function freeBasePort(nodes: number): Promise<number> {
+/** A base such that the ports of all nodes (base + i, base + 100 + i) and `more` look free now. */
+export async function freeBasePort(nodes: number, more: readonly number[] = []): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const base = PORTS_FROM + Math.floor((Math.random() * (PORTS_BELOW - PORTS_FROM)) / 10) * 10;
-    const ports = Array.from({ length: nodes }, (_, i) => [base + i + 1, base + i + 101]).flat();
+    const own = Array.from({ length: nodes }, (_, i) => [base + i + 1, base + i + 101]).flat();
+    const ports = [...own, ...more.map((offset) => base + offset)];
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
   }
   throw new Error(`found no free ports from ${PORTS_FROM} to ${PORTS_BELOW}`);

@@ -1,0 +1,92 @@
+/** A stage without processes: what is done to it is written down, in order. */
+import type { Probe } from '../../../chaos/cluster/probe.ts';
+import type { Affliction, Link, Release } from '../../../chaos/cluster/proxies.ts';
+import type { Stage } from '../../../chaos/nemesis/nemesis.ts';
+import { Random } from '../../../chaos/run/random.ts';
+
+const nameOf = ({ from, to }: Link): string => `${from}-${to}`;
+const CLOSED: Probe = { end: 'closed', ms: 1 };
+
+export interface FakeOptions {
+  readonly nodes?: number;
+  /** What a link answers while something is on it; without it the fault does nothing. */
+  readonly during?: Probe;
+  /** What it answers before. */
+  readonly before?: Probe;
+  readonly seed?: number;
+  readonly data?: string;
+  readonly view?: () => void;
+}
+
+export class FakeStage {
+  readonly acts: string[] = [];
+  readonly #on = new Map<string, number>();
+  readonly #options: FakeOptions;
+
+  constructor(options: FakeOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Links with something on them right now. */
+  get cut(): string[] {
+    return [...this.#on].filter(([, count]) => count > 0).map(([name]) => name);
+  }
+
+  stage(): Stage {
+    const { nodes: size = 3, seed = 1, view = () => undefined } = this.#options;
+    const nodes = Array.from({ length: size }, (_, at) => at + 1);
+    const cluster = {
+      nodes,
+      proxies: () => this.#proxies(),
+      process: (node: number) => this.#process(node),
+      view: async () => view(),
+      command: async (words: readonly string[], past: number) => {
+        this.acts.push(`${words.join(' ')} past ${past}`);
+      },
+    };
+    return {
+      cluster,
+      random: new Random(seed),
+      shardOfQueue: [1, 2, 3],
+      leaders: new Map(nodes.map((node) => [node, node])),
+      hold: async () => {
+        this.acts.push('hold');
+      },
+    } as unknown as Stage;
+  }
+
+  #process(node: number) {
+    const act = (what: string) => () => {
+      this.acts.push(`${what} ${node}`);
+      return true;
+    };
+    return {
+      pid: 0,
+      files: { config: 'c.yaml', data: this.#options.data },
+      kill: async () => act('kill')(),
+      ...{ start: act('start'), pause: act('pause'), resume: act('resume') },
+      signal: act('signal'),
+    };
+  }
+
+  #proxies() {
+    const put = async (what: string, links: readonly Link[]): Promise<Release> => {
+      const names = links.map(nameOf);
+      this.acts.push(`${what} ${names.join(' ')}`);
+      for (const name of names) this.#on.set(name, (this.#on.get(name) ?? 0) + 1);
+      return async () => {
+        this.acts.push('release');
+        for (const name of names) this.#on.set(name, (this.#on.get(name) ?? 0) - 1);
+      };
+    };
+    return {
+      silence: (links: readonly Link[]) => put('silence', links),
+      refuse: (links: readonly Link[]) => put('refuse', links),
+      afflict: (links: readonly Link[], { type }: Affliction) => put(type, links),
+      probe: async (link: Link) => {
+        const { before = CLOSED, during = CLOSED } = this.#options;
+        return (this.#on.get(nameOf(link)) ?? 0) > 0 ? during : before;
+      },
+    };
+  }
+}
