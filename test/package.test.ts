@@ -58,6 +58,8 @@ it('installs and runs from the tarball', { timeout: TIMEOUT_MS }, async () => {
   await holdfast('produce', 'orders', '--file', lines, '--queue', '0', '--server', server);
   expect(await holdfast('consume', 'orders', '--server', server)).toBe('one\ntwo\n');
 
+  expect(await holdfast('chaos', 'list')).toContain('kill-leader');
+
   const script = "import { connect } from 'holdfast'; console.log(typeof connect);";
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], {
     cwd: prefix,
@@ -74,6 +76,7 @@ it('holds what a user needs and nothing else', async () => {
   for (const path of ['dist/src/bin.cjs', 'LICENSE', 'README.md', 'proto/holdfast/v1/log.proto']) {
     expect(paths).toContain(path);
   }
-  const allowed = /^(?:dist\/(?:raft|src|storage)\/|proto\/|[A-Z]+(?:\.md)?$|package\.json$)/;
-  expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
+  const built = /^dist\/(?:chaos|raft|src|storage|test\/processes)\/(?!.*\.test\.)/;
+  const others = /^(?:proto\/|chaos\/|[A-Z]+(?:\.md)?$|package\.json$)/;
+  expect(paths.filter((path) => !built.test(path) && !others.test(path))).toEqual([]);
 });

@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
   consume: async () => [(await import('./consume.ts')).registerConsume],
   inspect: async () => [(await import('./inspect.ts')).registerInspect],
   sim: async () => [(await import('./sim.ts')).registerSim],
+  chaos: async () => [(await import('./chaos.ts')).registerChaos],
 };
 
 /** The `cluster` command, which several files add to. */

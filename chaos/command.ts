@@ -1,0 +1,84 @@
+/** `holdfast chaos`: attacks a cluster of real processes and judges what its clients saw. */
+import { randomInt } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { reportingUsage } from '../test/processes/command.ts';
+import { UsageError } from '../test/processes/options.ts';
+import { nowMs, readHistory } from './history.ts';
+import { listText } from './list.ts';
+import { HELP, type RunOptions, readOptions } from './options.ts';
+import { Progress } from './progress.ts';
+import { asJson, asText, EXIT_CODES, exitCode } from './report.ts';
+import { SEED_MAX } from './run/random.ts';
+import { runScenario } from './run/run-scenario.ts';
+import { type Judgement, judge, type Verdict } from './verdict.ts';
+
+function print(judgement: Judgement, { json }: { readonly json: boolean }): void {
+  console.log(json ? asJson(judgement) : asText(judgement));
+}
+
+async function runAll(options: RunOptions): Promise<Verdict[]> {
+  const interruption = new AbortController();
+  const interrupted = interruption.signal;
+  const interrupt = () => interruption.abort();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt);
+  const verdicts: Verdict[] = [];
+  for (const scenario of options.scenarios) {
+    if (interrupted.aborted) break;
+    const seed = options.seed ?? randomInt(SEED_MAX);
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-chaos-'));
+    console.error(`${scenario.name}: seed ${seed}, data and history in ${folder}`);
+    const progress = new Progress(nowMs());
+    const stop = progress.showOn(process.stderr);
+    const plan = { scenario, seed, folder, interrupted, ...progress.hooks };
+    const file = await runScenario(plan).finally(stop);
+    const judgement = judge(readHistory(file));
+    print(judgement, options);
+    verdicts.push(judgement.verdict);
+    // What failed is kept: history, node logs and data, to be judged and read again.
+    const brokenOff = interrupted.aborted && judgement.verdict === 'invalid';
+    const isWanted = judgement.verdict !== 'pass' && !brokenOff;
+    if (isWanted || options.keep) console.error(`kept: ${folder}`);
+    else rmSync(folder, { recursive: true, force: true });
+  }
+  return verdicts;
+}
+
+function checkAll(files: readonly string[], json: boolean): Verdict[] {
+  const missing = files.find((file) => !existsSync(file));
+  if (missing !== undefined) throw new UsageError(`check ${missing}: does not exist`);
+  return files.map((file) => {
+    const judgement = judge(readHistory(file));
+    print(judgement, { json });
+    return judgement.verdict;
+  });
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  switch (options.command) {
+    case 'help':
+    case 'list':
+      console.log(options.command === 'help' ? HELP : listText());
+      return 0;
+    case 'check':
+      return exitCode(checkAll(options.files, options.json));
+    case 'run':
+      return exitCode(await runAll(options));
+  }
+}
+
+/** Answers its exit code through `process.exitCode`. */
+export async function chaosCommand(args: readonly string[]): Promise<void> {
+  await reportingUsage('chaos', async () => {
+    try {
+      process.exitCode = await run(args);
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      console.error(error);
+      // A harness that broke down says nothing about the cluster.
+      process.exitCode = EXIT_CODES.invalid;
+    }
+  });
+}
