@@ -5,18 +5,20 @@ import {
   helpOf,
   number,
   readCommandLine,
+  text,
   UsageError,
   type ValuesOf,
 } from '../test/processes/options.ts';
 import { nemesisNamed } from './nemesis/list.ts';
 import { SEED_MAX } from './run/random.ts';
-import { findScenario, type Scenario } from './run/scenario-file.ts';
+import { findScenario, LEVELS, type Level, type Scenario } from './run/scenario-file.ts';
 import { nemesesOf } from './run/schedule.ts';
 
 const SPEC = {
   nodes: number(undefined, 'nodes of the cluster: 3 or 5, else as the scenario says', {
     ...{ min: 3, max: 5, whole: true },
   }),
+  level: text('LEVEL', undefined, 'what an ack means, else as the scenario says'),
   seconds: number(undefined, 'time with faults, else as the scenario says', { max: 86_400 }),
   seed: number(undefined, 'the same seed plans the same faults', { max: SEED_MAX, whole: true }),
   short: flag('the form for every check-in: kill-leader and kill-all, 10 s each'),
@@ -75,7 +77,7 @@ export function readOptions(args: readonly string[]): Options {
 type Wanted = ValuesOf<typeof SPEC>;
 
 /** The scenario with what the command line wants otherwise. */
-function adapted(scenario: Scenario, { nodes, seconds, short }: Wanted): Scenario {
+function adapted(scenario: Scenario, { nodes, level, seconds, short }: Wanted): Scenario {
   if (nodes === 4) throw new UsageError('--nodes 4: must be 3 or 5');
   const size = (nodes ?? scenario.nodes) as Scenario['nodes'];
   for (const { name, nodesMin = 3 } of nemesesOf(scenario).map(nemesisNamed)) {
@@ -85,5 +87,14 @@ function adapted(scenario: Scenario, { nodes, seconds, short }: Wanted): Scenari
     );
   }
   const time = short ? SHORT.seconds : scenario.seconds;
-  return { ...scenario, nodes: size, seconds: seconds ?? time };
+  return {
+    ...scenario,
+    ...{ nodes: size, seconds: seconds ?? time, level: levelNamed(level) ?? scenario.level },
+  };
+}
+
+function levelNamed(name: string | undefined): Level | undefined {
+  const found = LEVELS.find((level) => level === name);
+  if (found !== undefined || name === undefined) return found;
+  throw new UsageError(`--level ${name}: must be one of ${LEVELS.join(', ')}`);
 }

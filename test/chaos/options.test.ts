@@ -12,9 +12,20 @@ it('run: scenarios as they are written', () => {
 });
 
 it('run: otherwise where the command line says so', () => {
-  const given = run('kill-all', '--nodes', '5', '--seconds', '7', '--seed', '9', '--json');
+  const given = run(
+    'kill-all',
+    '--nodes',
+    '5',
+    '--seconds',
+    '7',
+    '--level',
+    'leader',
+    '--seed',
+    '9',
+    '--json',
+  );
   expect(given).toMatchObject({ seed: 9, json: true });
-  expect(given.scenarios[0]).toMatchObject({ nodes: 5, seconds: 7 });
+  expect(given.scenarios[0]).toMatchObject({ nodes: 5, seconds: 7, level: 'leader' });
 });
 
 it('the short form', () => {
@@ -46,6 +57,7 @@ it.each([
   ['attack'],
   ['run', 'kill-nobody'],
   ['run', 'kill-all', '--nodes', '4'],
+  ['run', 'kill-all', '--level', 'best'],
   ['run', 'kill-all', '--seconds=-1'],
   ['run', 'kill-all', '--seed', '1.5'],
   ['run', 'kill-all', '--fast'],
