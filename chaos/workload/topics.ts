@@ -115,7 +115,7 @@ export class ShortLivedTopic {
     return undefined;
   }
 
-  /** Everything there is, through any node; from `end` on where time has taken it meanwhile. */
+  /** Everything there is, through any node; from the first that is left where time took some. */
   async #read(
     topic: Life,
     queue: number,
@@ -127,7 +127,11 @@ export class ShortLivedTopic {
     const what = { process, topic, queue, from, linearizable: true, seek };
     const answer = await poll(this.#load, stub, what);
     if (answer.outcome === 'ok') return { read: answer.value.next_offset, seek: false };
-    if (answer.reason === 'OFFSET_OUT_OF_RANGE') return { read: end, seek: true };
+    if (answer.reason === 'OFFSET_OUT_OF_RANGE') {
+      // Where nothing is shown yet: a read beyond what it skips would call that lost.
+      const asked = await poll(this.#load, stub, { ...what, from: end, seek: true });
+      return { read: asked.outcome === 'ok' ? asked.value.start_offset : from, seek: true };
+    }
     if (!answer.retryable) this.#load.trouble(process, `fetch at ${from}: ${answer.text}`);
     return { read: from, seek };
   }
