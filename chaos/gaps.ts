@@ -6,6 +6,7 @@ const AFTERGLOW_MS = 500;
 
 export interface Gap {
   readonly nemesis: string;
+  readonly atMs: number;
   readonly ms: number;
 }
 
@@ -22,6 +23,7 @@ export function gapsOf(history: History): Gap[] {
     .filter(({ state, queues }) => state === 'installed' && queues.length > 0)
     .map((fault) => ({
       nemesis: fault.nemesis,
+      atMs: fault.atMs,
       ms: Math.max(...fault.queues.map((queue) => gapMs(acks.get(queue) ?? [], fault, endMs))),
     }));
 }
@@ -39,8 +41,9 @@ function gapMs(acks: readonly number[], { atMs, endMs: healedMs }: Fault, endMs:
 
 function ackTimes(history: History): Map<number, number[]> {
   const times = new Map<number, number[]>();
-  for (const { queue, outcome, completedMs } of eventsOf(history, 'produce')) {
-    if (outcome !== 'ok') continue;
+  for (const { topic, queue, outcome, completedMs } of eventsOf(history, 'produce')) {
+    // A fault names the queues that it hit of the topic of the run.
+    if (outcome !== 'ok' || topic !== undefined) continue;
     const known = times.get(queue);
     if (known === undefined) times.set(queue, [completedMs]);
     else known.push(completedMs);
@@ -58,7 +61,9 @@ export function summarizeGaps(gaps: readonly number[]): GapSummary | null {
 }
 
 /** By nemesis. */
-export function gapsByNemesis(gaps: readonly Gap[]): Record<string, GapSummary> {
+export function gapsByNemesis(
+  gaps: readonly Pick<Gap, 'nemesis' | 'ms'>[],
+): Record<string, GapSummary> {
   const names = [...new Set(gaps.map(({ nemesis }) => nemesis))];
   const of = (name: string) => gaps.filter(({ nemesis }) => nemesis === name).map(({ ms }) => ms);
   return Object.fromEntries(

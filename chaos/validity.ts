@@ -73,6 +73,6 @@ function doubtsAboutLoad(history: History): string[] {
   const beganMs = acks.reduce((least, atMs) => Math.min(least, atMs), firstMs);
   const perSecond = acks.length === 0 ? 0 : (1000 * acks.length) / Math.max(1, firstMs - beganMs);
   if (perSecond >= ACKED_PER_SECOND_MIN) return [];
-  const rate = perSecond.toFixed(perSecond < 10 ? 1 : 0);
+  const rate = Math.floor(10 * perSecond) / 10;
   return [`${rate} acknowledged operations a second before the first fault, at least 100`];
 }

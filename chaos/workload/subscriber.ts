@@ -1,4 +1,4 @@
-/** A subscription to every queue through one node; it is given up and opened again all the time. */
+/** A subscription to every queue, given up and opened again through the next node all the time. */
 import { nowMs } from '../history.ts';
 import { type Load, TOPIC } from './load.ts';
 import type { Streams } from './methods.ts';
@@ -15,31 +15,30 @@ type Element = Streams['Log.Subscribe']['response'];
 
 export class Subscriber {
   readonly #load: Load;
-  readonly #stub: NodeStub;
-  readonly #name: string;
+  readonly #stubs: readonly NodeStub[];
   /** By queue number. */
   readonly #offsets: number[];
 
-  constructor(load: Load, node: number) {
+  constructor(load: Load) {
     this.#load = load;
-    this.#stub = new NodeStub(node, load.addresses[node - 1]!);
-    this.#name = `subscriber-${node}`;
+    this.#stubs = load.addresses.map((address, i) => new NodeStub(i + 1, address));
     this.#offsets = Array.from({ length: load.queues }, () => 0);
   }
 
   async run(): Promise<void> {
-    while (this.#load.running) {
-      if (await this.#stub.connected(CONNECT_WAIT_MS)) await this.#session();
+    for (let sessions = 0; this.#load.running; sessions++) {
+      const stub = this.#stubs[sessions % this.#stubs.length]!;
+      if (await stub.connected(CONNECT_WAIT_MS)) await this.#session(stub);
       await this.#load.pace(REOPEN_PACE_MS);
     }
-    this.#stub.close();
+    for (const stub of this.#stubs) stub.close();
   }
 
-  async #session(): Promise<void> {
-    const stream = this.#stub.stream('Log.Subscribe');
+  async #session(stub: NodeStub): Promise<void> {
+    const stream = stub.stream('Log.Subscribe');
     let invokedMs = nowMs();
     stream.on('data', (element: Element) => {
-      this.#take(element, invokedMs);
+      this.#take(stub.node, element, invokedMs);
       invokedMs = nowMs();
       const count = element.batches.reduce((sum, { messages }) => sum + messages.length, 0);
       if (count > 0) stream.write({ credit: count });
@@ -54,11 +53,11 @@ export class Subscriber {
     await ended;
   }
 
-  #take(element: Element, invokedMs: number): void {
+  #take(node: number, element: Element, invokedMs: number): void {
     const { queue } = element;
     const from = this.#offsets[queue] ?? 0;
     const answer = { outcome: 'ok', invokedMs, completedMs: nowMs(), value: element } as const;
-    recordRead(this.#load, this.#stub.node, { process: this.#name, queue, from }, answer);
+    recordRead(this.#load, node, { process: 'subscriber', queue, from }, answer);
     this.#offsets[queue] = element.next_offset;
   }
 }

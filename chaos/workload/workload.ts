@@ -73,7 +73,7 @@ export async function runWorkload(load: Load): Promise<void> {
     ...halves,
     ...halves.map(({ group }, i) => new CheckBacks(load, group, i)),
     ...nodes.flatMap((node) => queues.map((queue) => new Consumer(load, node, queue))),
-    ...nodes.map((node) => new Subscriber(load, node)),
+    new Subscriber(load),
     new OffsetResets(load),
     new ShortLivedTopic(load, 0),
     new ShortLivedTopic(load, 1, RETENTION_MS),

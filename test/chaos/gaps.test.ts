@@ -30,6 +30,11 @@ describe('the time without an acknowledgement', () => {
     expect(msOf([...history, fault(100, { queues: [0, 1] })])).toEqual([310]);
   });
 
+  it('ignores the queues of other topics', () => {
+    const others = acks(0, 150, 200, 250).map((ack) => ({ ...ack, topic: 't' }));
+    expect(msOf([...acks(0, 90, 290), ...others, fault(100)])).toEqual([200]);
+  });
+
   it('lasts to the end of the history when no ack comes any more', () => {
     const history = [...acks(0, 90), ...acks(1, 90, 110, 800)];
     expect(msOf([...history, fault(100)])).toEqual([710]);
