@@ -1,14 +1,15 @@
 /** `holdfast chaos`: attacks a cluster of real processes and judges what its clients saw. */
 import { randomInt } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { reportingUsage } from '../test/processes/command.ts';
 import { UsageError } from '../test/processes/options.ts';
-import { nowMs, readHistory } from './history.ts';
+import { type History, nowMs, readHistory } from './history.ts';
 import { listText } from './list.ts';
 import { HELP, type RunOptions, readOptions } from './options.ts';
 import { Progress } from './progress.ts';
+import { asHtml } from './report/html.ts';
 import { asJson, asText, EXIT_CODES, exitCode } from './report.ts';
 import { SEED_MAX } from './run/random.ts';
 import { runScenario } from './run/run-scenario.ts';
@@ -33,24 +34,33 @@ async function runAll(options: RunOptions): Promise<Verdict[]> {
     const stop = progress.showOn(process.stderr);
     const plan = { scenario, seed, folder, interrupted, ...progress.hooks };
     const file = await runScenario(plan).finally(stop);
-    const judgement = judge(readHistory(file));
+    const history = readHistory(file);
+    const judgement = judge(history);
     print(judgement, options);
     verdicts.push(judgement.verdict);
     // What failed is kept: history, node logs and data, to be judged and read again.
     const brokenOff = interrupted.aborted && judgement.verdict === 'invalid';
     const isWanted = judgement.verdict !== 'pass' && !brokenOff;
-    if (isWanted || options.keep) console.error(`kept: ${folder}`);
-    else rmSync(folder, { recursive: true, force: true });
+    if (isWanted || options.keep) {
+      writeReport(history, judgement, folder);
+      console.error(`kept: ${folder}`);
+    } else rmSync(folder, { recursive: true, force: true });
   }
   return verdicts;
+}
+
+function writeReport(history: History, judgement: Judgement, folder: string): void {
+  writeFileSync(join(folder, 'report.html'), asHtml(history, judgement));
 }
 
 function checkAll(files: readonly string[], json: boolean): Verdict[] {
   const missing = files.find((file) => !existsSync(file));
   if (missing !== undefined) throw new UsageError(`check ${missing}: does not exist`);
   return files.map((file) => {
-    const judgement = judge(readHistory(file));
+    const history = readHistory(file);
+    const judgement = judge(history);
     print(judgement, { json });
+    writeReport(history, judgement, dirname(file));
     return judgement.verdict;
   });
 }

@@ -29,7 +29,7 @@ const SPEC = {
 const FORMS = [
   'holdfast chaos list               the scenarios, and the faults that they are made of',
   'holdfast chaos run NAME|FILE...   attacks a cluster of its own and judges what clients saw',
-  'holdfast chaos check FILE         judges a history.jsonl again, starts nothing',
+  'holdfast chaos check FILE         judges a history.jsonl again; writes report.html beside it',
 ];
 
 const COMMAND: CommandSpec<typeof SPEC> = { name: 'chaos', does: '', options: SPEC };

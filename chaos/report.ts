@@ -5,7 +5,7 @@ const REASONS_SHOWN = 20;
 export const EXIT_CODES: Readonly<Record<Verdict, number>> = { pass: 0, fail: 1, invalid: 3 };
 
 /** One line of JSON. */
-export function asJson({ counts, reasons, ...head }: Judgement): string {
+export function asJson({ counts, reasons, findings: _, ...head }: Judgement): string {
   const shown = reasons.slice(0, REASONS_SHOWN);
   return JSON.stringify({ ...head, ...counts, reasons: shown });
 }

@@ -1,5 +1,5 @@
 /** From a history to a verdict. Whatever cannot be judged is invalid, never passed. */
-import { CHECK_TIME_MS, checkHistory } from './checker/check.ts';
+import { type Broken, CHECK_TIME_MS, checkHistory } from './checker/check.ts';
 import { type GapSummary, gapsByNemesis, gapsOf, summarizeGaps } from './gaps.ts';
 import { eventsOf, type Fault, type History } from './history.ts';
 import { doubtsAbout, writesOf } from './validity.ts';
@@ -29,6 +29,8 @@ export interface Judgement {
   readonly seconds: number;
   /** Why it is not a pass. */
   readonly reasons: readonly string[];
+  /** What of that the history itself shows, with its lines. */
+  readonly findings: readonly Broken[];
 }
 
 export function judge(history: History, checkTimeMs = CHECK_TIME_MS): Judgement {
@@ -57,6 +59,7 @@ export function judge(history: History, checkTimeMs = CHECK_TIME_MS): Judgement 
     gaps_ms: gapsByNemesis(gaps),
     seconds: stop === undefined ? 0 : Math.round((stop.atMs - (start?.atMs ?? 0)) / 100) / 10,
     reasons: [...failures, ...doubts],
+    findings,
   };
 }
 
