@@ -13,6 +13,7 @@ import { asHtml } from './report/html.ts';
 import { asJson, asText, EXIT_CODES, exitCode } from './report.ts';
 import { SEED_MAX } from './run/random.ts';
 import { runScenario } from './run/run-scenario.ts';
+import type { Scenario } from './run/scenario-file.ts';
 import { type Judgement, judge, type Verdict } from './verdict.ts';
 
 function print(judgement: Judgement, { json }: { readonly json: boolean }): void {
@@ -21,32 +22,46 @@ function print(judgement: Judgement, { json }: { readonly json: boolean }): void
 
 async function runAll(options: RunOptions): Promise<Verdict[]> {
   const interruption = new AbortController();
-  const interrupted = interruption.signal;
   const interrupt = () => interruption.abort();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt);
   const verdicts: Verdict[] = [];
   for (const scenario of options.scenarios) {
-    if (interrupted.aborted) break;
-    const seed = options.seed ?? randomInt(SEED_MAX);
-    const folder = mkdtempSync(join(tmpdir(), 'holdfast-chaos-'));
-    console.error(`${scenario.name}: seed ${seed}, data and history in ${folder}`);
-    const progress = new Progress(nowMs());
-    const stop = progress.showOn(process.stderr);
-    const plan = { scenario, seed, folder, interrupted, ...progress.hooks };
-    const file = await runScenario(plan).finally(stop);
-    const history = readHistory(file);
-    const judgement = judge(history);
-    print(judgement, options);
-    verdicts.push(judgement.verdict);
-    // What failed is kept: history, node logs and data, to be judged and read again.
-    const brokenOff = interrupted.aborted && judgement.verdict === 'invalid';
-    const isWanted = judgement.verdict !== 'pass' && !brokenOff;
-    if (isWanted || options.keep) {
-      writeReport(history, judgement, folder);
-      console.error(`kept: ${folder}`);
-    } else rmSync(folder, { recursive: true, force: true });
+    if (interruption.signal.aborted) break;
+    verdicts.push(await runOne(options, scenario, interruption.signal));
   }
   return verdicts;
+}
+
+async function runOne(
+  options: RunOptions,
+  scenario: Scenario,
+  interrupted: AbortSignal,
+): Promise<Verdict> {
+  const seed = options.seed ?? randomInt(SEED_MAX);
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-chaos-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  console.error(`${scenario.name}: seed ${seed}, data and history in ${folder}`);
+  const progress = new Progress(nowMs());
+  const stop = progress.showOn(process.stderr);
+  const { servers } = options;
+  const plan = { scenario, seed, folder, interrupted, servers, ...progress.hooks };
+  const file = await runScenario(plan)
+    .catch((error) => {
+      if (error instanceof UsageError) remove();
+      throw error;
+    })
+    .finally(stop);
+  const history = readHistory(file);
+  const judgement = judge(history);
+  print(judgement, options);
+  // What failed is kept: history, node logs and data, to be judged and read again.
+  const brokenOff = interrupted.aborted && judgement.verdict === 'invalid';
+  const isWanted = judgement.verdict !== 'pass' && !brokenOff;
+  if (isWanted || options.keep) {
+    writeReport(history, judgement, folder);
+    console.error(`kept: ${folder}`);
+  } else remove();
+  return judgement.verdict;
 }
 
 function writeReport(history: History, judgement: Judgement, folder: string): void {

@@ -22,6 +22,11 @@ const SPEC = {
   seconds: number(undefined, 'time with faults, else as the scenario says', { max: 86_400 }),
   seed: number(undefined, 'the same seed plans the same faults', { max: SEED_MAX, whole: true }),
   short: flag('the form for every check-in: kill-leader and kill-all, 10 s each'),
+  servers: text(
+    'HOST:PORT,...',
+    '',
+    'all nodes of a running cluster: only client links are broken',
+  ),
   json: flag('one line of JSON per scenario'),
   keep: flag('keep data, logs and history of runs that pass, too'),
 };
@@ -44,6 +49,8 @@ export interface RunOptions {
   readonly scenarios: readonly Scenario[];
   /** Undefined: to be drawn, and shown. */
   readonly seed: number | undefined;
+  /** Of a running cluster; undefined: one of its own is started. */
+  readonly servers: readonly string[] | undefined;
   readonly json: boolean;
   readonly keep: boolean;
 }
@@ -71,13 +78,16 @@ export function readOptions(args: readonly string[]): Options {
     command: 'run',
     scenarios: asked.map((name) => adapted(findScenario(name), values)),
     ...{ seed: values.seed, json, keep: values.keep },
+    servers: values.servers === '' ? undefined : values.servers.split(','),
   };
 }
 
 type Wanted = ValuesOf<typeof SPEC>;
 
 /** The scenario with what the command line wants otherwise. */
-function adapted(scenario: Scenario, { nodes, level, seconds, short }: Wanted): Scenario {
+function adapted(scenario: Scenario, wanted: Wanted): Scenario {
+  const { nodes, level, seconds, short, servers } = wanted;
+  if (servers !== '') assertFromOutside(scenario);
   if (nodes === 4) throw new UsageError('--nodes 4: must be 3 or 5');
   const size = (nodes ?? scenario.nodes) as Scenario['nodes'];
   for (const { name, nodesMin = 3 } of nemesesOf(scenario).map(nemesisNamed)) {
@@ -97,4 +107,17 @@ function levelNamed(name: string | undefined): Level | undefined {
   const found = LEVELS.find((level) => level === name);
   if (found !== undefined || name === undefined) return found;
   throw new UsageError(`--level ${name}: must be one of ${LEVELS.join(', ')}`);
+}
+
+/** Processes, disks and the links between nodes of a running cluster are not ours. */
+function assertFromOutside(scenario: Scenario): void {
+  const inside = nemesesOf(scenario)
+    .map(nemesisNamed)
+    .find(({ needs }) => needs.some((need) => need !== 'client-links'));
+  if (inside !== undefined) {
+    throw new UsageError(`--servers: ${inside.name} cannot be done to a running cluster`);
+  }
+  if (Object.keys(scenario.settings).length > 0) {
+    throw new UsageError('--servers: a running cluster has settings of its own');
+  }
 }

@@ -11,22 +11,15 @@ import { nowMs } from '../history.ts';
 import type { Need } from '../nemesis/nemesis.ts';
 import type { Shim } from '../shim/build.ts';
 import { NodeDisk } from '../shim/node-disk.ts';
-import { NodeStub } from '../workload/node-stub.ts';
 import type { AttackedCluster } from './attacked-cluster.ts';
 import { Keeper } from './keeper.ts';
-import { type Links, proxyPortOffsets, startLinks } from './links.ts';
+import { allLinks, type Links, proxyPorts, startLinks } from './links.ts';
 import { NodeProcess } from './node-process.ts';
-import type { Proxies } from './proxies.ts';
+import { CLIENTS, type Link, type Proxies } from './proxies.ts';
 import { stallEnvironment } from './stall-hook.ts';
 import { toxiproxyBinary } from './toxiproxy.ts';
-import {
-  agree,
-  commitIndexes,
-  type Leaders,
-  levelWith,
-  newestLeaders,
-  type View,
-} from './views.ts';
+import type { Leaders, View } from './views.ts';
+import { Watch } from './watch.ts';
 
 /** Written into every configuration, so that pauses can be shorter or longer than it. */
 export const ELECTION_TIMEOUT_MS = 1200;
@@ -34,14 +27,13 @@ export const ELECTION_TIMEOUT_MS = 1200;
 const CHECK_MS = 2000;
 const RETENTION_CHECK_MS = 500;
 const START_TIMEOUT_MS = 60_000;
-const DESCRIBE_TIMEOUT_MS = 2000;
 const STATUS_PACE_MS = 50;
 const COMMAND_TIMEOUT_MS = 90_000;
 const PEER_PORTS_AT = 100;
 
 const run = promisify(execFile);
 
-export interface Place {
+interface Place {
   readonly node: number;
   readonly grpc: string;
   readonly peer: string;
@@ -63,7 +55,7 @@ export class LocalCluster implements AttackedCluster {
   readonly nodes: readonly number[];
   readonly addresses: readonly string[];
   readonly #processes: readonly NodeProcess[];
-  readonly #stubs: readonly NodeStub[];
+  readonly #watch: Watch;
   readonly #keeper: Keeper;
   readonly #disks = new Map<number, NodeDisk>();
   #shimMissing = 'the nodes run without the shim';
@@ -80,7 +72,7 @@ export class LocalCluster implements AttackedCluster {
     this.#links = links;
     this.nodes = places.map(({ node }) => node);
     this.addresses = places.map(({ node, grpc }) => links?.clientAddress(node) ?? grpc);
-    this.#stubs = places.map(({ node, grpc }) => new NodeStub(node, grpc));
+    this.#watch = new Watch(places);
     this.#processes = places.map(({ node }) => {
       const one = new NodeProcess(node, filesOf(folder, node), keeper);
       one.environment = stallEnvironment();
@@ -94,13 +86,17 @@ export class LocalCluster implements AttackedCluster {
     if (!existsSync(HOLDFAST)) throw new Error(`${HOLDFAST} is missing: run npm run build`);
     mkdirSync(join(folder, 'data'), { recursive: true });
     const { nodes, needs, onLost, settings = [], shim } = options;
-    const base = await freeBasePort(nodes, proxyPortOffsets(nodes));
+    const paths = allLinks(Array.from({ length: nodes }, (_, at) => at + 1));
+    const base = await freeBasePort(nodes, proxyPorts(paths));
     const places = Array.from({ length: nodes }, (_, at) => placeOf(at + 1, base));
     const keeper = new Keeper();
-    const binary = needs.includes('proxies') ? toxiproxyBinary() : undefined;
-    const log = join(folder, 'toxiproxy.log');
-    const links =
-      binary === undefined ? undefined : await startLinks(binary, { base, places, keeper, log });
+    const needsLinks = needs.includes('proxies') || needs.includes('client-links');
+    const binary = needsLinks ? toxiproxyBinary() : undefined;
+    const plan = {
+      ...{ base, keeper, log: join(folder, 'toxiproxy.log') },
+      links: paths.map((link) => [link, upstreamOf(link, places)] as const),
+    };
+    const links = binary === undefined ? undefined : await startLinks(binary, plan);
     for (const { node } of places) writeConfig(folder, node, places, links);
     const files = places.flatMap(({ node }) => ['--config', filesOf(folder, node).config]);
     await run(process.execPath, [HOLDFAST, 'cluster', 'init', ...files]);
@@ -147,24 +143,12 @@ export class LocalCluster implements AttackedCluster {
     return found;
   }
 
-  async view(node: number): Promise<View> {
-    const stub = this.#stubs.find((one) => one.node === node);
-    const answer = await stub?.call('Admin.DescribeCluster', {}, DESCRIBE_TIMEOUT_MS);
-    return answer?.outcome === 'ok' ? answer.value : undefined;
+  view(node: number): Promise<View> {
+    return this.#watch.view(node);
   }
 
-  async whole(timeoutMs: number, wanted: () => boolean): Promise<Leaders | undefined> {
-    const giveUpAtMs = nowMs() + timeoutMs;
-    let floor: ReadonlyMap<number, number> | undefined;
-    while (nowMs() < giveUpAtMs && wanted()) {
-      const views = await Promise.all(this.nodes.map((node) => this.view(node)));
-      if (agree(views)) {
-        floor ??= commitIndexes(views[0]!);
-        if (levelWith(views[0]!, floor)) return newestLeaders(views);
-      }
-      await delay(STATUS_PACE_MS);
-    }
-    return undefined;
+  whole(timeoutMs: number, wanted: () => boolean): Promise<Leaders | undefined> {
+    return this.#watch.whole(timeoutMs, wanted);
   }
 
   async heal(): Promise<void> {
@@ -179,7 +163,7 @@ export class LocalCluster implements AttackedCluster {
 
   /** SIGTERM, as an operator would; resolves when every node is gone. */
   async stop(): Promise<void> {
-    for (const stub of this.#stubs) stub.close();
+    this.#watch.close();
     await Promise.all(this.#processes.map((one) => one.stop()));
     for (const disk of this.#disks.values()) disk.close();
     this.#links?.stop();
@@ -207,8 +191,7 @@ export class LocalCluster implements AttackedCluster {
       one.start();
     }
     const giveUpAtMs = nowMs() + START_TIMEOUT_MS;
-    const asked = () => Promise.all(this.nodes.map((node) => this.view(node)));
-    while ((await asked()).includes(undefined)) {
+    while ((await this.#watch.views()).includes(undefined)) {
       if (lost !== undefined) throw new Error(lost);
       if (nowMs() > giveUpAtMs) throw new Error(`not started in ${START_TIMEOUT_MS / 1000} s`);
       await delay(STATUS_PACE_MS);
@@ -219,6 +202,11 @@ export class LocalCluster implements AttackedCluster {
 function placeOf(node: number, base: number): Place {
   const at = (port: number) => `127.0.0.1:${port}`;
   return { node, grpc: at(base + node), peer: at(base + PEER_PORTS_AT + node) };
+}
+
+function upstreamOf({ from, to }: Link, places: readonly Place[]): string {
+  const { grpc, peer } = places.find(({ node }) => node === to)!;
+  return from === CLIENTS ? grpc : peer;
 }
 
 function filesOf(folder: string, node: number) {

@@ -3,6 +3,7 @@ import { bandwidth } from './bandwidth.ts';
 import { blackhole } from './blackhole.ts';
 import { bridge } from './bridge.ts';
 import { clockJump } from './clock-jump.ts';
+import { cutClients } from './cut-clients.ts';
 import { diskFull } from './disk-full.ts';
 import { fsyncError } from './fsync-error.ts';
 import { halves } from './halves.ts';
@@ -24,7 +25,9 @@ import { pauseLong } from './pause-long.ts';
 import { pauseShort } from './pause-short.ts';
 import { powerCut } from './power-cut.ts';
 import { powerCutAll } from './power-cut-all.ts';
+import { refuseClients } from './refuse-clients.ts';
 import { refuseLeader } from './refuse-leader.ts';
+import { resetClients } from './reset-clients.ts';
 import { resets } from './resets.ts';
 import { restart } from './restart.ts';
 import { rollingRestart } from './rolling-restart.ts';
@@ -77,6 +80,9 @@ export const NEMESES: readonly Nemesis[] = [
   bandwidth,
   slicer,
   resets,
+  cutClients,
+  refuseClients,
+  resetClients,
   swizzleClog,
   partKill,
   pauseKill,

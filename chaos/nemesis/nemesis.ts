@@ -4,8 +4,11 @@ import type { Leaders } from '../cluster/views.ts';
 import type { Random } from '../run/random.ts';
 import type { Load } from '../workload/load.ts';
 
-/** What a fault cannot do without: our processes, proxies on all links, our library in nodes. */
-export type Need = 'processes' | 'proxies' | 'shim';
+/**
+ * What a fault cannot do without: our processes, proxies on all links or only on those of clients,
+ * our library in nodes.
+ */
+export type Need = 'processes' | 'proxies' | 'client-links' | 'shim';
 
 /** `indeterminate`: something was done, and nobody can say whether it took. */
 export type Installed = 'installed' | 'skipped' | 'indeterminate';

@@ -1,36 +1,15 @@
-import type { Affliction } from '../cluster/proxies.ts';
 import { linksOf } from './links.ts';
 import type { Nemesis } from './nemesis.ts';
-import { queuesLedBy, someLeader } from './targets.ts';
-
-const SPELL_MS = 100;
-const PAUSE_MS = 900;
-const PROBE_TIMEOUT_MS = 1000;
-const RESET: Affliction = { type: 'reset_peer', attributes: { timeout: 0 } };
+import { resetFor } from './resetting.ts';
+import { someLeader } from './targets.ts';
 
 export const resets: Nemesis = {
   name: 'resets',
   does: 'every connection of a leader is reset, again and again',
   needs: ['proxies'],
   movesLeader: false,
-  async strike(stage, holdMs) {
-    const { nodes } = stage.cluster;
-    const proxies = stage.cluster.proxies();
+  strike(stage, holdMs) {
     const node = someLeader(stage);
-    const links = linksOf(node, nodes);
-    let spells = 0;
-    let seen = 0;
-    for (let leftMs = holdMs; spells === 0 || leftMs > 0; leftMs -= SPELL_MS + PAUSE_MS) {
-      if (spells > 0) await stage.hold(PAUSE_MS);
-      const release = await proxies.afflict(links, RESET);
-      const probed = proxies.probe(stage.random.pick(links), PROBE_TIMEOUT_MS);
-      const [answer] = await Promise.all([probed, stage.hold(SPELL_MS)]);
-      await release();
-      spells++;
-      if (answer?.end === 'reset') seen++;
-    }
-    const text = `node ${node}: ${seen} of ${spells} resets seen`;
-    const state = seen === spells ? 'installed' : 'indeterminate';
-    return { state, text, nodes: [node], queues: queuesLedBy(stage, [node]) };
+    return resetFor(stage, node, linksOf(node, stage.cluster.nodes), holdMs);
   },
 };

@@ -1,6 +1,8 @@
-/** One run: a fresh cluster, load, faults, everything read again; leaves a history. */
+/** One run: a cluster, load, faults, everything read again; leaves a history. */
 import { join } from 'node:path';
+import type { AttackedCluster } from '../cluster/attacked-cluster.ts';
 import { LocalCluster } from '../cluster/local-cluster.ts';
+import { RunningCluster } from '../cluster/running-cluster.ts';
 import { type HistoryEvent, HistoryWriter, nowMs } from '../history.ts';
 import { nemesisNamed } from '../nemesis/list.ts';
 import { buildShim } from '../shim/build.ts';
@@ -21,6 +23,8 @@ export interface RunPlan {
   /** Gets the history, and what the nodes leave. */
   readonly folder: string;
   readonly interrupted: AbortSignal;
+  /** Of a running cluster; undefined: one of our own is started. */
+  readonly servers?: readonly string[] | undefined;
   readonly onEvent?: (event: HistoryEvent) => void;
   readonly onFaults?: (names: readonly string[]) => void;
 }
@@ -30,22 +34,19 @@ export async function runScenario(plan: RunPlan): Promise<string> {
   const { scenario, seed, folder, interrupted } = plan;
   const file = join(folder, 'history.jsonl');
   const history = new HistoryWriter(file, plan.onEvent);
-  const needs = nemesesOf(scenario).flatMap((name) => nemesisNamed(name).needs);
   let load: Load | undefined;
-  const cluster = await LocalCluster.start(folder, {
-    nodes: scenario.nodes,
-    settings: Object.entries(scenario.settings).map((pair) => pair.join('=')),
-    shim: needs.includes('shim') ? buildShim(folder) : undefined,
-    needs,
-    onLost: (text) => load?.trouble('cluster', text),
-  });
+  const onLost = (text: string) => load?.trouble('cluster', text);
+  const cluster = await (plan.servers === undefined
+    ? startOwn(plan, onLost)
+    : RunningCluster.reach(folder, plan.servers));
   load = new Load(cluster.addresses, QUEUES, history, scenario.level);
   const interrupt = () => load.interrupt();
   interrupted.addEventListener('abort', interrupt, { once: true });
   // It may have happened while the cluster started.
   if (interrupted.aborted) interrupt();
   try {
-    const { name, nodes, level } = scenario;
+    const { name, level } = scenario;
+    const nodes = cluster.nodes.length;
     const nemeses = nemesesOf(scenario);
     const asked = { scenario: name, seed, nodes, level, nemeses };
     load.record({ type: 'start', ...asked, queues: QUEUES, atMs: nowMs() });
@@ -59,7 +60,20 @@ export async function runScenario(plan: RunPlan): Promise<string> {
   return file;
 }
 
-async function underAttack(cluster: LocalCluster, load: Load, plan: RunPlan): Promise<void> {
+function startOwn(
+  { scenario, folder }: RunPlan,
+  onLost: (text: string) => void,
+): Promise<AttackedCluster> {
+  const needs = nemesesOf(scenario).flatMap((name) => nemesisNamed(name).needs);
+  return LocalCluster.start(folder, {
+    nodes: scenario.nodes,
+    settings: Object.entries(scenario.settings).map((pair) => pair.join('=')),
+    shim: needs.includes('shim') ? buildShim(folder) : undefined,
+    ...{ needs, onLost },
+  });
+}
+
+async function underAttack(cluster: AttackedCluster, load: Load, plan: RunPlan): Promise<void> {
   const { scenario, seed, onFaults = () => undefined } = plan;
   const shardOfQueue = await createTopic(load, TOPIC_TIMEOUT_MS);
   if (shardOfQueue === undefined) return;

@@ -28,6 +28,14 @@ it('run: otherwise where the command line says so', () => {
   expect(given.scenarios[0]).toMatchObject({ nodes: 5, seconds: 7, level: 'leader' });
 });
 
+it('run: against a running cluster, only what can be done from outside', () => {
+  const { servers } = run('clients', '--servers', 'a:1,b:2');
+  expect(servers).toEqual(['a:1', 'b:2']);
+  expect(run('clients').servers).toBeUndefined();
+  expect(() => run('kill-all', '--servers', 'a:1')).toThrow(/kill-all cannot be done/);
+  expect(() => run('halves', '--servers', 'a:1')).toThrow(/halves cannot be done/);
+});
+
 it('the short form', () => {
   expect(readOptions(['--short'])).toMatchObject({
     command: 'run',

@@ -15,6 +15,8 @@ const CUTS: readonly (readonly [string, string, Probe])[] = [
   ['blackhole', 'silence 2-1 2-3 1-2 3-2 0-2 2-0', SILENT],
   ['one-way-out', 'silence 2-1 2-3', SILENT],
   ['one-way-in', 'silence 1-2 3-2', SILENT],
+  ['cut-clients', 'silence 0-2 2-0', SILENT],
+  ['refuse-clients', 'refuse 0-2', REFUSED],
 ];
 
 describe.each(CUTS)('%s', (name, act, during) => {
@@ -78,14 +80,17 @@ describe('latency', () => {
   });
 });
 
-describe('resets', () => {
-  const { strike } = nemesisNamed('resets');
+describe.each([
+  ['resets', 'reset_peer 2-1 2-3 1-2 3-2 0-2'],
+  ['reset-clients', 'reset_peer 0-2'],
+])('%s', (name, act) => {
+  const { strike } = nemesisNamed(name);
 
   it('come again and again, with pauses', async () => {
     const fake = new FakeStage({ during: { end: 'reset', ms: 1 } });
     const struck = await strike(fake.stage(), HOLD_MS);
     expect(struck).toMatchObject({ state: 'installed', text: 'node 2: 2 of 2 resets seen' });
-    expect(fake.acts.filter((act) => act.startsWith('reset_peer'))).toHaveLength(2);
+    expect(fake.acts.filter((one) => one !== 'hold')).toEqual([act, 'release', act, 'release']);
     expect(fake.cut).toEqual([]);
   });
 

@@ -1,0 +1,32 @@
+/** Resets every connection of a leader along some links, again and again. */
+import type { Affliction, Link } from '../cluster/proxies.ts';
+import type { Stage, Strike } from './nemesis.ts';
+import { queuesLedBy } from './targets.ts';
+
+const SPELL_MS = 100;
+const PAUSE_MS = 900;
+const PROBE_TIMEOUT_MS = 1000;
+const RESET: Affliction = { type: 'reset_peer', attributes: { timeout: 0 } };
+
+export async function resetFor(
+  stage: Stage,
+  node: number,
+  links: readonly Link[],
+  holdMs: number,
+): Promise<Strike> {
+  const proxies = stage.cluster.proxies();
+  let spells = 0;
+  let seen = 0;
+  for (let leftMs = holdMs; spells === 0 || leftMs > 0; leftMs -= SPELL_MS + PAUSE_MS) {
+    if (spells > 0) await stage.hold(PAUSE_MS);
+    const release = await proxies.afflict(links, RESET);
+    const probed = proxies.probe(stage.random.pick(links), PROBE_TIMEOUT_MS);
+    const [answer] = await Promise.all([probed, stage.hold(SPELL_MS)]);
+    await release();
+    spells++;
+    if (answer?.end === 'reset') seen++;
+  }
+  const text = `node ${node}: ${seen} of ${spells} resets seen`;
+  const state = seen === spells ? 'installed' : 'indeterminate';
+  return { state, text, nodes: [node], queues: queuesLedBy(stage, [node]) };
+}
