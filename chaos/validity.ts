@@ -2,6 +2,8 @@
 import { eventsOf, type Fault, type History, type HistoryEvent, type Start } from './history.ts';
 
 export const ACKED_PER_SECOND_MIN = 100;
+/** Of the load before the first fault. */
+const RATE_WINDOW_MS = 5000;
 
 export type Write = Extract<HistoryEvent, { type: 'produce' | 'prepare' | 'end' | 'commit' }>;
 
@@ -63,16 +65,26 @@ function leaderChanges(history: History): number[] {
   });
 }
 
-/** Faults hit a cluster at work, or they test little. */
+/** Faults hit a cluster at work, or they test little. Processes that just started are slow. */
 function doubtsAboutLoad(history: History): string[] {
   const firstMs = Math.min(...eventsOf(history, 'fault').map(({ atMs }) => atMs));
-  const acks = writesOf(history)
-    .filter(({ outcome, completedMs }) => outcome === 'ok' && completedMs <= firstMs)
-    .map(({ completedMs }) => completedMs);
   if (!Number.isFinite(firstMs)) return [];
-  const beganMs = acks.reduce((least, atMs) => Math.min(least, atMs), firstMs);
-  const perSecond = acks.length === 0 ? 0 : (1000 * acks.length) / Math.max(1, firstMs - beganMs);
+  const perSecond = ackedPerSecond(
+    writesOf(history).flatMap(({ outcome, completedMs }) =>
+      outcome === 'ok' ? [completedMs] : [],
+    ),
+    firstMs,
+  );
   if (perSecond >= ACKED_PER_SECOND_MIN) return [];
   const rate = Math.floor(10 * perSecond) / 10;
   return [`${rate} acknowledged operations a second before the first fault, at least 100`];
+}
+
+/** In the last seconds before a time, or since the first one when that is less. */
+function ackedPerSecond(acksMs: readonly number[], untilMs: number): number {
+  const before = acksMs.filter((atMs) => atMs <= untilMs);
+  const beganMs = before.reduce((least, atMs) => Math.min(least, atMs), untilMs);
+  const sinceMs = Math.max(beganMs, untilMs - RATE_WINDOW_MS);
+  const acks = before.filter((atMs) => atMs >= sinceMs).length;
+  return acks === 0 ? 0 : (1000 * acks) / Math.max(1, untilMs - sinceMs);
 }

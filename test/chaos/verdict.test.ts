@@ -92,6 +92,19 @@ describe('what proves nothing is invalid', () => {
     expect(judge([...without('leader'), leader(1, 4), leader(20_000, 5)]).verdict).toBe('pass');
   });
 
+  it('the load counts as it was right before the fault, however slowly it began', () => {
+    const later = (at: number) => ({ invokedMs: at, completedMs: at });
+    const many = Array.from({ length: 600 }, (_, i) => produce(i, 1, i, later(20_000 + 8 * i)));
+    const all = finalRead(
+      many.flatMap((write) => write.values),
+      later(30_000),
+    );
+    const attacked = [leader(1, 4), fault(25_000), leader(25_100, 5), stop];
+    const slowly = { ...produce(0, 1, 0, { outcome: 'ok' }), ...later(100) };
+    const { reasons } = judge([start, slowly, ...many.slice(1), ...all, ...attacked]);
+    expect(reasons.join()).not.toContain('acknowledged operations a second');
+  });
+
   it('an anomaly in an invalid run is still a failure', () => {
     expect(judge([...without('fault'), ...lost]).verdict).toBe('fail');
   });
