@@ -9,6 +9,7 @@ import { inconsistentOffsets } from './inconsistent-offsets.ts';
 import { linearizableFetch } from './linearizable-fetch.ts';
 import { linearizableProduce } from './linearizable-produce.ts';
 import { lostWrite } from './lost-write.ts';
+import { oneLeader } from './one-leader.ts';
 import { oneOutcome } from './one-outcome.ts';
 import { phantom } from './phantom.ts';
 import { pollOrder } from './poll-order.ts';
@@ -38,6 +39,7 @@ export const PROPERTIES: readonly Property[] = [
   oneOutcome,
   transactionDurability,
   retention,
+  oneLeader,
 ];
 
 /** What waits for a feature that does not exist yet. */

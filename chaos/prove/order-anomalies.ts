@@ -1,7 +1,7 @@
 /** Anomalies of order: among writes, reads, and committed offsets. */
 import { eventsOf, type History } from '../history.ts';
 import type { Anomaly } from './anomalies.ts';
-import { middle, replaced, withReads } from './edit.ts';
+import { inserted, middle, replaced, withReads } from './edit.ts';
 import { ackedWrites, inMainTopic, type Written } from './written.ts';
 
 export const ORDER_ANOMALIES: readonly Anomaly[] = [
@@ -74,6 +74,14 @@ export const ORDER_ANOMALIES: readonly Anomaly[] = [
         eventsOf(history, 'read').filter((one) => inMainTopic(one) && one.endOffset > 0),
       );
       return read && replaced(history, read, { startOffset: read.endOffset });
+    },
+  },
+  {
+    property: 'one-leader',
+    what: 'two nodes lead a shard in one term, as after a vote that was forgotten',
+    plant(history) {
+      const seen = middle(eventsOf(history, 'leader'));
+      return seen && inserted(history, seen, { ...seen, node: seen.node + 1 });
     },
   },
 ];
