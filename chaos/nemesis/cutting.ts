@@ -10,10 +10,10 @@ const ELECTION_TIMEOUTS_MIN = 3;
 export const CUT_MIN_MS = ELECTION_TIMEOUTS_MIN * ELECTION_TIMEOUT_MS;
 
 /** Below what a node gives to somebody who does not greet it: then it hangs up by itself. */
-const PROBE_TIMEOUT_MS = 3000;
+const PROBE_TIMEOUT_MS = 4000;
 const SILENCE_MIN_MS = 500;
-/** A link that took so long before must be silent for several times that. */
-const SILENCE_FACTOR = 4;
+/** A link that took so long before must be silent for a multiple of that. */
+const SILENCE_FACTOR = 2;
 const PROMPT_MS = PROBE_TIMEOUT_MS / SILENCE_FACTOR;
 /** A machine with other work may be slow once. */
 const PROBES_MAX = 3;

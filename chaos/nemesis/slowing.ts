@@ -8,8 +8,8 @@ import { queuesLedBy, someLeader } from './targets.ts';
 /** The least that proves anything on a machine with other work. */
 const PROOF_MIN_MS = 50;
 /** Of the time that so many bytes have to take. */
-const PROOF_SHARE = 0.5;
-/** A busy machine is slow by itself; the fault has to make it slower than that. */
+const PROOF_SHARE = 0.8;
+/** Where a busy machine is that slow by itself the fault has to make it slower. */
 const PROOF_FACTOR = 2;
 
 export interface Slowness extends Affliction {
@@ -36,5 +36,6 @@ export async function slowFor(stage: Stage, slowness: Slowness, holdMs: number):
 
 export function proves(before: Drag, during: Drag, { msFor }: Slowness): boolean {
   const dueMs = Math.max(PROOF_MIN_MS, PROOF_SHARE * msFor(during.bytes));
-  return during.ms >= Math.max(dueMs, PROOF_FACTOR * before.ms);
+  if (during.ms < dueMs) return false;
+  return before.ms < dueMs || during.ms >= PROOF_FACTOR * before.ms;
 }
