@@ -1,15 +1,17 @@
 import type { Nemesis } from './nemesis.ts';
-import { queuesLedBy, someNodes } from './targets.ts';
+import { queuesLedBy } from './targets.ts';
 
 const JUMP_MAX_MS = 3_600_000;
 
 export const clockJump: Nemesis = {
   name: 'clock-jump',
-  does: 'the wall clocks of some nodes jump by up to an hour, ahead or back, and later return',
+  does: 'the wall clocks of a minority jump by up to an hour, ahead or back, and later return',
   needs: ['processes', 'shim'],
   movesLeader: false,
   async strike(stage, holdMs) {
-    const nodes = someNodes(stage);
+    // Time follows the median of the clocks: what a majority says is the time.
+    const all = stage.cluster.nodes;
+    const nodes = stage.random.shuffled(all).slice(0, (all.length - 1) >> 1);
     const disks = nodes.map((node) => stage.cluster.disk(node));
     const before = disks.map((disk) => disk.seen.shiftedClockReads);
     const jumps = nodes.map(() => Math.round(stage.random.between(-JUMP_MAX_MS, JUMP_MAX_MS)));

@@ -79,6 +79,13 @@ describe('a sync that fails', () => {
   });
 });
 
+it('clocks jump on a minority only', async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const { nodes } = await clockJump.strike(fakeStage(seed).stage, 1);
+    expect(nodes).toHaveLength(1);
+  }
+});
+
 it.each([
   [diskFull, 'refusedWrites', 'full true', 'full false'],
   [slowDisk, 'delayedSyncs', /^slow [1-9]/, 'slow 0'],
