@@ -8,6 +8,7 @@ import { CallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import type { ShardMethod, Target } from './methods.ts';
+import { ProducerOrder } from './producer-order.ts';
 import { proposalError, refusalError } from './refusals.ts';
 import { ProduceHead, peekQueue, readProduceHead } from './request-head.ts';
 import { encodeProduceAck, type ProduceAck } from './responses.ts';
@@ -30,9 +31,11 @@ export interface ResolvedProduce {
 export class ProduceCalls {
   readonly method: ShardMethod;
   readonly #parts: ExecutorParts;
+  readonly #order = new ProducerOrder();
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
+    parts.host.onLeadership((shard) => this.#order.forget(shard));
     this.method = {
       name: PRODUCE_PATH,
       kind: 'write',
@@ -92,24 +95,19 @@ export class ProduceCalls {
   #append(call: Call, target: Target, body: Uint8Array, parsed: unknown, done: Done): void {
     const head = parsed instanceof ProduceHead ? parsed : readProduceHead(body, this.#parts.config);
     const durability = target.variant as Durability;
-    const command = encodeCommand({
-      type: 'produce',
-      queueId: target.queueId,
-      count: head.count,
-      durability,
-      producer:
-        head.producerId === ''
-          ? undefined
-          : {
-              producerId: head.producerId,
-              producerEpoch: head.producerEpoch,
-              sequence: head.sequence,
-            },
-    });
+    const { shard, queueId } = target;
+    const { count, producerEpoch, producerId, sequence } = head;
+    const producer = producerId === '' ? undefined : { producerId, producerEpoch, sequence };
+    const command = encodeCommand({ type: 'produce', queueId, count, durability, producer });
+    const isWeak = durability !== Durability.majorityFsync;
+    const request = producer && { ...producer, queueId, count };
+    const track = request && this.#order.track(shard, request, isWeak);
+    const isSure = track === undefined || track.proposes(request!);
+    const level = isSure ? LEVELS[durability] : 'majorityFsync';
     call.mayHaveTakenEffect = true;
     let answered = false;
-    const { shard } = target;
-    this.#parts.host.propose(shard, command, head.payload, LEVELS[durability], (outcome) => {
+    this.#parts.host.propose(shard, command, head.payload, level, (outcome) => {
+      if (isNew(outcome)) track?.applied();
       if (answered) return;
       answered = true;
       this.#answer(call, target, head, outcome, done);
@@ -139,6 +137,12 @@ export class ProduceCalls {
       done(proposalError(outcome, target.shard), undefined);
     }
   }
+}
+
+function isNew(outcome: ProposalOutcome): boolean {
+  if (outcome.status !== 'applied') return false;
+  const result = outcome.result as ApplyResult;
+  return result.type === 'produced' && !result.duplicate;
 }
 
 /** The error in a result that is not the one hoped for. */

@@ -70,6 +70,17 @@ describe('produce', () => {
     expect(oneWay).toMatchObject({ durability: 4, log_index: '0', first_message_id: '' });
   });
 
+  test('a weaker ack says nothing that apply may take back', async () => {
+    const send = (sequence: number) =>
+      produce({ queue: 0, durability: 2, producer_id: 'weak', sequence });
+    const acked = [(await send(1)).durability, (await send(3)).durability];
+    expect(acked, 'the first one waits until it is applied').toEqual([1, 2]);
+    expect((await refusal(send(2))).reason).toBe('SEQUENCE_TOO_OLD');
+    expect((await send(4)).durability).toBe(2);
+    const fetched = await fetch({ queue: 0, linearizable: true });
+    expect(fetched.batches.flatMap(({ messages }) => messages)).toHaveLength(3);
+  });
+
   test('a repeated sequence gets the first answer, through another node', async () => {
     const request = { queue: 1, producer_id: 'p', sequence: 0 };
     const first = await produce(request);
