@@ -77,7 +77,8 @@ function doubtsAboutLoad(history: History): string[] {
   );
   if (perSecond >= ACKED_PER_SECOND_MIN) return [];
   const rate = Math.floor(10 * perSecond) / 10;
-  return [`${rate} acknowledged operations a second before the first fault, at least 100`];
+  const least = ACKED_PER_SECOND_MIN;
+  return [`${rate} acknowledged operations a second before the first fault, at least ${least}`];
 }
 
 /** In the last seconds before a time, or since the first one when that is less. */

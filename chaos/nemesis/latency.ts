@@ -1,5 +1,5 @@
-import type { Link, Proxies } from '../cluster/proxies.ts';
-import { linksOf, peerLinks } from './links.ts';
+import { CLIENTS, type Link, type Proxies } from '../cluster/proxies.ts';
+import { peerLinks } from './links.ts';
 import type { Nemesis } from './nemesis.ts';
 import { queuesLedBy } from './targets.ts';
 
@@ -30,7 +30,7 @@ export const latency: Nemesis = {
     const link = stage.random.pick(peerLinks(nodes));
     const before = await fastest(proxies, link);
     const release = await proxies.afflict(
-      nodes.flatMap((node) => linksOf(node, nodes)).filter(isFirst),
+      [...peerLinks(nodes), ...nodes.map((node) => ({ from: CLIENTS, to: node }))],
       { type: 'latency', attributes: { latency: LATENCY_MS, jitter: JITTER_MS } },
     );
     const [during] = await Promise.all([fastest(proxies, link), stage.hold(holdMs)]);
@@ -41,7 +41,3 @@ export const latency: Nemesis = {
     return { state, text, nodes, queues: queuesLedBy(stage, nodes) };
   },
 };
-
-function isFirst({ from, to }: Link, at: number, all: readonly Link[]): boolean {
-  return all.findIndex((link) => link.from === from && link.to === to) === at;
-}

@@ -1,5 +1,5 @@
 /** Strikes that take several steps, each upon what came of the one before. */
-import type { LogIndex, ShardId } from '../../raft/types.ts';
+import type { ShardId } from '../../raft/types.ts';
 import { type ChangeKind, changeMembers, transfer } from './churn.ts';
 import type { SimNode } from './node.ts';
 import { operate } from './operator.ts';
@@ -82,8 +82,7 @@ export function exile(stage: Stage, triesLeft = EXILE_TRIES): void {
   }
   isolate(stage, leader);
   cluster.onFlood(leader, shard, random.between(4, EXILE_TAIL_MAX));
-  const known = () => leader.machine.appliedIndex(shard);
-  leaveBehind(stage, leader, shard, known, () => stage.healNetwork());
+  leaveBehind(stage, leader, shard, () => stage.healNetwork());
 }
 
 /**
@@ -102,8 +101,7 @@ export function barren(stage: Stage, spoil: (leader: SimNode) => void, left = EX
   const behind = random.pick(followers);
   isolate(stage, behind);
   cluster.onFlood(leader, shard, random.between(4, EXILE_TAIL_MAX));
-  const known = () => behind.machine.appliedIndex(shard);
-  leaveBehind(stage, behind, shard, known, () => {
+  leaveBehind(stage, behind, shard, () => {
     const giver = cluster.leaderOf(shard);
     if (giver !== undefined) spoil(giver);
     stage.healNetwork();
@@ -122,7 +120,6 @@ function leaveBehind(
   stage: Stage,
   behind: SimNode,
   shard: ShardId,
-  known: () => LogIndex,
   done: () => void,
   left = EXILE_STEPS,
 ): void {
@@ -130,13 +127,13 @@ function leaveBehind(
   stage.later(EXILE_STEP_MAX_MS, () => {
     const others = nodes.filter((node) => node !== behind && node.driver?.holds(shard) === true);
     const start = Math.max(0, ...others.map(({ driver }) => driver!.logStart(shard).index));
-    if (left === 0 || start > known()) {
+    if (left === 0 || start > behind.machine.appliedIndex(shard)) {
       done();
       return;
     }
     const all = swarm.retention ? Number.POSITIVE_INFINITY : 0;
     for (const node of others) node.keepLog(shard, () => all);
-    leaveBehind(stage, behind, shard, known, done, left - 1);
+    leaveBehind(stage, behind, shard, done, left - 1);
   });
 }
 
