@@ -20,6 +20,7 @@ const SPEC = {
   }),
   level: text('LEVEL', undefined, 'what an ack means, else as the scenario says'),
   seconds: number(undefined, 'time with faults, else as the scenario says', { max: 86_400 }),
+  faults: text('A,B,…', undefined, 'only these faults of a scenario that draws its faults'),
   seed: number(undefined, 'the same seed plans the same faults', { max: SEED_MAX, whole: true }),
   short: flag('the form for every check-in: kill-leader and kill-all, 10 s each'),
   servers: text(
@@ -76,7 +77,7 @@ export function readOptions(args: readonly string[]): Options {
   if (asked.length === 0) throw new UsageError('run needs the NAME of a scenario; list shows all');
   return {
     command: 'run',
-    scenarios: asked.map((name) => adapted(findScenario(name), values)),
+    scenarios: asked.map((name) => adapted(narrowed(findScenario(name), values), values)),
     ...{ seed: values.seed, json, keep: values.keep },
     servers: values.servers === '' ? undefined : values.servers.split(','),
   };
@@ -101,6 +102,21 @@ function adapted(scenario: Scenario, wanted: Wanted): Scenario {
     ...scenario,
     ...{ nodes: size, seconds: seconds ?? time, level: levelNamed(level) ?? scenario.level },
   };
+}
+
+function narrowed(scenario: Scenario, { faults: names }: Pick<Wanted, 'faults'>): Scenario {
+  if (names === undefined) return scenario;
+  const faults = names.split(',');
+  if (!('faults' in scenario)) {
+    throw new UsageError(`--faults: ${scenario.name} has steps of its own, and draws nothing`);
+  }
+  const strange = faults.find((fault) => !scenario.faults.includes(fault));
+  if (strange !== undefined) {
+    const known = scenario.faults.join(', ');
+    throw new UsageError(`--faults: ${scenario.name} has no fault '${strange}'; it has ${known}`);
+  }
+  const together = Math.min(scenario.together, faults.length);
+  return { ...scenario, together, faults: [...new Set(faults)] };
 }
 
 function levelNamed(name: string | undefined): Level | undefined {

@@ -36,6 +36,17 @@ it('run: against a running cluster, only what can be done from outside', () => {
   expect(() => run('halves', '--servers', 'a:1')).toThrow(/halves cannot be done/);
 });
 
+it('run: only some faults of a scenario that draws them', () => {
+  const [bitRot, storm] = run('bit-rot', '--faults', 'cut-log').scenarios.concat(
+    run('storm', '--faults', 'halves,latency,halves').scenarios,
+  );
+  expect(bitRot).toMatchObject({ faults: ['cut-log'], settings: { 'log.segmentBytes': 4194304 } });
+  expect(storm).toMatchObject({ faults: ['halves', 'latency'], together: 2 });
+  expect(run('storm', '--faults', 'halves').scenarios[0]).toMatchObject({ together: 1 });
+  expect(() => run('storm', '--faults', 'wipe')).toThrow(/storm has no fault 'wipe'; it has kill/);
+  expect(() => run('members-under-fire', '--faults', 'wipe')).toThrow(/has steps of its own/);
+});
+
 it('the short form', () => {
   expect(readOptions(['--short'])).toMatchObject({
     command: 'run',
