@@ -16,6 +16,7 @@ const ENVIRONMENT = { ...process.env, PATH, CI: 'true' };
 
 /** Some megabytes of real files, and some killed leaders: about a minute. */
 const SHORT_E2E = ['--bytes', '20', '--kills', '4'];
+/** Nine scenarios, through toxiproxy where they break the network: about five minutes. */
 const SHORT_CHAOS = ['--short'];
 /** Short histories, so that they fit into four minutes of two processors. */
 const SHORT_SIM = ['--count', '1000', '--fault-ms', '4000'];

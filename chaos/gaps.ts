@@ -12,6 +12,8 @@ export interface Gap {
 
 export interface GapSummary {
   readonly median: number;
+  /** By nearest rank: of less than a hundred it is the worst. */
+  readonly p99: number;
   readonly worst: number;
 }
 
@@ -57,7 +59,8 @@ export function summarizeGaps(gaps: readonly number[]): GapSummary | null {
   const sorted = [...gaps].sort((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
   const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
-  return { median: Math.round(median), worst: Math.round(sorted.at(-1)!) };
+  const p99 = sorted[Math.ceil(0.99 * sorted.length) - 1]!;
+  return { median: Math.round(median), p99: Math.round(p99), worst: Math.round(sorted.at(-1)!) };
 }
 
 /** By nemesis. */

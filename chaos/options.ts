@@ -14,6 +14,22 @@ import { SEED_MAX } from './run/random.ts';
 import { findScenario, LEVELS, type Level, type Scenario } from './run/scenario-file.ts';
 import { nemesesOf } from './run/schedule.ts';
 
+/** One of each family; together about five minutes. */
+const SHORT = {
+  names: [
+    'kill-leader',
+    'kill-all',
+    'pause-leader',
+    'isolate-leader',
+    'halves',
+    'slow-network',
+    'power-cut-all',
+    'disk-faults',
+    'members',
+  ],
+  seconds: 20,
+};
+
 const SPEC = {
   nodes: number(undefined, 'nodes of the cluster: 3 or 5, else as the scenario says', {
     ...{ min: 3, max: 5, whole: true },
@@ -22,7 +38,9 @@ const SPEC = {
   seconds: number(undefined, 'time with faults, else as the scenario says', { max: 86_400 }),
   faults: text('A,B,…', undefined, 'only these faults of a scenario that draws its faults'),
   seed: number(undefined, 'the same seed plans the same faults', { max: SEED_MAX, whole: true }),
-  short: flag('the form for every check-in: kill-leader and kill-all, 10 s each'),
+  short: flag(
+    `the form for every check-in: ${SHORT.names.length} scenarios, ${SHORT.seconds} s each`,
+  ),
   servers: text(
     'HOST:PORT,...',
     '',
@@ -42,8 +60,6 @@ const COMMAND: CommandSpec<typeof SPEC> = { name: 'chaos', does: '', options: SP
 
 /** The forms of the command, then the options. */
 export const HELP = [...FORMS, ...helpOf(COMMAND).split('\n').slice(2)].join('\n');
-
-const SHORT = { names: ['kill-leader', 'kill-all'], seconds: 10 };
 
 export interface RunOptions {
   readonly command: 'run';

@@ -1,5 +1,6 @@
 /** What the runs of a matrix said, a line of JSON each: it takes hours and may be resumed. */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import type { GapSummary } from '../gaps.ts';
 import type { Verdict } from '../verdict.ts';
 import type { Cell } from './cells.ts';
 
@@ -10,7 +11,7 @@ export interface Outcome {
   readonly seconds: number;
   readonly acked: number;
   readonly faults: Readonly<Record<string, { readonly installed: number }>>;
-  readonly longest_gap_ms: { readonly median: number; readonly worst: number } | null;
+  readonly longest_gap_ms: GapSummary | null;
   readonly reasons: readonly string[];
 }
 

@@ -97,9 +97,8 @@ export function knownScenarios(): readonly Scenario[] {
 /** A name that comes with the package, or a file of the user's own. */
 export function findScenario(word: string): Scenario {
   const isFile = word.includes('/') || word.endsWith('.yaml');
-  if (isFile && existsSync(word)) return readScenario(word);
-  const known = isFile ? undefined : knownScenarios().find(({ name }) => name === word);
-  if (known !== undefined) return known;
+  const file = isFile ? word : join(scenarioFolder(), `${word}.yaml`);
+  if (existsSync(file)) return readScenario(file);
   const text = isFile ? `${word} does not exist` : `there is no scenario ${word}`;
   throw new UsageError(`${text}; holdfast chaos list shows all, and a file is one, too`);
 }

@@ -47,17 +47,19 @@ describe('the time without an acknowledgement', () => {
   });
 });
 
-it('median and worst', () => {
+it('median, 99th percentile and worst', () => {
   expect(summarizeGaps([])).toBeNull();
-  expect(summarizeGaps([300])).toEqual({ median: 300, worst: 300 });
-  expect(summarizeGaps([100, 900, 300])).toEqual({ median: 300, worst: 900 });
-  expect(summarizeGaps([100, 200, 300, 900])).toEqual({ median: 250, worst: 900 });
+  expect(summarizeGaps([300])).toEqual({ median: 300, p99: 300, worst: 300 });
+  expect(summarizeGaps([100, 900, 300])).toEqual({ median: 300, p99: 900, worst: 900 });
+  expect(summarizeGaps([100, 200, 300, 900])).toEqual({ median: 250, p99: 900, worst: 900 });
+  const many = Array.from({ length: 200 }, (_, i) => 200 - i);
+  expect(summarizeGaps(many)).toMatchObject({ p99: 198, worst: 200 });
 });
 
 it('by nemesis', () => {
   const gap = (nemesis: string, ms: number) => ({ nemesis, ms });
   expect(gapsByNemesis([gap('a', 1), gap('b', 5), gap('a', 3)])).toEqual({
-    a: { median: 2, worst: 3 },
-    b: { median: 5, worst: 5 },
+    a: { median: 2, p99: 3, worst: 3 },
+    b: { median: 5, p99: 5, worst: 5 },
   });
 });

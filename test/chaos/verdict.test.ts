@@ -38,8 +38,8 @@ describe('a clean history', () => {
       faults: { 'kill-leader': { installed: 1, skipped: 0, indeterminate: 0 } },
       acked: WRITES,
       acked_operations: WRITES,
-      longest_gap_ms: { median: 1, worst: 1 },
-      gaps_ms: { 'kill-leader': { median: 1, worst: 1 } },
+      longest_gap_ms: { median: 1, p99: 1, worst: 1 },
+      gaps_ms: { 'kill-leader': { median: 1, p99: 1, worst: 1 } },
       seconds: 2.5,
       reasons: [],
     });
@@ -121,7 +121,7 @@ describe('the report', () => {
       'lost-write': 0,
       duplicate: 0,
       'send-order': 0,
-      longest_gap_ms: { median: 1, worst: 1 },
+      longest_gap_ms: { median: 1, p99: 1, worst: 1 },
     });
   });
 
