@@ -5,6 +5,7 @@ import { bridge } from './bridge.ts';
 import { clockJump } from './clock-jump.ts';
 import { cutClients } from './cut-clients.ts';
 import { diskFull } from './disk-full.ts';
+import { electionCut } from './election-cut.ts';
 import { fsyncError } from './fsync-error.ts';
 import { halves } from './halves.ts';
 import { isolateLeader } from './isolate-leader.ts';
@@ -84,6 +85,7 @@ export const NEMESES: readonly Nemesis[] = [
   refuseClients,
   resetClients,
   swizzleClog,
+  electionCut,
   partKill,
   pauseKill,
 ];

@@ -7,34 +7,43 @@ import { queuesLedBy } from './targets.ts';
 const SYNC_DELAY_MS = 20;
 const SLOW_MS = 300;
 
+/** What a power cut took, or why it proves nothing. */
+export type Loss = Required<Pick<Strike, 'state' | 'text'>>;
+
 export async function cutPowerFor(
   stage: Stage,
   nodes: readonly number[],
   holdMs: number,
 ): Promise<Strike> {
-  const { cluster, random } = stage;
-  const processes = nodes.map((node) => cluster.process(node));
-  const disks = nodes.map((node) => cluster.disk(node));
-  for (const disk of disks) disk.page.slowSyncs(SYNC_DELAY_MS);
+  const { cluster } = stage;
+  for (const node of nodes) cluster.disk(node).page.slowSyncs(SYNC_DELAY_MS);
   await stage.hold(SLOW_MS);
-  const killed = await Promise.all(processes.map((one) => one.kill()));
-  for (const disk of disks) disk.page.slowSyncs(0);
-  const cuts = disks.map((disk) => disk.cutPower(() => random.fraction()));
+  const loss = await losePower(stage, nodes);
   await stage.hold(holdMs);
-  for (const one of processes) one.start();
-  const struck = { nodes, queues: queuesLedBy(stage, nodes) };
-  const alive = nodes.filter((_, at) => killed[at] === false);
-  const unseen = nodes.filter((_, at) => disks[at]?.isWatched !== true);
-  if (alive.length > 0) return doubtful(struck, `did not run: node ${alive.join(', ')}`);
-  if (unseen.length > 0) return doubtful(struck, `no syncs seen of node ${unseen.join(', ')}`);
-  const text = sumOf(cuts);
-  const isHarmless = cuts.every((one) => one.lostBytes === 0 && one.undoneNames === 0);
-  if (isHarmless) return doubtful(struck, 'every byte had reached the disk');
-  return { state: 'installed', text, ...struck };
+  for (const node of nodes) cluster.process(node).start();
+  return { ...loss, nodes, queues: queuesLedBy(stage, nodes) };
 }
 
-function doubtful(struck: Pick<Strike, 'nodes' | 'queues'>, text: string): Strike {
-  return { state: 'indeterminate', text, ...struck };
+/** Their disks are fast again when they start again. */
+export async function losePower(
+  { cluster, random }: Stage,
+  nodes: readonly number[],
+): Promise<Loss> {
+  const disks = nodes.map((node) => cluster.disk(node));
+  const killed = await Promise.all(nodes.map((node) => cluster.process(node).kill()));
+  for (const disk of disks) disk.page.slowSyncs(0);
+  const cuts = disks.map((disk) => disk.cutPower(() => random.fraction()));
+  const alive = nodes.filter((_, at) => killed[at] === false);
+  const unseen = nodes.filter((_, at) => disks[at]?.isWatched !== true);
+  if (alive.length > 0) return doubtful(`did not run: node ${alive.join(', ')}`);
+  if (unseen.length > 0) return doubtful(`no syncs seen of node ${unseen.join(', ')}`);
+  const isHarmless = cuts.every((one) => one.lostBytes === 0 && one.undoneNames === 0);
+  if (isHarmless) return doubtful('every byte had reached the disk');
+  return { state: 'installed', text: sumOf(cuts) };
+}
+
+function doubtful(text: string): Loss {
+  return { state: 'indeterminate', text };
 }
 
 function sumOf(cuts: readonly PowerCut[]): string {

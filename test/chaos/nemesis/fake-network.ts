@@ -15,7 +15,10 @@ export interface FakeOptions {
   readonly before?: Probe;
   readonly seed?: number;
   readonly data?: string;
-  readonly view?: () => void;
+  /** What a node says of the cluster. */
+  readonly view?: (node: number) => unknown;
+  /** What a power cut takes from each node; 0 = every byte had reached the disk. */
+  readonly lostBytes?: number;
 }
 
 export class FakeStage {
@@ -39,7 +42,8 @@ export class FakeStage {
       nodes,
       proxies: () => this.#proxies(),
       process: (node: number) => this.#process(node),
-      view: async () => view(),
+      view: async (node: number) => view(node),
+      disk: (node: number) => this.#disk(node),
       command: async (words: readonly string[], past: number) => {
         this.acts.push(`${words.join(' ')} past ${past}`);
       },
@@ -47,6 +51,7 @@ export class FakeStage {
     return {
       cluster,
       random: new Random(seed),
+      load: { running: true },
       shardOfQueue: [1, 2, 3],
       leaders: new Map(nodes.map((node) => [node, node])),
       hold: async () => {
@@ -66,6 +71,18 @@ export class FakeStage {
       kill: async () => act('kill')(),
       ...{ start: act('start'), pause: act('pause'), resume: act('resume') },
       signal: act('signal'),
+    };
+  }
+
+  #disk(node: number) {
+    const { lostBytes = 1 } = this.#options;
+    return {
+      page: { slowSyncs: (ms: number) => this.acts.push(`slow ${node} by ${ms}`) },
+      isWatched: true,
+      cutPower: () => {
+        this.acts.push(`power ${node}`);
+        return { files: ['log/1'], lostBytes, tornWrites: 0, undoneNames: 0 };
+      },
     };
   }
 
