@@ -82,6 +82,21 @@ export interface Read extends Attempt, InQueue {
   readonly last: boolean;
 }
 
+/** What a node says of the ends of a queue, and of the first message at or after a time. */
+export interface Listed extends Attempt, InQueue {
+  readonly type: 'listed';
+  readonly node: number;
+  /** Absent: 0. */
+  readonly startOffset?: number;
+  readonly endOffset: number;
+  /** In Unix milliseconds, as `foundMs` and `beforeMs`. */
+  readonly soughtMs?: number;
+  readonly foundOffset?: number;
+  /** When the message there, and the one before it, were stored. */
+  readonly foundMs?: number;
+  readonly beforeMs?: number;
+}
+
 /** One node's read of a queue from its start reached the end. */
 export interface Final extends InQueue {
   readonly type: 'final';
@@ -132,6 +147,7 @@ export interface OperationLines {
   end: End;
   check: Check;
   read: Read;
+  listed: Listed;
   final: Final;
   commit: Commit;
   reset: Reset;

@@ -34,6 +34,20 @@ export interface FinalRead {
   readonly shown: ReadonlyMap<number, Place>;
 }
 
+/** What an answer says of the ends of a queue: a read, or a list of offsets. */
+export interface Look {
+  readonly log: string;
+  readonly topic: string | undefined;
+  readonly node: number;
+  readonly invokedMs: number;
+  readonly completedMs: number;
+  readonly startOffset: number;
+  readonly endOffset: number;
+  /** It knows all that was known before it began. */
+  readonly linearizable: boolean;
+  readonly line: number;
+}
+
 export function logOf({ topic, queue }: InQueue): string {
   return topic === undefined ? `queue ${queue}` : `queue ${queue} of ${topic}`;
 }
@@ -54,6 +68,8 @@ export class Facts {
   readonly senders: ReadonlyMap<string, Send | Transaction>;
   readonly places: Places;
   readonly finals: readonly FinalRead[];
+  /** Of answers only. */
+  readonly looks: readonly Look[];
   readonly #starts = new Map<string, number>();
   readonly #byType = new Map<EventType, Line<EventType>[]>();
 
@@ -72,10 +88,11 @@ export class Facts {
     );
     this.places = new Places(this);
     this.finals = collectFinals(this);
-    for (const read of this.of('read')) {
-      const { startOffset = 0, outcome } = read;
-      const log = logOf(read);
-      if (outcome === 'ok') this.#starts.set(log, Math.max(startOffset, this.startOf(log)));
+    this.looks = [...this.of('read'), ...this.of('listed')]
+      .filter(({ outcome }) => outcome === 'ok')
+      .map(lookOf);
+    for (const { log, startOffset } of this.looks) {
+      this.#starts.set(log, Math.max(startOffset, this.startOf(log)));
     }
   }
 
@@ -136,6 +153,14 @@ export function effectFromMs(
 
 export function isTransaction(write: Send | Transaction): write is Transaction {
   return 'ends' in write;
+}
+
+function lookOf(answer: Line<'read'> | Line<'listed'>): Look {
+  const { topic, node, invokedMs, completedMs, startOffset = 0, endOffset, line } = answer;
+  return {
+    ...{ log: logOf(answer), topic, node, invokedMs, completedMs, startOffset, endOffset, line },
+    linearizable: answer.type === 'listed' || answer.linearizable === true,
+  };
 }
 
 function earliest<T extends { readonly completedMs: number }>(list: readonly T[]): T | undefined {

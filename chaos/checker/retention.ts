@@ -1,5 +1,5 @@
 /** P20: the start of a queue only rises, and takes nothing before its time. */
-import { ackOf, effectFromMs, type Facts, type Line, listOf, logOf, type Send } from './facts.ts';
+import { ackOf, effectFromMs, type Facts, type Look, listOf, type Send } from './facts.ts';
 import type { Finding, Property } from './property.ts';
 import { countBelow } from './sorted.ts';
 
@@ -11,18 +11,18 @@ export const retention: Property = {
   name: 'retention',
   says: 'A start never falls, never passes the end, and takes nothing before its time.',
   *find(facts) {
-    const logs = new Map<string, Line<'read'>[]>();
-    for (const read of facts.of('read')) {
+    const logs = new Map<string, Look[]>();
+    for (const look of facts.looks) {
       facts.bound.step();
-      if (read.outcome === 'ok') listOf(logs, logOf(read)).push(read);
+      listOf(logs, look.log).push(look);
     }
     const sends = new Map<string, Send[]>();
     for (const send of facts.sends) listOf(sends, send.log).push(send);
     const keptMs = retentionsOf(facts);
-    for (const [log, reads] of logs) {
-      yield* falls(facts, log, reads);
-      const kept = keptMs.get(reads[0]?.topic ?? '') ?? Infinity;
-      yield* tooEarly(facts, reads, sends.get(log) ?? [], kept);
+    for (const [log, looks] of logs) {
+      yield* falls(facts, log, looks);
+      const kept = keptMs.get(looks[0]?.topic ?? '') ?? Infinity;
+      yield* tooEarly(facts, looks, sends.get(log) ?? [], kept);
     }
   },
 };
@@ -38,20 +38,20 @@ function retentionsOf(facts: Facts): Map<string, number> {
 }
 
 /** A node that is behind may show an older start, not one that a linearizable fetch has seen. */
-function* falls(facts: Facts, log: string, reads: Line<'read'>[]): Generator<Finding> {
-  const ended = [...reads].sort((a, b) => a.completedMs - b.completedMs);
-  let highest: Line<'read'> | undefined;
+function* falls(facts: Facts, log: string, looks: readonly Look[]): Generator<Finding> {
+  const ended = [...looks].sort((a, b) => a.completedMs - b.completedMs);
+  let highest: Look | undefined;
   let at = 0;
-  for (const read of [...reads].sort((a, b) => a.invokedMs - b.invokedMs)) {
+  for (const look of [...looks].sort((a, b) => a.invokedMs - b.invokedMs)) {
     facts.bound.step();
-    const { startOffset = 0, endOffset, linearizable, line } = read;
-    for (; at < ended.length && ended[at]!.completedMs < read.invokedMs; at++) {
-      if ((ended[at]!.startOffset ?? 0) > (highest?.startOffset ?? 0)) highest = ended[at];
+    const { startOffset, endOffset, linearizable, line } = look;
+    for (; at < ended.length && ended[at]!.completedMs < look.invokedMs; at++) {
+      if (ended[at]!.startOffset > (highest?.startOffset ?? 0)) highest = ended[at];
     }
     if (startOffset > endOffset) {
       yield { text: `${log}: starts at ${startOffset}, ends at ${endOffset}`, lines: [line] };
     }
-    if (linearizable !== true || startOffset >= (highest?.startOffset ?? 0)) continue;
+    if (!linearizable || startOffset >= (highest?.startOffset ?? 0)) continue;
     const text = `${log}: started at ${highest!.startOffset}, then at ${startOffset}`;
     yield { text, lines: [highest!.line, line] };
   }
@@ -60,13 +60,13 @@ function* falls(facts: Facts, log: string, reads: Line<'read'>[]): Generator<Fin
 /** The first one. */
 function* tooEarly(
   facts: Facts,
-  reads: readonly Line<'read'>[],
+  looks: readonly Look[],
   sends: readonly Send[],
   keptMs: number,
 ): Generator<Finding> {
-  const ended = [...reads].sort((a, b) => a.completedMs - b.completedMs);
+  const ended = [...looks].sort((a, b) => a.completedMs - b.completedMs);
   const starts: number[] = [];
-  for (const { startOffset = 0 } of ended) starts.push(Math.max(startOffset, starts.at(-1) ?? 0));
+  for (const { startOffset } of ended) starts.push(Math.max(startOffset, starts.at(-1) ?? 0));
   for (const send of sends) {
     facts.bound.step();
     const ack = ackOf(send);

@@ -1,5 +1,6 @@
 /** A producer of half messages under ids of its own; some stay undecided over many faults. */
 import { Client } from './client.ts';
+import { LateEnds } from './late-ends.ts';
 import { attemptOf, type Load, TOPIC } from './load.ts';
 import type { Request, Response } from './methods.ts';
 import type { Answer } from './node-stub.ts';
@@ -14,9 +15,14 @@ const SHARE_ROLLED_BACK = 0.25;
 /** `lost`: it never decides, and has to be asked. */
 type Fate = 'commit' | 'rollback' | 'lost';
 
-interface Transaction {
+/** What an End has to name. */
+export interface Prepared {
   readonly id: string;
   readonly queue: number;
+  readonly group: string;
+}
+
+interface Transaction extends Prepared {
   readonly fate: Fate;
   readonly values: readonly string[];
 }
@@ -26,21 +32,23 @@ export class HalfMessageProducer {
   readonly #load: Load;
   readonly #client: Client;
   readonly #undecided: Transaction[] = [];
+  readonly #late: LateEnds;
   #count = 0;
 
   constructor(load: Load, index: number) {
     this.#load = load;
     this.group = `halves-${index}`;
     this.#client = new Client(load.addresses, index, load.giveUp);
+    this.#late = new LateEnds(load, this.group, index);
   }
 
   async run(): Promise<void> {
     while (this.#load.running && (await this.#prepareOne())) {
       if (this.#undecided.length >= UNDECIDED_MAX && !(await this.#endOne())) break;
-      await this.#load.pace(PACE_MS);
+      await this.#load.pulse(PACE_MS);
     }
     while (this.#undecided.length > 0 && (await this.#endOne()));
-    this.#client.close();
+    for (const one of [this.#client, this.#late]) one.close();
   }
 
   async #prepareOne(): Promise<boolean> {
@@ -49,6 +57,7 @@ export class HalfMessageProducer {
     const length = 1 + Math.floor(Math.random() * MESSAGES_MAX);
     const transaction: Transaction = {
       id,
+      group: this.group,
       queue: Math.floor(Math.random() * queues),
       fate: drawFate(),
       values: Array.from({ length }, (_, i) => `${id}.${i}`),
@@ -77,10 +86,13 @@ export class HalfMessageProducer {
   /** Any of those that wait, so that ends come in another order than prepares. */
   async #endOne(): Promise<boolean> {
     const at = Math.floor(Math.random() * this.#undecided.length);
-    const { id, fate, values, queue } = this.#undecided.splice(at, 1)[0]!;
+    const transaction = this.#undecided.splice(at, 1)[0]!;
+    const { id, fate, values } = transaction;
     if (fate === 'lost') return true;
-    const where = { id, queue, group: this.group };
-    const answer = await endTransaction(this.#load, this.#client, this.group, where, fate);
+    const answer = await endTransaction(this.#load, this.#client, this.group, transaction, fate);
+    if (answer.outcome === 'ok' || answer.reason === 'TRANSACTION_ENDED') {
+      await this.#late.after(transaction);
+    }
     // Whoever was asked meanwhile may have decided first; the checker knows who asked for what.
     if (answer.outcome !== 'ok') return answer.reason === 'TRANSACTION_ENDED';
     const count = answer.value.parts[0]?.count ?? 0;
@@ -96,7 +108,7 @@ export async function endTransaction(
   load: Load,
   client: Client,
   process: string,
-  { id, queue, group }: { readonly id: string; readonly queue: number; readonly group: string },
+  { id, queue, group }: Prepared,
   decision: 'commit' | 'rollback',
 ): Promise<Answer<Response<'Transactions.End'>>> {
   const request: Request<'Transactions.End'> = {

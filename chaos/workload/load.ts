@@ -7,6 +7,14 @@ import type { Answer } from './node-stub.ts';
 
 export const TOPIC = 'chaos';
 
+/** The level at which nothing takes an ack back, and acks say where the messages are. */
+export const ACKS_LAST_AT = 'majority_fsync';
+
+/** For a second in so many there is three times the load. */
+const BURST_EVERY_MS = 10_000;
+const BURST_MS = 1000;
+const BURST_FACTOR = 3;
+
 /** The first burst is no rate. */
 const RATE_WINDOW_MIN_MS = 2000;
 
@@ -26,7 +34,7 @@ export class Load {
     addresses: readonly string[],
     queues: number,
     history: HistoryWriter,
-    level = 'majority_fsync',
+    level: string = ACKS_LAST_AT,
   ) {
     this.addresses = addresses;
     this.queues = queues;
@@ -76,6 +84,12 @@ export class Load {
 
   trouble(process: string, text: string): void {
     if (!this.#interrupted) this.record({ type: 'trouble', atMs: nowMs(), process, text });
+  }
+
+  /** The pace of those that write: some of the time they hardly take breath. */
+  async pulse(milliseconds: number): Promise<void> {
+    const isBurst = nowMs() % BURST_EVERY_MS < BURST_MS;
+    await this.pace(isBurst ? milliseconds / BURST_FACTOR : milliseconds);
   }
 
   /** The pace of a closed loop; shorter when the load ends. */

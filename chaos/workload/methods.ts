@@ -47,7 +47,11 @@ export interface Fetched {
   readonly next_offset: number;
   readonly start_offset: number;
   readonly end_offset: number;
-  readonly batches: readonly { base_offset: number; messages: readonly Message[] }[];
+  readonly batches: readonly {
+    base_offset: number;
+    stored_at_ms: number;
+    messages: readonly Message[];
+  }[];
 }
 
 export interface Check {
@@ -75,6 +79,12 @@ interface Call<Request, Response> {
   readonly response: Response;
 }
 
+interface QueueEnds {
+  readonly queue: number;
+  readonly start_offset: number;
+  readonly end_offset: number;
+}
+
 interface GroupTopic {
   readonly group: string;
   readonly topic: string;
@@ -94,7 +104,7 @@ export interface Methods {
     { name: string },
     {
       topic: { topic_id: string };
-      queues: readonly { queue: number; shard: number }[];
+      queues: readonly (QueueEnds & { shard: number })[];
     }
   >;
   'Admin.DescribeCluster': Call<object, ClusterDescription>;
@@ -106,10 +116,15 @@ export interface Methods {
       offset: number;
       max_bytes: number;
       max_wait_ms: number;
+      max_messages?: number;
       linearizable: boolean;
       topic_id?: string;
     },
     Fetched
+  >;
+  'Log.ListOffsets': Call<
+    { topic: string; queues: readonly number[]; at_ms?: number },
+    { queues: readonly (QueueEnds & { offset_at_time?: number })[] }
   >;
   'Log.CommitOffset': Call<GroupTopic & { offsets: readonly QueueOffset[] }, object>;
   'Log.GetOffset': Call<

@@ -2,11 +2,13 @@
 import { createHash } from 'node:crypto';
 import type { Message } from './methods.ts';
 
+/** What `maxMessageBytes` allows, key and field heads included. */
+export const MESSAGE_BYTES_MAX = 4_000_000;
 const SMALL_BYTES_MAX = 1024;
-const LARGE_BYTES = 64 * 1024;
-/** One in so many. */
-const LARGE_EVERY = 256;
+/** One in so many has no body, any size up to the limit, or exactly the limit. */
 const EMPTY_EVERY = 16;
+const LARGE_EVERY = 1024;
+const LARGEST_EVERY = 8192;
 
 export function messageOf(value: string): Message {
   return { key: value, body: bodyOf(value) };
@@ -20,11 +22,19 @@ export function observedValue({ key, body }: Message): string {
 
 function bodyOf(value: string): Buffer {
   const digest = createHash('sha256').update(value).digest();
-  return Buffer.alloc(bodyBytes(digest.readUInt32LE(0), digest.readUInt32LE(4)), digest);
+  const largest = largestBody(value);
+  const bytes = bodyBytes(digest.readUInt32LE(0), digest.readUInt32LE(4) / 2 ** 32, largest);
+  return Buffer.alloc(bytes, digest);
 }
 
-/** Empty ones, large ones, and any small size. */
-function bodyBytes(kind: number, size: number): number {
-  if (kind % LARGE_EVERY === 0) return LARGE_BYTES;
-  return kind % EMPTY_EVERY === 1 ? 0 : size % (SMALL_BYTES_MAX + 1);
+/** Logarithms of sizes are uniform, so that every order of magnitude is as likely. */
+function bodyBytes(kind: number, size: number, largest: number): number {
+  if (kind % LARGEST_EVERY === 2) return largest;
+  if (kind % LARGE_EVERY === 0) return Math.floor(largest ** size);
+  return kind % EMPTY_EVERY === 1 ? 0 : Math.floor(SMALL_BYTES_MAX ** size);
+}
+
+/** Field heads are a tag and a length; that of a key takes one byte, that of such a body four. */
+function largestBody(key: string): number {
+  return MESSAGE_BYTES_MAX - (1 + 1 + Buffer.byteLength(key)) - (1 + 4);
 }

@@ -19,7 +19,7 @@ export class PlainProducer {
   }
 
   async run(): Promise<void> {
-    while (this.#load.running && (await this.#send())) await this.#load.pace(PACE_MS);
+    while (this.#load.running && (await this.#send())) await this.#load.pulse(PACE_MS);
     this.#client.close();
   }
 

@@ -1,5 +1,5 @@
 /** A request to store messages, and the line that every attempt at it leaves. */
-import { attemptOf, type Load, TOPIC } from './load.ts';
+import { ACKS_LAST_AT, attemptOf, type Load, TOPIC } from './load.ts';
 import type { ProduceAck, ProduceRequest } from './methods.ts';
 import type { Answer } from './node-stub.ts';
 import { messageOf } from './payload.ts';
@@ -50,7 +50,7 @@ export function recordProduce(
   });
   if (acked === undefined) return;
   // Weaker levels answer before the place is certain. Other topics have the default.
-  const owesOffset = topic !== undefined || load.level === 'majority_fsync';
+  const owesOffset = topic !== undefined || load.level === ACKS_LAST_AT;
   const lacksOffset = owesOffset && acked.base_offset === undefined;
   if (lacksOffset || acked.count !== values.length) {
     load.trouble(process, `${values[0]}: an ack of ${acked.count} without an offset`);

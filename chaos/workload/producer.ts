@@ -3,10 +3,12 @@
  * and then it dies with requests in flight, and starts again under its id with a higher epoch.
  */
 import { Client } from './client.ts';
+import { LateRequests } from './late-requests.ts';
 import type { Load } from './load.ts';
 import type { ProduceAck } from './methods.ts';
 import type { Answer } from './node-stub.ts';
 import { random, recordProduce, requestOf, type Write } from './produce.ts';
+import { Repeats } from './repeats.ts';
 
 const IN_FLIGHT_MAX = 8;
 const BATCH_MESSAGES_MAX = 5;
@@ -21,6 +23,8 @@ export class Producer {
   readonly #id: string;
   /** What nobody waits for any more. */
   readonly #abandoned: Promise<unknown>[] = [];
+  readonly #repeats: Repeats;
+  readonly #late: LateRequests;
   #client: Client;
   #epoch = 0;
   #sequence = 0;
@@ -31,17 +35,19 @@ export class Producer {
     this.#queue = queue;
     this.#id = `producer-${queue}-${index}`;
     this.#client = new Client(load.addresses, queue + index, load.giveUp);
+    this.#repeats = new Repeats(load, this.#id, queue);
+    this.#late = new LateRequests(load, this.#id, queue);
   }
 
   async run(): Promise<void> {
     while (this.#load.running) {
       const round = Array.from({ length: 1 + random(IN_FLIGHT_MAX) }, () => this.#nextWrite());
       if (random(DIES_EVERY) === 0) this.#die(round);
-      else if (!(await this.#send(round))) break;
-      await this.#load.pace(ROUND_PACE_MS);
+      else if (!(await this.#sendAll(round)) || !(await this.#late.send())) break;
+      await this.#load.pulse(ROUND_PACE_MS);
     }
     await Promise.all(this.#abandoned);
-    this.#client.close();
+    for (const one of [this.#client, this.#repeats, this.#late]) one.close();
   }
 
   #nextWrite(): Write {
@@ -55,8 +61,19 @@ export class Producer {
     };
   }
 
+  /** With repetitions of former rounds at the same time. */
+  async #sendAll(round: readonly Write[]): Promise<boolean> {
+    const repeated = this.#repeats.after(round.length);
+    const goesOn = await this.#send(round);
+    if (goesOn) this.#repeats.acknowledged(round);
+    return (await repeated) && goesOn;
+  }
+
   #die(round: readonly Write[]): void {
     const client = this.#client;
+    const acked = random(2) === 0 ? this.#repeats.any() : undefined;
+    this.#late.keep(acked ?? this.#nextWrite());
+    this.#repeats.forget();
     const attempts = Promise.all(round.map((write) => this.#attempt(client, write)));
     this.#abandoned.push(attempts.finally(() => client.close()));
     this.#client = new Client(this.#load.addresses, this.#queue, this.#load.giveUp);

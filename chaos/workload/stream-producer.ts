@@ -4,6 +4,7 @@ import type { Load } from './load.ts';
 import { NodeStub } from './node-stub.ts';
 import { random, recordProduce, requestOf, type Write } from './produce.ts';
 import { ProduceSession } from './produce-session.ts';
+import { Repeats } from './repeats.ts';
 
 const ROUND_REQUESTS_MAX = 8;
 const BATCH_MESSAGES_MAX = 5;
@@ -14,6 +15,7 @@ export class StreamProducer {
   readonly #id: string;
   readonly #client: Client;
   readonly #stubs: readonly NodeStub[];
+  readonly #repeats: Repeats;
   /** By queue number. */
   readonly #sequences: number[];
   #sessions: number;
@@ -23,6 +25,7 @@ export class StreamProducer {
     this.#id = `stream-${index}`;
     this.#client = new Client(load.addresses, index, load.giveUp);
     this.#stubs = load.addresses.map((address, i) => new NodeStub(i + 1, address));
+    this.#repeats = new Repeats(load, this.#id, index);
     this.#sequences = Array.from({ length: load.queues }, () => 0);
     this.#sessions = index;
   }
@@ -34,17 +37,26 @@ export class StreamProducer {
       const stub = this.#stubs[this.#sessions++ % this.#stubs.length]!;
       const session = new ProduceSession(stub);
       while (goesOn && this.#load.running && !session.ended) {
-        goesOn = await this.#round(session);
-        await this.#load.pace(ROUND_PACE_MS);
+        const length = 1 + random(ROUND_REQUESTS_MAX);
+        const round = Array.from({ length }, () => this.#nextWrite());
+        goesOn = await this.#sendAll(session, round);
+        await this.#load.pulse(ROUND_PACE_MS);
       }
       session.close();
     }
-    for (const stub of [...this.#stubs, this.#client]) stub.close();
+    for (const stub of [...this.#stubs, this.#client, this.#repeats]) stub.close();
+  }
+
+  /** With repetitions of former rounds at the same time. */
+  async #sendAll(session: ProduceSession, round: readonly Write[]): Promise<boolean> {
+    const repeated = this.#repeats.after(round.length);
+    const goesOn = await this.#send(session, round);
+    if (goesOn) this.#repeats.acknowledged(round);
+    return (await repeated) && goesOn;
   }
 
   /** After an error the stream refuses what follows on that queue: the rest goes another way. */
-  async #round(session: ProduceSession): Promise<boolean> {
-    const round = Array.from({ length: 1 + random(ROUND_REQUESTS_MAX) }, () => this.#nextWrite());
+  async #send(session: ProduceSession, round: readonly Write[]): Promise<boolean> {
     const answers = await session.send(round.map(requestOf));
     for (const [i, write] of round.entries()) {
       recordProduce(this.#load, this.#id, write, answers[i]!);

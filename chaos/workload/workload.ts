@@ -5,9 +5,11 @@ import { CheckBacks } from './check-backs.ts';
 import { Client } from './client.ts';
 import { readCommitted } from './committed.ts';
 import { Consumer, groupOf } from './consumer.ts';
+import { Descriptions } from './descriptions.ts';
 import { HalfMessageProducer } from './half-messages.ts';
 import { type Load, TOPIC } from './load.ts';
 import type { Response } from './methods.ts';
+import { OffsetLists } from './offset-lists.ts';
 import { OffsetResets, RESET_GROUP } from './offset-resets.ts';
 import { PlainProducer } from './plain-producer.ts';
 import { Producer } from './producer.ts';
@@ -75,6 +77,8 @@ export async function runWorkload(load: Load): Promise<void> {
     ...nodes.flatMap((node) => queues.map((queue) => new Consumer(load, node, queue))),
     new Subscriber(load),
     new OffsetResets(load),
+    new OffsetLists(load),
+    new Descriptions(load),
     new ShortLivedTopic(load, 0),
     new ShortLivedTopic(load, 1, RETENTION_MS),
   ];

@@ -7,6 +7,7 @@ import type {
   Fault,
   HistoryEvent,
   Leader,
+  Listed,
   Prepare,
   Produce,
   Read,
@@ -69,6 +70,11 @@ export function read(from: number, values: readonly string[], other: Partial<Rea
     last: false,
     ...other,
   };
+}
+
+/** One node's word on the end of a queue. */
+export function listed(atMs: number, endOffset: number, other: Partial<Listed> = {}): Listed {
+  return { type: 'listed', ...attempt(atMs), node: 1, queue: 0, endOffset, ...other };
 }
 
 /** One node's read of everything, with its end. */

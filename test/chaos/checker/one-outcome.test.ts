@@ -24,6 +24,15 @@ labelled(oneOutcome, {
     ],
     ['asked about, then ended', [half, check('t', 20), end('t', 'rollback')]],
     ['asked while it ends', [half, check('t', 50), end('t', 'rollback')]],
+    [
+      'late ends change nothing',
+      [
+        half,
+        end('t', 'rollback'),
+        end('t', 'commit', { ...refused, state: 'ROLLED_BACK' }),
+        end('t', 'rollback', { state: 'ROLLED_BACK' }),
+      ],
+    ],
     ['two unknown ends', [half, end('t', 'commit', { outcome: 'unknown' }), end('t', 'rollback')]],
   ],
   bad: [
@@ -33,6 +42,23 @@ labelled(oneOutcome, {
       [half, end('t', 'commit', { state: 'ROLLED_BACK' })],
       [2],
       [2, 2],
+    ],
+    ['a late end turns it over', [half, end('t', 'rollback'), end('t', 'commit', at(7))], [2, 3]],
+    [
+      'a late end says where it is not',
+      [half, end('t', 'commit', at(0)), end('t', 'commit', at(3))],
+      [2, 3],
+    ],
+    [
+      'a late end ended another one',
+      [
+        prepare('u', ['u.0']),
+        half,
+        end('t', 'commit', at(0)),
+        end('t', 'commit', at(0)),
+        end('u', 'rollback', { ...refused, state: 'COMMITTED' }),
+      ],
+      [5],
     ],
     ['two places', [half, end('t', 'commit', at(0)), end('t', 'commit', at(4))], [2, 3]],
     [

@@ -1,6 +1,6 @@
 import { retention } from '../../../chaos/checker/retention.ts';
 import type { Read } from '../../../chaos/history.ts';
-import { produce, read, topic } from '../histories.ts';
+import { listed, produce, read, topic } from '../histories.ts';
 import { labelled } from './labelled.ts';
 
 const look = (atMs: number, startOffset: number, other: Partial<Read> = {}) =>
@@ -10,6 +10,8 @@ const look = (atMs: number, startOffset: number, other: Partial<Read> = {}) =>
   });
 const brief = topic('t', { retentionMs: 5000 });
 const sent = produce(0, 2, 0, { topic: 't', invokedMs: 100, completedMs: 101 });
+const gone = (atMs: number, startOffset: number) =>
+  listed(atMs, 9, { startOffset, topic: 'chaos' });
 
 labelled(retention, {
   good: [
@@ -33,6 +35,8 @@ labelled(retention, {
   bad: [
     ['falls', [brief, look(6000, 2), look(7000, 1, { node: 2 })], [2, 3]],
     ['beyond its end', [brief, look(6000, 10)], [2]],
+    ['falls in a list', [look(6000, 2, { topic: 'chaos' }), gone(7000, 1)], [1, 2]],
+    ['kept for ever, says a list', [{ ...sent, topic: 'chaos' }, gone(7000, 1)], [1, 2]],
     ['before its time', [brief, sent, look(3000, 1)], [2, 3]],
     ['kept for ever', [topic('t'), sent, look(99_000, 1)], [2, 3]],
   ],

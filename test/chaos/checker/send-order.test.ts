@@ -3,6 +3,7 @@ import { finalRead, plain, produce, read, unknownProduce } from '../histories.ts
 import { labelled } from './labelled.ts';
 
 const later = { epoch: 1, values: ['a2.0'] };
+const refused = { outcome: 'fail', reason: 'PRODUCER_FENCED' } as const;
 
 labelled(sendOrder, {
   good: [
@@ -19,6 +20,10 @@ labelled(sendOrder, {
     ['acknowledged in another order', [produce(1, 1, 1), produce(0, 1, 0)]],
     ['each queue by itself', [produce(0, 1, 5), produce(1, 1, 0, { queue: 1 })]],
     ['a new epoch begins at 0', [produce(5, 1, 0), produce(0, 1, 1, later)]],
+    [
+      'a former epoch is refused behind a newer one',
+      [produce(0, 1, 0), produce(0, 1, 1, later), produce(1, 1, undefined, refused)],
+    ],
     ['a plain producer has no order', [plain(['b.1'], 0), plain(['b.0'], 1)]],
   ],
   bad: [
@@ -34,5 +39,15 @@ labelled(sendOrder, {
       [2, 3],
     ],
     ['a former epoch behind a newer one', [produce(0, 1, 1), produce(0, 1, 0, later)], [2, 1]],
+    [
+      'a former epoch comes late and is taken',
+      [produce(0, 1, 0), produce(0, 1, 1, later), produce(1, 1, 2)],
+      [2, 3],
+    ],
+    [
+      'a former epoch comes late, without an answer, and is read',
+      [produce(0, 1, 0, later), unknownProduce(0, 1), read(1, ['a.0'])],
+      [1, 3],
+    ],
   ],
 });
