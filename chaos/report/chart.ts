@@ -7,26 +7,38 @@ const WIDTH = 1000;
 const LEFT = 70;
 const PANEL = 110;
 const GAP = 26;
-const ROW = 14;
-const NODE_COLOURS = ['#4e79a7', '#f28e2b', '#59a14f', '#b07aa1', '#edc948', '#76b7b2', '#ff9da7'];
+const ROW = 15;
+/** Names of faults stand above each other where they would cover each other. */
+const LANE = 12;
+const LANES_MAX = 5;
+const CHARACTER_WIDTH = 5.4;
+/** Light enough for dark digits on them, dark enough for a light page. */
+const NODE_COLOURS = ['#7fa8d1', '#f2a85c', '#85c17e', '#c79bc0', '#e3c04f', '#8cc8c4', '#f0a3aa'];
 
+type X = (atMs: number) => number;
+
+interface Line {
+  readonly name: string;
+  readonly of: (slice: Slice) => number | undefined;
+}
 interface Panel {
   readonly title: string;
   readonly unit: string;
-  readonly top: number;
-  readonly lines: readonly { readonly colour: string; readonly of: (slice: Slice) => number }[];
+  /** Each power of ten takes as much room: medians and the worst are far apart. */
+  readonly powers: boolean;
+  readonly lines: readonly Line[];
 }
 
 const PANELS: readonly Panel[] = [
   {
-    ...{ title: 'acknowledged writes', unit: '/s', top: 16 },
-    lines: [{ colour: '#2f6f4f', of: ({ rate }) => rate }],
+    ...{ title: 'writes a second:', unit: '', powers: false },
+    lines: [{ name: 'acked', of: ({ rate }) => rate }],
   },
   {
-    ...{ title: 'latency, median and worst', unit: ' ms', top: 16 + PANEL + GAP },
+    ...{ title: 'latency of acks:', unit: ' ms', powers: true },
     lines: [
-      { colour: '#b4b4b4', of: ({ worstMs = 0 }) => worstMs },
-      { colour: '#2f4f8f', of: ({ medianMs = 0 }) => medianMs },
+      { name: 'worst', of: ({ worstMs }) => worstMs },
+      { name: 'median', of: ({ medianMs }) => medianMs },
     ],
   },
 ];
@@ -34,48 +46,95 @@ const PANELS: readonly Panel[] = [
 export function chart(timeline: Timeline): string {
   const { lengthMs, slices, reigns, faults } = timeline;
   const x = (atMs: number) => LEFT + ((WIDTH - LEFT) * Math.min(atMs, lengthMs)) / lengthMs;
+  const lanes = lanesOf(faults, x);
+  const top = LANE * (1 + Math.max(0, ...lanes.filter((lane) => lane !== undefined))) + 6;
+  const panelTop = (index: number) => top + GAP / 2 + index * (PANEL + GAP);
   const shards = [...new Set(reigns.map(({ shard }) => shard))];
-  const reignsTop = 16 + 2 * (PANEL + GAP);
-  const height = reignsTop + ROW * shards.length + GAP;
+  const reignsTop = panelTop(PANELS.length);
+  const bottom = reignsTop + ROW * shards.length;
   const rowOf = (shard: number) => reignsTop + ROW * shards.indexOf(shard);
   return [
-    `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="time line">`,
-    ...faults.map((fault) => band(fault, x, height - GAP)),
-    ...PANELS.map((panel) => panelOf(panel, slices, x)),
+    `<svg viewBox="0 0 ${WIDTH} ${bottom + GAP}" role="img" aria-label="time line">`,
+    ...faults.map((fault, i) => band(fault, x, top, bottom, lanes[i])),
+    ...PANELS.map((panel, i) => panelOf(panel, slices, x, panelTop(i))),
     ...shards.map((shard) => label(`shard ${shard}`, rowOf(shard) + ROW - 4)),
     ...reigns.map((reign) => bar(reign, x, rowOf(reign.shard))),
-    ...ticks(lengthMs).map((seconds) => tick(seconds, x(1000 * seconds), height)),
+    ...ticks(lengthMs).map((atSeconds) => tick(atSeconds, x(1000 * atSeconds), bottom + 16)),
     '</svg>',
   ].join('\n');
 }
 
-function band({ nemesis, state, atMs, endMs, nodes }: Fault, x: X, height: number): string {
+/** Undefined: no room is left for its name, only the pointer shows it. */
+function lanesOf(faults: readonly Fault[], x: X): (number | undefined)[] {
+  const ends: number[] = [];
+  return faults.map(({ nemesis, atMs }) => {
+    const [from, width] = nameOf(nemesis, x(atMs));
+    const free = ends.findIndex((end) => end < from);
+    const lane = free >= 0 ? free : ends.length;
+    if (lane >= LANES_MAX) return undefined;
+    ends[lane] = from + width;
+    return lane;
+  });
+}
+
+/** At the right edge it ends there. */
+function nameOf(name: string, at: number): readonly [from: number, width: number] {
+  const width = CHARACTER_WIDTH * name.length + 6;
+  return [Math.min(at, WIDTH - width), width];
+}
+
+function band(fault: Fault, x: X, top: number, bottom: number, lane: number | undefined): string {
+  const { nemesis, state, atMs, endMs, nodes } = fault;
   const [from, to] = [x(atMs), x(endMs)];
   const when = `${seconds(atMs)}-${seconds(endMs)} s`;
   const text = `${nemesis}, ${state}, nodes ${nodes.join(' ')}, ${when}`;
+  const y = lane === undefined ? top : top - 5 - LANE * lane;
+  const [nameAt] = nameOf(nemesis, from);
   return [
     `<g class="fault ${state}"><title>${escaped(text)}</title>`,
-    rectangle(from, 12, Math.max(1, to - from), height - 12, ''),
-    `<text x="${round(from + 2)}" y="10">${escaped(nemesis)}</text></g>`,
+    rectangle(from, y, Math.max(1, to - from), bottom - y, ''),
+    lane === undefined
+      ? ''
+      : `<text x="${round(nameAt + 2)}" y="${y - 1}">${escaped(nemesis)}</text>`,
+    '</g>',
   ].join('');
 }
 
-type X = (atMs: number) => number;
-
-function panelOf({ title, unit, top, lines }: Panel, slices: readonly Slice[], x: X): string {
-  const most = Math.max(1, ...slices.flatMap((slice) => lines.map(({ of }) => of(slice))));
-  const y = (value: number) => top + PANEL - (PANEL * value) / most;
-  const paths = lines.map(({ colour, of }) => {
-    const points = slices.map((slice) => `${round(x(slice.atMs))},${round(y(of(slice)))}`);
-    return `<polyline points="${points.join(' ')}" stroke="${colour}"/>`;
-  });
+function panelOf(panel: Panel, slices: readonly Slice[], x: X, top: number): string {
+  const { title, unit, powers, lines } = panel;
+  const most = Math.max(1, ...slices.flatMap((slice) => lines.map(({ of }) => of(slice) ?? 0)));
+  const scale = powers ? powersTo(most) : { marks: [0, most], share: (v: number) => v / most };
+  const y = (value: number) => round(top + PANEL * (1 - scale.share(value)));
+  const marks = scale.marks.flatMap((mark) => [
+    `<line class="${mark === scale.marks[0] ? 'axis' : 'grid'}" x1="${LEFT}" x2="${WIDTH}"` +
+      ` y1="${y(mark)}" y2="${y(mark)}"/>`,
+    label(`${Math.round(mark)}${unit}`, y(mark) + 3),
+  ]);
+  const names = [...lines].reverse().map(({ name }) => ` <tspan class="${name}">${name}</tspan>`);
   return [
-    `<line class="axis" x1="${LEFT}" x2="${WIDTH}" y1="${top + PANEL}" y2="${top + PANEL}"/>`,
-    label(`${Math.round(most)}${unit}`, top + 10),
-    label('0', top + PANEL),
-    `<text class="title" x="${LEFT + 4}" y="${top + 10}">${escaped(title)}</text>`,
-    ...paths,
+    ...marks,
+    ...lines.flatMap((line) => paths(line, slices, x, y)),
+    `<text class="title" x="${LEFT + 4}" y="${top - 4}">${escaped(title)}${names.join(',')}</text>`,
   ].join('\n');
+}
+
+function powersTo(most: number) {
+  const powers = Math.max(1, Math.ceil(Math.log10(most)));
+  const marks = Array.from({ length: powers + 1 }, (_, power) => 10 ** power);
+  return { marks, share: (value: number) => Math.log10(Math.max(1, value)) / powers };
+}
+
+/** Where nothing was acknowledged, there is no latency. */
+function paths({ name, of }: Line, slices: readonly Slice[], x: X, y: X): string[] {
+  const runs: string[][] = [[]];
+  for (const slice of slices) {
+    const value = of(slice);
+    if (value === undefined) runs.push([]);
+    else runs.at(-1)!.push(`${round(x(slice.atMs))},${y(value)}`);
+  }
+  return runs
+    .filter((points) => points.length > 0)
+    .map((points) => `<polyline class="${name}" points="${points.join(' ')}"/>`);
 }
 
 function bar({ shard, node, term, atMs, endMs }: Reign, x: X, top: number): string {
@@ -107,8 +166,8 @@ function ticks(lengthMs: number): number[] {
   return Array.from({ length: Math.floor(lengthMs / 1000 / every) + 1 }, (_, i) => i * every);
 }
 
-function tick(atSeconds: number, x: number, height: number): string {
-  return `<text class="tick" x="${round(x)}" y="${height - 8}">${atSeconds} s</text>`;
+function tick(atSeconds: number, x: number, y: number): string {
+  return `<text class="tick" x="${round(Math.min(x, WIDTH - 12))}" y="${y}">${atSeconds} s</text>`;
 }
 
 function seconds(ms: number): string {

@@ -1,42 +1,37 @@
 /** A judged history as one page that needs nothing else: no network, no script. */
+import { PROPERTIES } from '../checker/properties.ts';
 import { gapsOf } from '../gaps.ts';
 import { eventsOf, type History, type HistoryEvent, type Read } from '../history.ts';
 import type { Judgement } from '../verdict.ts';
 import { chart } from './chart.ts';
 import { escaped } from './escape.ts';
+import { STYLE } from './style.ts';
 import { timelineOf } from './timeline.ts';
 
 const FINDINGS_SHOWN = 20;
+/** Of one property: the others have something to say, too. */
+const FINDINGS_OF_EACH = 4;
 const LINES_SHOWN = 6;
+const BATCHES_SHOWN = 3;
 const LINE_CHARACTERS_MAX = 400;
-
-const STYLE = `
-body{font:14px/1.45 system-ui,sans-serif;max-width:1040px;margin:24px auto;padding:0 16px}
-body{color:#222}
-h1 b{padding:2px 10px;border-radius:4px;color:#fff}
-.pass{background:#2f6f4f}.fail{background:#a32c2c}.invalid{background:#8a6d1d}
-table{border-collapse:collapse;margin:8px 0}td,th{padding:2px 12px 2px 0;text-align:left}
-td{border-top:1px solid #ddd;vertical-align:top}code{font:12px ui-monospace,monospace}
-svg{width:100%;font:9px system-ui,sans-serif}polyline{fill:none;stroke-width:1.2}
-.axis{stroke:#999;stroke-width:.5}.label{text-anchor:end;fill:#555}.title{fill:#555}
-.node{fill:#fff}.tick{text-anchor:middle;fill:#555}
-.fault rect{fill:#d9534f;opacity:.16}.fault text{fill:#a32c2c}.skipped rect{fill:#999}
-pre{background:#f5f5f5;padding:8px;white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}`;
 
 export function asHtml(history: History, judgement: Judgement): string {
   const { scenario, seed, nodes, verdict, seconds, acked } = judgement;
   const head = `${scenario}, seed ${seed}, ${nodes} nodes`;
   return [
     '<!doctype html>',
-    `<html lang="en"><meta charset="utf-8"><title>${escaped(head)}: ${verdict}</title>`,
+    '<html lang="en"><meta charset="utf-8">',
+    '<meta name="viewport" content="width=device-width,initial-scale=1">',
+    `<title>${escaped(head)}: ${verdict}</title>`,
     `<style>${STYLE}</style>`,
     `<h1><b class="${verdict}">${verdict}</b> ${escaped(head)}</h1>`,
     `<p>${acked} messages acknowledged in ${seconds} s; ${judgement.unknown_attempts} attempts`,
     'without an answer, settled by what was read.</p>',
     reasons(judgement),
     '<h2>Time line</h2>',
-    chart(timelineOf(history)),
+    `<div class="wide">${chart(timelineOf(history))}</div>`,
     faults(history),
+    unavailability(judgement),
     properties(judgement),
     findings(history, judgement),
     '</html>',
@@ -58,25 +53,46 @@ function faults(history: History): string {
     return [
       nemesis,
       text === undefined ? state : `${state}: ${text}`,
-      nodes.join(' '),
+      [...nodes].sort((a, b) => a - b).join(' '),
       ((atMs - startMs) / 1000).toFixed(1),
       ((endMs - atMs) / 1000).toFixed(1),
       gap === undefined ? '' : `${Math.round(gap)} ms`,
     ];
   });
-  const titles = ['fault', 'state', 'nodes', 'at, s', 'for, s', 'longest time without an ack'];
-  return `<h2>Faults</h2>${table(titles, rows)}`;
+  const titles = ['fault', 'state', 'nodes', 'at,\u00a0s', 'for,\u00a0s', 'without an ack'];
+  return rows.length === 0 ? '' : `<h2>Faults</h2>${table(titles, rows, 3)}`;
+}
+
+/** Of the queues whose leader was hit; acks need the clients' processor time, too. */
+function unavailability({ gaps_ms: gaps, faults: counts }: Judgement): string {
+  const rows = Object.entries(gaps).map(([nemesis, { median, worst }]) => {
+    const installed = String(counts[nemesis]?.installed ?? 0);
+    return [nemesis, installed, `${median} ms`, `${worst} ms`];
+  });
+  const titles = ['fault', 'installed', 'median', 'worst'];
+  const heading = '<h2>Longest time without an ack, by fault</h2>';
+  return rows.length === 0 ? '' : `${heading}${table(titles, rows, 1)}`;
 }
 
 function properties({ counts }: Judgement): string {
-  const rows = Object.entries(counts).map(([name, count]) => [name, String(count)]);
-  return `<h2>Properties</h2>${table(['property', 'broken'], rows)}`;
+  const rows = PROPERTIES.map(({ id, name, says }) => {
+    const count = counts[name] ?? 0;
+    const broken = count === 0 ? '' : ' class="broken"';
+    const told = count === 0 ? 'holds' : `broken: ${count}`;
+    const spans = `<span>${id} ${name}</span><span>${told}</span>`;
+    return `<p${broken} title="${escaped(says)}">${spans}</p>`;
+  });
+  return `<h2>Properties</h2><div class="columns">${rows.join('')}</div>`;
 }
 
 /** The few operations that show it. */
 function findings(history: History, { findings: all }: Judgement): string {
   if (all.length === 0) return '';
-  const shown = all.slice(0, FINDINGS_SHOWN).map(({ name, text, lines }) => {
+  const some = all.filter(({ name }, i) => {
+    const before = all.slice(Math.max(0, i - FINDINGS_OF_EACH), i);
+    return before.length < FINDINGS_OF_EACH || before.some((other) => other.name !== name);
+  });
+  const shown = some.slice(0, FINDINGS_SHOWN).map(({ name, text, lines }) => {
     const operations = [...new Set(lines)].slice(0, LINES_SHOWN).flatMap((line) => {
       const event = history[line - 1];
       return event === undefined ? [] : [`${line}: ${operation(event, text)}`];
@@ -95,12 +111,26 @@ function operation(event: HistoryEvent, finding: string): string {
 
 function shortened(read: Read, finding: string): Read {
   const isNamed = (value: string) => finding.includes(value);
-  const named = read.batches.filter(({ values }) => values.some(isNamed));
-  return { ...read, batches: named.length > 0 ? named : read.batches.slice(-1) };
+  const numbers = [...finding.matchAll(/\b\d+\b/g)].map(Number);
+  const byValue = read.batches.filter(({ values }) => values.some(isNamed));
+  const byOffset = read.batches.filter(({ offset, values }) =>
+    numbers.some((number) => number >= offset - 1 && number <= offset + values.length),
+  );
+  const batches = [byValue, byOffset].find(({ length }) => length > 0) ?? read.batches;
+  return { ...read, batches: batches.slice(-BATCHES_SHOWN) };
 }
 
-function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
-  const row = (cells: readonly string[], tag: string) =>
-    `<tr>${cells.map((cell) => `<${tag}>${escaped(cell)}</${tag}>`).join('')}</tr>`;
-  return `<table>${row(titles, 'th')}${rows.map((cells) => row(cells, 'td')).join('')}</table>`;
+/** Columns from `numbersFrom` on hold numbers. */
+function table(
+  titles: readonly string[],
+  rows: readonly (readonly string[])[],
+  numbersFrom: number,
+): string {
+  const row = (cells: readonly string[], tag: string) => {
+    const isNumber = (i: number) => (i >= numbersFrom ? ' class="number"' : '');
+    const all = cells.map((cell, i) => `<${tag}${isNumber(i)}>${escaped(cell)}</${tag}>`);
+    return `<tr>${all.join('')}</tr>`;
+  };
+  const body = rows.map((cells) => row(cells, 'td')).join('');
+  return `<div class="wide"><table>${row(titles, 'th')}${body}</table></div>`;
 }

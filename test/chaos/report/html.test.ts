@@ -37,6 +37,47 @@ it('shows of a read only what the finding speaks of', () => {
   expect(evidence).not.toContain('x');
 });
 
+it('shows of a read what stands around the offset that the finding speaks of', () => {
+  const skipping = read(0, [], {
+    batches: [
+      { offset: 0, values: ['a.0'] },
+      { offset: 40, values: ['a.40'] },
+      { offset: 42, values: ['a.42'] },
+      { offset: 90, values: ['a.90'] },
+    ],
+    endOffset: 91,
+  });
+  const all = Array.from({ length: 91 }, (_, i) => produce(i, 1, i));
+  const evidence = page(...all, skipping).match(/42 came where 41.*?<pre>(.*?)<\/pre>/s)?.[1];
+  expect(evidence).toContain('a.40');
+  expect(evidence).toContain('a.42');
+  expect(evidence).not.toContain('a.90');
+});
+
+it('no property takes the room of the others', () => {
+  const phantoms = Array.from({ length: 50 }, (_, i) => read(i, [`phantom.${i}`]));
+  const text = page(lost, other, ...phantoms, beyond);
+  expect(text.match(/<h3>phantom<\/h3>/g)).toHaveLength(4);
+  expect(text).toContain('<h3>lost-write</h3>');
+});
+
+it('names of faults at one time stand above each other', () => {
+  const times = [100, 101, 1500];
+  const text = page(...times.map((atMs) => fault(atMs, { nemesis: 'isolate-leader' })));
+  const [killed, one, two, late] = [...text.matchAll(/y="(\d+)">[a-z]+-leader</g)].map(
+    ([, y]) => y,
+  );
+  expect(new Set([killed, one, two]).size).toBe(3);
+  expect(late).toBe(killed);
+});
+
+it('nothing covers more than the screen is wide', () => {
+  const text = page();
+  expect(text).toContain('name="viewport"');
+  expect(text.match(/<(?:table|svg)/g)).toHaveLength(text.match(/class="wide"/g)!.length);
+  expect(text).toContain('prefers-color-scheme:dark');
+});
+
 it('shows who led and which fault was on', () => {
   const text = page();
   expect(text).toContain('<title>kill-leader, installed, nodes 1, 0.1-0.1 s</title>');
