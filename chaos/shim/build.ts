@@ -1,7 +1,7 @@
 /** Compiles the shim, once per folder, with the compiler of this machine. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { packageFolder } from '../../test/processes/package-folder.ts';
 
 export const SHIM_SOURCE = join(packageFolder(), 'chaos', 'shim', 'shim.c');
@@ -9,6 +9,14 @@ const COMPILERS = ['cc', 'gcc', 'clang'];
 
 /** A library to preload, or the reason why there is none on this machine. */
 export type Shim = { readonly library: string } | { readonly missing: string };
+
+/** What it takes to build it and is not here; undefined = nothing, as far as can be seen. */
+export function shimLacks(): string | undefined {
+  if (process.platform !== 'linux') return 'Linux';
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const isThere = (name: string) => folders.some((folder) => existsSync(join(folder, name)));
+  return COMPILERS.some(isThere) ? undefined : 'C compiler (cc, gcc or clang)';
+}
 
 export function buildShim(folder: string): Shim {
   if (process.platform !== 'linux')
