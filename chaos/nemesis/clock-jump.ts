@@ -1,5 +1,5 @@
 import type { Nemesis } from './nemesis.ts';
-import { queuesLedBy } from './targets.ts';
+import { queuesLedBy, someMinority } from './targets.ts';
 
 const JUMP_MAX_MS = 3_600_000;
 
@@ -10,8 +10,7 @@ export const clockJump: Nemesis = {
   movesLeader: false,
   async strike(stage, holdMs) {
     // Time follows the median of the clocks: what a majority says is the time.
-    const all = stage.cluster.nodes;
-    const nodes = stage.random.shuffled(all).slice(0, (all.length - 1) >> 1);
+    const nodes = someMinority(stage);
     const disks = nodes.map((node) => stage.cluster.disk(node));
     const before = disks.map((disk) => disk.seen.shiftedClockReads);
     const jumps = nodes.map(() => Math.round(stage.random.between(-JUMP_MAX_MS, JUMP_MAX_MS)));

@@ -3,7 +3,7 @@ import { ELECTION_TIMEOUT_MS } from '../cluster/local-cluster.ts';
 import type { Probe } from '../cluster/probe.ts';
 import type { Link, Proxies, Release } from '../cluster/proxies.ts';
 import type { Stage, Strike } from './nemesis.ts';
-import { queuesLedBy } from './targets.ts';
+import { provable, queuesLedBy } from './targets.ts';
 
 /** Long enough for an election on the other side, and for a leader to notice. */
 const ELECTION_TIMEOUTS_MIN = 3;
@@ -26,16 +26,22 @@ export interface Installation {
   readonly open: readonly string[];
 }
 
-/** Every link is asked before, or silence would prove nothing, and after. */
+/**
+ * Every link is asked before, or silence would prove nothing, and after; but not those of nodes
+ * that another fault has: there silence is not ours.
+ */
 export async function install(
-  proxies: Proxies,
+  stage: Stage,
   links: readonly Link[],
   cut: Cut,
 ): Promise<Installation> {
-  const before = await Promise.all(links.map((link) => promptAnswer(proxies, link)));
+  const proxies = stage.cluster.proxies();
+  await stage.begun;
+  const asked = provable(stage, links);
+  const before = await Promise.all(asked.map((link) => promptAnswer(proxies, link)));
   const release = await proxies[cut](links);
   const texts = await Promise.all(
-    links.map(async (link, at) => {
+    asked.map(async (link, at) => {
       const known = before[at];
       if (known === undefined) return [];
       const name = `${link.from}-${link.to}`;
@@ -47,6 +53,7 @@ export async function install(
       return seen?.end === expected ? [] : [`${name} is ${seen?.end}`];
     }),
   );
+  if (asked.length === 0) return { release, open: ['other faults have every link of it'] };
   return { release, open: texts.flat() };
 }
 
@@ -72,7 +79,7 @@ export interface CutPlan {
 
 export async function cutFor(stage: Stage, plan: CutPlan, holdMs: number): Promise<Strike> {
   const { links, nodes, cut = 'silence', text } = plan;
-  const { release, open } = await install(stage.cluster.proxies(), links, cut);
+  const { release, open } = await install(stage, links, cut);
   await stage.hold(Math.max(holdMs, CUT_MIN_MS));
   await release();
   const struck = { nodes, queues: queuesLedBy(stage, nodes) };

@@ -17,6 +17,7 @@ export interface Drag {
 export async function drag(
   { cluster }: Pick<Stage, 'cluster'>,
   node: number,
+  queue: number,
 ): Promise<Drag | undefined> {
   const address = cluster.addresses[cluster.nodes.indexOf(node)];
   if (address === undefined) return undefined;
@@ -24,7 +25,7 @@ export async function drag(
   await stub.connected(FETCH_TIMEOUT_MS);
   const beganMs = nowMs();
   const request = {
-    ...{ topic: TOPIC, queue: 0, offset: 0, max_bytes: FETCH_BYTES },
+    ...{ topic: TOPIC, queue, offset: 0, max_bytes: FETCH_BYTES },
     ...{ max_wait_ms: 0, linearizable: false },
   };
   const answer = await stub.call('Log.Fetch', request, FETCH_TIMEOUT_MS);

@@ -34,7 +34,7 @@ async function strike(stage: Stage, holdMs: number): Promise<Strike> {
   };
   slowDown(SYNC_DELAY_MS);
   // Each of its own, for they are taken back one by one; nobody waits for the proof to strike.
-  const cutting = rest.map((node) => install(proxies, linksAcross(away, [node]), 'silence'));
+  const cutting = rest.map((node) => install(stage, linksAcross(away, [node]), 'silence'));
   const elected = await firstElected(stage, shard, rest);
   const voters = elected === undefined ? [] : without(rest, [elected]);
   const loss = await losePower(stage, voters);

@@ -1,6 +1,7 @@
 import { cutFor } from './cutting.ts';
 import { linksAcross, minorityFirst } from './links.ts';
 import type { Nemesis } from './nemesis.ts';
+import { inAnyOrder } from './targets.ts';
 
 export const halves: Nemesis = {
   name: 'halves',
@@ -8,7 +9,8 @@ export const halves: Nemesis = {
   needs: ['proxies'],
   movesLeader: false,
   strike(stage, holdMs) {
-    const [minority, majority] = minorityFirst(stage.random.shuffled(stage.cluster.nodes));
+    const [minority, majority] = minorityFirst(inAnyOrder(stage));
+    stage.claim(minority);
     const text = `${minority.join('+')} | ${majority.join('+')}`;
     const plan = { links: linksAcross(minority, majority), nodes: minority, text };
     return cutFor(stage, plan, holdMs);

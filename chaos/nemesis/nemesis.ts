@@ -33,6 +33,12 @@ export interface Stage {
   readonly shardOfQueue: readonly number[];
   /** When the cluster was last whole, right before the strike. */
   readonly leaders: Leaders;
+  /** What other faults of the same step shall not choose. */
+  claim(nodes: readonly number[]): void;
+  /** Another fault of the same step has chosen it: nothing can be proved on it. */
+  isTaken(node: number): boolean;
+  /** Every fault of the step has chosen: each does so before it first waits. */
+  readonly begun: Promise<void>;
   /** Until the time is over or the run is to stop. */
   hold(ms: number): Promise<void>;
 }

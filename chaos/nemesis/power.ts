@@ -15,13 +15,17 @@ export async function cutPowerFor(
   nodes: readonly number[],
   holdMs: number,
 ): Promise<Strike> {
-  const { cluster } = stage;
-  for (const node of nodes) cluster.disk(node).page.slowSyncs(SYNC_DELAY_MS);
-  await stage.hold(SLOW_MS);
-  const loss = await losePower(stage, nodes);
+  const loss = await cutPowerOf(stage, nodes);
   await stage.hold(holdMs);
-  for (const node of nodes) cluster.process(node).start();
+  for (const node of nodes) stage.cluster.process(node).start();
   return { ...loss, nodes, queues: queuesLedBy(stage, nodes) };
+}
+
+/** After a moment in which their disks get behind. */
+export async function cutPowerOf(stage: Stage, nodes: readonly number[]): Promise<Loss> {
+  for (const node of nodes) stage.cluster.disk(node).page.slowSyncs(SYNC_DELAY_MS);
+  await stage.hold(SLOW_MS);
+  return losePower(stage, nodes);
 }
 
 /** Their disks are fast again when they start again. */

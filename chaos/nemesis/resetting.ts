@@ -1,7 +1,7 @@
 /** Resets every connection of a leader along some links, again and again. */
 import type { Affliction, Link } from '../cluster/proxies.ts';
 import type { Stage, Strike } from './nemesis.ts';
-import { queuesLedBy } from './targets.ts';
+import { provable, queuesLedBy } from './targets.ts';
 
 const SPELL_MS = 100;
 const PAUSE_MS = 900;
@@ -15,13 +15,16 @@ export async function resetFor(
   holdMs: number,
 ): Promise<Strike> {
   const proxies = stage.cluster.proxies();
+  await stage.begun;
+  const [first = links[0]!, ...more] = provable(stage, links);
+  const probed = [first, ...more];
   let spells = 0;
   let seen = 0;
   for (let leftMs = holdMs; spells === 0 || leftMs > 0; leftMs -= SPELL_MS + PAUSE_MS) {
     if (spells > 0) await stage.hold(PAUSE_MS);
     const release = await proxies.afflict(links, RESET);
-    const probed = proxies.probe(stage.random.pick(links), PROBE_TIMEOUT_MS);
-    const [answer] = await Promise.all([probed, stage.hold(SPELL_MS)]);
+    const probing = proxies.probe(stage.random.pick(probed), PROBE_TIMEOUT_MS);
+    const [answer] = await Promise.all([probing, stage.hold(SPELL_MS)]);
     await release();
     spells++;
     if (answer?.end === 'reset') seen++;

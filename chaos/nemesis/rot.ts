@@ -1,9 +1,18 @@
 /**
  * Bytes at rest that turn over or vanish, in one file of a node that was stopped in order: its
  * marker says that all of its log had been synced, so no damage can pass for a torn write. Always
- * the same node of a cluster: whatever waits there for its repair, the others hold intact.
+ * the same node of a cluster: whatever waits there for its repair, the others hold intact. What
+ * is met later, by a read, may be refused until then.
  */
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { NodeProcess } from '../cluster/node-process.ts';
 import type { Random } from '../run/random.ts';
@@ -26,16 +35,19 @@ export interface FileClass {
 /** What was done, in words. */
 type Harm = (file: string, random: Random) => string;
 
-function flipBits(file: string, random: Random): string {
+/** In place and byte by byte: the file may be open, and grow. */
+export function flipBits(file: string, random: Random): string {
   const bytes = readFileSync(file);
   const places: number[] = [];
+  const handle = openSync(file, 'r+');
   for (let bits = 1 + random.below(BITS_MAX); bits > 0; bits--) {
     let at = random.below(bytes.length);
     for (let look = 1; bytes[at] === 0 && look < LOOKS_MAX; look++) at = random.below(bytes.length);
     bytes[at]! ^= 1 << random.below(8);
+    writeSync(handle, bytes, at, 1, at);
     places.push(at);
   }
-  writeFileSync(file, bytes);
+  closeSync(handle);
   return `bits flipped at ${places.join(', ')} of ${bytes.length}`;
 }
 
@@ -67,10 +79,15 @@ async function rot(
   { name, folder, files }: FileClass,
   harm: Harm,
 ): Promise<Strike> {
-  const { cluster, random } = stage;
+  const { cluster, load, random } = stage;
   const node = cluster.nodes.at(-1) ?? 0;
   const target = cluster.process(node);
   const struck = { nodes: [node], queues: queuesLedBy(stage, [node]) };
+  if (stage.isTaken(node)) {
+    return { state: 'indeterminate', text: `another fault has node ${node}`, ...struck };
+  }
+  stage.claim([node]);
+  load.expectDamage();
   await target.stop();
   const [file] = random.shuffled(filesIn(join(target.files.data, folder), files));
   if (file === undefined) {
@@ -101,7 +118,7 @@ async function outcomeOf({ cluster, load }: Stage, target: NodeProcess): Promise
   return 'it refused to serve, and got the intact file back';
 }
 
-function filesIn(folder: string, files: RegExp): string[] {
+export function filesIn(folder: string, files: RegExp): string[] {
   try {
     const names = readdirSync(folder).filter((name) => files.test(name));
     return names.sort().map((name) => join(folder, name));

@@ -1,5 +1,5 @@
 import type { Nemesis } from './nemesis.ts';
-import { queuesLedBy } from './targets.ts';
+import { queuesLedBy, someNode } from './targets.ts';
 
 const DELAYS_MS = [20, 100, 500];
 
@@ -9,7 +9,7 @@ export const slowDisk: Nemesis = {
   needs: ['processes', 'shim'],
   movesLeader: false,
   async strike(stage, holdMs) {
-    const node = stage.random.pick(stage.cluster.nodes);
+    const node = someNode(stage);
     const disk = stage.cluster.disk(node);
     const before = disk.seen.delayedSyncs;
     const delayMs = stage.random.pick(DELAYS_MS);

@@ -20,9 +20,11 @@ export interface Slowness extends Affliction {
 export async function slowFor(stage: Stage, slowness: Slowness, holdMs: number): Promise<Strike> {
   const { cluster } = stage;
   const node = someLeader(stage);
-  const before = await drag(stage, node);
+  // What others lead comes over their links.
+  const [queue = 0] = queuesLedBy(stage, [node]);
+  const before = await drag(stage, node, queue);
   const release = await cluster.proxies().afflict(linksOf(node, cluster.nodes), slowness);
-  const [during] = await Promise.all([drag(stage, node), stage.hold(holdMs)]);
+  const [during] = await Promise.all([drag(stage, node, queue), stage.hold(holdMs)]);
   await release();
   const struck = { nodes: [node], queues: queuesLedBy(stage, [node]) };
   if (before === undefined || during === undefined) {

@@ -18,7 +18,7 @@ export const swizzleClog: Nemesis = {
     for (const [at, node] of chosen.entries()) {
       // Links to those that are silent already were proved with them.
       const heard = without(cluster.nodes, [node, ...chosen.slice(0, at)]);
-      const cut = await install(cluster.proxies(), linksAcross([node], heard), 'silence');
+      const cut = await install(stage, linksAcross([node], heard), 'silence');
       releases.set(node, cut.release);
       texts.push(...cut.open);
       await stage.hold(stepMs);

@@ -6,6 +6,7 @@ import { nemesisNamed } from '../nemesis/list.ts';
 import type { Nemesis, Stage, Strike } from '../nemesis/nemesis.ts';
 import { ACKED_PER_SECOND_MIN } from '../validity.ts';
 import type { Load } from '../workload/load.ts';
+import { type Choice, Choices } from './choices.ts';
 import { Random } from './random.ts';
 import type { Scenario } from './scenario-file.ts';
 import { type PlannedFault, type PlannedStep, roundLength, schedule } from './schedule.ts';
@@ -73,7 +74,12 @@ async function wholeAfter(on: Attacked, quietMs: number): Promise<Leaders | unde
 
 async function carryOut(on: Attacked, step: PlannedStep, leaders: Leaders): Promise<void> {
   on.onFaults(step.faults.map(({ nemesis }) => nemesis));
-  await Promise.all(step.faults.map((fault) => inflict(on, fault, step.holdMs, leaders)));
+  const choices = new Choices();
+  const strikes = step.faults.map((fault) => {
+    return inflict(on, fault, step.holdMs, { leaders, ...choices.ofOne() });
+  });
+  choices.allBegun();
+  await Promise.all(strikes);
   on.onFaults([]);
 }
 
@@ -81,13 +87,13 @@ async function inflict(
   { cluster, load, shardOfQueue }: Attacked,
   { nemesis: name, seed }: PlannedFault,
   holdMs: number,
-  leaders: Leaders,
+  step: Pick<Stage, 'leaders'> & Choice,
 ): Promise<void> {
   const nemesis = nemesisNamed(name);
   const hold = (ms: number) => load.pace(ms);
   const random = new Random(seed);
   const atMs = nowMs();
-  const stage = { cluster, random, load, shardOfQueue, leaders, hold };
+  const stage = { cluster, random, load, shardOfQueue, hold, ...step };
   const strike = await struck(nemesis, stage, holdMs);
   const { movesLeader } = nemesis;
   load.record({ type: 'fault', nemesis: name, atMs, endMs: nowMs(), movesLeader, ...strike });

@@ -20,23 +20,43 @@ const FIELDS = [
   'isFull',
   'syncDelayUs',
   'clockOffsetMs',
+  'shortWrites',
+  'failedWrites',
+  'failedReads',
+  'failWriteIn',
+  'failWritesOf',
+  'failReadsOf',
 ] as const;
 type Field = (typeof FIELDS)[number];
 
 /** What the shim of one node saw and did, over all its processes. */
-export type Counters = Readonly<
-  Record<
-    | 'fileSyncs'
-    | 'stdioSyncs'
-    | 'directorySyncs'
-    | 'dsyncWrites'
-    | 'failedSyncs'
-    | 'refusedWrites'
-    | 'delayedSyncs'
-    | 'shiftedClockReads',
-    number
-  >
->;
+const COUNTERS = [
+  'fileSyncs',
+  'stdioSyncs',
+  'directorySyncs',
+  'dsyncWrites',
+  'failedSyncs',
+  'refusedWrites',
+  'delayedSyncs',
+  'shiftedClockReads',
+  'shortWrites',
+  'failedWrites',
+  'failedReads',
+] as const satisfies readonly Field[];
+export type Counters = Readonly<Record<(typeof COUNTERS)[number], number>>;
+
+/** What a file is for, as shim.c tells it by its place. */
+const CLASS_BITS = { log: 1, sidecar: 2, marker: 4, state: 8, checkpoint: 16, other: 32 } as const;
+export type DiskClass = keyof typeof CLASS_BITS;
+export const DISK_CLASSES = Object.keys(CLASS_BITS) as readonly DiskClass[];
+
+function maskOf(classes: readonly DiskClass[]): number {
+  return classes.reduce((mask, name) => mask | CLASS_BITS[name], 0);
+}
+
+/** `half`: the first write that finds no room takes half of its bytes before. */
+export type Fullness = 'no' | 'yes' | 'half';
+const FULLNESS: Readonly<Record<Fullness, number>> = { no: 0, yes: 1, half: 2 };
 
 export class ControlPage {
   readonly #fd: number;
@@ -54,16 +74,7 @@ export class ControlPage {
     const page = Buffer.alloc(FIELD_BYTES * FIELDS.length);
     readSync(this.#fd, page, 0, page.length, 0);
     const at = (field: Field) => Number(page.readBigInt64LE(FIELD_BYTES * FIELDS.indexOf(field)));
-    return {
-      fileSyncs: at('fileSyncs'),
-      stdioSyncs: at('stdioSyncs'),
-      directorySyncs: at('directorySyncs'),
-      dsyncWrites: at('dsyncWrites'),
-      failedSyncs: at('failedSyncs'),
-      refusedWrites: at('refusedWrites'),
-      delayedSyncs: at('delayedSyncs'),
-      shiftedClockReads: at('shiftedClockReads'),
-    };
+    return Object.fromEntries(COUNTERS.map((name) => [name, at(name)])) as Counters;
   }
 
   /** The n-th sync from now fails with EIO, once; 0 takes it back. */
@@ -72,8 +83,19 @@ export class ControlPage {
   }
 
   /** Whatever makes a file longer fails with ENOSPC. */
-  fillDisk(isFull: boolean): void {
-    this.#set('isFull', isFull ? 1 : 0);
+  fillDisk(full: Fullness): void {
+    this.#set('isFull', FULLNESS[full]);
+  }
+
+  /** The n-th write from now to files of these classes fails with EIO, once; 0 takes it back. */
+  failWriteIn(writes: number, classes: readonly DiskClass[]): void {
+    this.#set('failWritesOf', maskOf(classes));
+    this.#set('failWriteIn', writes);
+  }
+
+  /** All reads of these files fail with EIO; none takes it back. */
+  failReads(classes: readonly DiskClass[]): void {
+    this.#set('failReadsOf', maskOf(classes));
   }
 
   slowSyncs(delayMs: number): void {

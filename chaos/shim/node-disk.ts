@@ -36,7 +36,9 @@ export class NodeDisk {
 
   heal(): void {
     this.page.failSyncIn(0);
-    this.page.fillDisk(false);
+    this.page.fillDisk('no');
+    this.page.failWriteIn(0, []);
+    this.page.failReads([]);
     this.page.slowSyncs(0);
     this.page.shiftClock(0);
   }

@@ -8,8 +8,10 @@
  *
  * What is watched: open, fopen (LevelDB writes with stdio, whose own write() nobody can catch: of
  * such files the length at the last sync counts), write, pwrite, writev, pwritev, ftruncate, fsync,
- * fdatasync, O_DSYNC, rename, unlink, mkdir, rmdir; clock_gettime, gettimeofday, time. Not link: what
- * it makes stays. Nothing here writes through mmap, sendfile or a ring.
+ * fdatasync, O_DSYNC, rename, unlink, mkdir, rmdir; read, pread, readv, preadv, fread, mmap (LevelDB
+ * maps its tables: making the map fails, a map that is there is not touched); clock_gettime,
+ * gettimeofday, time. Not link: what it makes stays. Nothing here writes through mmap, sendfile or
+ * a ring.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,6 +33,7 @@
 #include <unistd.h>
 
 #undef fwrite_unlocked
+#undef fread_unlocked
 
 /* The layout of control.ts. */
 struct control {
@@ -44,10 +47,20 @@ struct control {
   _Atomic uint64_t delayed;
   _Atomic uint64_t shifted_reads;
   _Atomic int64_t fail_sync_in;   /* the n-th sync from now fails with EIO, once; 0 = none */
-  _Atomic int64_t is_full;        /* writes that make a file grow fail with ENOSPC */
+  _Atomic int64_t is_full;        /* writes that make a file grow fail with ENOSPC; 2 = the first
+                                     of them writes half of its bytes before */
   _Atomic int64_t sync_delay_us;
   _Atomic int64_t clock_offset_ms;
+  _Atomic uint64_t short_writes;
+  _Atomic uint64_t failed_writes;
+  _Atomic uint64_t failed_reads;
+  _Atomic int64_t fail_write_in;  /* the n-th write from now, of these classes, fails with EIO */
+  _Atomic int64_t fail_writes_of;
+  _Atomic int64_t fail_reads_of;  /* every read of these classes fails with EIO */
 };
+
+/* What a file is for, by its place under the root; bits of the masks above. */
+enum { LOG = 1, SIDECAR = 2, MARKER = 4, STATE = 8, CHECKPOINT = 16, OTHER = 32 };
 
 enum { NEW = 1, WRITE = 2, SYNCED = 3, DURABLE = 4, BASE = 5, RESIZE = 6, FAILED = 7 };
 
@@ -66,6 +79,7 @@ struct file {
   ino_t ino;
   int journal;
   uint64_t end;     /* of the journal */
+  int class;
   int pending;      /* writes that no sync covers */
   int is_stdio;
   int is_doomed;    /* a sync failed: what it should have covered is not on the disk, ever */
@@ -113,6 +127,16 @@ __attribute__((constructor)) static void begin(void) {
 
 static int is_inside(const char *path) {
   return control != NULL && strncmp(path, root, root_length) == 0 && path[root_length] == '/';
+}
+
+static int class_of(const char *path) {
+  const char *within = path + root_length, *base = strrchr(path, '/') + 1;
+  if (strncmp(within, "/state/", 7) == 0) return strncmp(base, "LOG", 3) == 0 ? 0 : STATE;
+  if (strncmp(within, "/checkpoints/", 13) == 0) return CHECKPOINT;
+  if (strncmp(within, "/log/", 5) != 0) return OTHER;
+  size_t length = strlen(base);
+  if (strcmp(base, "marker") == 0) return MARKER;
+  return length > 4 && strcmp(base + length - 4, ".idx") == 0 ? SIDECAR : LOG;
 }
 
 /* Absolute, without symbolic links in its folder; 0 = not watched. */
@@ -166,7 +190,7 @@ static void settle(struct file *f, uint64_t size) {
 static void go_on(struct file *f) {
   struct record r;
   off_t length = lseek(f->journal, 0, SEEK_END);
-  while (pread(f->journal, &r, sizeof r, f->end) == sizeof r) {
+  while (REAL(pread64)(f->journal, &r, sizeof r, f->end) == sizeof r) {
     if (f->end + sizeof r + r.kept > (uint64_t)length) break;
     f->end += sizeof r + r.kept;
     if (r.type == WRITE || r.type == RESIZE) f->pending++;
@@ -212,6 +236,7 @@ static struct file *watched(int fd, struct stat *st) {
   if (!is_inside(path)) return NULL;
   pthread_mutex_lock(&lock);
   struct file *f = file_of(st, 0);
+  f->class = class_of(path);
   pthread_mutex_unlock(&lock);
   return f;
 }
@@ -233,7 +258,7 @@ static void keep(struct file *f, int fd, struct record r) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     int reader = REAL(open)(link, O_RDONLY | O_CLOEXEC);
-    if (reader < 0 || pread(reader, bytes, there, offset) != (ssize_t)there) die("keep");
+    if (reader < 0 || REAL(pread64)(reader, bytes, there, offset) != (ssize_t)there) die("keep");
     REAL(close)(reader);
     kept = is_zero(bytes, there) ? 0 : there;
   }
@@ -288,11 +313,33 @@ static ssize_t wrote(struct file *f, int fd, uint64_t offset, ssize_t got) {
   return got;
 }
 
-static int is_refused(uint64_t end, const struct stat *st) {
-  if (control->is_full == 0 || end <= (uint64_t)st->st_size) return 0;
-  control->refused_writes++;
-  errno = ENOSPC;
+static int fails_with(int number, _Atomic uint64_t *count) {
+  ++*count;
+  errno = number;
   return 1;
+}
+
+/* The n-th write of a class: 1 = it shall fail. */
+static int is_bad_write(const struct file *f) {
+  if (control->fail_write_in <= 0 || (f->class & control->fail_writes_of) == 0) return 0;
+  return --control->fail_write_in == 0 ? fails_with(EIO, &control->failed_writes) : 0;
+}
+
+/* Room for half of a write, once: the rest finds the disk full. */
+static int is_cut_short(size_t length) {
+  int64_t first = 2;
+  if (length < 2 || !atomic_compare_exchange_strong(&control->is_full, &first, 1)) return 0;
+  control->short_writes++;
+  return 1;
+}
+
+/* Before a write of `length` bytes, of which fewer may find room: 1 = it shall fail. */
+static int is_refused(const struct file *f, uint64_t at, uint64_t *length, const struct stat *st) {
+  if (is_bad_write(f)) return 1;
+  if (control->is_full == 0 || at + *length <= (uint64_t)st->st_size) return 0;
+  if (!is_cut_short(*length)) return fails_with(ENOSPC, &control->refused_writes);
+  *length /= 2;
+  return 0;
 }
 
 static uint64_t bytes_in(const struct iovec *parts, int count) {
@@ -301,16 +348,32 @@ static uint64_t bytes_in(const struct iovec *parts, int count) {
   return sum;
 }
 
-#define AROUND_WRITE(fd, at, length, call)                          \
-  struct stat st;                                                   \
-  struct file *f = watched(fd, &st);                                \
-  if (f == NULL) return call;                                       \
-  uint64_t offset = (at);                                           \
-  if (is_refused(offset + (length), &st)) return -1;                \
-  pthread_mutex_lock(&lock);                                        \
-  keep(f, fd, (struct record){WRITE, 0, 0, offset, (length), st.st_size}); \
-  pthread_mutex_unlock(&lock);                                      \
-  ssize_t got = call;                                               \
+/* The parts, or as many bytes of them as are wanted, in `room`. */
+static const struct iovec *first_of(const struct iovec *parts, int *count, uint64_t wanted,
+                                    struct iovec *room) {
+  if (bytes_in(parts, *count) == wanted) return parts;
+  int taken = 0;
+  for (; wanted > 0; taken++) {
+    room[taken] = parts[taken];
+    if (room[taken].iov_len > wanted) room[taken].iov_len = wanted;
+    wanted -= room[taken].iov_len;
+  }
+  *count = taken;
+  return room;
+}
+
+/* `call` writes `wanted` bytes. */
+#define AROUND_WRITE(fd, at, length, call)                                  \
+  struct stat st;                                                           \
+  uint64_t wanted = (length);                                               \
+  struct file *f = watched(fd, &st);                                        \
+  if (f == NULL) return call;                                               \
+  uint64_t offset = (at);                                                   \
+  if (is_refused(f, offset, &wanted, &st)) return -1;                       \
+  pthread_mutex_lock(&lock);                                                \
+  keep(f, fd, (struct record){WRITE, 0, 0, offset, wanted, st.st_size});    \
+  pthread_mutex_unlock(&lock);                                              \
+  ssize_t got = call;                                                       \
   return wrote(f, fd, offset, got);
 
 static uint64_t position(int fd, const struct stat *st) {
@@ -319,11 +382,11 @@ static uint64_t position(int fd, const struct stat *st) {
 }
 
 ssize_t write(int fd, const void *bytes, size_t length) {
-  AROUND_WRITE(fd, position(fd, &st), length, REAL(write)(fd, bytes, length))
+  AROUND_WRITE(fd, position(fd, &st), length, REAL(write)(fd, bytes, wanted))
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) {
-  AROUND_WRITE(fd, at, length, REAL(pwrite64)(fd, bytes, length, at))
+  AROUND_WRITE(fd, at, length, REAL(pwrite64)(fd, bytes, wanted, at))
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at) {
@@ -331,11 +394,15 @@ ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at) {
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
-  AROUND_WRITE(fd, position(fd, &st), bytes_in(parts, count), REAL(writev)(fd, parts, count))
+  struct iovec room[count > 0 ? count : 1];
+  AROUND_WRITE(fd, position(fd, &st), bytes_in(parts, count),
+               ({ parts = first_of(parts, &count, wanted, room); REAL(writev)(fd, parts, count); }))
 }
 
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) {
-  AROUND_WRITE(fd, at, bytes_in(parts, count), REAL(pwritev64)(fd, parts, count, at))
+  struct iovec room[count > 0 ? count : 1];
+  AROUND_WRITE(fd, at, bytes_in(parts, count),
+               ({ parts = first_of(parts, &count, wanted, room); REAL(pwritev64)(fd, parts, count, at); }))
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) {
@@ -346,7 +413,10 @@ int ftruncate64(int fd, off64_t size) {
   struct stat st;
   struct file *f = watched(fd, &st);
   if (f == NULL) return REAL(ftruncate64)(fd, size);
-  if (is_refused(size, &st)) return -1;
+  if (control->is_full != 0 && size > st.st_size) {
+    fails_with(ENOSPC, &control->refused_writes);
+    return -1;
+  }
   pthread_mutex_lock(&lock);
   uint64_t from = size < st.st_size ? size : st.st_size;
   uint64_t to = size < st.st_size ? st.st_size : size;
@@ -523,12 +593,63 @@ FILE *fopen(const char *path, const char *mode) {
 /* stdio: a full disk is met when bytes leave the buffer; LevelDB asks after each record. */
 size_t fwrite_unlocked(const void *bytes, size_t size, size_t count, FILE *stream) {
   struct stat st;
-  if (control != NULL && control->is_full != 0 && watched(fileno(stream), &st) != NULL) {
-    control->refused_writes++;
-    errno = ENOSPC;
+  int is_on = control != NULL && (control->is_full != 0 || control->fail_write_in > 0);
+  struct file *f = is_on ? watched(fileno(stream), &st) : NULL;
+  if (f == NULL) return REAL(fwrite_unlocked)(bytes, size, count, stream);
+  if (is_bad_write(f)) return 0;
+  if (control->is_full != 0) {
+    if (is_cut_short(count)) REAL(fwrite_unlocked)(bytes, size, count / 2, stream);
+    fails_with(ENOSPC, &control->refused_writes);
     return 0;
   }
   return REAL(fwrite_unlocked)(bytes, size, count, stream);
+}
+
+/* Sockets and pipes come by here, too: a look at one number, as long as nothing is on. */
+static int is_bad_read(int fd) {
+  struct stat st;
+  if (control == NULL || control->fail_reads_of == 0 || fd < 0) return 0;
+  struct file *f = watched(fd, &st);
+  if (f == NULL || (f->class & control->fail_reads_of) == 0) return 0;
+  return fails_with(EIO, &control->failed_reads);
+}
+
+ssize_t read(int fd, void *bytes, size_t length) {
+  return is_bad_read(fd) ? -1 : REAL(read)(fd, bytes, length);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t length, off64_t at) {
+  return is_bad_read(fd) ? -1 : REAL(pread64)(fd, bytes, length, at);
+}
+
+ssize_t pread(int fd, void *bytes, size_t length, off_t at) {
+  return pread64(fd, bytes, length, at);
+}
+
+ssize_t readv(int fd, const struct iovec *parts, int count) {
+  return is_bad_read(fd) ? -1 : REAL(readv)(fd, parts, count);
+}
+
+ssize_t preadv64(int fd, const struct iovec *parts, int count, off64_t at) {
+  return is_bad_read(fd) ? -1 : REAL(preadv64)(fd, parts, count, at);
+}
+
+ssize_t preadv(int fd, const struct iovec *parts, int count, off_t at) {
+  return preadv64(fd, parts, count, at);
+}
+
+/* Without the mark of an error in the stream, which nobody can set from outside. */
+size_t fread_unlocked(void *bytes, size_t size, size_t count, FILE *stream) {
+  return is_bad_read(fileno(stream)) ? 0 : REAL(fread_unlocked)(bytes, size, count, stream);
+}
+
+void *mmap64(void *at, size_t length, int protection, int flags, int fd, off64_t offset) {
+  if (is_bad_read(fd)) return MAP_FAILED;
+  return REAL(mmap64)(at, length, protection, flags, fd, offset);
+}
+
+void *mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset) {
+  return mmap64(at, length, protection, flags, fd, offset);
 }
 
 int unlink(const char *path) {

@@ -63,7 +63,7 @@ export class Consumer {
       this.#seek = false;
       this.#offset = answer.value.next_offset;
       await this.#load.pace(POLL_PACE_MS);
-    } else if (answer.retryable) {
+    } else if (this.#load.isWorthRepeating(answer)) {
       await this.#load.pace(answer.retryAfterMs || POLL_PACE_MS);
       await this.#stub.connected(CONNECT_WAIT_MS);
     } else {

@@ -1,4 +1,5 @@
 /** After the run: everything again, from offset 0, through every node. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from './client.ts';
 import { readCommitted } from './committed.ts';
 import type { Load } from './load.ts';
@@ -7,6 +8,8 @@ import { poll } from './read.ts';
 import { groupsOf } from './workload.ts';
 
 const CONNECT_WAIT_MS = 1000;
+/** A damaged entry comes from another node within a fraction of this. */
+const REPAIR_WAIT_MS = 250;
 /** Of failed fetches in a row; the cluster is whole by now. */
 const FAILURES_MAX = 20;
 
@@ -36,7 +39,8 @@ async function readQueue(load: Load, stub: NodeStub, queue: number): Promise<boo
   for (;;) {
     const answer = await poll(load, stub, { process, queue, from, linearizable: true, last: true });
     if (answer.outcome !== 'ok') {
-      if (++failures < FAILURES_MAX && answer.retryable) {
+      if (++failures < FAILURES_MAX && load.isWorthRepeating(answer)) {
+        if (!answer.retryable) await delay(REPAIR_WAIT_MS);
         await stub.connected(CONNECT_WAIT_MS);
         continue;
       }

@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type HistoryEvent, type HistoryWriter, nowMs, type Outcome } from '../history.ts';
 import { isAckedWrite } from '../validity.ts';
-import type { Answer } from './node-stub.ts';
+import type { Answer, Refusal } from './node-stub.ts';
 
 export const TOPIC = 'chaos';
 
@@ -27,6 +27,7 @@ export class Load {
   readonly #stop = new AbortController();
   readonly #giveUp = new AbortController();
   #interrupted = false;
+  #damageExpected = false;
   #acks = 0;
   #firstAckMs = 0;
 
@@ -80,6 +81,16 @@ export class Load {
   get acksPerSecond(): number {
     const elapsedMs = nowMs() - this.#firstAckMs;
     return (1000 * this.#acks) / Math.max(RATE_WINDOW_MIN_MS, elapsedMs);
+  }
+
+  /** Bytes of one node are bad from now on: it may refuse reads, until it has them again. */
+  expectDamage(): void {
+    this.#damageExpected = true;
+  }
+
+  /** A refusal that explains itself: the same call has to succeed in the end. */
+  isWorthRepeating({ reason, retryable }: Refusal): boolean {
+    return retryable || (this.#damageExpected && reason === 'DATA_DAMAGED');
   }
 
   trouble(process: string, text: string): void {

@@ -132,7 +132,9 @@ export class ShortLivedTopic {
       const asked = await poll(this.#load, stub, { ...what, from: end, seek: true });
       return { read: asked.outcome === 'ok' ? asked.value.start_offset : from, seek: true };
     }
-    if (!answer.retryable) this.#load.trouble(process, `fetch at ${from}: ${answer.text}`);
+    if (!this.#load.isWorthRepeating(answer)) {
+      this.#load.trouble(process, `fetch at ${from}: ${answer.text}`);
+    }
     return { read: from, seek };
   }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { HistoryWriter, nowMs } from '../../chaos/history.ts';
 import { Load } from '../../chaos/workload/load.ts';
+import type { Refusal } from '../../chaos/workload/node-stub.ts';
 import { commit, produce, read, refusedProduce } from './histories.ts';
 
 function newLoad(): Load {
@@ -27,4 +28,14 @@ it('counts acknowledged writes a second from the first one on, and nothing else'
   load.record(commit(20, 1));
   expect(load.acksPerSecond).toBeGreaterThan(0.2);
   expect(load.acksPerSecond).toBeLessThanOrEqual(0.3);
+});
+
+it('repeats what is refused for damage only while bytes are known to be bad', () => {
+  const load = newLoad();
+  const refused = (reason: string, retryable = false) => {
+    return load.isWorthRepeating({ reason, retryable } as Refusal);
+  };
+  expect([refused('DATA_DAMAGED'), refused('NODE_BUSY', true)]).toEqual([false, true]);
+  load.expectDamage();
+  expect([refused('DATA_DAMAGED'), refused('INTERNAL')]).toEqual([true, false]);
 });

@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { Stage } from '../../chaos/nemesis/nemesis.ts';
-import { queuesLedBy, someFollower, someLeader, someNodes } from '../../chaos/nemesis/targets.ts';
+import {
+  inAnyOrder,
+  provable,
+  queuesLedBy,
+  someFollower,
+  someLeader,
+  someMinority,
+  someNode,
+  someNodes,
+} from '../../chaos/nemesis/targets.ts';
+import { Choices } from '../../chaos/run/choices.ts';
 import { Random } from '../../chaos/run/random.ts';
 
 const leaders = new Map([
@@ -11,9 +21,10 @@ const leaders = new Map([
 const shardOfQueue = [1, 2, 1];
 const SEEDS = Array.from({ length: 40 }, (_, seed) => seed);
 
-const stage = (seed: number) => {
+const stage = (seed: number, choice = new Choices().ofOne()) => {
   const cluster = { nodes: [1, 2, 3] };
-  return { cluster, shardOfQueue, leaders, random: new Random(seed) } as unknown as Stage;
+  const random = new Random(seed);
+  return { cluster, shardOfQueue, leaders, random, ...choice } as unknown as Stage;
 };
 const drawn = <T>(draw: (on: Stage) => T): T[] => SEEDS.map((seed) => draw(stage(seed)));
 
@@ -37,5 +48,51 @@ describe('whom to hit', () => {
 
   it('follows from the seed', () => {
     expect(drawn(someNodes)).toEqual(drawn(someNodes));
+  });
+});
+
+describe('of two faults of one step', () => {
+  const pairs = <T>(first: (on: Stage) => unknown, second: (on: Stage) => T): T[] =>
+    SEEDS.map((seed) => {
+      const choices = new Choices();
+      const [one, other] = [choices.ofOne(), choices.ofOne()];
+      first(stage(seed, one));
+      return second(stage(seed + 1, other));
+    });
+  const takes = (node: number) => (on: Stage) => on.claim([node]);
+
+  it('the second one chooses somebody else', () => {
+    expect(new Set(pairs(takes(2), someLeader))).toEqual(new Set([3]));
+    expect(new Set(pairs(takes(2), someNode))).toEqual(new Set([1, 3]));
+    expect(new Set(pairs(takes(2), someFollower))).toEqual(new Set([1, 3]));
+    expect(new Set(pairs(takes(2), someNodes).flat())).toEqual(new Set([1, 3]));
+    expect(new Set(pairs(takes(2), someMinority).flat())).toEqual(new Set([1, 3]));
+    expect(new Set(pairs(takes(2), inAnyOrder).map((order) => order.at(-1)))).toEqual(new Set([2]));
+  });
+
+  it.each([someLeader, someFollower, someNode])('what %o chooses is known to others', (choose) => {
+    for (const isFree of pairs(
+      (on) => [choose(on)].filter((node) => on.isTaken(node)),
+      (on) => [1, 2, 3].filter((node) => !on.isTaken(node)).length,
+    )) {
+      expect(isFree).toBe(2);
+    }
+  });
+
+  it('takes somebody all the same where nobody is left', () => {
+    const all = (on: Stage) => on.claim([1, 2, 3]);
+    expect(new Set(pairs(all, someLeader))).toEqual(new Set([2, 3].concat([1])));
+    for (const nodes of pairs(all, someNodes)) expect(nodes.length).toBeGreaterThan(0);
+  });
+
+  it('proves nothing on links of the other', () => {
+    const links = [
+      { from: 1, to: 2 },
+      { from: 3, to: 1 },
+      { from: 0, to: 2 },
+    ];
+    for (const left of pairs(takes(2), (on) => provable(on, links))) {
+      expect(left).toEqual([{ from: 3, to: 1 }]);
+    }
   });
 });

@@ -32,6 +32,21 @@ describe('part-kill', () => {
     expect([first?.at(8), second?.at(8)]).not.toContain(killed?.at(-1));
   });
 
+  it('part-cut: the same, and X loses what it had not synced', async () => {
+    const fake = new FakeStage({ during: SILENT });
+    const struck = await nemesisNamed('part-cut').strike(fake.stage(), HOLD_MS);
+    expect(struck).toMatchObject({
+      state: 'installed',
+      text: expect.stringContaining('lost 1 bytes'),
+    });
+    const acts = shape(fake.acts);
+    const dies = ['slow # by #', 'hold', 'kill #', 'slow # by #', 'power #'];
+    expect(acts.slice(1, 8)).toEqual(['hold', ...dies, 'release']);
+    const victims = fake.acts.slice(2, 7).map((act) => act.split(' ')[1]);
+    expect(new Set(victims.filter(Boolean)).size).toBe(1);
+    expect(acts.slice(-4)).toEqual(['start #', 'hold', 'release', 'release']);
+  });
+
   it('is not installed when bytes get through', async () => {
     expect(await strike(new FakeStage().stage(), HOLD_MS)).toMatchObject({
       state: 'indeterminate',
@@ -47,6 +62,18 @@ it('pause-kill: A still, all others killed, A goes on, X starts, then the rest',
     ...['start #', 'hold', 'start #'],
   ]);
   // Nobody saw the process stop.
+  expect(struck.state).toBe(process.platform === 'linux' ? 'indeterminate' : 'installed');
+});
+
+it.each([
+  [3, 2],
+  [5, 3],
+])('pause-majority: of %i nodes %i, one by one, and back in any order', async (nodes, count) => {
+  const fake = new FakeStage({ nodes });
+  const struck = await nemesisNamed('pause-majority').strike(fake.stage(), HOLD_MS);
+  const each = (what: string) => Array.from({ length: count }, () => [what, 'hold']).flat();
+  expect(shape(fake.acts)).toEqual([...each('pause #'), 'hold', ...each('resume #')]);
+  expect(new Set(struck.nodes).size).toBe(count);
   expect(struck.state).toBe(process.platform === 'linux' ? 'indeterminate' : 'installed');
 });
 

@@ -1,11 +1,17 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { clockJump } from '../../../chaos/nemesis/clock-jump.ts';
 import { diskFull } from '../../../chaos/nemesis/disk-full.ts';
+import { diskFullAll } from '../../../chaos/nemesis/disk-full-all.ts';
 import { fsyncError } from '../../../chaos/nemesis/fsync-error.ts';
 import { powerCut } from '../../../chaos/nemesis/power-cut.ts';
 import { powerCutAll } from '../../../chaos/nemesis/power-cut-all.ts';
+import { readError } from '../../../chaos/nemesis/read-error.ts';
+import { readBack } from '../../../chaos/nemesis/reading-back.ts';
 import { slowDisk } from '../../../chaos/nemesis/slow-disk.ts';
+import { writeError } from '../../../chaos/nemesis/write-error.ts';
 import { fakeStage } from './fake-stage.ts';
+
+vi.mock('../../../chaos/nemesis/reading-back.ts');
 
 describe('a power cut', () => {
   it('kills, takes back what was not synced, waits, starts', async () => {
@@ -47,35 +53,70 @@ describe('a power cut', () => {
   });
 });
 
-describe('a sync that fails', () => {
+describe.each([
+  [fsyncError, 'failedSyncs', /^fail [1-9]/, 'fail 0', /^node 2 goes on after a sync that failed$/],
+  [
+    ...([writeError, 'failedWrites', /^fail write [1-9]\d* (?:log|state)$/] as const),
+    ...([/^fail write 0 /, /^node 2 goes on after a write of the (?:log|state) that/] as const),
+  ],
+] as const)('$name', ({ strike }, count, on, off, trouble) => {
   function failing(ends: boolean) {
-    const on = fakeStage();
-    on.of(2).onStep = (step) => {
+    const fake = fakeStage();
+    fake.of(2).onStep = (step) => {
       if (!step.startsWith('hold')) return;
-      on.of(2).seen.failedSyncs = 1;
-      if (ends) on.of(2).isRunning = false;
+      fake.of(2).seen[count] = 1;
+      if (ends) fake.of(2).isRunning = false;
     };
-    return on;
+    return fake;
   }
 
   it('ends the node, which is started again', async () => {
     const { stage, of, troubles } = failing(true);
-    expect((await fsyncError.strike(stage, 100)).state).toBe('installed');
+    expect((await strike(stage, 100)).state).toBe('installed');
+    expect(of(2).steps[0]).toMatch(on);
+    expect(of(2).steps[2]).toMatch(off);
     expect(of(2).steps.at(-1)).toBe('start');
-    expect(of(2).steps).toContain('fail 0');
     expect(troubles).toEqual([]);
   });
 
   it('is trouble when the node goes on', async () => {
     const { stage, troubles } = failing(false);
-    expect((await fsyncError.strike(stage, 100)).state).toBe('indeterminate');
-    expect(troubles).toEqual(['node 2 goes on after a sync that failed']);
+    expect((await strike(stage, 100)).state).toBe('indeterminate');
+    expect(troubles).toEqual([expect.stringMatching(trouble)]);
   });
 
-  it('may find no sync to fail', async () => {
+  it('may find nothing to fail', async () => {
     const { stage, of } = fakeStage();
-    expect((await fsyncError.strike(stage, 100)).state).toBe('indeterminate');
+    expect((await strike(stage, 100)).state).toBe('indeterminate');
     expect(of(2).isRunning).toBe(true);
+  });
+});
+
+describe('reads that fail', () => {
+  const play = async (failed: number, ends: boolean) => {
+    const fake = fakeStage();
+    const node = fake.of(2);
+    vi.mocked(readBack).mockImplementation(async () => {
+      node.seen.failedReads = failed;
+      node.steps.push('read');
+      if (ends) node.isRunning = false;
+      return { answers: 1, refusals: failed };
+    });
+    return { ...fake, struck: await readError.strike(fake.stage, 100) };
+  };
+
+  it.each([0, 3])('count when they were met (%i)', async (failed) => {
+    const { of, struck } = await play(failed, false);
+    expect(struck.state).toBe(failed > 0 ? 'installed' : 'indeterminate');
+    expect(of(2).steps[0]).toMatch(/^fail reads log/);
+    expect(of(2).steps.slice(1)).toEqual(['read', 'fail reads ', 'start']);
+  });
+
+  it('may end the node, which is started again', async () => {
+    const { of, struck, troubles } = await play(3, true);
+    expect(struck).toMatchObject({ state: 'installed', text: expect.stringMatching('ended') });
+    expect(of(2).isRunning).toBe(true);
+    expect(troubles).toEqual([]);
   });
 });
 
@@ -87,7 +128,8 @@ it('clocks jump on a minority only', async () => {
 });
 
 it.each([
-  [diskFull, 'refusedWrites', 'full true', 'full false'],
+  [diskFull, 'refusedWrites', /^full (?:yes|half)$/, 'full no'],
+  [diskFullAll, 'shortWrites', /^full (?:yes|half)$/, 'full no'],
   [slowDisk, 'delayedSyncs', /^slow [1-9]/, 'slow 0'],
   [clockJump, 'shiftedClockReads', /^clock -?[1-9]/, 'clock 0'],
 ] as const)(

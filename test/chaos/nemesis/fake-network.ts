@@ -2,6 +2,7 @@
 import type { Probe } from '../../../chaos/cluster/probe.ts';
 import type { Affliction, Link, Release } from '../../../chaos/cluster/proxies.ts';
 import type { Stage } from '../../../chaos/nemesis/nemesis.ts';
+import { Choices } from '../../../chaos/run/choices.ts';
 import { Random } from '../../../chaos/run/random.ts';
 
 const nameOf = ({ from, to }: Link): string => `${from}-${to}`;
@@ -19,6 +20,10 @@ export interface FakeOptions {
   readonly view?: (node: number) => unknown;
   /** What a power cut takes from each node; 0 = every byte had reached the disk. */
   readonly lostBytes?: number;
+  /** What another fault of the step has. */
+  readonly taken?: readonly number[];
+  /** Whoever asks a link of theirs hears nothing, ever. */
+  readonly down?: readonly number[];
 }
 
 export class FakeStage {
@@ -38,6 +43,9 @@ export class FakeStage {
   stage(): Stage {
     const { nodes: size = 3, seed = 1, view = () => undefined } = this.#options;
     const nodes = Array.from({ length: size }, (_, at) => at + 1);
+    const choices = new Choices();
+    choices.ofOne().claim(this.#options.taken ?? []);
+    choices.allBegun();
     const cluster = {
       nodes,
       proxies: () => this.#proxies(),
@@ -57,6 +65,7 @@ export class FakeStage {
       hold: async () => {
         this.acts.push('hold');
       },
+      ...choices.ofOne(),
     } as unknown as Stage;
   }
 
@@ -101,7 +110,8 @@ export class FakeStage {
       refuse: (links: readonly Link[]) => put('refuse', links),
       afflict: (links: readonly Link[], { type }: Affliction) => put(type, links),
       probe: async (link: Link) => {
-        const { before = CLOSED, during = CLOSED } = this.#options;
+        const { before = CLOSED, during = CLOSED, down = [] } = this.#options;
+        if (down.includes(link.from) || down.includes(link.to)) return { end: 'refused', ms: 1 };
         return (this.#on.get(nameOf(link)) ?? 0) > 0 ? during : before;
       },
     };

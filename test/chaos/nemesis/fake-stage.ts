@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Stage } from '../../../chaos/nemesis/nemesis.ts';
+import { Choices } from '../../../chaos/run/choices.ts';
 import { Random } from '../../../chaos/run/random.ts';
 import type { Counters } from '../../../chaos/shim/control.ts';
 
@@ -12,6 +13,7 @@ export interface FakeNode {
   readonly seen: Record<keyof Counters, number>;
   readonly data: string;
   isRunning: boolean;
+  lastWords: string;
   /** What the next power cut takes back. */
   cut: { files: string[]; lostBytes: number; tornWrites: number; undoneNames: number };
   /** Called at each step, to play the node's part. */
@@ -30,7 +32,13 @@ export function fakeStage(seed = 1) {
       whole: async () => new Map(),
     },
     random: new Random(seed),
-    load: { running: true, trouble: (_: string, text: string) => troubles.push(text) },
+    load: {
+      running: true,
+      trouble: (_: string, text: string) => troubles.push(text),
+      expectDamage: () => undefined,
+    },
+    ...new Choices().ofOne(),
+    begun: Promise.resolve(),
     shardOfQueue: [1],
     leaders: new Map([[1, 2]]),
     hold: async (ms: number) => {
@@ -48,9 +56,11 @@ function fakeNode(node: number): FakeNode {
   const seen = {
     ...{ fileSyncs: 1, stdioSyncs: 1, directorySyncs: 1, dsyncWrites: 1 },
     ...{ failedSyncs: 0, refusedWrites: 0, delayedSyncs: 0, shiftedClockReads: 0 },
+    ...{ shortWrites: 0, failedWrites: 0, failedReads: 0 },
   };
   const cut = { files: ['log/1'], lostBytes: 100, tornWrites: 1, undoneNames: 2 };
-  return { steps: [], seen, data, isRunning: true, cut, onStep: () => undefined };
+  const lastWords = 'holdfast: DATA_LOSS';
+  return { steps: [], seen, data, isRunning: true, lastWords, cut, onStep: () => undefined };
 }
 
 function step(node: FakeNode, text: string): void {
@@ -75,7 +85,7 @@ function processOf(fake: FakeNode, node: number) {
       step(fake, 'start');
     },
     gone: () => (fake.isRunning ? new Promise(() => undefined) : Promise.resolve()),
-    lastWords: () => 'holdfast: DATA_LOSS',
+    lastWords: () => fake.lastWords,
   };
 }
 
@@ -86,6 +96,9 @@ function diskOf(fake: FakeNode) {
       failSyncIn: told('fail'),
       fillDisk: told('full'),
       slowSyncs: told('slow'),
+      failReads: told('fail reads'),
+      failWriteIn: (writes: number, classes: readonly string[]) =>
+        step(fake, `fail write ${writes} ${classes.join(' ')}`),
       shiftClock: told('clock'),
     },
     get seen() {

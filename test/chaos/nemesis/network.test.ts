@@ -100,6 +100,41 @@ describe.each([
   });
 });
 
+describe('beside another fault, which has node 1', () => {
+  const taken = [1];
+
+  it.each(['halves', 'bridge', 'isolate-leader', 'swizzle-clog'])(
+    '%s is proved on the links of others',
+    async (name) => {
+      for (const seed of [1, 2, 3, 4, 5]) {
+        // The links of a node that is down answer nothing before, and would prove nothing.
+        const fake = new FakeStage({ seed, taken, during: SILENT, down: taken });
+        const struck = await nemesisNamed(name).strike(fake.stage(), HOLD_MS);
+        expect(struck.state).toBe('installed');
+        expect(struck.nodes).not.toEqual(taken);
+      }
+    },
+  );
+
+  it('latency and resets are, too', async () => {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const late = new FakeStage({ seed, taken, during: { end: 'closed', ms: 150 }, down: taken });
+      const struck = await nemesisNamed('latency').strike(late.stage(), HOLD_MS);
+      expect(struck.state).toBe('installed');
+      const reset = new FakeStage({ seed, taken, during: { end: 'reset', ms: 1 }, down: taken });
+      const { text } = await nemesisNamed('resets').strike(reset.stage(), HOLD_MS);
+      expect(text).toContain('2 of 2 resets seen');
+    }
+  });
+
+  it('a cut of nothing but its links proves nothing', async () => {
+    const fake = new FakeStage({ taken: [1, 2], during: SILENT });
+    const strike = nemesisNamed('halves').strike(fake.stage(), HOLD_MS);
+    expect(await strike).toMatchObject({ state: 'indeterminate' });
+    expect(fake.cut).toEqual([]);
+  });
+});
+
 it('slow links: as slow as so many bytes have to be, and slower than before', () => {
   const slowness = { type: 'bandwidth', attributes: {}, msFor: () => 600 } as const;
   const bytes = 60_000;

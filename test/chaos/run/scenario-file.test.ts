@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { isComposite } from '../../../chaos/matrix/cells.ts';
 import { findScenario, knownScenarios, scenarioFrom } from '../../../chaos/run/scenario-file.ts';
 import { UsageError } from '../../processes/options.ts';
 
@@ -42,6 +43,15 @@ it('every file of the package is read, under its own name', () => {
     expect(scenarios.map((scenario) => scenario.name)).toContain(name);
   }
   for (const scenario of scenarios) expect(findScenario(scenario.name)).toEqual(scenario);
+});
+
+it('at least twelve inflict different faults at the same time', () => {
+  const composites = knownScenarios().filter(isComposite);
+  expect(composites.length).toBeGreaterThanOrEqual(12);
+  for (const scenario of composites) {
+    const steps = 'steps' in scenario ? scenario.steps : [];
+    for (const step of steps) expect(new Set(step).size).toBe(step.length);
+  }
 });
 
 it('neither a name nor a file', () => {

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { buildShim, shimEnvironment } from '../../../chaos/shim/build.ts';
-import { ControlPage } from '../../../chaos/shim/control.ts';
+import { ControlPage, DISK_CLASSES } from '../../../chaos/shim/control.ts';
 import { cutPower, type Draw } from '../../../chaos/shim/power-cut.ts';
 import { packageFolder } from '../../processes/package-folder.ts';
 
 const WRITER = join(packageFolder(), 'test', 'chaos', 'shim', 'writer.mjs');
 const HOUR_MS = 3_600_000;
+/** In the control page: the nineteenth field. */
+const FAIL_READS_OF_AT = 8 * 18;
 
 const EVERYTHING_LOST: Draw = () => 0.99;
 const EVERYTHING_KEPT: Draw = () => 0;
@@ -179,11 +181,111 @@ describe('the control page', () => {
   });
 
   it('fills the disk', () => {
-    page.fillDisk(true);
+    page.fillDisk('yes');
     const { status, stderr } = runWriter();
     expect(status).toBe(1);
     expect(stderr).toMatch(/ENOSPC|No space left/);
     expect(page.counters().refusedWrites).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['fs.writeSync(fd, Buffer.alloc(1000))', 500],
+    ['fs.writevSync(fd, [Buffer.alloc(300), Buffer.alloc(700)])', 500],
+    ['fs.writeSync(fd, Buffer.alloc(1000), 0, 1000, 0)', 500],
+    ['fs.writevSync(fd, [Buffer.alloc(900), Buffer.alloc(100)], 0)', 500],
+  ])('fills the disk amid a write: %s', (write, bytes) => {
+    page.fillDisk('half');
+    const file = run(`const fd = fs.openSync(file, 'w');
+      if (${write} !== ${bytes}) process.exit(1);
+      try { fs.writeSync(fd, Buffer.alloc(4), 0, 4, ${bytes}); process.exit(2); } catch {}`);
+    expect(statSync(file).size).toBe(bytes);
+    const { shortWrites, refusedWrites } = page.counters();
+    expect(shortWrites).toBe(1);
+    expect(refusedWrites).toBeGreaterThan(0);
+  });
+
+  it('fills the disk amid a record of LevelDB', () => {
+    run(`fs.mkdirSync(file)`);
+    page.fillDisk('half');
+    const { stderr } = runWriter();
+    expect(stderr).toMatch(/No space left|ENOSPC/);
+    expect(page.counters()).toMatchObject({ shortWrites: 1 });
+  });
+
+  const FILES = `const path = require('node:path');
+    const write = (name) => {
+      const to = path.join(path.dirname(file), name);
+      fs.mkdirSync(path.dirname(to), { recursive: true });
+      fs.writeFileSync(to, name);
+      return to;
+    };
+    const refused = (act) => {
+      try { act(); return false; } catch (error) { return error.code === 'EIO'; }
+    };`;
+  const NAMES = [
+    ...(['log/00000001.log', 'log/00000001.idx', 'log/marker'] as const),
+    ...(['state/CURRENT', 'checkpoints/1-7.ckpt', 'identity.json'] as const),
+  ];
+
+  it.each(DISK_CLASSES.map((name, at) => [name, NAMES[at]!] as const))(
+    'fails writes of one class alone: %s',
+    (name, hit) => {
+      page.failWriteIn(2, [name]);
+      const others = NAMES.filter((one) => one !== hit);
+      run(`${FILES} for (const name of ${JSON.stringify(others)}) write(name), write(name);
+      write('${hit}');
+      if (!refused(() => write('${hit}')) || refused(() => write('${hit}'))) process.exit(1);`);
+      expect(page.counters().failedWrites).toBe(1);
+    },
+  );
+
+  it.each(DISK_CLASSES.map((name, at) => [name, NAMES[at]!] as const))(
+    'fails reads of one class alone, all of them: %s',
+    (name, hit) => {
+      page.failReads([name]);
+      run(`${FILES} for (const name of ${JSON.stringify(NAMES)}) {
+        const fd = fs.openSync(write(name));
+        const buffer = Buffer.alloc(9);
+        const reads = [
+          () => fs.readSync(fd, buffer), () => fs.readSync(fd, buffer, 0, 9, 0),
+          () => fs.readvSync(fd, [buffer]), () => fs.readvSync(fd, [buffer, Buffer.alloc(9)], 0),
+        ];
+        for (const read of reads) if (refused(read) !== (name === '${hit}')) process.exit(1);
+      }`);
+      expect(page.counters().failedReads).toBe(4);
+    },
+  );
+
+  it('fails what LevelDB reads when it opens, and what it maps', async () => {
+    const open = `const { Level } = require('level');
+      const level = new Level(file.replace(/file$/, 'state'));
+      const value = 'x'.repeat(1000);
+      const fill = async () => {
+        await level.open();
+        for (let i = 0; i < 9; i++) await level.put('key' + i, value);
+        await level.compactRange('a', 'z');
+        await level.close();
+        await level.open();
+      };`;
+    run(`${open} fill().then(() => level.close())`);
+    expect(page.counters().failedReads).toBe(0);
+    page.failReads(['state']);
+    const failing = `level.open().then(() => process.exit(1), (error) =>
+        process.exit(/Input.output/.test(error.cause.message) ? 0 : 2))`;
+    run(`${open} ${failing}`);
+    const before = page.counters().failedReads;
+    expect(before).toBeGreaterThan(0);
+    page.failReads([]);
+    // Its tables are mapped when they are first needed: from then on nothing is in the way.
+    run(`${open} const page = fs.openSync(${JSON.stringify(join(state, 'control'))}, 'r+');
+      fill().then(() => {
+        const of = Buffer.alloc(8);
+        of.writeBigInt64LE(8n);
+        fs.writeSync(page, of, 0, 8, ${FAIL_READS_OF_AT});
+        return level.get('key1').then(() => process.exit(1), (error) =>
+          process.exit(/Input.output/.test(error.cause?.message ?? error.message) ? 0 : 2));
+      })`);
+    expect(page.counters().failedReads).toBeGreaterThan(before);
   });
 
   it('slows down syncs', () => {
