@@ -5,6 +5,8 @@ import { queuesLedBy, someLeader } from './targets.ts';
 
 /** Of the times only the log is unreadable, so that the node has a state to go on with. */
 const LOG_ALONE_RATE = 0.5;
+/** A node that cannot read its files does not start; this long it may take it to find out. */
+const ENDS_WITHIN_MS = 5000;
 
 export const readError: Nemesis = {
   name: 'read-error',
@@ -26,12 +28,21 @@ async function strike(stage: Stage, holdMs: number): Promise<Strike> {
   load.expectDamage();
   disk.page.failReads(classes);
   const { answers, refusals } = await readBack(stage, node, queues, holdMs);
+  const failed = () => disk.seen.failedReads - before;
+  // What was asked for was still in its memory: it has to read when it starts.
+  const isRestarted = failed() === 0 && (await target.stop());
+  if (isRestarted) {
+    target.start();
+    await Promise.race([target.gone(), stage.hold(ENDS_WITHIN_MS)]);
+  }
   disk.page.failReads([]);
-  const failed = disk.seen.failedReads - before;
   const hasEnded = !target.isRunning;
   target.mayEnd = false;
   target.start();
-  const outcome = hasEnded ? ', the node ended' : `, ${refusals} refusals, ${answers} answers`;
-  const text = `${failed} reads of ${isLogAlone ? 'the log' : 'any file'} failed${outcome}`;
-  return { state: failed > 0 ? 'installed' : 'indeterminate', text, nodes: [node], queues };
+  const files = isLogAlone ? 'the log' : 'any file';
+  const text = [
+    `${failed()} reads of ${files} failed${isRestarted ? ' at a start' : ''}`,
+    hasEnded ? 'the node ended' : `${refusals} refusals, ${answers} answers`,
+  ].join(', ');
+  return { state: failed() > 0 ? 'installed' : 'indeterminate', text, nodes: [node], queues };
 }

@@ -11,12 +11,16 @@ export interface ReadBack {
   readonly refusals: number;
 }
 
-/** Each queue from its beginning, again and again, until the time is over or the node is gone. */
+/**
+ * Each queue from its beginning, again and again, until the time is over or the node is gone; so
+ * much longer at most, until each was read to its end.
+ */
 export async function readBack(
   { cluster, hold, load }: Pick<Stage, 'cluster' | 'hold' | 'load'>,
   node: number,
   queues: readonly number[],
   holdMs: number,
+  longerMs = 0,
 ): Promise<ReadBack> {
   const address = cluster.addresses[cluster.nodes.indexOf(node)];
   const target = cluster.process(node);
@@ -25,8 +29,10 @@ export async function readBack(
     return { answers: 0, refusals: 0 };
   }
   const stub = new NodeStub(node, address);
-  const giveUpAtMs = nowMs() + holdMs;
-  const isOn = () => nowMs() < giveUpAtMs && target.isRunning && load.running;
+  const heldUntilMs = nowMs() + holdMs;
+  const unread = new Set(queues);
+  const isTime = () => nowMs() < heldUntilMs + (unread.size > 0 ? longerMs : 0);
+  const isOn = () => isTime() && target.isRunning && load.running;
   let [answers, refusals] = [0, 0];
   const offsets = queues.map(() => 0);
   for (let turn = 0; isOn(); turn++) {
@@ -35,8 +41,10 @@ export async function readBack(
     const answer = await poll(load, stub, what);
     if (answer.outcome === 'ok') answers++;
     else refusals++;
-    const next = answer.outcome === 'ok' ? answer.value : { next_offset: 0, end_offset: 0 };
-    offsets[at] = next.next_offset < next.end_offset ? next.next_offset : 0;
+    const { next_offset: next, end_offset: end } =
+      answer.outcome === 'ok' ? answer.value : { next_offset: offsets[at]!, end_offset: Infinity };
+    if (next >= end) unread.delete(queues[at]!);
+    offsets[at] = next < end ? next : 0;
     await hold(READ_PACE_MS);
   }
   stub.close();

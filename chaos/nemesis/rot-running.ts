@@ -18,6 +18,8 @@ interface RunningFiles {
 
 /** Once it ended over it, it has to serve again, by itself, or say what is damaged. */
 const SETTLES_WITHIN_MS = 60_000;
+/** Of the place that was hit nobody knows which message lies there. */
+const ALL_READ_WITHIN_MS = 10_000;
 
 export const flipRunningLog = flipUnder({
   ...{ name: 'log', folder: 'log', files: /^\d+\.log$/, open: 1 },
@@ -53,7 +55,7 @@ async function strike(stage: Stage, files: RunningFiles, holdMs: number): Promis
   target.mayEnd = true;
   load.expectDamage();
   const harm = `${file.slice(target.files.data.length + 1)}: ${flipBits(file, random)}`;
-  const { answers, refusals } = await readBack(stage, node, queues, holdMs);
+  const { answers, refusals } = await readBack(stage, node, queues, holdMs, ALL_READ_WITHIN_MS);
   const hasEnded = !target.isRunning;
   if (hasEnded) await startOver(stage, node);
   target.mayEnd = false;

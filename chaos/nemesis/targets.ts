@@ -35,12 +35,16 @@ export function someLeader(stage: Stage): number {
   return claimed(stage, random.pick(from));
 }
 
-/** Somebody who follows in the shard of some queue; of other shards it may be the leader. */
+/**
+ * Somebody who follows in the shard of some queue; of other shards it may be the leader, and of all
+ * of them, where nobody else is left.
+ */
 export function someFollower(stage: Stage): number {
   const { cluster, leaders, random, shardOfQueue } = stage;
   const leader = leaders.get(random.pick(shardOfQueue)) ?? 0;
-  const followers = cluster.nodes.filter((node) => node !== leader);
-  return claimed(stage, random.pick(free(stage, followers)));
+  const untaken = cluster.nodes.filter((node) => node !== leader && !stage.isTaken(node));
+  const from = untaken.length > 0 ? untaken : free(stage, cluster.nodes);
+  return claimed(stage, random.pick(from));
 }
 
 export function someNode(stage: Stage): number {

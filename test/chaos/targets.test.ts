@@ -79,6 +79,11 @@ describe('of two faults of one step', () => {
     }
   });
 
+  it('a follower, too, whoever leads', () => {
+    const twoTaken = (on: Stage) => on.claim([1, 3]);
+    expect(new Set(pairs(twoTaken, someFollower))).toEqual(new Set([2]));
+  });
+
   it('takes somebody all the same where nobody is left', () => {
     const all = (on: Stage) => on.claim([1, 2, 3]);
     expect(new Set(pairs(all, someLeader))).toEqual(new Set([2, 3].concat([1])));

@@ -47,6 +47,14 @@ describe('part-kill', () => {
     expect(acts.slice(-4)).toEqual(['start #', 'hold', 'release', 'release']);
   });
 
+  it('part-cut that took nothing is not installed', async () => {
+    const fake = new FakeStage({ during: SILENT, lostBytes: 0 });
+    expect(await nemesisNamed('part-cut').strike(fake.stage(), HOLD_MS)).toMatchObject({
+      state: 'indeterminate',
+      text: expect.stringContaining('every byte had reached the disk'),
+    });
+  });
+
   it('is not installed when bytes get through', async () => {
     expect(await strike(new FakeStage().stage(), HOLD_MS)).toMatchObject({
       state: 'indeterminate',

@@ -93,13 +93,18 @@ describe.each([
 });
 
 describe('reads that fail', () => {
-  const play = async (failed: number, ends: boolean) => {
+  const play = async (failed: number, ends: boolean, isCached = false) => {
     const fake = fakeStage();
     const node = fake.of(2);
-    vi.mocked(readBack).mockImplementation(async () => {
+    node.onStep = (step) => {
+      if (step !== 'start' || node.steps.at(-2) !== 'stop') return;
       node.seen.failedReads = failed;
+      node.isRunning = !ends;
+    };
+    vi.mocked(readBack).mockImplementation(async () => {
+      node.seen.failedReads = isCached ? 0 : failed;
       node.steps.push('read');
-      if (ends) node.isRunning = false;
+      if (ends && !isCached) node.isRunning = false;
       return { answers: 1, refusals: failed };
     });
     return { ...fake, struck: await readError.strike(fake.stage, 100) };
@@ -109,7 +114,16 @@ describe('reads that fail', () => {
     const { of, struck } = await play(failed, false);
     expect(struck.state).toBe(failed > 0 ? 'installed' : 'indeterminate');
     expect(of(2).steps[0]).toMatch(/^fail reads log/);
-    expect(of(2).steps.slice(1)).toEqual(['read', 'fail reads ', 'start']);
+    const restarts = failed > 0 ? [] : ['stop', 'start', 'hold 5000'];
+    expect(of(2).steps.slice(1)).toEqual(['read', ...restarts, 'fail reads ', 'start']);
+  });
+
+  it('are met at a start where all that was asked for is in memory', async () => {
+    const { of, struck, troubles } = await play(3, true, true);
+    expect(struck).toMatchObject({ state: 'installed', text: expect.stringMatching('at a start') });
+    expect(of(2).steps.slice(-5)).toEqual(['stop', 'start', 'hold 5000', 'fail reads ', 'start']);
+    expect(of(2).isRunning).toBe(true);
+    expect(troubles).toEqual([]);
   });
 
   it('may end the node, which is started again', async () => {
@@ -118,6 +132,14 @@ describe('reads that fail', () => {
     expect(of(2).isRunning).toBe(true);
     expect(troubles).toEqual([]);
   });
+});
+
+it('all disks are full when each of them was met', async () => {
+  const { stage, of } = fakeStage();
+  of(1).onStep = (step) => {
+    if (step.startsWith('hold')) for (const node of [1, 2]) of(node).seen.refusedWrites = 1;
+  };
+  expect((await diskFullAll.strike(stage, 300)).state).toBe('indeterminate');
 });
 
 it('clocks jump on a minority only', async () => {

@@ -127,6 +127,12 @@ describe('beside another fault, which has node 1', () => {
     }
   });
 
+  it('latency is proved on one link: others may lead to a node that is down', async () => {
+    const fake = new FakeStage({ during: { end: 'closed', ms: 150 }, down: [1] });
+    const struck = await nemesisNamed('latency').strike(fake.stage(), HOLD_MS);
+    expect(struck.state).toBe('installed');
+  });
+
   it('a cut of nothing but its links proves nothing', async () => {
     const fake = new FakeStage({ taken: [1, 2], during: SILENT });
     const strike = nemesisNamed('halves').strike(fake.stage(), HOLD_MS);
