@@ -121,4 +121,18 @@ describe('a node that comes back with nothing', () => {
     expect(fake.acts).toEqual(acts);
     expect(existsSync(data)).toBe(false);
   });
+
+  it('is removed once the cluster can do without it', async () => {
+    const fake = new FakeStage({ data: folder(), refusesCommandsUntil: 4 });
+    await nemesisNamed('members').strike(fake.stage(), HOLD_MS);
+    const [remove, ...rest] = replaced;
+    expect(fake.acts).toEqual(['hold', remove, 'hold', remove, 'hold', remove, ...rest]);
+  });
+
+  it('is gone when another node says so, whatever became of the command', async () => {
+    const view = () => ({ nodes: [{ id: 1 }, { id: 3 }] });
+    const fake = new FakeStage({ data: folder(), refusesCommandsUntil: 2, view });
+    await nemesisNamed('members').strike(fake.stage(), HOLD_MS);
+    expect(fake.acts).toEqual(['hold', ...replaced]);
+  });
 });

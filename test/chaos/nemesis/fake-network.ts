@@ -20,6 +20,8 @@ export interface FakeOptions {
   readonly view?: (node: number) => unknown;
   /** What a power cut takes from each node; 0 = every byte had reached the disk. */
   readonly lostBytes?: number;
+  /** Commands of an operator fail until so much was done. */
+  readonly refusesCommandsUntil?: number;
   /** What another fault of the step has. */
   readonly taken?: readonly number[];
   /** Whoever asks a link of theirs hears nothing, ever. */
@@ -54,6 +56,7 @@ export class FakeStage {
       disk: (node: number) => this.#disk(node),
       command: async (words: readonly string[], past: number) => {
         this.acts.push(`${words.join(' ')} past ${past}`);
+        if (this.acts.length <= (this.#options.refusesCommandsUntil ?? 0)) throw new Error('down');
       },
     };
     return {
