@@ -69,21 +69,22 @@ async function step({ name, command, after, ...options }) {
 }
 
 /** Every test counts by itself; a run that broke off counts as one failure more. */
-async function tests() {
+async function tests(script) {
+  const name = `npm run ${script}`;
   rmSync(REPORT, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`];
-  const code = await run(['npm', 'test', '--', ...reporters], { timeoutMs: 40 * MINUTE_MS });
+  const code = await run(['npm', 'run', script, '--', ...reporters], { timeoutMs: 40 * MINUTE_MS });
   let failed = 0;
   try {
     const report = JSON.parse(readFileSync(REPORT, 'utf8'));
     passed += report.numPassedTests;
     failed = report.numFailedTests + report.numPendingTests + report.numTodoTests;
-    for (let n = 0; n < failed; n++) failures.push('npm test');
-    if (report.numPassedTests === 0) failures.push('npm test ran no test');
+    for (let n = 0; n < failed; n++) failures.push(name);
+    if (report.numPassedTests === 0) failures.push(`${name} ran no test`);
   } catch (error) {
-    failures.push(`npm test left no report: ${error.message}`);
+    failures.push(`${name} left no report: ${error.message}`);
   }
-  if (code !== 0 && failed === 0) failures.push(`npm test ended with exit code ${code}`);
+  if (code !== 0 && failed === 0) failures.push(`${name} ended with exit code ${code}`);
 }
 
 /** The examples, with untouched stubs, against a cluster that `up` started. */
@@ -117,7 +118,8 @@ async function liveClients() {
 mkdirSync(join(ROOT, '.cache'), { recursive: true });
 for (const install of installSteps(ROOT, PATH)) await step(install);
 await step({ name: 'check', command: ['npm', 'run', 'check'] });
-await tests();
+await tests('test');
+await tests('test:slow');
 await step({ name: 'simulator, 1000 seeds', command: ['npm', 'run', 'sim', '--', ...SHORT_SIM] });
 await liveClients();
 await step({ name: 'end-to-end, short', command: ['npm', 'run', 'e2e', '--', ...SHORT_E2E] });

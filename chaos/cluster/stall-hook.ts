@@ -1,5 +1,8 @@
 /** Loaded into every node before its own code (NODE_OPTIONS): a signal blocks its event loop. */
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
+import { packageFolder } from '../../test/processes/package-folder.ts';
 
 export const STALL_SIGNAL = 'SIGUSR2';
 /** Several election timeouts. */
@@ -8,7 +11,8 @@ export const STALL_MS = 3600;
 const VARIABLE = 'CHAOS_STALL';
 
 export function stallEnvironment(): Readonly<Record<string, string>> {
-  const file = new URL('./stall-hook.js', import.meta.url);
+  // What was built: nodes cannot load the sources.
+  const file = pathToFileURL(join(packageFolder(), 'dist/chaos/cluster/stall-hook.js'));
   return { [VARIABLE]: '1', NODE_OPTIONS: `--import=${file.href}` };
 }
 
