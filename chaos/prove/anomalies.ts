@@ -1,6 +1,7 @@
 /** At least one anomaly of every kind that the checker promises to find, to be planted in a run. */
 import { eventsOf, type History } from '../history.ts';
 import { middle, withReads } from './edit.ts';
+import { LATE_ANOMALIES } from './late-anomalies.ts';
 import { ORDER_ANOMALIES } from './order-anomalies.ts';
 import { TRANSACTION_ANOMALIES } from './transaction-anomalies.ts';
 import { ackedWrites, inMainTopic, isWrite, type Written } from './written.ts';
@@ -128,6 +129,7 @@ export const ANOMALIES: readonly Anomaly[] = [
       return withReads(history, (shown, _, { last }) => kept(shown, !last || shown !== value));
     },
   },
+  ...LATE_ANOMALIES,
   ...ORDER_ANOMALIES,
   ...TRANSACTION_ANOMALIES,
 ];
