@@ -11,7 +11,7 @@ import {
 } from '../test/processes/options.ts';
 import { nemesisNamed } from './nemesis/list.ts';
 import { SEED_MAX } from './run/random.ts';
-import { findScenario, LEVELS, type Level, type Scenario } from './run/scenario-file.ts';
+import { findScenario, LEVELS, type Level, RATE_MAX, type Scenario } from './run/scenario-file.ts';
 import { nemesesOf } from './run/schedule.ts';
 
 /** One of each family; together about five minutes. */
@@ -36,6 +36,9 @@ const SPEC = {
   }),
   level: text('LEVEL', undefined, 'what an ack means, else as the scenario says'),
   seconds: number(undefined, 'time with faults, else as the scenario says', { max: 86_400 }),
+  rate: number(undefined, 'writes a second that the load aims at, 0 = all it can', {
+    ...{ max: RATE_MAX, whole: true },
+  }),
   faults: text('A,B,…', undefined, 'only these faults of a scenario that draws its faults'),
   seed: number(undefined, 'the same seed plans the same faults', { max: SEED_MAX, whole: true }),
   short: flag(
@@ -103,7 +106,7 @@ type Wanted = ValuesOf<typeof SPEC>;
 
 /** The scenario with what the command line wants otherwise. */
 function adapted(scenario: Scenario, wanted: Wanted): Scenario {
-  const { nodes, level, seconds, short, servers } = wanted;
+  const { nodes, level, seconds, rate, short, servers } = wanted;
   if (servers !== '') assertFromOutside(scenario);
   if (nodes === 4) throw new UsageError('--nodes 4: must be 3 or 5');
   const size = (nodes ?? scenario.nodes) as Scenario['nodes'];
@@ -116,7 +119,8 @@ function adapted(scenario: Scenario, wanted: Wanted): Scenario {
   const time = short ? SHORT.seconds : scenario.seconds;
   return {
     ...scenario,
-    ...{ nodes: size, seconds: seconds ?? time, level: levelNamed(level) ?? scenario.level },
+    ...{ nodes: size, seconds: seconds ?? time, rate: rate ?? scenario.rate },
+    level: levelNamed(level) ?? scenario.level,
   };
 }
 

@@ -12,7 +12,7 @@ import type { Scenario } from './scenario-file.ts';
 import { type PlannedFault, type PlannedStep, roundLength, schedule } from './schedule.ts';
 
 /** Processes that just started are slow; a verdict needs a load that is at work. */
-const AT_WORK_PER_SECOND = 2 * ACKED_PER_SECOND_MIN;
+const AT_WORK_PER_SECOND = 1.5 * ACKED_PER_SECOND_MIN;
 const AT_WORK_TIMEOUT_MS = 20_000;
 const AT_WORK_PACE_MS = 100;
 

@@ -39,7 +39,7 @@ export async function runScenario(plan: RunPlan): Promise<string> {
   const cluster = await (plan.servers === undefined
     ? startOwn(plan, onLost)
     : RunningCluster.reach(folder, plan.servers));
-  load = new Load(cluster.addresses, QUEUES, history, scenario.level);
+  load = new Load(cluster.addresses, QUEUES, history, scenario.level, scenario.rate);
   const interrupt = () => load.interrupt();
   interrupted.addEventListener('abort', interrupt, { once: true });
   // It may have happened while the cluster started.

@@ -9,6 +9,7 @@ import { NEMESES } from '../nemesis/list.ts';
 
 const NAME = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 const SECONDS_MAX = 86_400;
+export const RATE_MAX = 100_000;
 
 /** How far an acknowledged write has got, as the topic of the run asks for it. */
 export const LEVELS = ['majority_fsync', 'majority', 'leader', 'none'] as const;
@@ -25,6 +26,8 @@ const frame = {
   does: z.string().min(1),
   nodes: z.literal([3, 5]).default(3),
   level: z.enum(LEVELS).default('majority_fsync'),
+  /** Write requests a second that the load aims at; 0 = as many as it can. */
+  rate: z.number().int().min(0).max(RATE_MAX).default(250),
   /** Of the nodes, over their configuration: log.segmentBytes and the like. */
   settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
   warmUpSeconds: seconds.default(3),

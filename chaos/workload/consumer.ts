@@ -9,7 +9,7 @@ import { NodeStub } from './node-stub.ts';
 import { random } from './produce.ts';
 import { poll } from './read.ts';
 
-const POLL_PACE_MS = 100;
+const POLL_PACE_MS = 200;
 const CONNECT_WAIT_MS = 500;
 const COMMIT_EVERY_MESSAGES = 40;
 /** One poll in so many. */

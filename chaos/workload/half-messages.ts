@@ -7,7 +7,6 @@ import type { Answer } from './node-stub.ts';
 import { messageOf } from './payload.ts';
 
 const UNDECIDED_MAX = 8;
-const PACE_MS = 40;
 const MESSAGES_MAX = 3;
 const SHARE_COMMITTED = 0.6;
 const SHARE_ROLLED_BACK = 0.25;
@@ -45,7 +44,8 @@ export class HalfMessageProducer {
   async run(): Promise<void> {
     while (this.#load.running && (await this.#prepareOne())) {
       if (this.#undecided.length >= UNDECIDED_MAX && !(await this.#endOne())) break;
-      await this.#load.pulse(PACE_MS);
+      // One prepare and one end.
+      await this.#load.turn(2);
     }
     while (this.#undecided.length > 0 && (await this.#endOne()));
     for (const one of [this.#client, this.#late]) one.close();

@@ -4,16 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type HistoryEvent, type HistoryWriter, nowMs, type Outcome } from '../history.ts';
 import { isAckedWrite } from '../validity.ts';
 import type { Answer, Refusal } from './node-stub.ts';
+import { Rate } from './rate.ts';
 
 export const TOPIC = 'chaos';
 
 /** The level at which nothing takes an ack back, and acks say where the messages are. */
 export const ACKS_LAST_AT = 'majority_fsync';
-
-/** For a second in so many there is three times the load. */
-const BURST_EVERY_MS = 10_000;
-const BURST_MS = 1000;
-const BURST_FACTOR = 3;
 
 /** The first burst is no rate. */
 const RATE_WINDOW_MIN_MS = 2000;
@@ -24,6 +20,7 @@ export class Load {
   /** How far an acknowledged write has got: the topic's default. */
   readonly level: string;
   readonly #history: HistoryWriter;
+  readonly #rate: Rate;
   readonly #stop = new AbortController();
   readonly #giveUp = new AbortController();
   #interrupted = false;
@@ -36,10 +33,12 @@ export class Load {
     queues: number,
     history: HistoryWriter,
     level: string = ACKS_LAST_AT,
+    rate = 0,
   ) {
     this.addresses = addresses;
     this.queues = queues;
     this.level = level;
+    this.#rate = new Rate(rate);
     this.#history = history;
     setMaxListeners(0, this.#stop.signal);
   }
@@ -97,10 +96,10 @@ export class Load {
     if (!this.#interrupted) this.record({ type: 'trouble', atMs: nowMs(), process, text });
   }
 
-  /** The pace of those that write: some of the time they hardly take breath. */
-  async pulse(milliseconds: number): Promise<void> {
-    const isBurst = nowMs() % BURST_EVERY_MS < BURST_MS;
-    await this.pace(isBurst ? milliseconds / BURST_FACTOR : milliseconds);
+  /** Resolves when it is time for so many more write requests; at once when the load ended. */
+  async turn(requests: number): Promise<void> {
+    const waitMs = this.#rate.waitMs(requests, nowMs());
+    if (waitMs > 0) await this.pace(waitMs);
   }
 
   /** The pace of a closed loop; shorter when the load ends. */

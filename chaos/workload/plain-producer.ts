@@ -3,7 +3,6 @@ import { Client } from './client.ts';
 import type { Load } from './load.ts';
 import { random, recordProduce, requestOf, type Write } from './produce.ts';
 
-const PACE_MS = 25;
 const ATTEMPTS_MAX = 3;
 
 export class PlainProducer {
@@ -19,7 +18,8 @@ export class PlainProducer {
   }
 
   async run(): Promise<void> {
-    while (this.#load.running && (await this.#send())) await this.#load.pulse(PACE_MS);
+    do await this.#load.turn(1);
+    while (this.#load.running && (await this.#send()));
     this.#client.close();
   }
 

@@ -13,7 +13,6 @@ import { Repeats } from './repeats.ts';
 const IN_FLIGHT_MAX = 8;
 const BATCH_MESSAGES_MAX = 5;
 const SHARE_ALONE = 0.5;
-const ROUND_PACE_MS = 20;
 /** One round in so many. */
 const DIES_EVERY = 200;
 
@@ -41,10 +40,11 @@ export class Producer {
 
   async run(): Promise<void> {
     while (this.#load.running) {
-      const round = Array.from({ length: 1 + random(IN_FLIGHT_MAX) }, () => this.#nextWrite());
+      const length = 1 + Math.floor(IN_FLIGHT_MAX * Math.random() ** 2);
+      await this.#load.turn(length);
+      const round = Array.from({ length }, () => this.#nextWrite());
       if (random(DIES_EVERY) === 0) this.#die(round);
       else if (!(await this.#sendAll(round)) || !(await this.#late.send())) break;
-      await this.#load.pulse(ROUND_PACE_MS);
     }
     await Promise.all(this.#abandoned);
     for (const one of [this.#client, this.#repeats, this.#late]) one.close();

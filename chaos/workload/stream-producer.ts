@@ -8,7 +8,6 @@ import { Repeats } from './repeats.ts';
 
 const ROUND_REQUESTS_MAX = 8;
 const BATCH_MESSAGES_MAX = 5;
-const ROUND_PACE_MS = 40;
 
 export class StreamProducer {
   readonly #load: Load;
@@ -38,9 +37,9 @@ export class StreamProducer {
       const session = new ProduceSession(stub);
       while (goesOn && this.#load.running && !session.ended) {
         const length = 1 + random(ROUND_REQUESTS_MAX);
+        await this.#load.turn(length);
         const round = Array.from({ length }, () => this.#nextWrite());
         goesOn = await this.#sendAll(session, round);
-        await this.#load.pulse(ROUND_PACE_MS);
       }
       session.close();
     }

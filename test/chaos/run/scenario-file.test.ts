@@ -12,6 +12,7 @@ it('what is not written has a default', () => {
     nodes: 3,
     level: 'majority_fsync',
     settings: {},
+    rate: 250,
     warmUpSeconds: 3,
     seconds: 60,
     gapSeconds: 2,
