@@ -3,9 +3,12 @@ import type { PowerCut } from '../shim/power-cut.ts';
 import type { Stage, Strike } from './nemesis.ts';
 import { queuesLedBy } from './targets.ts';
 
-/** Fast disks leave little un-synced; for the last moments they are as slow as many disks are. */
-const SYNC_DELAY_MS = 20;
-const SLOW_MS = 300;
+/**
+ * Fast disks leave little un-synced; for the last moments they are as slow as busy ones are. The
+ * longer a sync takes, the more requests gather in the flush that is lost.
+ */
+const SYNC_DELAY_MS = 100;
+const SLOW_MS = 500;
 
 /** What a power cut took, or why it proves nothing. */
 export type Loss = Required<Pick<Strike, 'state' | 'text'>>;

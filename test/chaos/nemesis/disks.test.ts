@@ -16,17 +16,17 @@ vi.mock('../../../chaos/nemesis/reading-back.ts');
 describe('a power cut', () => {
   it('kills, takes back what was not synced, waits, starts', async () => {
     const { stage, of } = fakeStage();
-    const strike = await powerCut.strike(stage, 500);
+    const strike = await powerCut.strike(stage, 700);
     expect(of(2).steps).toEqual([
-      'slow 20',
-      'hold 300',
+      'slow 100',
+      'hold 500',
       'kill',
       'slow 0',
       'cut',
-      'hold 500',
+      'hold 700',
       'start',
     ]);
-    expect(of(1).steps).toEqual(['hold 300', 'hold 500']);
+    expect(of(1).steps).toEqual(['hold 500', 'hold 700']);
     expect(strike).toMatchObject({ state: 'installed', nodes: [2], queues: [0] });
     expect(strike.text).toContain('lost 100 bytes of log/1');
   });
