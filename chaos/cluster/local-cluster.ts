@@ -47,6 +47,8 @@ export interface LocalOptions {
   readonly settings?: readonly string[];
   /** What the faults of this run cannot do without, as far as it can be had here. */
   readonly needs: readonly Need[];
+  /** Of another build to be tried; undefined: `holdfast` as it was built. */
+  readonly binary?: string | undefined;
   /** A node that ended by itself, or another thing that no fault explains. */
   readonly onLost: (text: string) => void;
 }
@@ -83,7 +85,8 @@ export class LocalCluster implements AttackedCluster {
 
   /** Born and started below `folder`; resolves when every node answers. */
   static async start(folder: string, options: LocalOptions): Promise<LocalCluster> {
-    if (!existsSync(HOLDFAST)) throw new Error(`${HOLDFAST} is missing: run npm run build`);
+    const { binary = HOLDFAST } = options;
+    if (!existsSync(binary)) throw new Error(`${binary} is missing: run npm run build`);
     mkdirSync(join(folder, 'data'), { recursive: true });
     const { nodes, needs, onLost, settings = [], shim } = options;
     const paths = allLinks(Array.from({ length: nodes }, (_, at) => at + 1));
@@ -91,17 +94,20 @@ export class LocalCluster implements AttackedCluster {
     const places = Array.from({ length: nodes }, (_, at) => placeOf(at + 1, base));
     const keeper = new Keeper();
     const needsLinks = needs.includes('proxies') || needs.includes('client-links');
-    const binary = needsLinks ? toxiproxyBinary() : undefined;
+    const proxy = needsLinks ? toxiproxyBinary() : undefined;
     const plan = {
       ...{ base, keeper, log: join(folder, 'toxiproxy.log') },
       links: paths.map((link) => [link, upstreamOf(link, places)] as const),
     };
-    const links = binary === undefined ? undefined : await startLinks(binary, plan);
+    const links = proxy === undefined ? undefined : await startLinks(proxy, plan);
     for (const { node } of places) writeConfig(folder, node, places, links);
     const files = places.flatMap(({ node }) => ['--config', filesOf(folder, node).config]);
-    await run(process.execPath, [HOLDFAST, 'cluster', 'init', ...files]);
+    await run(process.execPath, [binary, 'cluster', 'init', ...files]);
     const cluster = new LocalCluster(folder, places, keeper, links);
-    for (const one of cluster.#processes) one.settings = settings;
+    for (const one of cluster.#processes) {
+      one.binary = binary;
+      one.settings = settings;
+    }
     if (shim !== undefined) cluster.#load(shim, join(folder, 'shim'));
     try {
       await cluster.#launch();

@@ -25,6 +25,8 @@ export class NodeProcess {
   environment: Readonly<Record<string, string>> = {};
   /** key=value pairs over its configuration, of its next start. */
   settings: readonly string[] = [];
+  /** What runs; `holdfast` as it was built, unless another build is tried. */
+  binary = HOLDFAST;
   /** A fault is on under which a node has to end by itself. */
   mayEnd = false;
   /** It ended by itself, and nothing expected it to. */
@@ -53,7 +55,7 @@ export class NodeProcess {
     if (this.#running !== undefined) return;
     const flags = this.settings.flatMap((setting) => ['--set', setting]);
     const log = openSync(this.files.log, 'a');
-    const args = [HOLDFAST, 'serve', '--config', this.files.config, ...flags];
+    const args = [this.binary, 'serve', '--config', this.files.config, ...flags];
     const child = spawn(process.execPath, args, {
       // Its own group: Ctrl-C is meant for us, and we end it in order.
       ...{ stdio: ['ignore', log, log], detached: true },

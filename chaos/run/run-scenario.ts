@@ -25,6 +25,8 @@ export interface RunPlan {
   readonly interrupted: AbortSignal;
   /** Of a running cluster; undefined: one of our own is started. */
   readonly servers?: readonly string[] | undefined;
+  /** What every node of our own runs, when it is not `holdfast` as it was built. */
+  readonly binary?: string | undefined;
   readonly onEvent?: (event: HistoryEvent) => void;
   readonly onFaults?: (names: readonly string[]) => void;
 }
@@ -61,7 +63,7 @@ export async function runScenario(plan: RunPlan): Promise<string> {
 }
 
 function startOwn(
-  { scenario, folder }: RunPlan,
+  { scenario, folder, binary }: RunPlan,
   onLost: (text: string) => void,
 ): Promise<AttackedCluster> {
   const needs = nemesesOf(scenario).flatMap((name) => nemesisNamed(name).needs);
@@ -69,7 +71,7 @@ function startOwn(
     nodes: scenario.nodes,
     settings: Object.entries(scenario.settings).map((pair) => pair.join('=')),
     shim: needs.includes('shim') ? buildShim(folder) : undefined,
-    ...{ needs, onLost },
+    ...{ needs, onLost, binary },
   });
 }
 

@@ -68,12 +68,12 @@ export class CleanUp {
  */
 export async function runCommand<Spec extends Options>(
   spec: CommandSpec<Spec>,
-  body: (values: ValuesOf<Spec>, cleanUp: CleanUp) => Promise<number>,
+  body: (values: ValuesOf<Spec>, cleanUp: CleanUp, words: readonly string[]) => Promise<number>,
 ): Promise<void> {
   await reportingUsage(spec.name, async () => {
     const line = readCommandLine(spec, process.argv.slice(2));
     if (line.help) console.log(helpOf(spec));
-    else process.exitCode = await undisturbed((cleanUp) => body(line.values, cleanUp));
+    else process.exitCode = await undisturbed((cleanUp) => body(line.values, cleanUp, line.words));
   });
 }
 
