@@ -7,6 +7,9 @@ import { StorageError } from './errors.ts';
 import { decodeKey, indexRange, type KeyRange } from './keys.ts';
 import { decodeIndexBody, type IndexRow, lastOffsetOf, unseal } from './row-codec.ts';
 
+/** A row that should be there is not; also seen while rows of a queue or of a shard are removed. */
+export class MissingRowError extends StorageError {}
+
 export type StoredRow = readonly [key: Uint8Array, value: Uint8Array];
 export type OnStoredRows = (error: Error | undefined, rows: readonly StoredRow[]) => void;
 export type OnIndexRows = (error: Error | undefined, rows: readonly IndexRow[]) => void;
@@ -66,7 +69,7 @@ function tryDecode(
     let next = offset;
     for (const row of rows) {
       const gap = row.baseOffset > next || (next !== offset && row.baseOffset !== next);
-      if (gap) return new StorageError('DATA_LOSS', `index of queue ${queueId} lacks ${next}`);
+      if (gap) return new MissingRowError('DATA_LOSS', `index of queue ${queueId} lacks ${next}`);
       next = lastOffsetOf(row) + 1;
     }
     return rows;

@@ -58,6 +58,8 @@ export interface LevelBackend {
   missingCurrent(directory: string): Promise<string | undefined>;
   /** Text = LevelDB finds its files damaged. */
   open(files: LevelFiles, createIfMissing: boolean): Promise<Database | string>;
+  /** Something there is damaged: the next open finds it missing. */
+  condemn(directory: string): void;
   delete(directory: string): Promise<void>;
 }
 
@@ -105,7 +107,7 @@ export function throwReadError(error: Error): never {
 }
 
 /** A file of LevelDB that is damaged, gone or empty is lost data; what else fails may pass. */
-function isDamage(error: Error): boolean {
+export function isDamage(error: Error): boolean {
   const isCorrupt = 'code' in error && error.code === 'LEVEL_CORRUPTION';
   return isCorrupt || /No such file|does not exist|Invalid argument/.test(error.message);
 }

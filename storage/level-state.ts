@@ -10,6 +10,7 @@ import { type IndexDrop, IndexDropper } from './index-dropper.ts';
 import {
   type IndexReads,
   indexReads,
+  MissingRowError,
   type OnIndexRow,
   type OnIndexRows,
   type Scan,
@@ -17,6 +18,7 @@ import {
 import * as keys from './keys.ts';
 import {
   type Database,
+  isDamage,
   type LevelBackend,
   openDatabase,
   scanAll,
@@ -27,7 +29,7 @@ import {
 } from './level-db.ts';
 import * as rows from './row-codec.ts';
 import { eraseShard, fillShard, type SwapPorts, swapEnd } from './shard-swap.ts';
-import { deleteState, missingCurrent } from './state-directory.ts';
+import { condemnState, deleteState, missingCurrent } from './state-directory.ts';
 import {
   examineState,
   type LogEnds,
@@ -63,7 +65,12 @@ export interface LevelStateOptions {
   readonly backend?: LevelBackend;
 }
 
-const ON_DISK: LevelBackend = { missingCurrent, open: openDatabase, delete: deleteState };
+const ON_DISK: LevelBackend = {
+  missingCurrent,
+  open: openDatabase,
+  condemn: condemnState,
+  delete: deleteState,
+};
 
 export interface LoadedShard {
   /** undefined = nothing of the shard was ever applied here. */
@@ -124,7 +131,8 @@ async function rebuilt(
   return new LevelState(database, options, content);
 }
 
-type CompleteOptions = Required<Omit<LevelStateOptions, 'backend'>>;
+type CompleteOptions = Required<Omit<LevelStateOptions, 'backend'>> &
+  Pick<LevelStateOptions, 'backend'>;
 
 export class LevelState {
   readonly verdict: StateVerdict;
@@ -333,7 +341,7 @@ export class LevelState {
     limit: number,
     onRows: OnIndexRows,
   ): void {
-    this.#index.indexFrom(shard, queueId, offset, limit, onRows);
+    this.#index.indexFrom(shard, queueId, offset, limit, this.#noticing(onRows));
   }
 
   /** First row between the offsets that became visible at or after `atMs`. */
@@ -346,7 +354,8 @@ export class LevelState {
     onRow: OnIndexRow,
   ): void {
     const newer = (row: rows.IndexRow): boolean => row.storedAtMs >= atMs;
-    this.#index.firstIndexWhere(shard, queueId, startOffset, endOffset, newer, onRow);
+    const answer = this.#noticing(onRow);
+    this.#index.firstIndexWhere(shard, queueId, startOffset, endOffset, newer, answer);
   }
 
   /** First row between the offsets with which the queue exceeds `bytes` cumulative bytes. */
@@ -359,7 +368,8 @@ export class LevelState {
     onRow: OnIndexRow,
   ): void {
     const past = (row: rows.IndexRow): boolean => row.cumulativeBytes > bytes;
-    this.#index.firstIndexWhere(shard, queueId, startOffset, endOffset, past, onRow);
+    const answer = this.#noticing(onRow);
+    this.#index.firstIndexWhere(shard, queueId, startOffset, endOffset, past, answer);
   }
 
   /** Resolves when everything written so far can be read. */
@@ -412,12 +422,32 @@ export class LevelState {
     );
   }
 
+  /** Whoever reads a row that does not verify gets the error; the process ends over it, too. */
+  #noticing<T>(onRead: (error: Error | undefined, found: T) => void): typeof onRead {
+    return (error, found) => {
+      onRead(error, found);
+      if (isDamaged(error) && !this.#closing) this.#fail('read', error);
+    };
+  }
+
+  /** Nothing mends a damaged row here: all of it is made again, from a checkpoint and the log. */
   #fail(action: string, error: Error): void {
     if (this.#failed) return;
     this.#failed = true;
-    const message = `${action} state ${this.#options.directory}: ${error.message}`;
-    this.#options.onFatal(new StorageError('IO', message, error));
+    const { backend = ON_DISK, directory, onFatal } = this.#options;
+    const message = `${action} state ${directory}: ${error.message}`;
+    if (isDamaged(error)) {
+      backend.condemn(directory);
+      const plan = 'It is built again at the next start';
+      onFatal(new StorageError('DATA_LOSS', `${message}. ${plan}`, error));
+    } else onFatal(new StorageError('IO', message, error));
   }
+}
+
+/** Bytes that are there and do not verify; a row that is missing may be on its way out. */
+function isDamaged(error: Error | undefined): error is Error {
+  if (error === undefined || error instanceof MissingRowError) return false;
+  return isDamage(error) || ('code' in error && error.code === 'DATA_LOSS');
 }
 
 function dropRow({ shard, queueId, startOffset }: IndexDrop): StateOp {

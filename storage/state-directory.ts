@@ -1,4 +1,5 @@
 /** LevelDB's own files: which they are, and deleting a store that is to be built again. */
+import { rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { StorageError } from './errors.ts';
@@ -19,6 +20,14 @@ export async function missingCurrent(directory: string): Promise<string | undefi
   const names = await namesIn(directory);
   const hasData = names.some((name) => /\.(ldb|sst)$|^MANIFEST-/.test(name));
   return hasData && !names.includes('CURRENT') ? 'its file CURRENT is missing' : undefined;
+}
+
+/**
+ * What is there is not believed any more: the next open builds it again. In one turn, for the
+ * process is about to end, and without LevelDB, which may refuse every write by now.
+ */
+export function condemnState(directory: string): void {
+  rmSync(path.join(directory, 'CURRENT'), { force: true });
 }
 
 /** Never deletes what LevelDB did not write: the path may be a mistake. */

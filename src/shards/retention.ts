@@ -83,8 +83,8 @@ export function isGain(entries: number, isHoldingLog: boolean): boolean {
 }
 
 /**
- * What to propose, or undefined when it would gain too little. Where a row of the index is damaged
- * nothing goes: a process that ended for it would meet it again at every pass.
+ * What to propose, or undefined when it would gain too little. Where a row of the index is missing
+ * or damaged nothing goes.
  */
 export async function decideTrim(source: TrimSource): Promise<TrimProposal | undefined> {
   try {

@@ -62,6 +62,10 @@ export class SimLevel implements LevelBackend {
     return Promise.resolve(this.#isCurrentLost ? 'its file CURRENT is missing' : undefined);
   }
 
+  condemn(): void {
+    this.#isCurrentLost = true;
+  }
+
   delete(): Promise<void> {
     this.#tables = new SortedRows();
     this.#rows = new SortedRows();

@@ -327,6 +327,43 @@ describe('queue index', () => {
     await expect(indexRows(state, 1, 7, 7)).rejects.toMatchObject(lost);
   });
 
+  describe('under a store that is open', () => {
+    /** Tables on the disk, opened by nobody yet. */
+    async function withTables() {
+      const directory = temporaryDirectory();
+      const first = await openNew(directory);
+      const all = Array.from({ length: 2000 }, (_, at) => row(7, at, 1, at + 1));
+      first.write({ ops: all.map((one) => indexOp(1, one)), applied: [] });
+      await first.close();
+      const fatal: Error[] = [];
+      const state = await open(directory, [], { onFatal: (error) => void fatal.push(error) });
+      const [table] = readdirSync(directory).filter((name) => name.endsWith('.ldb'));
+      return { directory, state, fatal, table: path.join(directory, table as string) };
+    }
+
+    it('a table that rots ends the process, and the next open builds again', async () => {
+      const { directory, state, fatal, table } = await withTables();
+      const bytes = readFileSync(table);
+      for (let at = 100; at < bytes.length / 2; at += 100) bytes[at]! ^= 0x10;
+      writeFileSync(table, bytes);
+      await expect(indexRows(state, 1, 7, 0)).rejects.toMatchObject({ code: 'DATA_LOSS' });
+      expect(fatal).toMatchObject([{ code: 'DATA_LOSS' }]);
+      expect(fatal[0]?.message).toMatch(/built again at the next start$/);
+      await state.close();
+      const again = await open(directory);
+      expect(again.verdict).toMatchObject({ kind: 'rebuild' });
+    });
+
+    it('a row that is not there is reported, and nothing else', async () => {
+      const { state, fatal } = await withTables();
+      const gone = indexOp(1, row(7, 5, 1, 6));
+      state.write({ ops: [{ key: gone.key, value: undefined }], applied: [] });
+      await state.flush();
+      await expect(indexRows(state, 1, 7, 0)).rejects.toMatchObject({ code: 'DATA_LOSS' });
+      expect(fatal).toEqual([]);
+    });
+  });
+
   it('drops rows below a start, in the background and over a restart', async () => {
     const { state, rows } = await filled(3000);
     const startOffset = rows[2500]?.baseOffset as number;
