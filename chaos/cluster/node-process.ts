@@ -1,10 +1,12 @@
 /** One `holdfast serve`: started, killed, stopped, continued and started again at our will. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { HOLDFAST } from '../../test/processes/up-process.ts';
 import type { Keeper } from './keeper.ts';
 
 const LAST_WORDS_CHARACTERS = 600;
+/** What a node says that ends over damaged bytes. */
+const DAMAGE_WORDS = /DATA_LOSS/;
 
 export interface NodeFiles {
   readonly config: string;
@@ -29,11 +31,14 @@ export class NodeProcess {
   binary = HOLDFAST;
   /** A fault is on under which a node has to end by itself. */
   mayEnd = false;
+  /** Its bytes were damaged: if it ends over that at any time, it starts again at once. */
+  mayMeetDamage = false;
   /** It ended by itself, and nothing expected it to. */
   onLost: (text: string) => void = () => undefined;
   readonly #keeper: Keeper;
   #running: Running | undefined;
   #endedByUs = false;
+  #logFrom = 0;
 
   constructor(node: number, files: NodeFiles, keeper: Keeper) {
     this.node = node;
@@ -55,6 +60,7 @@ export class NodeProcess {
     if (this.#running !== undefined) return;
     const flags = this.settings.flatMap((setting) => ['--set', setting]);
     const log = openSync(this.files.log, 'a');
+    this.#logFrom = fstatSync(log).size;
     const args = [this.binary, 'serve', '--config', this.files.config, ...flags];
     const child = spawn(process.execPath, args, {
       // Its own group: Ctrl-C is meant for us, and we end it in order.
@@ -116,8 +122,17 @@ export class NodeProcess {
     if (pid !== undefined) this.#keeper.release(pid);
     this.#running = undefined;
     if (this.#endedByUs || this.mayEnd) return;
+    if (this.mayMeetDamage && this.spokeOfDamage()) {
+      this.start();
+      return;
+    }
     const how = signalCode ?? `exit code ${exitCode}`;
     this.onLost(`node ${this.node} ended by itself with ${how}: ${this.lastWords()}`);
+  }
+
+  /** Since its last start. */
+  spokeOfDamage(): boolean {
+    return DAMAGE_WORDS.test(readFileSync(this.files.log).subarray(this.#logFrom).toString());
   }
 
   /** The end of its log. */

@@ -53,6 +53,7 @@ async function strike(stage: Stage, files: RunningFiles, holdMs: number): Promis
     return { state: 'skipped', text: `node ${node} has no closed ${files.name}`, ...struck };
   }
   target.mayEnd = true;
+  target.mayMeetDamage = true;
   load.expectDamage();
   const harm = `${file.slice(target.files.data.length + 1)}: ${flipBits(file, random)}`;
   const { answers, refusals } = await readBack(stage, node, queues, holdMs, ALL_READ_WITHIN_MS);
@@ -83,8 +84,8 @@ async function closedFiles(
 /** It met the damage and ended: it starts over its files as they are. */
 async function startOver({ cluster, load }: Stage, node: number): Promise<void> {
   const target = cluster.process(node);
-  const words = target.lastWords();
-  if (!/DATA_LOSS|IO/.test(words)) {
+  if (!target.spokeOfDamage()) {
+    const words = target.lastWords();
     load.trouble('nemesis', `node ${node} ended over damaged bytes: ${words}`);
   }
   target.start();

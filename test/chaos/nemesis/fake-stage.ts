@@ -86,6 +86,7 @@ function processOf(fake: FakeNode, node: number) {
     },
     gone: () => (fake.isRunning ? new Promise(() => undefined) : Promise.resolve()),
     lastWords: () => fake.lastWords,
+    spokeOfDamage: () => fake.lastWords.includes('DATA_LOSS'),
   };
 }
 
