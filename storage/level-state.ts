@@ -217,9 +217,12 @@ export class LevelState {
     return [...this.#applied.values()];
   }
 
-  /** Effects and the marks that speak for them go into one atomic batch. */
+  /**
+   * Effects and the marks that speak for them go into one atomic batch. Once the store has failed
+   * nothing is taken any more: whoever is not through yet with this turn is no reason to end.
+   */
   write(effects: Effects, done?: () => void): void {
-    assert(!this.#failed, 'the state store has failed');
+    if (this.#failed) return;
     assert(this.#complete || effects.applied.length === 0, 'the state store is being built');
     const drops = effects.drops ?? [];
     const ops = drops.length === 0 ? effects.ops : [...effects.ops, ...drops.map(dropRow)];
