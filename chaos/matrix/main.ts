@@ -32,11 +32,20 @@ type Options = ValuesOf<typeof COMMAND.options>;
 
 const CHAOS = join(dirname(fileURLToPath(import.meta.url)), '..', 'main.js');
 
+interface Matrix {
+  readonly options: Options;
+  readonly cleanUp: CleanUp;
+  /** Aborted when the command is to end. */
+  readonly told: AbortController;
+  /** Those that wait. */
+  readonly cells: Cell[];
+  readonly verdicts: Verdict[];
+}
+
 /** Resolves with what `chaos run --json` printed; undefined when it broke down. */
 async function run(
   { scenario, fault, nodes }: Cell,
-  seconds: number,
-  cleanUp: CleanUp,
+  { options: { seconds }, cleanUp, told }: Matrix,
 ): Promise<Outcome | undefined> {
   const asked = { nodes, seconds, seed: randomInt(SEED_MAX), ...(fault && { faults: fault }) };
   const flags = Object.entries(asked).flatMap(([name, value]) => [`--${name}`, `${value}`]);
@@ -44,20 +53,21 @@ async function run(
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   // It ends its cluster in order.
-  cleanUp.add(() => child.kill('SIGTERM') && once(child, 'exit'));
+  cleanUp.add(() => {
+    told.abort();
+    return child.kill('SIGTERM') && once(child, 'exit');
+  });
   let printed = '';
   for await (const chunk of child.stdout) printed += chunk;
   return printed === '' ? undefined : (JSON.parse(printed) as Outcome);
 }
 
-async function lane(
-  cells: Cell[],
-  options: Options,
-  verdicts: Verdict[],
-  cleanUp: CleanUp,
-): Promise<void> {
+async function lane(matrix: Matrix): Promise<void> {
+  const { cells, verdicts, options, told } = matrix;
   for (let cell = cells.shift(); cell !== undefined; cell = cells.shift()) {
-    const outcome = await run(cell, options.seconds, cleanUp);
+    const outcome = await run(cell, matrix);
+    // What was broken off says nothing.
+    if (told.signal.aborted) return;
     verdicts.push(outcome?.verdict ?? 'invalid');
     console.log(`${keyOf(cell)}: ${verdicts.at(-1)} (${cells.length} wait)`);
     for (const reason of outcome?.reasons ?? []) console.log(`  ${reason}`);
@@ -78,9 +88,10 @@ async function matrix(options: Options, cleanUp: CleanUp): Promise<number> {
     return EXIT_CODES.pass;
   }
   const done = readResults(options.results);
-  const left = wanted.filter((cell) => !hasPassed(done, cell));
-  const verdicts: Verdict[] = left.length === 0 ? ['pass'] : [];
-  await Promise.all(Array.from({ length: jobs }, () => lane(left, options, verdicts, cleanUp)));
+  const cells = wanted.filter((cell) => !hasPassed(done, cell));
+  const verdicts: Verdict[] = cells.length === 0 ? ['pass'] : [];
+  const shared = { options, cleanUp, told: new AbortController(), cells, verdicts };
+  await Promise.all(Array.from({ length: jobs }, () => lane(shared)));
   return exitCode(verdicts);
 }
 
