@@ -5,9 +5,12 @@ import type { Nemesis, Stage, Strike } from './nemesis.ts';
 import { losePower } from './power.ts';
 import { queuesLedBy } from './targets.ts';
 
-/** As some disks are under load: what was written during an election is not on the disk yet. */
-const SYNC_DELAY_MS = 500;
-const ELECTED_WITHIN_MS = 15_000;
+/**
+ * What was written during an election is not on the disk yet. Two votes one after the other, each
+ * behind another flush, still take less than an election timeout.
+ */
+const SYNC_DELAY_MS = 300;
+const ELECTED_WITHIN_MS = 30_000;
 const ASKED_EVERY_MS = 10;
 
 /**

@@ -37,7 +37,7 @@ describe('election-cut', () => {
     const acts = told(fake.acts);
     const killed = acts.indexOf(`kill ${voter}`);
     expect(acts.slice(0, killed).filter((act) => act.startsWith('slow'))).toEqual(
-      expect.arrayContaining([`slow ${fresh} by 500`, `slow ${voter} by 500`]),
+      expect.arrayContaining([`slow ${fresh} by 300`, `slow ${voter} by 300`]),
     );
     expect(acts.slice(0, killed).filter((act) => act.startsWith('silence'))).toEqual(
       expect.arrayContaining([
