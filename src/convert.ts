@@ -69,6 +69,23 @@ export function messageIdText(shard: number, index: number, position: number): s
   return `${shard}-${index}-${position}`;
 }
 
+const MESSAGE_ID = /^([0-9]{1,9})-([0-9]{1,15})-([0-9]{1,9})$/;
+
+export function parseMessageId(
+  field: string,
+  text: string,
+): { readonly shard: number; readonly index: number; readonly position: number } {
+  const match = MESSAGE_ID.exec(text);
+  if (match === null) {
+    throw new CallError(
+      'INVALID_REQUEST',
+      `${field} ${JSON.stringify(text.slice(0, 64))} is not a message id: shard-index-position, ` +
+        'as the answer to Produce gives it',
+    );
+  }
+  return { shard: Number(match[1]), index: Number(match[2]), position: Number(match[3]) };
+}
+
 export interface TransactionName {
   readonly shard: number;
   readonly term: number;

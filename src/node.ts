@@ -23,6 +23,7 @@ import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
 import { serviceConfig } from './service/config.ts';
 import { createService, type Service } from './service/service.ts';
 import { createShards } from './shards/create-shards.ts';
+import { DelaySweeper } from './shards/delay-sweeper.ts';
 import { LogKeeper } from './shards/log-keeper.ts';
 
 /** Whatever ends the process: the first failed write or sync, or a broken invariant. */
@@ -76,6 +77,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const { port } = await service.start(config.listen.grpc);
   const keeper = new LogKeeper({ ...shards, storage, config: config.retention, logger, onFatal });
   keeper.start();
+  const sweeper = new DelaySweeper(host);
   return {
     grpcPort: port,
     peerPort: peers.address().port,
@@ -86,6 +88,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
       members.stop();
       registration.stop();
       reconciler.stop();
+      sweeper.stop();
       await keeper.stop();
       await service.stop(STOP_GRACE_MS);
       driver.stop();

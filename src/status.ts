@@ -142,6 +142,10 @@ export const REASONS = {
     'FAILED_PRECONDITION',
     'A commit below the committed offset. Only ResetOffsets goes back. The text has both offsets.',
   ),
+  NOT_DELAYED: refused(
+    'FAILED_PRECONDITION',
+    'Nothing to recall: the message was delivered, recalled before, or never delayed.',
+  ),
   TRANSACTION_ENDED: refused(
     'FAILED_PRECONDITION',
     'The transaction has the opposite outcome already. The text names it.',

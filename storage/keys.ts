@@ -23,11 +23,12 @@ export const KeyKind = {
   producer: 0x21,
   transaction: 0x22,
   callerTransaction: 0x23,
-  halfReference: 0x24,
+  lateReference: 0x24,
   group: 0x25,
   groupOffset: 0x26,
   topic: 0x27,
   meta: 0x28,
+  delayed: 0x29,
 } as const;
 export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
 
@@ -37,11 +38,12 @@ export const TABLE_KINDS = [
   KeyKind.producer,
   KeyKind.transaction,
   KeyKind.callerTransaction,
-  KeyKind.halfReference,
+  KeyKind.lateReference,
   KeyKind.group,
   KeyKind.groupOffset,
   KeyKind.topic,
   KeyKind.meta,
+  KeyKind.delayed,
 ] as const;
 export type TableKind = (typeof TABLE_KINDS)[number];
 
@@ -53,15 +55,15 @@ export interface KeySpec {
   readonly maxBytes: number;
 }
 
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 /** Kind byte and shard. */
 const SHARD_PREFIX_BYTES = 5;
 /** Room for a table's own key: the broker's limits on names and ids are far below. */
 export const MAX_TABLE_KEY_BYTES = 16 * 1024;
 
-const table = (name: string): KeySpec => ({
+const table = (name: string, since = 1): KeySpec => ({
   name,
-  since: 1,
+  since,
   minBytes: SHARD_PREFIX_BYTES,
   maxBytes: SHARD_PREFIX_BYTES + MAX_TABLE_KEY_BYTES,
 });
@@ -83,11 +85,12 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.producer]: table('producer'),
   [KeyKind.transaction]: table('transaction'),
   [KeyKind.callerTransaction]: table('caller-transaction'),
-  [KeyKind.halfReference]: table('half-reference'),
+  [KeyKind.lateReference]: table('late-reference'),
   [KeyKind.group]: table('group'),
   [KeyKind.groupOffset]: table('group-offset'),
   [KeyKind.topic]: table('topic'),
   [KeyKind.meta]: table('meta'),
+  [KeyKind.delayed]: table('delayed', 4),
 });
 
 const UINT32_SIZE = 0x1_0000_0000;

@@ -1,6 +1,6 @@
 /** What the rest of the node may ask of a data shard's state, besides applying entries to it. */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
-import type { ApplyResult, QueueId, TransactionId, TransactionRef } from './commands.ts';
+import type { ApplyResult, BatchId, QueueId, TransactionId, TransactionRef } from './commands.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
 export interface QueueView {
@@ -27,7 +27,26 @@ export interface TransactionView {
   readonly count: number;
   readonly state: 'undecided' | 'committed' | 'rolledBack';
   readonly checkCount: number;
-  readonly nextCheckAtMs: ShardTimeMs;
+  /** Its next check. */
+  readonly dueAtMs: ShardTimeMs;
+}
+
+/** A batch that waits for its time. */
+export interface DelayedView {
+  readonly id: BatchId;
+  readonly queueId: QueueId;
+  readonly count: number;
+  readonly dueAtMs: ShardTimeMs;
+}
+
+/** Held against the limits of limits.ts; admission happens before an entry is proposed. */
+export interface StateCounts {
+  readonly producers: number;
+  /** Undecided ones. */
+  readonly transactions: number;
+  readonly delayed: number;
+  readonly groups: number;
+  readonly groupOffsets: number;
 }
 
 /** A data shard's replicated state: deterministic, synchronous, in memory but the queue index. */
@@ -44,16 +63,18 @@ export interface DataShard {
   dueChecks(producerGroup: string, nowMs: ShardTimeMs, limit: number): readonly TransactionId[];
   /** When the next check of the producer group falls due; undefined = nothing undecided. */
   nextCheckAtMs(producerGroup: string): ShardTimeMs | undefined;
-  /** Lowest log index still needed by an undecided or committed half message of live queues. */
-  lowestHalfIndex(): LogIndex | undefined;
+  /** undefined = delivered, recalled, or never delayed. */
+  delayed(index: LogIndex): DelayedView | undefined;
+  /** Delayed batches whose time has come at `nowMs`, in the order in which they are to be shown. */
+  dueDelayed(nowMs: ShardTimeMs, limit: number): readonly BatchId[];
+  /** When the next delayed batch falls due; undefined = none waits. */
+  nextDelayedAtMs(): ShardTimeMs | undefined;
+  /** Lowest log index that hidden batches, or those that were shown late, of live queues need. */
+  lowestLateIndex(): LogIndex | undefined;
   /**
    * Lowest log index that anything live may need; a `trim` must stay below it. undefined = nothing
    * is kept. May lag behind a start offset that rose until the next trim says where that one lies.
    */
   lowestNeededIndex(): LogIndex | undefined;
-  /**
-   * Counts held against the limits of limits.ts; `transactions` = undecided ones (admission happens
-   * before an entry is proposed).
-   */
-  counts(): { producers: number; transactions: number; groups: number; groupOffsets: number };
+  counts(): StateCounts;
 }

@@ -1,118 +1,15 @@
-/**
- * When to ask a producer group about its undecided transactions. Per group a binary heap by
- * (next check, log index): the next due time is its head, and finding what is due costs by what is
- * found, never by what is stored.
- */
-import type { LogIndex, ShardTimeMs } from '../../raft/types.ts';
-
-/** What the heap needs of a transaction. */
-export interface Checkable {
-  readonly id: { readonly index: LogIndex };
-  nextCheckAtMs: ShardTimeMs;
-  /** Its place in the group's heap: kept by the heap alone. */
-  heapPosition: number;
-}
-
-export class CheckHeap<Item extends Checkable> {
-  readonly #items: Item[] = [];
-
-  get size(): number {
-    return this.#items.length;
-  }
-
-  first(): Item | undefined {
-    return this.#items[0];
-  }
-
-  add(item: Item): void {
-    this.#items.push(item);
-    this.#rise(item, this.#items.length - 1);
-  }
-
-  remove(item: Item): void {
-    const at = item.heapPosition;
-    const last = this.#items.pop()!;
-    if (last !== item) this.#settle(last, at);
-    item.heapPosition = -1;
-  }
-
-  reschedule(item: Item, nextCheckAtMs: ShardTimeMs): void {
-    item.nextCheckAtMs = nextCheckAtMs;
-    this.#settle(item, item.heapPosition);
-  }
-
-  /** Those due at `nowMs`, in order, at most `limit`. Walks only below items that are due. */
-  due(nowMs: ShardTimeMs, limit: number): Item[] {
-    const found: Item[] = [];
-    const open = [0];
-    while (found.length < limit) {
-      const at = this.#takeEarliest(open);
-      const item = at === undefined ? undefined : this.#items[at];
-      if (at === undefined || item === undefined || item.nextCheckAtMs > nowMs) break;
-      found.push(item);
-      open.push(2 * at + 1, 2 * at + 2);
-    }
-    return found;
-  }
-
-  /** The candidates are few (at most one more than what was found): a plain search will do. */
-  #takeEarliest(open: number[]): number | undefined {
-    let best = -1;
-    for (let i = 0; i < open.length; i += 1) {
-      const item = this.#items[open[i]!];
-      if (item === undefined) continue;
-      if (best < 0 || isBefore(item, this.#items[open[best]!]!)) best = i;
-    }
-    return best < 0 ? undefined : open.splice(best, 1)[0];
-  }
-
-  #settle(item: Item, at: number): void {
-    const parent = this.#items[(at - 1) >> 1];
-    if (at > 0 && parent !== undefined && isBefore(item, parent)) this.#rise(item, at);
-    else this.#sink(item, at);
-  }
-
-  #rise(item: Item, from: number): void {
-    let at = from;
-    while (at > 0) {
-      const parentAt = (at - 1) >> 1;
-      const parent = this.#items[parentAt]!;
-      if (!isBefore(item, parent)) break;
-      this.#place(parent, at);
-      at = parentAt;
-    }
-    this.#place(item, at);
-  }
-
-  #sink(item: Item, from: number): void {
-    let at = from;
-    for (;;) {
-      const left = this.#items[2 * at + 1];
-      const right = this.#items[2 * at + 2];
-      if (left === undefined) break;
-      const isRight = right !== undefined && isBefore(right, left);
-      const child = isRight ? right : left;
-      if (!isBefore(child, item)) break;
-      this.#place(child, at);
-      at = 2 * at + (isRight ? 2 : 1);
-    }
-    this.#place(item, at);
-  }
-
-  #place(item: Item, at: number): void {
-    this.#items[at] = item;
-    item.heapPosition = at;
-  }
-}
+/** When to ask a producer group about its undecided transactions: per group what falls due. */
+import type { ShardTimeMs } from '../../raft/types.ts';
+import { type Due, DueHeap } from './due-heap.ts';
 
 /** The checks of all producer groups. */
-export class Checks<Item extends Checkable & { readonly producerGroup: string }> {
-  readonly #groups = new Map<string, CheckHeap<Item>>();
+export class Checks<Item extends Due & { readonly producerGroup: string }> {
+  readonly #groups = new Map<string, DueHeap<Item>>();
 
   add(item: Item): void {
     let heap = this.#groups.get(item.producerGroup);
     if (heap === undefined) {
-      heap = new CheckHeap();
+      heap = new DueHeap();
       this.#groups.set(item.producerGroup, heap);
     }
     heap.add(item);
@@ -133,11 +30,6 @@ export class Checks<Item extends Checkable & { readonly producerGroup: string }>
   }
 
   nextCheckAtMs(producerGroup: string): ShardTimeMs | undefined {
-    return this.#groups.get(producerGroup)?.first()?.nextCheckAtMs;
+    return this.#groups.get(producerGroup)?.first()?.dueAtMs;
   }
-}
-
-function isBefore(a: Checkable, b: Checkable): boolean {
-  if (a.nextCheckAtMs !== b.nextCheckAtMs) return a.nextCheckAtMs < b.nextCheckAtMs;
-  return a.id.index < b.id.index;
 }

@@ -3,7 +3,9 @@
  * their length):
  *
  *   head           = kind:u8 version:u8 fields
- *   produce        = queueId count durability hasProducer [producerId producerEpoch sequence]
+ *   produce        = queueId count durability has:u8 (1: producerId producerEpoch sequence)
+ *                    (2: deliverAtMs)
+ *   deliver        = [term index]*                       recall = index
  *   openQueue      = queueId topicId queue
  *   closeQueue     = queueId
  *   prepare        = producerGroup callerId topic queueId count firstCheckAfterMs checkIntervalMs
@@ -23,7 +25,7 @@ import type {
   Durability,
   ProducerSequence,
   QueueOffsetEntry,
-  TransactionId,
+  StoredAt,
   TransactionRef,
 } from './commands.ts';
 
@@ -43,7 +45,13 @@ const KIND = {
   resetOffsets: 8,
   forgetTopic: 9,
   trim: 10,
+  deliver: 11,
+  recall: 12,
 } as const satisfies Record<Command['type'], number>;
+
+/** What a produce has besides. On disk: never renumber. */
+const PRODUCER = 1;
+const DELAY = 2;
 
 const DECISIONS = ['commit', 'rollback', 'unknown'] as const;
 
@@ -52,6 +60,10 @@ export function encodeCommand(command: Command): Uint8Array {
   switch (command.type) {
     case 'produce':
       return encodeProduce(command, out);
+    case 'deliver':
+      return encodeIds(command.batches, out);
+    case 'recall':
+      return out.uint(command.index).finish();
     case 'openQueue':
       return out.uint(command.queueId).text(command.topicId).uint(command.queue).finish();
     case 'closeQueue':
@@ -89,6 +101,10 @@ function decodeFields(kind: number, from: ByteReader): Command {
   switch (kind) {
     case KIND.produce:
       return decodeProduce(from);
+    case KIND.deliver:
+      return { type: 'deliver', batches: readList(from, readEntryId) };
+    case KIND.recall:
+      return { type: 'recall', index: from.uint() };
     case KIND.openQueue:
       return {
         type: 'openQueue',
@@ -120,18 +136,23 @@ function decodeFields(kind: number, from: ByteReader): Command {
 function encodeProduce(command: CommandOf<'produce'>, out: ByteWriter): Uint8Array {
   assert(command.count >= 1);
   out.uint(command.queueId).uint(command.count).u8(command.durability);
-  const { producer } = command;
-  if (producer === undefined) return out.u8(0).finish();
-  out.u8(1).text(producer.producerId).uint(producer.producerEpoch);
-  return out.uint(producer.sequence).finish();
+  const { producer, deliverAtMs } = command;
+  out.u8((producer === undefined ? 0 : PRODUCER) | (deliverAtMs === undefined ? 0 : DELAY));
+  if (producer !== undefined) {
+    out.text(producer.producerId).uint(producer.producerEpoch).uint(producer.sequence);
+  }
+  if (deliverAtMs !== undefined) out.uint(deliverAtMs);
+  return out.finish();
 }
 
 function decodeProduce(from: ByteReader): Command {
   const queueId = from.uint();
   const count = readCount(from);
   const durability = readDurability(from);
-  const producer = readChoice(from, 2) === 1 ? readProducer(from) : undefined;
-  return { type: 'produce', queueId, count, durability, producer };
+  const has = readChoice(from, (PRODUCER | DELAY) + 1);
+  const producer = (has & PRODUCER) === 0 ? undefined : readProducer(from);
+  const command = { type: 'produce', queueId, count, durability, producer } as const;
+  return (has & DELAY) === 0 ? command : { ...command, deliverAtMs: from.uint() };
 }
 
 function readProducer(from: ByteReader): ProducerSequence {
@@ -173,26 +194,31 @@ function decodeEnd(from: ByteReader): Command {
   const producerGroup = from.text();
   const transaction: TransactionRef =
     readChoice(from, 2) === 0
-      ? { by: 'id', id: readTransactionId(from) }
+      ? { by: 'id', id: readEntryId(from) }
       : { by: 'caller', callerId: from.text() };
   const decision = DECISIONS[readChoice(from, DECISIONS.length)]!;
   return { type: 'end', producerGroup, transaction, decision };
 }
 
 function encodeLeaseChecks(command: CommandOf<'leaseChecks'>, out: ByteWriter): Uint8Array {
-  out.text(command.producerGroup).uint(command.leaseMs).uint(command.transactions.length);
-  for (const id of command.transactions) out.uint(id.term).uint(id.index);
+  out.text(command.producerGroup).uint(command.leaseMs);
+  return encodeIds(command.transactions, out);
+}
+
+function encodeIds(ids: readonly StoredAt[], out: ByteWriter): Uint8Array {
+  out.uint(ids.length);
+  for (const { term, index } of ids) out.uint(term).uint(index);
   return out.finish();
 }
 
 function decodeLeaseChecks(from: ByteReader): Command {
   const producerGroup = from.text();
   const leaseMs = from.uint();
-  const transactions = readList(from, readTransactionId);
+  const transactions = readList(from, readEntryId);
   return { type: 'leaseChecks', producerGroup, transactions, leaseMs };
 }
 
-function readTransactionId(from: ByteReader): TransactionId {
+function readEntryId(from: ByteReader): StoredAt {
   return { term: from.uint(), index: from.uint() };
 }
 

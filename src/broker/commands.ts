@@ -2,7 +2,7 @@
  * The closed union of commands that a data shard's log holds, and what applying one answers.
  * A command is the `head` of an entry (see command-codec.ts); message bytes are its `payload`.
  */
-import type { LogIndex, Term } from '../../raft/types.ts';
+import type { LogIndex, ShardTimeMs, Term } from '../../raft/types.ts';
 
 /** Issued by the metadata shard, never reused, unique in the cluster. */
 export type QueueId = number;
@@ -31,7 +31,13 @@ export type Command =
       readonly count: number;
       readonly durability: Durability;
       readonly producer: ProducerSequence | undefined;
+      /** In no queue before this shard time; absent = at once. Never 0. */
+      readonly deliverAtMs?: ShardTimeMs;
     }
+  /** Delayed batches that are due: each gets its offsets now. */
+  | { readonly type: 'deliver'; readonly batches: readonly BatchId[] }
+  /** A delayed batch that is not wanted any more. */
+  | { readonly type: 'recall'; readonly index: LogIndex }
   | {
       readonly type: 'openQueue';
       readonly queueId: QueueId;
@@ -105,11 +111,14 @@ export type TransactionRef =
   | { readonly by: 'id'; readonly id: TransactionId }
   | { readonly by: 'caller'; readonly callerId: string };
 
-/** Where a (half or visible) batch stands in the log. */
+/** Where a (half, delayed or visible) batch stands in the log. */
 export interface StoredAt {
   readonly term: Term;
   readonly index: LogIndex;
 }
+
+/** The entry that first held a batch: its name for ever. */
+export type BatchId = StoredAt;
 
 /** What `apply` answers to whoever proposed the entry. */
 export type ApplyResult =
@@ -118,10 +127,13 @@ export type ApplyResult =
       readonly type: 'produced';
       /** Entry that holds the messages: an earlier one for a duplicate. */
       readonly at: StoredAt;
-      readonly baseOffset: number;
+      /** undefined = delayed. */
+      readonly baseOffset: number | undefined;
       readonly count: number;
       readonly duplicate: boolean;
     }
+  | { readonly type: 'delivered'; readonly count: number }
+  | { readonly type: 'recalled'; readonly count: number }
   | {
       readonly type: 'prepared';
       readonly id: TransactionId;
@@ -168,6 +180,8 @@ export type Refusal =
   | { readonly reason: 'TRANSACTION_FOREIGN' }
   | { readonly reason: 'TRANSACTION_ENDED'; readonly state: 'committed' | 'rolledBack' }
   | { readonly reason: 'TRANSACTION_ID_REUSED' }
+  /** Delivered, recalled before, or never stored. */
+  | { readonly reason: 'NOT_DELAYED' }
   | { readonly reason: 'GROUP_NOT_FOUND'; readonly group: string }
   | {
       readonly reason: 'OFFSET_FALLS';

@@ -6,10 +6,18 @@
 import assert from 'node:assert';
 import type { Entry, LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import { EntryType } from '../../raft/types.ts';
-import type { DataShard, GroupOffsetView, QueueView, TransactionView } from './api.ts';
+import type {
+  DataShard,
+  DelayedView,
+  GroupOffsetView,
+  QueueView,
+  StateCounts,
+  TransactionView,
+} from './api.ts';
 import { decodeCommand } from './command-codec.ts';
 import type {
   ApplyResult,
+  BatchId,
   Command,
   QueueId,
   Refusal,
@@ -18,9 +26,10 @@ import type {
 } from './commands.ts';
 import type { SequencedRequest } from './dedup.ts';
 import { Dedup } from './dedup.ts';
+import { Delays } from './delays.ts';
 import { Groups } from './groups.ts';
 import { HalfMessages } from './half-messages.ts';
-import { HalfReferences } from './half-references.ts';
+import { LateReferences } from './late-references.ts';
 import type { DataShardLimits } from './limits.ts';
 import { DATA_SHARD_LIMITS } from './limits.ts';
 import { Queues } from './queues.ts';
@@ -44,8 +53,9 @@ class DataShardState implements DataShard {
   readonly #queues: Queues;
   readonly #dedup: Dedup;
   readonly #transactions: Transactions;
-  readonly #references = new HalfReferences();
+  readonly #references = new LateReferences();
   readonly #halfMessages: HalfMessages;
+  readonly #delays: Delays;
   readonly #groups = new Groups();
   #lastIndex: LogIndex = 0;
   #lastTimeMs: ShardTimeMs = 0;
@@ -56,6 +66,7 @@ class DataShardState implements DataShard {
     this.#dedup = new Dedup(limits);
     this.#transactions = new Transactions(limits);
     this.#halfMessages = new HalfMessages(this.#queues, this.#transactions, this.#references);
+    this.#delays = new Delays(this.#queues, this.#references);
   }
 
   load(rows: Iterable<StateRow>): void {
@@ -70,7 +81,8 @@ class DataShardState implements DataShard {
     this.#queues.load(rowsOf('queue'));
     this.#dedup.load(rowsOf('producer'));
     this.#transactions.load(rowsOf('transaction'));
-    this.#references.load(rowsOf('half-reference'));
+    this.#references.load(rowsOf('late-reference'));
+    this.#delays.load(rowsOf('delayed'));
     this.#groups.load(rowsOf('group'), rowsOf('group-offset'));
   }
 
@@ -112,18 +124,32 @@ class DataShardState implements DataShard {
     return this.#transactions.checks.nextCheckAtMs(producerGroup);
   }
 
-  lowestHalfIndex(): LogIndex | undefined {
-    return lower(this.#transactions.lowestIndex(), this.#references.lowestIndex());
+  delayed(index: LogIndex): DelayedView | undefined {
+    return this.#delays.get(index);
+  }
+
+  dueDelayed(nowMs: ShardTimeMs, limit: number): readonly BatchId[] {
+    return this.#delays.due(nowMs, limit);
+  }
+
+  nextDelayedAtMs(): ShardTimeMs | undefined {
+    return this.#delays.nextDueAtMs;
+  }
+
+  lowestLateIndex(): LogIndex | undefined {
+    const hidden = lower(this.#transactions.lowestIndex(), this.#delays.lowestIndex());
+    return lower(hidden, this.#references.lowestIndex());
   }
 
   lowestNeededIndex(): LogIndex | undefined {
-    return lower(this.lowestHalfIndex(), this.#queues.lowestIndex('bounds'));
+    return lower(this.lowestLateIndex(), this.#queues.lowestIndex('bounds'));
   }
 
-  counts(): { producers: number; transactions: number; groups: number; groupOffsets: number } {
+  counts(): StateCounts {
     return {
       producers: this.#dedup.count,
       transactions: this.#transactions.undecidedCount,
+      delayed: this.#delays.count,
       groups: this.#groups.count,
       groupOffsets: this.#groups.offsetCount,
     };
@@ -146,6 +172,10 @@ class DataShardState implements DataShard {
       case 'forgetTopic':
         this.#groups.forgetTopic(command.topicId, out);
         return DONE;
+      case 'deliver':
+        return this.#delays.deliver(command.batches, entry, out);
+      case 'recall':
+        return this.#delays.recall(command.index, out);
       case 'openQueue':
         return this.#openQueue(command, out);
       case 'closeQueue':
@@ -171,8 +201,14 @@ class DataShardState implements DataShard {
       }
     }
     const at = { term: entry.term, index: entry.index };
-    const batch = { at, count, bytes: entry.payload.length, storedAtMs: entry.timeMs };
-    const baseOffset = this.#queues.append(queue, batch, out);
+    let baseOffset: number | undefined;
+    const { deliverAtMs = 0 } = command;
+    if (deliverAtMs > entry.timeMs) {
+      this.#delays.add(entry, { queueId, count, deliverAtMs }, out);
+    } else {
+      const batch = { at, count, bytes: entry.payload.length, storedAtMs: entry.timeMs };
+      baseOffset = this.#queues.append(queue, batch, out);
+    }
     if (request !== undefined) this.#dedup.accept(request, baseOffset, entry, out);
     return { type: 'produced', at, baseOffset, count, duplicate: false };
   }
@@ -186,6 +222,7 @@ class DataShardState implements DataShard {
   #closeQueue(queueId: QueueId, entry: Entry, out: StateWriter): ApplyResult {
     this.#transactions.dropQueue(queueId, out);
     this.#dedup.dropQueue(queueId, out);
+    this.#delays.dropQueue(queueId, out);
     this.#references.trim(queueId, Number.MAX_SAFE_INTEGER, out);
     this.#queues.close(queueId, entry.index, out);
     return DONE;
@@ -197,7 +234,7 @@ class DataShardState implements DataShard {
       const rises = this.#queues.trim(trim, command.logTrim, out);
       if (rises) this.#references.trim(trim.queueId, trim.startOffset, out);
     }
-    const needed = lower(this.lowestHalfIndex(), this.#queues.lowestIndex('exact'));
+    const needed = lower(this.lowestLateIndex(), this.#queues.lowestIndex('exact'));
     assert(
       needed === undefined || command.logTrim < needed,
       `shard ${this.#shard}: log trim to ${command.logTrim}, but entry ${needed} is needed`,

@@ -39,7 +39,7 @@ export type DedupVerdict =
   | { readonly type: 'repeat'; readonly first: AcceptedRequest }
   | { readonly type: 'refused'; readonly refusal: Refusal };
 
-const VERSION = 1;
+const VERSION = 2;
 /** Enough for most rows, so that they are written without growing. */
 const ROW_BYTES = 448;
 const NEW: DedupVerdict = Object.freeze({ type: 'new' });
@@ -77,8 +77,13 @@ export class Dedup {
     return state.afterWeaker || gapAllowed ? NEW : refuse('SEQUENCE_GAP', expected, given);
   }
 
-  /** Remembers a request that `check` called new and whose messages got `baseOffset`. */
-  accept(request: SequencedRequest, baseOffset: number, entry: Entry, out: StateWriter): void {
+  /** Remembers a request that `check` called new and whose messages got `baseOffset`, or later. */
+  accept(
+    request: SequencedRequest,
+    baseOffset: number | undefined,
+    entry: Entry,
+    out: StateWriter,
+  ): void {
     const { producer, queueId, count } = request;
     const accepted: AcceptedRequest = {
       sequence: producer.sequence,

@@ -5,7 +5,7 @@
  */
 import type { Entry } from '../../raft/types.ts';
 import type { ApplyResult, Command, LeasedCheck, Refusal } from './commands.ts';
-import type { HalfReferences } from './half-references.ts';
+import type { LateReferences } from './late-references.ts';
 import type { QueueState, Queues } from './queues.ts';
 import type { StateWriter } from './state-port.ts';
 import type { Transaction } from './transaction-rows.ts';
@@ -16,9 +16,9 @@ type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
 export class HalfMessages {
   readonly #queues: Queues;
   readonly #transactions: Transactions;
-  readonly #references: HalfReferences;
+  readonly #references: LateReferences;
 
-  constructor(queues: Queues, transactions: Transactions, references: HalfReferences) {
+  constructor(queues: Queues, transactions: Transactions, references: LateReferences) {
     this.#queues = queues;
     this.#transactions = transactions;
     this.#references = references;
@@ -69,7 +69,7 @@ export class HalfMessages {
       const transaction = this.#transactions.byId(id);
       if (transaction?.state !== 'undecided') continue;
       if (transaction.producerGroup !== command.producerGroup) continue;
-      if (transaction.nextCheckAtMs > entry.timeMs) continue;
+      if (transaction.dueAtMs > entry.timeMs) continue;
       transaction.checkCount += 1;
       const waitMs = Math.max(command.leaseMs, transaction.checkIntervalMs);
       this.#transactions.reschedule(transaction, entry.timeMs + waitMs, out);
@@ -107,7 +107,7 @@ function newTransaction(command: CommandOf<'prepare'>, entry: Entry): Transactio
     preparedAtMs: entry.timeMs,
     firstCheckAtMs,
     checkIntervalMs: command.checkIntervalMs,
-    nextCheckAtMs: firstCheckAtMs,
+    dueAtMs: firstCheckAtMs,
     checkCount: 0,
     state: 'undecided',
     baseOffset: 0,

@@ -16,6 +16,8 @@ export interface DataShardLimits {
   readonly maxClosedQueues: number;
   /** Admission: undecided transactions. */
   readonly maxUndecidedTransactions: number;
+  /** Admission: delayed batches that wait for their time. */
+  readonly maxDelayedBatches: number;
   /** Admission: consumer groups. */
   readonly maxGroups: number;
   /** Admission: committed offsets, over all groups. */
@@ -31,6 +33,7 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
   maxEndedTransactions: 20_000,
   maxClosedQueues: 4096,
   maxUndecidedTransactions: 20_000,
+  maxDelayedBatches: 100_000,
   maxGroups: 5000,
   maxGroupOffsets: 100_000,
 });
@@ -38,8 +41,8 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
 /** Requests remembered per (producer, epoch, queue): as many as may be in flight (rule 13). */
 export const DEDUP_WINDOW_REQUESTS = 64;
 
-/** Offsets per half-message reference: one small row for as many offsets. */
-export const HALF_REFERENCE_OFFSETS = 1024;
+/** Offsets per reference to what was shown late: one small row for as many offsets. */
+export const LATE_REFERENCE_OFFSETS = 1024;
 
 /** Expired things that one entry may forget: keeps every apply short. */
 export const MAX_FORGOTTEN_PER_ENTRY = 16;

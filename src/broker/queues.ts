@@ -6,8 +6,8 @@
  *   ─────┬───────────┬───────────┐
  *   gone │ batch     │ batch     │ next
  *   ─────┴───────────┴───────────┘
- *        ^ startIndex: no plain batch from here on lies in an earlier log entry (committed half
- *          messages may: see half-references.ts)
+ *        ^ startIndex: no plain batch from here on lies in an earlier log entry (what was shown
+ *          late may: see late-references.ts)
  *
  * Offsets are dense: a batch gets them at apply, in log order, and keeps them.
  */

@@ -2,8 +2,9 @@
  * The last requests that were accepted from one producer on one queue, kept as the very bytes of
  * their state row: it is written anew with every produce, while a look into it is rare.
  *
- * Per request, oldest first, what cannot be told from the one before it: skipped sequences, count,
- * offsets of others in between, index step, term step. Usually five bytes.
+ * Per request, oldest first, what cannot be told from the one before it: skipped sequences, count
+ * (doubled, plus one for a delayed request), offsets of others in between, index step, term step.
+ * Usually five bytes.
  */
 import assert from 'node:assert';
 import type { LogIndex, Term } from '../../raft/types.ts';
@@ -14,7 +15,8 @@ import { DEDUP_WINDOW_REQUESTS } from './limits.ts';
 export interface AcceptedRequest {
   readonly sequence: number;
   readonly count: number;
-  readonly baseOffset: number;
+  /** undefined = delayed: its messages had no offsets yet. */
+  readonly baseOffset: number | undefined;
   readonly index: LogIndex;
   readonly term: Term;
 }
@@ -54,12 +56,11 @@ export class RequestWindow {
   push(request: AcceptedRequest): void {
     const { sequence, count, baseOffset, index, term } = request;
     const last = this.#last;
-    const out = this.#bytes.uint(sequence - last.sequence).uint(count);
-    out
-      .uint(baseOffset - last.offset)
-      .uint(index - last.index)
-      .uint(term - last.term);
-    this.#last = { sequence: sequence + count, offset: baseOffset + count, index, term };
+    const isDelayed = baseOffset === undefined;
+    const out = this.#bytes.uint(sequence - last.sequence).uint(2 * count + (isDelayed ? 1 : 0));
+    if (!isDelayed) out.uint(baseOffset - last.offset);
+    out.uint(index - last.index).uint(term - last.term);
+    this.#last = positionAfter(request, last);
     this.#length += 1;
     if (this.#length > DEDUP_WINDOW_REQUESTS) this.#forgetFirst();
   }
@@ -71,7 +72,7 @@ export class RequestWindow {
     for (let left = this.#length; left > 0; left -= 1) {
       const request = readRequest(from, position);
       if (sequence < request.sequence) return undefined;
-      position = positionAfter(request);
+      position = positionAfter(request, position);
       if (sequence < position.sequence) return request;
     }
     return undefined;
@@ -101,7 +102,7 @@ export class RequestWindow {
 
   #forgetFirst(): void {
     const from = this.#bytes.reader(this.#from);
-    this.#base = positionAfter(readRequest(from, this.#base));
+    this.#base = positionAfter(readRequest(from, this.#base), this.#base);
     this.#length -= 1;
     this.#from = from.position;
     if (this.#from <= FORGOTTEN_BYTES_MAX) return;
@@ -111,14 +112,17 @@ export class RequestWindow {
   }
 }
 
-function positionAfter({ sequence, count, baseOffset, index, term }: AcceptedRequest): Position {
-  return { sequence: sequence + count, offset: baseOffset + count, index, term };
+function positionAfter(request: AcceptedRequest, before: Position): Position {
+  const { sequence, count, baseOffset, index, term } = request;
+  const offset = baseOffset === undefined ? before.offset : baseOffset + count;
+  return { sequence: sequence + count, offset, index, term };
 }
 
 function readRequest(from: ByteReader, before: Position): AcceptedRequest {
   const sequence = before.sequence + from.uint();
-  const count = from.uint();
-  const baseOffset = before.offset + from.uint();
+  const counted = from.uint();
+  const count = Math.floor(counted / 2);
+  const baseOffset = counted % 2 === 1 ? undefined : before.offset + from.uint();
   const index = before.index + from.uint();
   const term = before.term + from.uint();
   assert(index > before.index && count > 0);

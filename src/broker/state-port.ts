@@ -11,9 +11,10 @@ export type Table =
   | 'producer'
   | 'transaction'
   | 'caller-transaction'
-  | 'half-reference'
+  | 'late-reference'
   | 'group'
   | 'group-offset'
+  | 'delayed'
   | 'topic'
   | 'meta';
 

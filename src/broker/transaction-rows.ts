@@ -2,11 +2,11 @@
 import type { LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import type { TransactionView } from './api.ts';
 import { ByteReader, ByteWriter, FormatError, readVersioned } from './bytes.ts';
-import type { Checkable } from './checks.ts';
 import type { TransactionId } from './commands.ts';
+import type { Due } from './due-heap.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
-export interface Transaction extends TransactionView, Checkable {
+export interface Transaction extends TransactionView, Due {
   readonly id: TransactionId;
   /** Bytes of its messages: they count in the queue only once they are visible. */
   readonly bytes: number;
@@ -15,7 +15,7 @@ export interface Transaction extends TransactionView, Checkable {
   readonly checkIntervalMs: number;
   state: 'undecided' | 'committed' | 'rolledBack';
   checkCount: number;
-  nextCheckAtMs: ShardTimeMs;
+  dueAtMs: ShardTimeMs;
   /** First offset in the queue; meant only when committed. */
   baseOffset: number;
   /** The entry that decided; 0 = none yet. */
@@ -32,7 +32,7 @@ export function putTransaction(transaction: Transaction, out: StateWriter): void
   row.uint(transaction.id.term).text(transaction.producerGroup).text(transaction.callerId);
   row.text(transaction.topic).uint(transaction.queueId).uint(transaction.count);
   row.uint(transaction.bytes).uint(transaction.preparedAtMs).uint(transaction.firstCheckAtMs);
-  row.uint(transaction.checkIntervalMs).uint(transaction.nextCheckAtMs);
+  row.uint(transaction.checkIntervalMs).uint(transaction.dueAtMs);
   row.uint(transaction.checkCount).uint(transaction.baseOffset);
   row.uint(transaction.endedIndex).uint(transaction.endedAtMs);
   out.put('transaction', transactionKey(transaction), row.finish());
@@ -59,7 +59,7 @@ export function readTransaction({ key, value }: StateRow): Transaction {
     preparedAtMs: from.uint(),
     firstCheckAtMs: from.uint(),
     checkIntervalMs: from.uint(),
-    nextCheckAtMs: from.uint(),
+    dueAtMs: from.uint(),
     checkCount: from.uint(),
     baseOffset: from.uint(),
     endedIndex: from.uint(),

@@ -72,6 +72,14 @@ export function durationOption(text: string): number {
   throw new InvalidArgumentError('must be a number and a unit: ms, s, m, h or d, such as 72h.');
 }
 
+/** `2026-01-31T12:00Z`, or Unix milliseconds. */
+export function timeOption(text: string): Date {
+  if (/^\d{11,15}$/.test(text)) return new Date(Number(text));
+  const time = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : new Date(Number.NaN);
+  if (!Number.isNaN(time.getTime())) return time;
+  throw new InvalidArgumentError('must be a time such as 2026-01-31T12:00Z, or Unix ms.');
+}
+
 const UNIT_BYTES: Readonly<Record<string, number>> = {
   '': 1,
   KB: 1e3,

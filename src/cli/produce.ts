@@ -10,6 +10,7 @@ import {
   durationOption,
   print,
   printJson,
+  timeOption,
   withClient,
 } from './client-options.ts';
 import { LineSplitter, LineTooLong } from './lines.ts';
@@ -21,6 +22,9 @@ interface ProduceOptions extends ClientOptions {
   readonly durability?: Durability;
   readonly file?: string;
   readonly timeout: number;
+  /** Milliseconds. */
+  readonly delay?: number;
+  readonly deliverAt?: Date;
 }
 
 /** maxMessageBytes: what the whole encoded message may take. */
@@ -34,6 +38,12 @@ export function registerProduce(program: Command): void {
     .description('send each line of the input as a message; bytes are kept as they are')
     .option('-q, --queue <N>', 'send all to this queue', wholeNumber(0, 1023))
     .option('-k, --key <KEY>', 'key of all messages; the same key goes to the same queue')
+    .addOption(
+      new Option('--delay <TIME>', 'deliver this long from now, such as 10s or 2h')
+        .argParser(durationOption)
+        .conflicts('deliverAt'),
+    )
+    .option('--deliver-at <TIME>', 'deliver then: 2026-01-31T12:00Z, or Unix ms', timeOption)
     .option('--durability <LEVEL>', 'MAJORITY_FSYNC, MAJORITY, LEADER, NONE', durabilityOption)
     .option('-f, --file <PATH>', 'read this file instead of stdin')
     .addOption(
@@ -77,6 +87,8 @@ export function ackJson(ack: BatchAck) {
     term: ack.term,
     log_index: ack.logIndex,
     durability: ack.durability,
+    message_id: ack.firstMessageId,
+    ...(ack.deliverAtMs === undefined ? {} : { deliver_at_ms: ack.deliverAtMs }),
   };
 }
 
@@ -90,6 +102,8 @@ class LineSender {
   readonly #options: ProduceOptions;
   #lines = 0;
   #failure: Failure | undefined;
+  /** Of the lines that were read last: what is delayed to one time leaves together. */
+  #deliverAtMs: number | undefined;
 
   constructor(producer: Producer, options: ProduceOptions) {
     this.#producer = producer;
@@ -100,6 +114,7 @@ class LineSender {
     const splitter = new LineSplitter(MESSAGE_BYTES_MAX - BODY_OVERHEAD_BYTES);
     try {
       for await (const chunk of input) {
+        this.#deliverAtMs = deliveryTime(this.#options);
         for (const line of splitter.push(chunk as Buffer)) this.#send(line);
         await this.#producer.whenRoom();
         if (this.#failure !== undefined) break;
@@ -118,10 +133,18 @@ class LineSender {
     this.#lines += 1;
     const lineNumber = this.#lines;
     const { key, queue } = this.#options;
-    this.#producer.send({ body, key, orderingKey: key, queue }).catch((error: unknown) => {
+    const deliverAtMs = this.#deliverAtMs;
+    // What is delayed comes behind what is sent later: its key orders nothing.
+    const orderingKey = deliverAtMs === undefined ? key : undefined;
+    const message = { body, key, orderingKey, queue, deliverAtMs };
+    this.#producer.send(message).catch((error: unknown) => {
       this.#failure ??= lineFailure(lineNumber, error);
     });
   }
+}
+
+function deliveryTime({ delay, deliverAt }: ProduceOptions): number | undefined {
+  return delay === undefined ? deliverAt?.getTime() : Date.now() + delay;
 }
 
 function lineFailure(lineNumber: number, error: unknown): Failure {
@@ -145,10 +168,16 @@ class Totals {
   messages = 0;
   readonly #queues = new Map<number, { count: number; first: number | undefined; last: number }>();
   #durability = '';
+  readonly #delayed: BatchAck[] = [];
 
-  add({ queue, count, baseOffset, durability }: BatchAck): void {
+  add(ack: BatchAck): void {
+    const { queue, count, baseOffset, durability, deliverAtMs } = ack;
     this.#durability = durability;
     this.messages += count;
+    if (deliverAtMs !== undefined) {
+      this.#delayed.push(ack);
+      return;
+    }
     const last = (baseOffset ?? 0) + count - 1;
     const total = this.#queues.get(queue);
     if (total === undefined) {
@@ -166,6 +195,11 @@ class Totals {
     for (const [queue, { count, first, last }] of queues) {
       const offsets = first === undefined ? '' : `, ${offsetsText(first, last)}`;
       void print(`  queue ${queue}: ${messageText(count)}${offsets}\n`);
+    }
+    for (const { queue, count, deliverAtMs = 0, firstMessageId } of this.#delayed) {
+      const until = new Date(deliverAtMs).toISOString();
+      const back = `to take back: holdfast recall ${firstMessageId}`;
+      void print(`  queue ${queue}: ${messageText(count)}, delayed until ${until}; ${back}\n`);
     }
   }
 }

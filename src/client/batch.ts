@@ -25,6 +25,8 @@ export class Batch {
   readonly sends: PendingSend[] = [];
   readonly createdAtMs: number;
   readonly deadlineAtMs: number;
+  /** Of all its messages; 0 = at once. */
+  readonly deliverAtMs: number;
   /** Given when the batch is first sent and on every renumbering. */
   sequence = -1;
   requestId = -1;
@@ -40,12 +42,19 @@ export class Batch {
   /** Where each message ends. */
   readonly #ends: number[] = [];
 
-  constructor(room: number, expectedBytes: number, createdAtMs: number, deadlineAtMs: number) {
+  constructor(
+    room: number,
+    expectedBytes: number,
+    createdAtMs: number,
+    deadlineAtMs: number,
+    deliverAtMs = 0,
+  ) {
     this.start = room;
     this.#end = room;
     this.#buffer = Buffer.allocUnsafeSlow(room + Math.max(FIRST_BYTES, expectedBytes));
     this.createdAtMs = createdAtMs;
     this.deadlineAtMs = deadlineAtMs;
+    this.deliverAtMs = deliverAtMs;
   }
 
   get count(): number {
@@ -87,10 +96,12 @@ export class Batch {
 
   resolve(ack: BatchAck): void {
     const { queue, term, logIndex, durability, duplicate, baseOffset, firstMessageId } = ack;
+    const { deliverAtMs } = ack;
     for (let i = 0; i < this.sends.length; i++) {
       const offset = baseOffset === undefined ? undefined : baseOffset + i;
       const messageId = messageIdAfter(firstMessageId, i);
-      this.sends[i]!.resolve({ queue, offset, messageId, term, logIndex, durability, duplicate });
+      const where = { queue, offset, messageId, term, logIndex };
+      this.sends[i]!.resolve({ ...where, durability, duplicate, deliverAtMs });
     }
   }
 

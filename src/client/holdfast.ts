@@ -1,5 +1,5 @@
 import { Admin } from './admin.ts';
-import { Calls } from './calls.ts';
+import { Calls, plan } from './calls.ts';
 import { Consumer, type ConsumerHost, type ConsumerOptions } from './consumer.ts';
 import { Fetcher, type FetchOptions, type FetchResult } from './fetcher.ts';
 import { produceStreams } from './produce-stream.ts';
@@ -66,6 +66,17 @@ export class Holdfast implements AsyncDisposable {
   /** The half messages of one producer group. */
   transactions(group: string): Transactions {
     return new Transactions(group, this.#calls, this.#proto, this.admin);
+  }
+
+  /**
+   * Takes delayed messages back: all that were acknowledged under this first message id. Resolves
+   * with their number; rejects with NOT_DELAYED when it is too late.
+   */
+  async recall(messageId: string, options?: CallOptions): Promise<number> {
+    const method = this.#proto.method('Log', 'Recall');
+    const request = { message_id: messageId };
+    const answer = await this.#calls.unary(method, request, plan('once', options, true));
+    return (answer as { readonly count: number }).count;
   }
 
   /** Reads one queue once, from an offset; waits at its end when asked to. */

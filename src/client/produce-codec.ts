@@ -35,10 +35,12 @@ export interface RequestHead {
   readonly producerEpoch: number;
   /** undefined: the server takes the request whatever the topic's queue count is now. */
   readonly queueEpoch: number | undefined;
+  /** 0 = at once. */
+  readonly deliverAtMs: number;
 }
 
 /** All tags, lengths and numbers of a head at their longest. */
-const HEAD_NUMBERS_MAX = 96;
+const HEAD_NUMBERS_MAX = 112;
 
 /** Room to leave in front of a batch's messages so that the head fits without moving them. */
 export function headRoom(constants: RequestConstants): number {
@@ -79,6 +81,7 @@ export class HeadWriter {
     const into = this.#inner;
     let at = writeTextField(into, 0, 0x0a, topic, topic.length);
     at = writeNumber(into, at, 0x10, head.queue);
+    if (head.deliverAtMs > 0) at = writeNumber(into, at, 0x28, head.deliverAtMs);
     if (durability > 0) at = writeNumber(into, at, 0x30, durability);
     at = writeTextField(into, at, 0x3a, producerId, producerId.length);
     if (head.sequence > 0) at = writeNumber(into, at, 0x40, head.sequence);
@@ -128,6 +131,7 @@ export function readStreamAnswer(bytes: Buffer): StreamAnswer {
 function readAck(reader: Reader): BatchAck {
   let firstMessageId = '';
   let baseOffset: number | undefined;
+  let deliverAtMs: number | undefined;
   let [count, queue, term, logIndex, durability, replicas, duplicate] = [0, 0, 0, 0, 0, 0, 0];
   while (!reader.done()) {
     const tag = reader.varint();
@@ -140,6 +144,7 @@ function readAck(reader: Reader): BatchAck {
     else if (tag === 0x38) durability = reader.varint();
     else if (tag === 0x40) replicas = reader.varint();
     else if (tag === 0x48) duplicate = reader.varint();
+    else if (tag === 0x50) deliverAtMs = reader.varint();
     else reader.skip(tag & 7);
   }
   return {
@@ -152,5 +157,6 @@ function readAck(reader: Reader): BatchAck {
     durability: durabilityName(durability),
     replicas,
     duplicate: duplicate !== 0,
+    deliverAtMs,
   };
 }

@@ -1,6 +1,6 @@
 /** How a producer is set up, and what it says when it is used wrongly. */
 import { clientError, HoldfastError } from './errors.ts';
-import type { BatchAck, Durability, Topic } from './types.ts';
+import type { BatchAck, Durability, SendMessage, Topic } from './types.ts';
 
 export interface ProducerOptions {
   readonly topic: string;
@@ -65,6 +65,17 @@ export function fullOptions(options: ProducerOptions): ProducerOptions & Produce
   const all = full as ProducerOptions & ProducerSettings;
   checkOptions(all);
   return all;
+}
+
+/** The server looks at queues, not at keys: only here is it known that there was one. */
+export function checkDelay({ deliverAtMs, orderingKey }: SendMessage): HoldfastError | undefined {
+  if (deliverAtMs === undefined) return undefined;
+  const isTime = Number.isSafeInteger(deliverAtMs) && deliverAtMs > 0;
+  if (isTime && orderingKey === undefined) return undefined;
+  const message = isTime
+    ? 'a delayed message comes behind those that are sent after it: leave orderingKey out'
+    : `deliverAtMs is ${deliverAtMs}: it must be a time in Unix milliseconds`;
+  return new HoldfastError({ code: 'INVALID_ARGUMENT', reason: 'INVALID_REQUEST', message });
 }
 
 export function tooLarge(size: number): HoldfastError {

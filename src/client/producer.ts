@@ -9,6 +9,7 @@ import { durabilityNumber, HeadWriter, headRoom, type RequestConstants } from '.
 import type { OpenProduceStream } from './produce-stream.ts';
 import {
   bufferFull,
+  checkDelay,
   closedError,
   fullOptions,
   MESSAGE_BYTES_MAX,
@@ -134,6 +135,8 @@ export class Producer implements AsyncDisposable {
 
   #accept(message: SendMessage, send: PendingSend): HoldfastError | undefined {
     if (this.#closing !== undefined) return closedError();
+    const wrongDelay = checkDelay(message);
+    if (wrongDelay !== undefined) return wrongDelay;
     const size = this.#encoder.measure(message);
     if (size > MESSAGE_BYTES_MAX) return tooLarge(size);
     const framedSize = this.#encoder.framedSize();
@@ -156,7 +159,8 @@ export class Producer implements AsyncDisposable {
   #route(message: SendMessage, framed: number, send: PendingSend): HoldfastError | undefined {
     const lane = this.#laneOf(message);
     if (lane instanceof HoldfastError) return lane;
-    this.#batchFor(lane, framed).append(this.#encoder, framed, send);
+    const { deliverAtMs = 0 } = message;
+    this.#batchFor(lane, framed, deliverAtMs).append(this.#encoder, framed, send);
     if (lane !== undefined) this.#dirty.add(lane);
     if (!this.#flushing) {
       this.#flushing = true;
@@ -173,20 +177,23 @@ export class Producer implements AsyncDisposable {
     return this.#lanes[queueOfKey(orderingKey, this.#lanes.length)];
   }
 
-  #batchFor(lane: Lane | undefined, framedSize: number): Batch {
+  #batchFor(lane: Lane | undefined, framedSize: number, deliverAtMs: number): Batch {
     const open = lane === undefined ? this.#free[this.#free.length - 1] : lane.openBatch();
     const nowMs = Date.now();
-    if (open !== undefined && this.#fits(open, framedSize, nowMs)) return open;
+    const isSame = open?.deliverAtMs === deliverAtMs;
+    if (open !== undefined && isSame && this.#fits(open, framedSize, nowMs)) return open;
     const { timeoutMs } = this.#options;
-    const batch = this.#newBatch(Math.max(framedSize, this.#expectedBytes), nowMs + timeoutMs);
+    const bytes = Math.max(framedSize, this.#expectedBytes);
+    const batch = this.#newBatch(bytes, nowMs + timeoutMs, deliverAtMs);
     if (lane === undefined) this.#free.push(batch);
     else lane.enqueue(batch);
     return batch;
   }
 
-  #newBatch(bytes: number, deadlineAtMs: number): Batch {
+  #newBatch(bytes: number, deadlineAtMs: number, deliverAtMs: number): Batch {
     this.#checkAt(deadlineAtMs);
-    return new Batch(this.#room, bytes, deadlineAtMs - this.#options.timeoutMs, deadlineAtMs);
+    const createdAtMs = deadlineAtMs - this.#options.timeoutMs;
+    return new Batch(this.#room, bytes, createdAtMs, deadlineAtMs, deliverAtMs);
   }
 
   #fits(batch: Batch, framedSize: number, nowMs: number): boolean {
@@ -322,12 +329,12 @@ export class Producer implements AsyncDisposable {
       const target = home(send.orderingKey);
       const bytes = batch.messageBytes(i);
       if (target === queue) {
-        stays ??= this.#newBatch(batch.bytes, batch.deadlineAtMs);
+        stays ??= this.#newBatch(batch.bytes, batch.deadlineAtMs, batch.deliverAtMs);
         stays.appendFrom(batch, i);
         return;
       }
       const lane = this.#lanes[target]!;
-      this.#batchFor(lane, bytes).appendFrom(batch, i);
+      this.#batchFor(lane, bytes, batch.deliverAtMs).appendFrom(batch, i);
       this.#dirty.add(lane);
     });
     process.nextTick(() => this.#flushTurn());

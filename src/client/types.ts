@@ -19,12 +19,17 @@ export interface SendMessage extends OutgoingMessage {
   readonly orderingKey?: string | undefined;
   /** Names the queue outright; then `orderingKey` routes nothing. */
   readonly queue?: number | undefined;
+  /**
+   * Delayed: in no queue before this time (Unix milliseconds, at most 40 days ahead). Not with
+   * `orderingKey`: it comes behind what is sent after it.
+   */
+  readonly deliverAtMs?: number | undefined;
 }
 
 /** The acknowledgement of one message. */
 export interface Ack {
   readonly queue: number;
-  /** Absent for levels weaker than MAJORITY_FSYNC: no offset is certain yet. */
+  /** Absent for levels weaker than MAJORITY_FSYNC, and when delayed: no offset is certain yet. */
   readonly offset: number | undefined;
   readonly messageId: string;
   readonly term: number;
@@ -32,6 +37,8 @@ export interface Ack {
   readonly durability: Durability;
   /** A retry found the message already stored; this is the first answer. */
   readonly duplicate: boolean;
+  /** Delayed until then; absent when it stands in its queue, or a retry was answered. */
+  readonly deliverAtMs: number | undefined;
 }
 
 /** The acknowledgement of one request: the messages that left together. */
@@ -45,6 +52,7 @@ export interface BatchAck {
   readonly durability: Durability;
   readonly replicas: number;
   readonly duplicate: boolean;
+  readonly deliverAtMs: number | undefined;
 }
 
 export interface Message {

@@ -6,6 +6,7 @@ import type { TopicView } from '../cluster/api.ts';
 import { checkedId } from '../convert.ts';
 import { CallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
+import { checkDelay, deliveryTime, isDelayed, refuseDelayed } from './delay.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import type { ShardMethod, Target } from './methods.ts';
 import { ProducerOrder } from './producer-order.ts';
@@ -64,7 +65,7 @@ export class ProduceCalls {
     if (topic === undefined) return undefined;
     const queue = this.#parts.picker.pick(topic, head);
     if (queue instanceof CallError) throw queue;
-    return { head, target: produceTarget(topic, queue, head.durability) };
+    return { head, target: produceTarget(topic, queue, head) };
   }
 
   /** The queue that a refused request names, where that much can be told. */
@@ -88,7 +89,7 @@ export class ProduceCalls {
       }
       const queue = this.#parts.picker.pick(topic!, head);
       if (queue instanceof CallError) done(queue, undefined);
-      else done(undefined, { head, target: produceTarget(topic!, queue, head.durability) });
+      else done(undefined, { head, target: produceTarget(topic!, queue, head) });
     });
   }
 
@@ -98,7 +99,16 @@ export class ProduceCalls {
     const { shard, queueId } = target;
     const { count, producerEpoch, producerId, sequence } = head;
     const producer = producerId === '' ? undefined : { producerId, producerEpoch, sequence };
-    const command = encodeCommand({ type: 'produce', queueId, count, durability, producer });
+    const deliverAtMs = this.#deliveryTime(shard, head);
+    if (deliverAtMs instanceof CallError) {
+      done(deliverAtMs, undefined);
+      return;
+    }
+    const delay = deliverAtMs === undefined ? {} : { deliverAtMs };
+    const command = encodeCommand({
+      ...{ type: 'produce', queueId, count, durability, producer },
+      ...delay,
+    });
     const isWeak = durability !== Durability.majorityFsync;
     const request = producer && { ...producer, queueId, count };
     const track = request && this.#order.track(shard, request, isWeak);
@@ -110,7 +120,7 @@ export class ProduceCalls {
       if (isNew(outcome)) track?.applied();
       if (answered) return;
       answered = true;
-      this.#answer(call, target, head, outcome, done);
+      this.#answer(call, { ...target, deliverAtMs }, head, outcome, done);
     });
     if (durability !== Durability.none || answered) return;
     // One-way: accepted, and nothing more is promised; the id is not known yet.
@@ -118,9 +128,16 @@ export class ProduceCalls {
     done(undefined, encodeProduceAck(weakAck(target, head, { term: 0, index: 0, replicas: 0 })));
   }
 
+  #deliveryTime(shard: number, head: ProduceHead): number | CallError | undefined {
+    if (!isDelayed(head)) return undefined;
+    const { host } = this.#parts;
+    const atMs = deliveryTime(head, host.shardTimeMs(shard));
+    return typeof atMs === 'number' ? (refuseDelayed(host.data(shard)) ?? atMs) : atMs;
+  }
+
   #answer(
     call: Call,
-    target: Target,
+    target: Target & { readonly deliverAtMs: number | undefined },
     head: ProduceHead,
     outcome: ProposalOutcome,
     done: Done,
@@ -171,8 +188,14 @@ function weakAck(
 
 type Produced = Extract<ApplyResult, { type: 'produced' }>;
 
-function appliedAck(target: Target, result: Produced, replicas: number): ProduceAck {
+function appliedAck(
+  { deliverAtMs, ...target }: Target & { readonly deliverAtMs: number | undefined },
+  result: Produced,
+  replicas: number,
+): ProduceAck {
+  const isDelayed = result.baseOffset === undefined && !result.duplicate;
   return {
+    deliverAtMs: isDelayed ? deliverAtMs : undefined,
     shard: target.shard,
     term: result.at.term,
     index: result.at.index,
@@ -186,6 +209,7 @@ function appliedAck(target: Target, result: Produced, replicas: number): Produce
 }
 
 function checkHead(head: ProduceHead): void {
+  checkDelay(head);
   if (head.count === 0) {
     throw new CallError(
       'EMPTY_BATCH',
@@ -208,7 +232,8 @@ function checkHead(head: ProduceHead): void {
   }
 }
 
-function produceTarget(topic: TopicView, queue: number, durability: number): Target {
+function produceTarget(topic: TopicView, queue: number, head: ProduceHead): Target {
   const { shard, queueId } = topic.queues[queue]!;
-  return { shard, queueId, queue, variant: durability || topic.config.durability };
+  const otherwise = isDelayed(head) ? Durability.majorityFsync : topic.config.durability;
+  return { shard, queueId, queue, variant: head.durability || otherwise };
 }

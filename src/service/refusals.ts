@@ -67,9 +67,18 @@ export function refusalError(refusal: Refusal): CallError {
       );
     case 'GROUP_NOT_FOUND':
       return groupNotFound(refusal.group);
+    case 'NOT_DELAYED':
+      return notDelayed();
     default:
       return transactionError(refusal);
   }
+}
+
+export function notDelayed(): CallError {
+  return new CallError(
+    'NOT_DELAYED',
+    'nothing to recall: the message was delivered, recalled before, or never delayed',
+  );
 }
 
 export function queueNotOpen(): CallError {

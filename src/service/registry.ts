@@ -16,6 +16,7 @@ import {
 import { limitsOf } from './limits.ts';
 import { PRODUCE_PATH } from './produce.ts';
 import { ProduceStream } from './produce-stream.ts';
+import { RECALL_PATH, recall } from './recall.ts';
 import type { Parts } from './service.ts';
 import { stateLimits } from './state-admission.ts';
 import { SUBSCRIBE_PATH, SubscribeStream } from './subscribe.ts';
@@ -56,6 +57,7 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     [PREPARE_PATH, transactions.prepare.bind(transactions)],
     [END_PATH, transactions.end.bind(transactions)],
     [POLL_CHECKS_PATH, checks.poll.bind(checks)],
+    cold(RECALL_PATH, (call, request: { message_id: string }) => recall(parts, call, request)),
     cold('/holdfast.v1.Log/ListOffsets', offsets.listOffsets.bind(offsets)),
     cold('/holdfast.v1.Log/CommitOffset', offsets.commitOffset.bind(offsets)),
     cold('/holdfast.v1.Log/GetOffset', offsets.getOffset.bind(offsets)),

@@ -23,6 +23,9 @@ export class ProduceHead {
   sequence = 0;
   queueEpoch = -1;
   topicId = '';
+  /** 0 = not given. */
+  deliverAtMs = 0;
+  delayLevel = 0;
   count = 0;
   /** All `messages` fields, tags included. */
   payload: Uint8Array = NO_BYTES;
@@ -30,7 +33,7 @@ export class ProduceHead {
 
 const NO_BYTES = new Uint8Array(0);
 const DEDUP_KEYS = 4;
-const DELIVER_AT = 5;
+const LAST_FIELD = 12;
 
 export function readProduceHead(request: Uint8Array, limits: MessageLimits): ProduceHead {
   const reader = new WireReader(request);
@@ -100,6 +103,9 @@ function readProduceField(reader: WireReader, tag: number, head: ProduceHead): v
       head.orderingKeys ??= [];
       head.orderingKeys.push(reader.text());
       return;
+    case 5 * 8 + WireType.varint:
+      head.deliverAtMs = checkedNumber('deliver_at_ms', reader.varint());
+      return;
     case 6 * 8 + WireType.varint:
       head.durability = checkedNumber('durability', reader.varint(), MAX_INT32);
       return;
@@ -118,11 +124,13 @@ function readProduceField(reader: WireReader, tag: number, head: ProduceHead): v
     case 11 * 8 + WireType.varint:
       head.producerEpoch = checkedNumber('producer_epoch', reader.varint(), MAX_INT32);
       return;
+    case 12 * 8 + WireType.varint:
+      head.delayLevel = checkedNumber('delay_level', reader.varint(), MAX_INT32);
+      return;
     default:
       skipUnknown(reader, tag);
-      if (tag >> 3 === DEDUP_KEYS || tag >> 3 === DELIVER_AT) {
-        const name = tag >> 3 === DEDUP_KEYS ? 'dedup_keys' : 'deliver_at_ms';
-        throw new CallError('NOT_YET', `${name} is not built yet: leave it out`);
+      if (tag >> 3 === DEDUP_KEYS) {
+        throw new CallError('NOT_YET', 'dedup_keys is not built yet: leave it out');
       }
   }
 }
@@ -130,7 +138,7 @@ function readProduceField(reader: WireReader, tag: number, head: ProduceHead): v
 /** Newer fields are stepped over; one of ours with the wrong wire type is not. */
 function skipUnknown(reader: WireReader, tag: number): void {
   if (tag < 8 || tag > 0xffff_ffff) throw malformed('field number 0');
-  if (tag >> 3 <= 11 && tag >> 3 !== DEDUP_KEYS && tag >> 3 !== DELIVER_AT) {
+  if (tag >> 3 <= LAST_FIELD && tag >> 3 !== DEDUP_KEYS) {
     throw malformed(`field ${tag >> 3} has the wrong type`);
   }
   reader.skip(tag & 7);

@@ -6,7 +6,7 @@ import { messageIdText } from '../convert.ts';
 import type { FetchedBatch } from '../shards/api.ts';
 import { asBuffer, bytesFieldSize, fieldSize, varintSize, WireReader, WireWriter } from './wire.ts';
 
-/** Upper bound of a ProduceResponse and a HalfBatchAck: eight numbers and an id. */
+/** Upper bound of a ProduceResponse and a HalfBatchAck: nine numbers and an id. */
 const SMALL_ACK_BYTES = 128;
 
 export interface ProduceAck {
@@ -21,6 +21,8 @@ export interface ProduceAck {
   readonly durability: number;
   readonly replicas: number;
   readonly duplicate: boolean;
+  /** Absent: not delayed. */
+  readonly deliverAtMs?: number | undefined;
 }
 
 export function encodeProduceAck(ack: ProduceAck): Buffer {
@@ -34,6 +36,7 @@ export function encodeProduceAck(ack: ProduceAck): Buffer {
   writer.number(7, ack.durability);
   writer.number(8, ack.replicas);
   writer.number(9, ack.duplicate ? 1 : 0);
+  if (ack.deliverAtMs !== undefined) writer.optionalNumber(10, ack.deliverAtMs);
   return writer.done();
 }
 

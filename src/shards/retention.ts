@@ -111,7 +111,7 @@ async function decide(source: TrimSource): Promise<TrimProposal | undefined> {
       queues.push({ queueId: queue.queueId, startOffset, startIndex: index ?? 0 });
     }
   }
-  lowest = Math.min(lowest, source.data.lowestHalfIndex() ?? lowest);
+  lowest = Math.min(lowest, source.data.lowestLateIndex() ?? lowest);
   const logTrim = Math.max(source.logTrim, lowest - 1);
   const isWorthIt = queues.length > 0 || isGain(logTrim - source.logTrim, source.isHoldingLog);
   return isWorthIt ? { queues, logTrim } : undefined;

@@ -9,11 +9,12 @@ export const TABLE_KIND = {
   producer: KeyKind.producer,
   transaction: KeyKind.transaction,
   'caller-transaction': KeyKind.callerTransaction,
-  'half-reference': KeyKind.halfReference,
+  'late-reference': KeyKind.lateReference,
   group: KeyKind.group,
   'group-offset': KeyKind.groupOffset,
   topic: KeyKind.topic,
   meta: KeyKind.meta,
+  delayed: KeyKind.delayed,
 } as const satisfies Record<Table, TableKind>;
 
 const KIND_TABLE: ReadonlyMap<TableKind, Table> = new Map(

@@ -24,6 +24,7 @@ export const POINTS = [
   'sequence gap refused',
   'transaction committed',
   'transaction rolled back',
+  'delayed message recalled',
   'duplicate End',
   'contradicting End refused',
   'read confirmed',

@@ -24,6 +24,16 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     durability,
     producer: fc.option(producer, { nil: undefined }),
   }),
+  fc.record({
+    type: fc.constant('produce' as const),
+    queueId: uint,
+    count,
+    durability,
+    producer: fc.option(producer, { nil: undefined }),
+    deliverAtMs: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+  }),
+  fc.record({ type: fc.constant('deliver' as const), batches: fc.array(id, { maxLength: 8 }) }),
+  fc.record({ type: fc.constant('recall' as const), index: uint }),
   fc.record({ type: fc.constant('openQueue' as const), queueId: uint, topicId: text, queue: uint }),
   fc.record({ type: fc.constant('closeQueue' as const), queueId: uint }),
   fc.record({

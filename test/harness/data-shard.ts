@@ -47,6 +47,22 @@ export class ShardFixture {
     return this.apply({ type: 'produce', queueId, count, durability, producer });
   }
 
+  delay(deliverAtMs: number, count = 1, queueId = 1, payloadBytes = 10): ApplyResult {
+    const command = {
+      type: 'produce',
+      queueId,
+      count,
+      durability: 1,
+      producer: undefined,
+    } as const;
+    return this.apply({ ...command, deliverAtMs }, payloadBytes);
+  }
+
+  deliver(...indexes: number[]): ApplyResult {
+    const batches = indexes.map((index) => ({ term: this.term, index }));
+    return this.apply({ type: 'deliver', batches });
+  }
+
   prepare(
     callerId = '',
     count = 1,

@@ -7,6 +7,7 @@ import type { ProposalOutcome, ReadOutcome } from '../../raft/driver.ts';
 import { EMPTY_BYTES, type Entry, EntryType } from '../../raft/types.ts';
 import type { DataShard } from '../../src/broker/api.ts';
 import { decodeCommand, encodeCommand } from '../../src/broker/command-codec.ts';
+import type { Durability } from '../../src/broker/commands.ts';
 import { createDataShard } from '../../src/broker/data-shard.ts';
 import type { QueueIndexRow, StateWriter } from '../../src/broker/state-port.ts';
 import type { MetaState } from '../../src/cluster/api.ts';
@@ -110,8 +111,8 @@ export class FakeCluster {
   }
 
   /** A topic as the reconciler would leave it. */
-  createTopic(name: string, queueCount: number): void {
-    const config = { retentionMs: 0, retentionBytes: 0, durability: 1 } as const;
+  createTopic(name: string, queueCount: number, durability: Durability = 1): void {
+    const config = { retentionMs: 0, retentionBytes: 0, durability };
     const command = { type: 'createTopic', name, queueCount, config } as const;
     this.append(0, encodeMetaCommand(command), EMPTY_BYTES);
     this.reconcile();

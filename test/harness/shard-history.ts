@@ -90,9 +90,10 @@ export class History {
     const queueId = this.#anyQueue(a);
     if (kind < 2) return this.#openQueue(step);
     if (kind < 4) return { type: 'closeQueue', queueId };
-    if (kind < 14) {
+    if (kind < 10) {
       return { type: 'produce', queueId, count: 1 + (b % 900), durability: 1, producer: undefined };
     }
+    if (kind < 18) return this.#delays(queueId, step);
     if (kind < 36) return this.#produceWithSequence(queueId, step);
     if (kind < 50) return this.#prepare(queueId, step);
     if (kind < 66) return this.#end(step);
@@ -123,6 +124,21 @@ export class History {
     return { type: 'openQueue', queueId, topicId: `t${queueId % 2}`, queue: queueId };
   }
 
+  /** One more, those that are due (or one that is not, or was delivered before), or a recall. */
+  #delays(queueId: number, { kind, a, b, c }: Step): Command {
+    const { timeMs, term, index, state } = this.shard;
+    if (kind < 14) {
+      const deliverAtMs = Math.max(1, timeMs - 50 + (c % 400));
+      const count = 1 + (b % 300);
+      return { type: 'produce', queueId, count, durability: 1, producer: undefined, deliverAtMs };
+    }
+    const any = { term, index: Math.max(1, index - (b % 30)) };
+    const waiting = state.dueDelayed(Number.MAX_SAFE_INTEGER, 5);
+    if (kind === 14) return { type: 'recall', index: (waiting[a % 5] ?? any).index };
+    const due = state.dueDelayed(timeMs, 1 + (a % 3));
+    return { type: 'deliver', batches: a % 6 === 0 ? [...due, any, ...waiting] : due };
+  }
+
   #produceWithSequence(queueId: number, { a, b, c }: Step): Command {
     const sent = this.#sent;
     if (a % 4 === 0 && sent.length > 0) {
@@ -133,13 +149,16 @@ export class History {
     const last = sent.findLast(
       (old) => old.queueId === queueId && old.producer?.producerId === producerId,
     );
-    const epoch = (last?.producer?.producerEpoch ?? 0) + (c % 15 === 0 ? 1 : 0);
+    const known = last?.producer?.producerEpoch ?? 0;
+    // Often a producer that starts again, now and then its former life.
+    const epoch = c % 9 === 0 ? known + 1 : Math.max(0, known - (c % 20 === 1 ? 1 : 0));
     const isSameEpoch = last?.producer?.producerEpoch === epoch;
     const next = isSameEpoch ? last.producer.sequence + last.count : 0;
     const sequence = next + (c % 11 === 0 ? 2 : 0);
     const durability = (b % 8 === 0 ? 2 + (c % 3) : 1) as Durability;
     const producer = { producerId, producerEpoch: epoch, sequence };
-    return { type: 'produce', queueId, count: 1 + (a % 3), durability, producer };
+    const command = { type: 'produce', queueId, count: 1 + (a % 3), durability, producer } as const;
+    return b % 8 === 1 ? { ...command, deliverAtMs: this.shard.timeMs + (a % 100) } : command;
   }
 
   #prepare(queueId: number, { a, b, c }: Step): Command {
@@ -213,7 +232,7 @@ function decideTrim(shard: ShardFixture, a: number): Command {
     if (newStart <= startOffset) continue;
     queues.push({ queueId, startOffset: newStart, startIndex: first?.index ?? 0 });
   }
-  lowest = Math.min(lowest, shard.state.lowestHalfIndex() ?? lowest);
+  lowest = Math.min(lowest, shard.state.lowestLateIndex() ?? lowest);
   return { type: 'trim', queues, logTrim: lowest - 1 };
 }
 
@@ -221,9 +240,14 @@ function outcomeName(command: Command, result: ApplyResult): string {
   switch (result.type) {
     case 'refused':
       return `${command.type} ${result.refusal.reason}`;
-    case 'produced':
+    case 'produced': {
+      const isDelayed = result.baseOffset === undefined;
+      return `${command.type} ${result.duplicate ? 'repeat' : 'new'}${isDelayed ? ' delayed' : ''}`;
+    }
     case 'prepared':
       return `${command.type} ${result.duplicate ? 'repeat' : 'new'}`;
+    case 'delivered':
+      return `deliver ${result.count > 0 ? 'some' : 'none'}`;
     case 'ended':
       return `${command.type} ${result.state}`;
     case 'leased':

@@ -112,15 +112,18 @@ class Checker {
       this.#problems.push(`aborted: ${batch} failed and is visible`);
     }
     if (outcome !== 'ok') return;
-    if (positions.some((shown) => shown.baseOffset === baseOffset)) return;
+    const isThere = (shown: Shown): boolean =>
+      baseOffset === undefined || shown.baseOffset === baseOffset;
+    if (positions.some(isThere)) return;
     this.#lost++;
     const found = positions.length === 0 ? 'nowhere' : `at ${positions[0]!.baseOffset}`;
     this.#problems.push(`lost: ${batch} was acknowledged at ${baseOffset}, is ${found}`);
   }
 
-  /** P10: what was acknowledged before another began stands before it. */
+  /** P10: what was acknowledged before another began stands before it; what is delayed need not. */
   #expectRealTimeOrder(placed: readonly Placed[]): void {
-    const descending = [...placed].sort((a, b) => b.baseOffset - a.baseOffset);
+    const prompt = placed.filter(({ sent }) => sent.kind !== 'delayed');
+    const descending = prompt.sort((a, b) => b.baseOffset - a.baseOffset);
     let earliest = Number.POSITIVE_INFINITY;
     for (const { sent, baseOffset } of descending) {
       if (earliest < sent.invokedAt) {
@@ -190,6 +193,7 @@ class Checker {
     const floors: (readonly [Moment, number])[] = [];
     for (const { sent, baseOffset } of this.#placed.get(queueId) ?? []) {
       if (sent.outcome !== 'ok' || sent.completedAt === undefined) continue;
+      if (sent.baseOffset === undefined) continue;
       floors.push([sent.completedAt, baseOffset + sent.count]);
     }
     for (const { completedAt, endOffset } of reads) floors.push([completedAt, endOffset]);

@@ -11,6 +11,7 @@ import { META_SHARD } from '../../cluster/birth-placement.ts';
 import { expect } from '../failure.ts';
 import { AppliedOnce } from '../invariants/applied-once.ts';
 import { ClosedQueues } from '../invariants/closed-queues.ts';
+import { DelayHidden } from '../invariants/delay-hidden.ts';
 import { DenseOffsets } from '../invariants/dense-offsets.ts';
 import { HalfHidden } from '../invariants/half-hidden.ts';
 import type { Applied } from '../machine.ts';
@@ -36,6 +37,7 @@ export class Ledger {
   readonly #closed = new ClosedQueues();
   readonly #dense = new DenseOffsets();
   readonly #half = new HalfHidden();
+  readonly #delays = new DelayHidden();
   readonly once = new AppliedOnce();
 
   /** In log order of each shard, every index once. */
@@ -47,12 +49,15 @@ export class Ledger {
     if (batch !== '') this.#batches.set(`${shard}/${entry.index}`, batch);
     if (isPrepared(result)) this.#half.prepared(shard, entry.index);
     for (const row of effects.shown) {
-      this.#half.shows(shard, entry, command, row);
+      if (command?.type === 'deliver') this.#delays.shows(shard, entry, row);
+      else this.#half.shows(shard, entry, command, row);
       this.#dense.shows(row);
       this.#closed.shows(row);
       this.#show(shard, row.queueId, row.index, row);
     }
-    if (command !== undefined) this.#applied(command, result);
+    if (command === undefined) return;
+    this.#delays.applied(shard, entry, command, result as ApplyResult);
+    this.#applied(command, result);
   }
 
   #applied(command: Command, result: ApplyResult): void {

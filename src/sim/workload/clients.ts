@@ -5,6 +5,7 @@ import { Durability, type QueueId } from '../../broker/commands.ts';
 import type { SimCluster } from '../cluster.ts';
 import type { SimNode } from '../node.ts';
 import type { Random } from '../random.ts';
+import { Delays } from './delays.ts';
 import { Group, TOPIC_ID } from './groups.ts';
 import { Lane } from './lane.ts';
 import { Readers } from './readers.ts';
@@ -24,6 +25,7 @@ export const OPERATIONS = [
   'plain',
   'idempotent',
   'transaction',
+  'delayed',
   'offsets',
   'rewind',
   'trim',
@@ -33,9 +35,10 @@ export const OPERATIONS = [
 export type Operation = (typeof OPERATIONS)[number];
 
 const WEIGHTS: Readonly<Record<Exclude<Operation, 'read'>, number>> = {
-  plain: 43,
-  idempotent: 32,
+  plain: 39,
+  idempotent: 30,
   transaction: 11,
+  delayed: 6,
   offsets: 7,
   rewind: 2,
   trim: 3,
@@ -55,6 +58,7 @@ export class SimClients {
   readonly #random: Random;
   readonly #shards: readonly Shard[];
   readonly #transactions: Transactions;
+  readonly #delays: Delays;
   readonly #readers: Readers;
   readonly #retention: Retention;
   readonly #shortQueues: ShortQueues;
@@ -69,6 +73,7 @@ export class SimClients {
     this.session = session;
     cluster.onFlood = (node, shard, count) => this.#flood(node, shard, count);
     this.#transactions = new Transactions(session);
+    this.#delays = new Delays(session, cluster.dataShards);
     this.#readers = new Readers(session);
     this.#retention = new Retention(session);
     this.#shortQueues = new ShortQueues(session, (shard, queueId) => this.#plain(shard, queueId));
@@ -94,7 +99,7 @@ export class SimClients {
   get isSettled(): boolean {
     const isSent = this.#shards.every(({ lanes }) => lanes.every(({ isSettled }) => isSettled));
     const isEnded = this.#transactions.isSettled && this.#shortQueues.isSettled;
-    return isSent && isEnded && this.#unopened === 0;
+    return isSent && isEnded && this.#delays.isSettled && this.#unopened === 0;
   }
 
   start(): void {
@@ -104,6 +109,7 @@ export class SimClients {
         this.#open(shard, queueId, queue);
       });
     }
+    this.#delays.start();
     const { proposalsPerSecond, readsPerSecond } = this.#cluster.swarm;
     this.#repeat(proposalsPerSecond, () => this.#act());
     this.#repeat(readsPerSecond, () => this.#read());
@@ -147,6 +153,9 @@ export class SimClients {
         break;
       case 'transaction':
         this.#transactions.begin(shard.shard, shard.queueIds[at]!);
+        break;
+      case 'delayed':
+        this.#delays.send(shard.shard, shard.queueIds[at]!);
         break;
       case 'offsets':
         shard.group.commit();

@@ -13,7 +13,7 @@ export type Outcome = 'ok' | 'failed' | 'unknown' | 'weak';
 
 /** A batch of messages on its way into a queue. Names are unique in a run. */
 export interface SentBatch {
-  readonly kind: 'plain' | 'idempotent' | 'transaction';
+  readonly kind: 'plain' | 'idempotent' | 'transaction' | 'delayed';
   readonly client: string;
   readonly queueId: QueueId;
   readonly batch: string;
@@ -21,7 +21,7 @@ export interface SentBatch {
   readonly invokedAt: Moment;
   completedAt: Moment | undefined;
   outcome: Outcome;
-  /** Told with `ok`. */
+  /** Told with `ok`; undefined: delayed. */
   baseOffset: number | undefined;
 }
 
@@ -89,7 +89,7 @@ export class History {
     return sent;
   }
 
-  acked(sent: SentBatch, baseOffset: number): void {
+  acked(sent: SentBatch, baseOffset: number | undefined): void {
     sent.outcome = 'ok';
     sent.baseOffset = baseOffset;
     sent.completedAt = this.now();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Checkable, CheckHeap } from '../../../src/broker/checks.ts';
+import { type Due, DueHeap } from '../../../src/broker/due-heap.ts';
 import { ShardFixture } from '../../harness/data-shard.ts';
 
 function opened(): ShardFixture {
@@ -78,17 +78,17 @@ describe('checks', () => {
   });
 });
 
-interface Item extends Checkable {
+interface Item extends Due {
   alive: boolean;
 }
 
 const step = fc.record({ kind: fc.nat(2), at: fc.nat(), timeMs: fc.nat(50), now: fc.nat(60) });
 
-/** The same as `CheckHeap.due`, the slow way. */
+/** The same as `DueHeap.due`, the slow way. */
 function dueSlowly(items: readonly Item[], now: number, limit: number): Item[] {
   return items
-    .filter(({ alive, nextCheckAtMs }) => alive && nextCheckAtMs <= now)
-    .sort((a, b) => a.nextCheckAtMs - b.nextCheckAtMs || a.id.index - b.id.index)
+    .filter(({ alive, dueAtMs }) => alive && dueAtMs <= now)
+    .sort((a, b) => a.dueAtMs - b.dueAtMs || a.id.index - b.id.index)
     .slice(0, limit);
 }
 
@@ -96,14 +96,14 @@ describe('check heap', () => {
   it('finds what a sorted list would', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), fc.nat(20), (steps, limit) => {
-        const heap = new CheckHeap<Item>();
+        const heap = new DueHeap<Item>();
         const items: Item[] = [];
         for (const { kind, at, timeMs, now } of steps) {
           const living = items.filter(({ alive }) => alive);
           const item = living[at % Math.max(1, living.length)];
           if (kind === 0 || item === undefined) {
             const id = { index: items.length };
-            const added = { id, nextCheckAtMs: timeMs, heapPosition: -1, alive: true };
+            const added = { id, dueAtMs: timeMs, heapPosition: -1, alive: true };
             items.push(added);
             heap.add(added);
           } else if (kind === 1) {

@@ -11,7 +11,8 @@ function view(shard: ShardFixture): unknown {
   return {
     queues: [...state.queues()].map((queue) => ({ ...queue })).sort(byId),
     counts: state.counts(),
-    lowest: [state.lowestHalfIndex(), state.lowestNeededIndex()],
+    delayed: [state.nextDelayedAtMs(), state.dueDelayed(Number.MAX_SAFE_INTEGER, 99)],
+    lowest: [state.lowestLateIndex(), state.lowestNeededIndex()],
     groups: GROUPS.map((group) => ({
       epoch: state.groupEpoch(group),
       offsets: ['t0', 't1'].map((topicId) => state.groupOffsets(group, topicId)),
@@ -25,7 +26,9 @@ function expectInvariants(shard: ShardFixture): void {
   const { state } = shard;
   const needed = state.lowestNeededIndex() ?? Number.MAX_SAFE_INTEGER;
   const undecided = GROUPS.flatMap((group) => state.dueChecks(group, Number.MAX_SAFE_INTEGER, 99));
+  const delayed = state.dueDelayed(Number.MAX_SAFE_INTEGER, 99);
   const broken = [
+    ...delayed.filter(({ index }) => index < needed),
     ...[...state.queues()].filter(({ startOffset, endOffset }) => startOffset > endOffset),
     ...liveRows(shard).filter(({ index }) => index < needed),
     ...undecided.filter(({ index }) => index < needed),
@@ -52,6 +55,10 @@ function expectDenseIndex(shard: ShardFixture): void {
 
 const EXPECTED_OUTCOMES = [
   'closeQueue',
+  'deliver none',
+  'deliver some',
+  'recall NOT_DELAYED',
+  'recall',
   'commitOffsets OFFSET_FALLS',
   'commitOffsets',
   'end TRANSACTION_ENDED',
@@ -71,7 +78,9 @@ const EXPECTED_OUTCOMES = [
   'produce SEQUENCE_GAP',
   'produce SEQUENCE_MISMATCH',
   'produce new',
+  'produce new delayed',
   'produce repeat',
+  'produce repeat delayed',
   'resetOffsets',
   'trim',
 ];

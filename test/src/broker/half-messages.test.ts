@@ -46,7 +46,7 @@ describe('half messages', () => {
     test.prepare();
     expect(test.end(3, 'rollback')).toMatchObject({ state: 'rolledBack' });
     expect(test.rows.index).toEqual([]);
-    expect(test.state.lowestHalfIndex()).toBeUndefined();
+    expect(test.state.lowestLateIndex()).toBeUndefined();
     expect(test.state.nextCheckAtMs('g')).toBeUndefined();
   });
 
@@ -164,25 +164,25 @@ describe('half references', () => {
     test.prepare('a', 1000);
     test.prepare('b', 1000);
     test.prepare('c');
-    expect(test.state.lowestHalfIndex()).toBe(3);
+    expect(test.state.lowestLateIndex()).toBe(3);
     test.end('b', 'commit');
     test.end('a', 'commit');
     test.end('c', 'rollback');
     // b: offsets 0…999, bucket 0; a: 1000…1999, its last offset in bucket 1.
     for (const twin of [test, test.reloaded()]) {
-      expect(twin.state.lowestHalfIndex()).toBe(3);
+      expect(twin.state.lowestLateIndex()).toBe(3);
       const trim = (startOffset: number, startIndex: number): void => {
         const queues = [{ queueId: 1, startOffset, startIndex }];
         twin.apply({ type: 'trim', queues, logTrim: 1 });
       };
       trim(1024, 3);
-      expect(twin.state.lowestHalfIndex()).toBe(3);
+      expect(twin.state.lowestLateIndex()).toBe(3);
       twin.produce(1, 100);
       trim(2047, 9);
-      expect(twin.state.lowestHalfIndex()).toBe(3);
+      expect(twin.state.lowestLateIndex()).toBe(3);
       trim(2048, 9);
-      expect(twin.state.lowestHalfIndex()).toBeUndefined();
-      expect(twin.rows.rows().filter(({ table }) => table === 'half-reference')).toEqual([]);
+      expect(twin.state.lowestLateIndex()).toBeUndefined();
+      expect(twin.rows.rows().filter(({ table }) => table === 'late-reference')).toEqual([]);
     }
   });
 });

@@ -57,6 +57,36 @@ describe('holdfast produce', () => {
     );
   });
 
+  it('--delay keeps messages back, and says how to take them back', async () => {
+    const run = await produce('a\nb\n', '--delay', '1h', '--key', 'k');
+    const [id = ''] = cluster.delayed.keys();
+    expect(cluster.delayed.get(id)).toBe(2);
+    expect(run.stdout.toString()).toMatch(
+      new RegExp(`2 messages, delayed until 20.*Z; to take back: holdfast recall ${id}\n`),
+    );
+    const recall = (...options: string[]) =>
+      runCommand('recall', id, '--server', server, ...options);
+    expect((await recall()).stdout.toString()).toBe('2 messages taken back\n');
+    await expect(recall()).rejects.toThrow('NOT_DELAYED');
+  });
+
+  it('--deliver-at, and a line of JSON with the id', async () => {
+    const run = await produce('a\n', '--deliver-at', '2100-01-31T12:00Z', '--json');
+    const ack = JSON.parse(run.stdout.toString());
+    expect(ack).toMatchObject({ deliver_at_ms: Date.UTC(2100, 0, 31, 12), base_offset: null });
+    expect(cluster.delayed.has(ack.message_id)).toBe(true);
+  });
+
+  it.each([
+    ['--delay', 'soon'],
+    ['--deliver-at', 'soon'],
+    ['--delay', '1s', '--deliver-at', '2100-01-31'],
+  ])('a delay that is none: %s %s', async (...options) => {
+    const run = await produce('a\n', ...options);
+    expect(run.exitCode).toBe(2);
+    expect(cluster.requests).toEqual([]);
+  });
+
   it('--json prints a line per acknowledged request', async () => {
     const run = await produce('one\ntwo\n', '--json');
     expect(run.json()).toEqual([
@@ -67,6 +97,7 @@ describe('holdfast produce', () => {
         term: 7,
         log_index: expect.any(Number),
         durability: 'MAJORITY_FSYNC',
+        message_id: expect.stringMatching(/^1-\d+-0$/),
       },
     ]);
   });

@@ -52,6 +52,7 @@ describe('wire codecs', () => {
       sequence: counts,
       producerEpoch: fc.nat(),
       queueEpoch: fc.option(counts, { nil: undefined }),
+      deliverAtMs: counts,
     });
     const constants = {
       topic: 't'.repeat(127),
@@ -86,6 +87,7 @@ describe('wire codecs', () => {
             durability: 'MAJORITY',
             queue: head.queue,
             sequence: String(head.sequence),
+            deliver_at_ms: String(head.deliverAtMs),
             messages: list.map(({ bornAtMs, ...rest }) => ({
               ...rest,
               born_at_ms: String(bornAtMs),

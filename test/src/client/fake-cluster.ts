@@ -54,6 +54,8 @@ export class FakeCluster {
   readonly requests: WireRequest[] = [];
   readonly ended: WireRequest[] = [];
   checks: Wire[] = [];
+  /** By first message id: how many messages are delayed under it. */
+  readonly delayed = new Map<string, number>();
   nodes: FakeNode[] = [];
   mishap: (request: WireRequest, node: FakeNode) => Mishap | undefined = () => undefined;
   /** Called after each produce request; answers wait for it. */
@@ -129,6 +131,13 @@ export class FakeCluster {
     return ack;
   }
 
+  recall(id: string): Wire {
+    const count = this.delayed.get(id);
+    if (count === undefined) throw refusal('FAILED_PRECONDITION', 'NOT_DELAYED');
+    this.delayed.delete(id);
+    return { count };
+  }
+
   #producer(key: string): FakeProducer {
     const known = this.producers.get(key) ?? { epoch: 0, next: 0, answers: new Map() };
     this.producers.set(key, known);
@@ -138,11 +147,17 @@ export class FakeCluster {
   #append(topic: FakeTopic, request: WireRequest): Wire {
     const queue = topic.queues[request.queue]!;
     const base = queue.length;
-    queue.push(...request.messages);
     this.#index += 1;
+    const id = `1-${this.#index}-0`;
+    const isDelayed = request.deliver_at_ms !== '0';
+    if (isDelayed) this.delayed.set(id, request.messages.length);
+    else queue.push(...request.messages);
+    const place = isDelayed
+      ? { deliver_at_ms: request.deliver_at_ms }
+      : { base_offset: String(base) };
     return {
-      first_message_id: `1-${this.#index}-0`,
-      base_offset: String(base),
+      first_message_id: id,
+      ...place,
       count: request.messages.length,
       queue: request.queue,
       term: '7',
@@ -208,6 +223,7 @@ export class FakeNode {
     return {
       ProduceStream: (call: ServerDuplexStream<StreamRequest, Wire>) => this.#produceStream(call),
       Subscribe: (call: ServerDuplexStream<SubscribeFrame, Wire>) => this.#subscribe(call),
+      Recall: this.#unary(({ message_id }) => this.cluster.recall(message_id)),
       Fetch: this.#unary((request) => this.#fetch(request)),
       ListOffsets: this.#unary((request) => this.#listOffsets(request)),
       CommitOffset: this.#unary((request) => this.#commit(request)),

@@ -20,6 +20,8 @@ export interface WireRequest {
   readonly producer_epoch: number;
   readonly sequence: string;
   readonly durability: string;
+  readonly deliver_at_ms: string;
+  readonly message_id: string;
   readonly max_messages: number;
   readonly decision: string;
   readonly transaction_id: string;

@@ -67,6 +67,40 @@ describe('Producer', () => {
     });
   });
 
+  it('sends what is delayed to the same time together, and says until when', async () => {
+    const producer = client.producer({ topic: 'one' });
+    await producer.send({ body: 'first' });
+    const [soon, later] = [Date.now() + 60_000, Date.now() + 120_000];
+    const at = (deliverAtMs: number | undefined, body: string) =>
+      producer.send({ deliverAtMs, body });
+    const sends = [at(soon, 'a'), at(soon, 'b'), at(later, 'c'), at(undefined, 'd')];
+    const [a, b, c, d] = await Promise.all(sends);
+    expect([a, b].map((ack) => ack?.deliverAtMs)).toEqual([soon, soon]);
+    expect(a?.offset).toBeUndefined();
+    expect(b?.messageId).toBe(a?.messageId.replace(/0$/, '1'));
+    expect(c).toMatchObject({ offset: undefined, deliverAtMs: later });
+    expect(d).toMatchObject({ offset: 1, deliverAtMs: undefined });
+    expect(cluster.requests.map((request) => request.messages.length)).toEqual([1, 2, 1, 1]);
+    expect(cluster.bodies('one', 0)).toEqual(['first', 'd']);
+  });
+
+  it('takes delayed messages back, once', async () => {
+    const producer = client.producer({ topic: 'one' });
+    const { messageId } = await producer.send({ body: 'x', deliverAtMs: Date.now() + 60_000 });
+    expect(await client.recall(messageId)).toBe(1);
+    await expect(client.recall(messageId)).rejects.toMatchObject({ reason: 'NOT_DELAYED' });
+  });
+
+  it.each([
+    [{ orderingKey: 'k', deliverAtMs: 5e12 }, /leave orderingKey out/],
+    [{ deliverAtMs: -1 }, /must be a time in Unix milliseconds/],
+    [{ deliverAtMs: 1.5 }, /must be a time in Unix milliseconds/],
+  ])('refuses a delay that cannot be: %o', async (fields, text) => {
+    const producer = client.producer({ topic: 'one' });
+    await expect(producer.send({ body: 'x', ...fields })).rejects.toThrow(text);
+    expect(cluster.requests).toEqual([]);
+  });
+
   it('spreads messages without a key over the queues', async () => {
     const producer = client.producer({ topic: 'orders' });
     for (const i of numbers(9)) await producer.send({ body: `${i}` });

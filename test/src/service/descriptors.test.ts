@@ -58,10 +58,7 @@ describe('reflection', () => {
 
   test('reserved ranges hold their numbers', () => {
     const ranges = repaired.get('ProduceRequest')!.reservedRange;
-    expect(ranges.map(({ start, end }) => [start, end])).toEqual([
-      [4, 5],
-      [5, 6],
-    ]);
+    expect(ranges.map(({ start, end }) => [start, end])).toEqual([[4, 5]]);
   });
 
   test('optional fields say so; members of real oneofs do not', () => {

@@ -16,7 +16,7 @@ function queue(queueId: number, rows: FakeQueue['rows'], startOffset = 0): FakeQ
 
 function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): TrimSource {
   const byId = (queueId: number) => queues.find((one) => one.queueId === queueId) as FakeQueue;
-  const data = { queues: () => queues, lowestHalfIndex: () => undefined };
+  const data = { queues: () => queues, lowestLateIndex: () => undefined };
   return {
     shard: 1,
     data: data as unknown as DataShard,
@@ -85,7 +85,7 @@ describe('decideTrim', () => {
       (await decideTrim(source(queues, other)))?.logTrim;
     expect(await logTrim({})).toBe(149);
     expect(await logTrim({ matchedByAll: 120 })).toBe(120);
-    const data = { queues: () => queues, lowestHalfIndex: () => 90 } as unknown as DataShard;
+    const data = { queues: () => queues, lowestLateIndex: () => 90 } as unknown as DataShard;
     expect(await logTrim({ data })).toBe(89);
   });
 

@@ -1,24 +1,25 @@
 /**
- * Which log entries committed half messages still need. Such a batch stands in its queue at a new
- * offset but lies in the log where it was prepared, so indexes do not rise along the queue there.
+ * Which log entries need the batches that were shown late: committed half messages and delayed
+ * ones. Such a batch stands in its queue behind newer ones but lies in the log where it was first
+ * written, so indexes do not rise along the queue there.
  * Per queue and bucket of offsets the lowest of those indexes is kept: enough for a trim to stop
  * before it, small enough to stay in memory.
  */
 import type { LogIndex } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
 import type { QueueId } from './commands.ts';
-import { HALF_REFERENCE_OFFSETS } from './limits.ts';
+import { LATE_REFERENCE_OFFSETS } from './limits.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
 const VERSION = 1;
 
-export class HalfReferences {
+export class LateReferences {
   /** Per queue: bucket number → lowest log index. */
   readonly #queues = new Map<QueueId, Map<number, LogIndex>>();
 
   /** Counted in the bucket of its last offset: the body is needed until that one is trimmed. */
   add(queueId: QueueId, lastOffset: number, index: LogIndex, out: StateWriter): void {
-    const bucket = Math.floor(lastOffset / HALF_REFERENCE_OFFSETS);
+    const bucket = Math.floor(lastOffset / LATE_REFERENCE_OFFSETS);
     let buckets = this.#queues.get(queueId);
     if (buckets === undefined) {
       buckets = new Map();
@@ -28,7 +29,7 @@ export class HalfReferences {
     if (lowest !== undefined && lowest <= index) return;
     buckets.set(bucket, index);
     const value = new ByteWriter(16).u8(VERSION).uint(index).finish();
-    out.put('half-reference', bucketKey(queueId, bucket), value);
+    out.put('late-reference', bucketKey(queueId, bucket), value);
   }
 
   /** Forgets the buckets that lie wholly below the start offset. */
@@ -36,9 +37,9 @@ export class HalfReferences {
     const buckets = this.#queues.get(queueId);
     if (buckets === undefined) return;
     for (const bucket of buckets.keys()) {
-      if ((bucket + 1) * HALF_REFERENCE_OFFSETS > startOffset) continue;
+      if ((bucket + 1) * LATE_REFERENCE_OFFSETS > startOffset) continue;
       buckets.delete(bucket);
-      out.put('half-reference', bucketKey(queueId, bucket), undefined);
+      out.put('late-reference', bucketKey(queueId, bucket), undefined);
     }
     if (buckets.size === 0) this.#queues.delete(queueId);
   }

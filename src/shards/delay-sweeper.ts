@@ -1,0 +1,95 @@
+/**
+ * Shows delayed batches when their time has come: in each shard that this node leads, what is due
+ * goes through the log in one entry, and the next entry leaves when that one was applied. Woken by
+ * applied entries, by leadership, and by one timer per shard for what falls due next.
+ */
+import type { ShardId } from '../../raft/types.ts';
+import { encodeCommand } from '../broker/command-codec.ts';
+import type { ShardHost } from './api.ts';
+
+/** One entry stays small, and applying it short. */
+const MAX_BATCHES_PER_ENTRY = 1000;
+/** Shard time may run apart from this clock: look again at the latest after this. */
+const MAX_SLEEP_MS = 60_000;
+/** After an entry whose fate is not known, or that found no room. */
+const RETRY_MS = 100;
+const META_SHARD = 0;
+const NO_BYTES = new Uint8Array(0);
+
+type SweptHost = Pick<
+  ShardHost,
+  'data' | 'isReady' | 'onApplied' | 'onLeadership' | 'propose' | 'shardTimeMs'
+>;
+
+interface Sleep {
+  readonly timer: NodeJS.Timeout;
+  /** Shard time. */
+  readonly untilMs: number;
+}
+
+export class DelaySweeper {
+  readonly #host: SweptHost;
+  readonly #unsubscribe: readonly (() => void)[];
+  readonly #asleep = new Map<ShardId, Sleep>();
+  /** An entry of ours is on its way. */
+  readonly #busy = new Set<ShardId>();
+  #isStopped = false;
+
+  constructor(host: SweptHost) {
+    this.#host = host;
+    const look = (shard: ShardId) => this.#look(shard);
+    this.#unsubscribe = [host.onApplied(look), host.onLeadership(look)];
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    for (const shard of [...this.#asleep.keys()]) this.#wake(shard);
+  }
+
+  #look(shard: ShardId): void {
+    if (shard === META_SHARD || this.#isStopped || this.#busy.has(shard)) return;
+    if (!this.#host.isReady(shard)) {
+      this.#wake(shard);
+      return;
+    }
+    const dueAtMs = this.#host.data(shard).nextDelayedAtMs();
+    if (dueAtMs === undefined) return;
+    const nowMs = this.#host.shardTimeMs(shard);
+    if (dueAtMs <= nowMs) this.#deliver(shard, nowMs);
+    else this.#sleep(shard, dueAtMs, nowMs);
+  }
+
+  #sleep(shard: ShardId, untilMs: number, nowMs: number): void {
+    const asleep = this.#asleep.get(shard);
+    if (asleep !== undefined && asleep.untilMs <= untilMs) return;
+    this.#wake(shard);
+    this.#timer(shard, untilMs, Math.min(MAX_SLEEP_MS, untilMs - nowMs));
+  }
+
+  #timer(shard: ShardId, untilMs: number, waitMs: number): void {
+    const timer = setTimeout(() => {
+      this.#asleep.delete(shard);
+      this.#look(shard);
+    }, waitMs);
+    this.#asleep.set(shard, { timer, untilMs });
+  }
+
+  #wake(shard: ShardId): void {
+    clearTimeout(this.#asleep.get(shard)?.timer);
+    this.#asleep.delete(shard);
+  }
+
+  #deliver(shard: ShardId, nowMs: number): void {
+    this.#wake(shard);
+    this.#busy.add(shard);
+    const batches = this.#host.data(shard).dueDelayed(nowMs, MAX_BATCHES_PER_ENTRY);
+    const command = encodeCommand({ type: 'deliver', batches });
+    this.#host.propose(shard, command, NO_BYTES, 'majorityFsync', ({ status }) => {
+      this.#busy.delete(shard);
+      if (this.#isStopped || status === 'notLeader') return;
+      if (status === 'applied') this.#look(shard);
+      else this.#timer(shard, nowMs, RETRY_MS);
+    });
+  }
+}

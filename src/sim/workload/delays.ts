@@ -1,0 +1,119 @@
+/**
+ * Delayed messages: sent for a time that comes soon, some taken back before, and shown by whoever
+ * leads when they are due, as production's sweeper does it. Now and then a leader names some that
+ * are not due, or were shown before: nothing may come of it.
+ */
+import type { LogIndex, ShardId } from '../../../raft/types.ts';
+import { type BatchId, Durability, type QueueId } from '../../broker/commands.ts';
+import { expect } from '../failure.ts';
+import type { SimNode } from '../node.ts';
+import type { SentBatch } from './history.ts';
+import type { Reply, Session } from './session.ts';
+
+/** Waiting ones per run: what is due is looked for in all shards. */
+const WAITING_MAX = 12;
+const DELAY_MAX_MS = 2000;
+const PADDING_MAX_BYTES = 100;
+const LOOK_EVERY_MS = 150;
+const NAMED_MAX = 4;
+const RECALLED_SHARE = 0.2;
+const WRONG_SHARE = 0.1;
+
+export class Delays {
+  readonly #session: Session;
+  readonly #shards: readonly ShardId[];
+  /** Asked for, and neither shown nor gone as far as we know. */
+  #open = 0;
+
+  constructor(session: Session, shards: readonly ShardId[]) {
+    this.#session = session;
+    this.#shards = shards;
+  }
+
+  /** Nothing waits any more, where anybody can tell. */
+  get isSettled(): boolean {
+    const { cluster } = this.#session;
+    const isEmpty = (shard: ShardId): boolean => {
+      const leader = cluster.leaderOf(shard);
+      return leader !== undefined && leader.machine.data(shard).counts().delayed === 0;
+    };
+    return this.#open === 0 && this.#shards.every(isEmpty);
+  }
+
+  start(): void {
+    for (const shard of this.#shards) this.#look(shard);
+  }
+
+  send(shard: ShardId, queueId: QueueId): void {
+    const { history, random } = this.#session;
+    const target = this.#session.target(shard);
+    if (this.#open >= WAITING_MAX || target.driver === undefined) return;
+    const count = random.between(1, 3);
+    const batch = history.name('b');
+    const sent = history.sends({ kind: 'delayed', client: 'delays', queueId, batch, count });
+    const deliverAtMs = Math.max(1, nowMs(target, shard) + random.between(-50, DELAY_MAX_MS));
+    const durability = Durability.majorityFsync;
+    const what = { queueId, count, durability, producer: undefined, deliverAtMs } as const;
+    const request = { command: { type: 'produce', ...what }, batch } as const;
+    this.#open++;
+    this.#session.request(
+      shard,
+      { ...request, paddingBytes: random.between(0, PADDING_MAX_BYTES) },
+      (reply) => this.#answered(shard, sent, reply),
+      target,
+    );
+  }
+
+  #answered(shard: ShardId, sent: SentBatch, reply: Reply): void {
+    const { history, random } = this.#session;
+    this.#open--;
+    if (reply.status !== 'applied' || reply.result.type !== 'produced') {
+      if (reply.status !== 'unknown') history.failed(sent);
+      return;
+    }
+    history.acked(sent, reply.result.baseOffset);
+    if (reply.result.baseOffset !== undefined || !random.chance(RECALLED_SHARE)) return;
+    const { index } = reply;
+    this.#session.after(DELAY_MAX_MS, () => this.#recall(shard, sent, index));
+  }
+
+  #recall(shard: ShardId, sent: SentBatch, index: LogIndex): void {
+    const { history, cluster } = this.#session;
+    // It may be gone from now on, whatever we hear.
+    sent.outcome = 'unknown';
+    this.#session.request(shard, { command: { type: 'recall', index } }, (reply) => {
+      if (reply.status === 'failed') sent.outcome = 'ok';
+      if (reply.status !== 'applied') return;
+      const { result } = reply;
+      if (result.type === 'recalled') {
+        expect(result.count === sent.count, 'recalled-whole', () => `${result.count} messages`);
+        cluster.judge.coverage.reach('delayed message recalled');
+        history.failed(sent);
+      } else sent.outcome = 'ok';
+    });
+  }
+
+  /** Until the run ends: also what clients heard nothing of has to be shown. */
+  #look(shard: ShardId): void {
+    const leader = this.#session.cluster.leaderOf(shard);
+    const isAtWork = leader !== undefined && !leader.isPaused && leader.isUp;
+    const batches = isAtWork ? this.#named(leader, shard) : [];
+    if (isAtWork && batches.length > 0) {
+      this.#session.request(shard, { command: { type: 'deliver', batches } }, () => {}, leader);
+    }
+    this.#session.after(2 * LOOK_EVERY_MS, () => this.#look(shard));
+  }
+
+  #named(leader: SimNode, shard: ShardId): readonly BatchId[] {
+    const { random } = this.#session;
+    const data = leader.machine.data(shard);
+    const due = data.dueDelayed(nowMs(leader, shard), random.between(1, NAMED_MAX));
+    if (!random.chance(WRONG_SHARE)) return due;
+    const waiting = data.dueDelayed(Number.MAX_SAFE_INTEGER, NAMED_MAX);
+    return [...waiting, ...due];
+  }
+}
+
+function nowMs(node: SimNode, shard: ShardId): number {
+  return node.driver!.shards().includes(shard) ? node.driver!.shardTimeMs(shard) : 1;
+}
