@@ -31,6 +31,14 @@ export interface Produce extends Attempt, InQueue {
   readonly baseOffset?: number;
   /** The node said: this is the answer of an earlier, equal request. */
   readonly duplicate?: boolean;
+  /** In no queue before then; by the clock of the run. */
+  readonly deliverAtMs?: number;
+}
+
+/** Delayed messages are taken back, all that one request sent. */
+export interface Recall extends Attempt, InQueue {
+  readonly type: 'recall';
+  readonly values: readonly string[];
 }
 
 export interface Prepare extends Attempt, InQueue {
@@ -143,6 +151,7 @@ export interface TopicChange extends Attempt {
 /** A new kind of operation adds its line here. */
 export interface OperationLines {
   produce: Produce;
+  recall: Recall;
   prepare: Prepare;
   end: End;
   check: Check;

@@ -1,6 +1,7 @@
 /** All promises that a history is held against. A new one is a file and a line here. */
 import { abortedRead } from './aborted-read.ts';
 import { committedOffset } from './committed-offset.ts';
+import { delayNeverEarly } from './delay-never-early.ts';
 import { denseOffsets } from './dense-offsets.ts';
 import { divergence } from './divergence.ts';
 import { duplicate } from './duplicate.ts';
@@ -38,6 +39,7 @@ export const PROPERTIES: readonly Property[] = [
   halfInvisible,
   oneOutcome,
   transactionDurability,
+  delayNeverEarly,
   retention,
   oneLeader,
 ];
@@ -45,5 +47,4 @@ export const PROPERTIES: readonly Property[] = [
 /** What waits for a feature that does not exist yet. */
 export const WAITING = [
   { id: 'P14', name: 'group-exclusivity', waitsFor: 'consumer groups' },
-  { id: 'P19', name: 'delay-never-early', waitsFor: 'delayed messages' },
 ] as const;

@@ -12,10 +12,15 @@ export const unseen: Property = {
     for (const { place, read } of facts.seen()) {
       if (read.last) shown.add(`${place.log} ${place.value}`);
     }
+    const recalled = new Set(
+      facts.of('recall').flatMap(({ outcome, values }) => (outcome === 'fail' ? [] : values)),
+    );
     for (const send of facts.sends) {
       facts.bound.step();
       const final = ends.get(send.log);
-      if (final === undefined || !facts.happened(send)) continue;
+      // What may have been taken back may be missing.
+      const isOwed = !recalled.has(send.values[0]!) && facts.happened(send);
+      if (final === undefined || !isOwed) continue;
       const missing = send.values.filter((value) => !shown.has(`${send.log} ${value}`));
       if (missing.length === 0 || isExpired(ackOf(send)?.baseOffset, final.startOffset)) continue;
       yield {

@@ -33,10 +33,12 @@ export interface ProduceRequest {
   readonly producer_id?: string;
   readonly producer_epoch?: number;
   readonly sequence?: number;
+  readonly deliver_at_ms?: number;
   readonly messages: readonly Message[];
 }
 
 export interface ProduceAck {
+  readonly first_message_id: string;
   readonly base_offset?: number;
   readonly count: number;
   readonly duplicate: boolean;
@@ -109,6 +111,7 @@ export interface Methods {
   >;
   'Admin.DescribeCluster': Call<object, ClusterDescription>;
   'Log.Produce': Call<ProduceRequest, ProduceAck>;
+  'Log.Recall': Call<{ message_id: string }, object>;
   'Log.Fetch': Call<
     {
       topic: string;

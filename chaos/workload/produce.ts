@@ -11,9 +11,11 @@ export interface Write {
   readonly topic?: { readonly name: string; readonly id: string };
   /** Absent: a plain one, of which a repetition may be stored again. */
   readonly producer?: { readonly id: string; readonly epoch: number; readonly sequence: number };
+  /** Delayed until then, by the clock of the run. */
+  readonly deliverAtMs?: number;
 }
 
-export function requestOf({ queue, values, topic, producer }: Write): ProduceRequest {
+export function requestOf({ queue, values, topic, producer, deliverAtMs }: Write): ProduceRequest {
   return {
     topic: topic?.name ?? TOPIC,
     queue,
@@ -25,6 +27,7 @@ export function requestOf({ queue, values, topic, producer }: Write): ProduceReq
           producer_epoch: producer.epoch,
           sequence: producer.sequence,
         }),
+    ...(deliverAtMs === undefined ? {} : { deliver_at_ms: wallMs(deliverAtMs) }),
     messages: values.map(messageOf),
   };
 }
@@ -32,7 +35,7 @@ export function requestOf({ queue, values, topic, producer }: Write): ProduceReq
 export function recordProduce(
   load: Load,
   process: string,
-  { queue, values, topic, producer }: Write,
+  { queue, values, topic, producer, deliverAtMs }: Write,
   answer: Answer<ProduceAck>,
 ): void {
   const acked = answer.outcome === 'ok' ? answer.value : undefined;
@@ -43,18 +46,27 @@ export function recordProduce(
     ...(topic === undefined ? { queue } : { topic: topic.id, queue }),
     ...(id === undefined ? {} : { producer: id }),
     ...(epoch === 0 ? {} : { epoch }),
-    ...(sequence === undefined ? {} : { sequence }),
+    // What is delayed stands in the order of its times: its sequence orders nothing.
+    ...(deliverAtMs === undefined
+      ? { ...(sequence === undefined ? {} : { sequence }) }
+      : { deliverAtMs }),
     values,
     ...(acked?.base_offset === undefined ? {} : { baseOffset: acked.base_offset }),
     ...(acked?.duplicate === true ? { duplicate: true } : {}),
   });
   if (acked === undefined) return;
   // Weaker levels answer before the place is certain. Other topics have the default.
-  const owesOffset = topic !== undefined || load.level === ACKS_LAST_AT;
+  const isPrompt = deliverAtMs === undefined;
+  const owesOffset = isPrompt && (topic !== undefined || load.level === ACKS_LAST_AT);
   const lacksOffset = owesOffset && acked.base_offset === undefined;
   if (lacksOffset || acked.count !== values.length) {
     load.trouble(process, `${values[0]}: an ack of ${acked.count} without an offset`);
   }
+}
+
+/** Of that moment of the run, as nodes that tell the right time have it. */
+function wallMs(atMs: number): number {
+  return Math.round(performance.timeOrigin + atMs);
 }
 
 /** How many messages the next request holds, or any other small choice. */

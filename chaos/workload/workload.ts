@@ -5,6 +5,7 @@ import { CheckBacks } from './check-backs.ts';
 import { Client } from './client.ts';
 import { readCommitted } from './committed.ts';
 import { Consumer, groupOf } from './consumer.ts';
+import { DelayedProducer } from './delayed-producer.ts';
 import { Descriptions } from './descriptions.ts';
 import { HalfMessageProducer } from './half-messages.ts';
 import { type Load, TOPIC } from './load.ts';
@@ -21,6 +22,7 @@ import { ShortLivedTopic } from './topics.ts';
 const PRODUCERS_PER_QUEUE = 2;
 const PLAIN_PRODUCERS = 2;
 const STREAM_PRODUCERS = 2;
+const DELAYED_PRODUCERS = 2;
 const HALF_MESSAGE_PRODUCERS = 2;
 /** Of one short-lived topic; the other one keeps everything. */
 const RETENTION_MS = 3000;
@@ -72,6 +74,7 @@ export async function runWorkload(load: Load): Promise<void> {
     ),
     ...several(PLAIN_PRODUCERS).map((i) => new PlainProducer(load, i)),
     ...several(STREAM_PRODUCERS).map((i) => new StreamProducer(load, i)),
+    ...several(DELAYED_PRODUCERS).map((i) => new DelayedProducer(load, i)),
     ...halves,
     ...halves.map(({ group }, i) => new CheckBacks(load, group, i)),
     ...nodes.flatMap((node) => queues.map((queue) => new Consumer(load, node, queue))),

@@ -1,12 +1,13 @@
 import { expect, it } from 'vitest';
 import { LateRequests } from '../../../chaos/workload/late-requests.ts';
+import type { ProduceAck } from '../../../chaos/workload/methods.ts';
 import type { Write } from '../../../chaos/workload/produce.ts';
 import { loadOn } from './fake-node.ts';
 
 const write: Write = { queue: 0, values: ['a.5'], producer: { id: 'a', epoch: 0, sequence: 5 } };
 
 async function late(answer: object | string, level?: string) {
-  const say = () => answer as { count: number; duplicate: boolean };
+  const say = () => answer as ProduceAck;
   const { load, recorded } = await loadOn('Log.Produce', say, level);
   const requests = new LateRequests(load, 'a', 0);
   requests.keep(write);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { ProduceRequest } from '../../../chaos/workload/methods.ts';
+import type { ProduceAck, ProduceRequest } from '../../../chaos/workload/methods.ts';
 import type { Write } from '../../../chaos/workload/produce.ts';
 import { Repeats } from '../../../chaos/workload/repeats.ts';
 import { loadOn } from './fake-node.ts';
@@ -17,7 +17,7 @@ async function repeating(answer: object | string, level?: string) {
   const requests: ProduceRequest[] = [];
   const say = (request: ProduceRequest) => {
     requests.push(request);
-    return answer as { count: number; duplicate: boolean };
+    return answer as ProduceAck;
   };
   const { load, recorded } = await loadOn('Log.Produce', say, level);
   const repeats = new Repeats(load, 'a', 0);
