@@ -314,6 +314,34 @@ const BROKER: readonly Mutant[] = [
     to: 'if (given < expected) return NEW;',
   },
   {
+    name: 'a delayed message comes before its time',
+    file: 'src/broker/delays',
+    from: '|| batch.dueAtMs > entry.timeMs) continue;',
+    to: ') continue;',
+  },
+  {
+    name: 'a delayed message is not in the rows',
+    file: 'src/broker/delays',
+    from: "out.put('delayed', rowKey(id), row.uint(added.bytes).uint(dueAtMs).finish());",
+    to: '',
+  },
+  {
+    name: 'a delivered message stays in the rows',
+    file: 'src/broker/delays',
+    from: "out.put('delayed', rowKey(batch.id), undefined);",
+    to: '',
+  },
+  {
+    name: 'the log goes before what is delayed in it is due',
+    file: 'src/broker/data-shard',
+    from: 'lower(this.#transactions.lowestIndex(), this.#delays.lowestIndex())',
+    to: 'this.#transactions.lowestIndex()',
+    test: {
+      file: 'test/src/broker/delays.test.ts',
+      name: 'the log stays as far back as a delayed batch needs it, before its time and after',
+    },
+  },
+  {
     name: 'a half message is visible before its commit',
     file: 'src/broker/half-messages',
     from: 'this.#transactions.add(transaction, out);',

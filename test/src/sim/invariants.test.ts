@@ -8,6 +8,7 @@ import { AppliedOnce } from '../../../src/sim/invariants/applied-once.ts';
 import { AppliedState } from '../../../src/sim/invariants/applied-state.ts';
 import { ClosedQueues } from '../../../src/sim/invariants/closed-queues.ts';
 import { brokenStep, ConfigRules } from '../../../src/sim/invariants/config-rules.ts';
+import { DelayHidden } from '../../../src/sim/invariants/delay-hidden.ts';
 import { DenseOffsets } from '../../../src/sim/invariants/dense-offsets.ts';
 import { ElectionSafety } from '../../../src/sim/invariants/election-safety.ts';
 import { HalfHidden } from '../../../src/sim/invariants/half-hidden.ts';
@@ -386,6 +387,44 @@ describe('queues', () => {
     const hidden = new HalfHidden();
     hidden.prepared(0, 2);
     expect(() => hidden.shows(0, entry(4, 1), command, row(index, 0))).toThrow('half-hidden');
+  });
+
+  describe('delayed messages', () => {
+    const at = (index: number, timeMs: number) => entry(index, 1, `${index}`, timeMs);
+    const later: Command = { ...PRODUCE, producer: undefined, deliverAtMs: 100 };
+    const place = { at: { term: 1, index: 1 }, baseOffset: undefined };
+    const delayed = { type: 'produced', ...place, count: 1, duplicate: false } as const;
+    function waiting(): DelayHidden {
+      const hidden = new DelayHidden();
+      hidden.applied(0, at(1, 10), later, delayed);
+      return hidden;
+    }
+
+    it('appear at their time or later, once', () => {
+      const hidden = waiting();
+      hidden.shows(0, at(2, 100), row(1, 0));
+      expect(() => hidden.shows(0, at(3, 101), row(1, 1))).toThrow('delay-once');
+    });
+
+    it('not before', () => {
+      expect(() => waiting().shows(0, at(2, 99), row(1, 0))).toThrow('delay-early');
+    });
+
+    it('nothing else appears like them', () => {
+      expect(() => waiting().shows(0, at(3, 200), row(2, 0))).toThrow('delay-once');
+      const prompt = new DelayHidden();
+      prompt.applied(0, at(1, 10), later, { ...delayed, baseOffset: 0 });
+      expect(() => prompt.shows(0, at(3, 200), row(1, 0))).toThrow('delay-once');
+    });
+
+    it('recalled once, and gone', () => {
+      const hidden = waiting();
+      const recall = () =>
+        hidden.applied(0, at(2, 50), { type: 'recall', index: 1 }, { type: 'recalled', count: 1 });
+      recall();
+      expect(recall).toThrow('delay-recalled');
+      expect(() => hidden.shows(0, at(3, 200), row(1, 0))).toThrow('delay-once');
+    });
   });
 
   it('a request takes effect once, repeats do not', () => {
