@@ -1,5 +1,6 @@
 /** At least one anomaly of every kind that the checker promises to find, to be planted in a run. */
 import { eventsOf, type History } from '../history.ts';
+import { DELAY_ANOMALIES } from './delay-anomalies.ts';
 import { middle, withReads } from './edit.ts';
 import { LATE_ANOMALIES } from './late-anomalies.ts';
 import { ORDER_ANOMALIES } from './order-anomalies.ts';
@@ -129,6 +130,7 @@ export const ANOMALIES: readonly Anomaly[] = [
       return withReads(history, (shown, _, { last }) => kept(shown, !last || shown !== value));
     },
   },
+  ...DELAY_ANOMALIES,
   ...LATE_ANOMALIES,
   ...ORDER_ANOMALIES,
   ...TRANSACTION_ANOMALIES,

@@ -21,6 +21,8 @@ export interface Truth {
   shown(queueId: QueueId): readonly Shown[];
   /** The first offset that was not deleted. */
   startOf(queueId: QueueId): number;
+  /** Delayed, and neither shown nor recalled so far. */
+  waits(batch: string): boolean;
   committed(group: string, topicId: string, queue: number): Stand;
 }
 
@@ -114,7 +116,8 @@ class Checker {
     if (outcome !== 'ok') return;
     const isThere = (shown: Shown): boolean =>
       baseOffset === undefined || shown.baseOffset === baseOffset;
-    if (positions.some(isThere)) return;
+    const isKept = baseOffset === undefined && this.#truth.waits(batch);
+    if (isKept || positions.some(isThere)) return;
     this.#lost++;
     const found = positions.length === 0 ? 'nowhere' : `at ${positions[0]!.baseOffset}`;
     this.#problems.push(`lost: ${batch} was acknowledged at ${baseOffset}, is ${found}`);

@@ -30,6 +30,8 @@ export class Ledger {
   readonly #queues = new Map<QueueId, Shown[]>();
   /** The batch that each entry holds. */
   readonly #batches = new Map<string, string>();
+  /** Where each delayed batch lies. */
+  readonly #entries = new Map<string, readonly [ShardId, LogIndex]>();
   /** Per group and queue, as it stands. */
   readonly #offsets = new Map<string, number>();
   readonly #epochs = new Map<string, number>();
@@ -47,6 +49,9 @@ export class Ledger {
     this.once.applied(shard, entry, command, result);
     const batch = taggedOf(entry)?.batch ?? '';
     if (batch !== '') this.#batches.set(`${shard}/${entry.index}`, batch);
+    if (command?.type === 'produce' && command.deliverAtMs !== undefined) {
+      this.#entries.set(batch, [shard, entry.index]);
+    }
     if (isPrepared(result)) this.#half.prepared(shard, entry.index);
     for (const row of effects.shown) {
       if (command?.type === 'deliver') this.#delays.shows(shard, entry, row);
@@ -108,6 +113,12 @@ export class Ledger {
 
   queues(): Iterable<QueueId> {
     return this.#queues.keys();
+  }
+
+  /** Delayed, and neither shown nor recalled so far. */
+  waits(batch: string): boolean {
+    const entry = this.#entries.get(batch);
+    return entry !== undefined && this.#delays.waits(...entry);
   }
 
   startOf(queueId: QueueId): number {

@@ -23,6 +23,11 @@ export class DelayHidden {
     }
   }
 
+  /** Of a batch that an entry holds: not shown yet, and not recalled. */
+  waits(shard: ShardId, index: LogIndex): boolean {
+    return this.#waiting.has(key(shard, index));
+  }
+
   /** `entry` made `row` visible, by naming what is due. */
   shows(shard: ShardId, entry: Entry, row: QueueIndexRow): void {
     const dueAtMs = this.#waiting.get(key(shard, row.index));

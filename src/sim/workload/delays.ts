@@ -30,14 +30,18 @@ export class Delays {
     this.#shards = shards;
   }
 
-  /** Nothing waits any more, where anybody can tell. */
+  /**
+   * Nothing that is due waits any more. Where most clocks were set back, the time of a shard stands
+   * still for as long: what is delayed then waits beyond the run.
+   */
   get isSettled(): boolean {
     const { cluster } = this.#session;
-    const isEmpty = (shard: ShardId): boolean => {
+    const isShown = (shard: ShardId): boolean => {
       const leader = cluster.leaderOf(shard);
-      return leader !== undefined && leader.machine.data(shard).counts().delayed === 0;
+      if (leader === undefined) return false;
+      return leader.machine.data(shard).dueDelayed(nowMs(leader, shard), 1).length === 0;
     };
-    return this.#open === 0 && this.#shards.every(isEmpty);
+    return this.#open === 0 && this.#shards.every(isShown);
   }
 
   start(): void {
@@ -51,7 +55,7 @@ export class Delays {
     const count = random.between(1, 3);
     const batch = history.name('b');
     const sent = history.sends({ kind: 'delayed', client: 'delays', queueId, batch, count });
-    const deliverAtMs = Math.max(1, nowMs(target, shard) + random.between(-50, DELAY_MAX_MS));
+    const deliverAtMs = Math.max(1, reachedMs(target, shard) + random.between(-50, DELAY_MAX_MS));
     const durability = Durability.majorityFsync;
     const what = { queueId, count, durability, producer: undefined, deliverAtMs } as const;
     const request = { command: { type: 'produce', ...what }, batch } as const;
@@ -114,6 +118,12 @@ export class Delays {
   }
 }
 
-function nowMs(node: SimNode, shard: ShardId): number {
-  return node.driver!.shards().includes(shard) ? node.driver!.shardTimeMs(shard) : 1;
+function nowMs(leader: SimNode, shard: ShardId): number {
+  return leader.driver!.shardTimeMs(shard);
+}
+
+/** What the shard has surely reached: a clock that was set ahead would delay beyond the run. */
+function reachedMs({ machine }: SimNode, shard: ShardId): number {
+  const states = machine.life.machine;
+  return states.holds(shard) ? states.timeMs(shard) : 0;
 }

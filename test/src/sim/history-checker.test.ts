@@ -36,12 +36,14 @@ function truth(
   shown: readonly (readonly [string, number, number?])[],
   offset = 0,
   start = 0,
+  waiting: readonly string[] = [],
 ): Truth {
   const rows = shown.map(([batch, baseOffset, count = 1]): Shown => ({ batch, baseOffset, count }));
   return {
     queues: () => [1],
     shown: (queueId) => (queueId === 1 ? rows : []),
     startOf: () => start,
+    waits: (batch) => waiting.includes(batch),
     committed: () => ({ epoch: 1, offset }),
   };
 }
@@ -52,6 +54,20 @@ describe('good histories', () => {
     ['unknown and there', history({ batch: 'a', outcome: 'unknown' }), truth([['a', 0]])],
     ['unknown and not there', history({ batch: 'a', outcome: 'unknown' }), truth([])],
     ['failed and not there', history({ batch: 'a', outcome: 'failed' }), truth([])],
+    [
+      'delayed, and still waiting',
+      history({ batch: 'a', kind: 'delayed' }),
+      truth([], 0, 0, ['a']),
+    ],
+    ['delayed, and there by now', history({ batch: 'a', kind: 'delayed' }), truth([['a', 5]])],
+    [
+      'delayed, behind what was sent later',
+      history({ batch: 'a', kind: 'delayed', from: 0 }, { batch: 'b', at: 0, from: 5 }),
+      truth([
+        ['b', 0],
+        ['a', 1],
+      ]),
+    ],
     [
       'at the same time, in either order',
       history({ batch: 'a', at: 1, from: 0, to: 9 }, { batch: 'b', at: 0, from: 1, to: 8 }),
@@ -110,6 +126,7 @@ describe('bad histories', () => {
   it.each([
     ['lost', 'lost', history({ batch: 'a', at: 0 }), truth([])],
     ['elsewhere', 'lost', history({ batch: 'a', at: 1 }), truth([['a', 0]])],
+    ['delayed and lost', 'lost', history({ batch: 'a', kind: 'delayed' }), truth([])],
     [
       'twice',
       'duplicate',
