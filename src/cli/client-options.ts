@@ -73,10 +73,15 @@ export function durationOption(text: string): number {
 }
 
 /** `2026-01-31T12:00Z`, or Unix milliseconds. */
-export function timeOption(text: string): Date {
+export function timeFrom(text: string): Date | undefined {
   if (/^\d{11,15}$/.test(text)) return new Date(Number(text));
-  const time = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : new Date(Number.NaN);
-  if (!Number.isNaN(time.getTime())) return time;
+  const time = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : undefined;
+  return Number.isNaN(time?.getTime()) ? undefined : time;
+}
+
+export function timeOption(text: string): Date {
+  const time = timeFrom(text);
+  if (time !== undefined) return time;
   throw new InvalidArgumentError('must be a time such as 2026-01-31T12:00Z, or Unix ms.');
 }
 

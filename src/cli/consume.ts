@@ -6,6 +6,7 @@ import {
   type ClientOptions,
   durationOption,
   print,
+  timeFrom,
   withClient,
 } from './client-options.ts';
 import { wholeNumber } from './options.ts';
@@ -45,10 +46,9 @@ export function registerConsume(program: Command): void {
 
 function fromOption(text: string): StartFrom {
   if (text === 'earliest' || text === 'latest') return text;
-  if (/^\d{11,15}$/.test(text)) return new Date(Number(text));
   if (/^\d+(ms|s|m|h|d)$/.test(text)) return new Date(Date.now() - durationOption(text));
-  const time = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : new Date(Number.NaN);
-  if (!Number.isNaN(time.getTime())) return time;
+  const time = timeFrom(text);
+  if (time !== undefined) return time;
   throw new InvalidArgumentError('must be earliest, latest, or a time such as 2026-01-31T12:00Z.');
 }
 

@@ -18,7 +18,7 @@ const NO_BYTES = new Uint8Array(0);
 
 type SweptHost = Pick<
   ShardHost,
-  'data' | 'isReady' | 'onApplied' | 'onLeadership' | 'propose' | 'shardTimeMs'
+  'data' | 'isReady' | 'onApplied' | 'onLeadership' | 'propose' | 'shards' | 'shardTimeMs'
 >;
 
 interface Sleep {
@@ -39,6 +39,8 @@ export class DelaySweeper {
     this.#host = host;
     const look = (shard: ShardId) => this.#look(shard);
     this.#unsubscribe = [host.onApplied(look), host.onLeadership(look)];
+    // A shard that is led already, and quiet, would tell nothing.
+    for (const shard of host.shards()) look(shard);
   }
 
   stop(): void {

@@ -10,8 +10,8 @@ import type { SimNode } from '../node.ts';
 import type { SentBatch } from './history.ts';
 import type { Reply, Session } from './session.ts';
 
-/** Waiting ones per run: what is due is looked for in all shards. */
-const WAITING_MAX = 12;
+/** Requests on their way. */
+const OPEN_MAX = 12;
 const DELAY_MAX_MS = 2000;
 const PADDING_MAX_BYTES = 100;
 const LOOK_EVERY_MS = 150;
@@ -22,7 +22,7 @@ const WRONG_SHARE = 0.1;
 export class Delays {
   readonly #session: Session;
   readonly #shards: readonly ShardId[];
-  /** Asked for, and neither shown nor gone as far as we know. */
+  /** Requests without an answer so far. */
   #open = 0;
 
   constructor(session: Session, shards: readonly ShardId[]) {
@@ -51,7 +51,7 @@ export class Delays {
   send(shard: ShardId, queueId: QueueId): void {
     const { history, random } = this.#session;
     const target = this.#session.target(shard);
-    if (this.#open >= WAITING_MAX || target.driver === undefined) return;
+    if (this.#open >= OPEN_MAX || target.driver === undefined) return;
     const count = random.between(1, 3);
     const batch = history.name('b');
     const sent = history.sends({ kind: 'delayed', client: 'delays', queueId, batch, count });

@@ -22,14 +22,17 @@ class Rig {
   readonly #listeners: ((shard: number) => void)[] = [];
   readonly sweeper: DelaySweeper;
 
-  constructor() {
+  /** Of batches that waited before it began. */
+  constructor(...inMs: number[]) {
     this.shard.open(1);
+    for (const ms of inMs) this.shard.delay(Date.now() + ms);
     const subscribe = (listener: (shard: number) => void) => {
       this.#listeners.push(listener);
       return () => this.#listeners.splice(this.#listeners.indexOf(listener), 1);
     };
     this.sweeper = new DelaySweeper({
       data: () => this.shard.state,
+      shards: () => [0, SHARD],
       isReady: () => this.ready,
       onApplied: subscribe,
       onLeadership: subscribe,
@@ -90,6 +93,12 @@ it('shows each when its time has come, and not before', () => {
   rig.proposals[1]!.settle();
   expect(rig.shown).toBe(2);
   expect(vi.getTimerCount()).toBe(0);
+});
+
+it('also in a shard that was led before, and of which nothing is heard', () => {
+  const rig = new Rig(50);
+  vi.advanceTimersByTime(50);
+  expect(rig.proposals.map(({ size }) => size)).toEqual([1]);
 });
 
 it('one entry at a time, with all that is due by then', () => {
