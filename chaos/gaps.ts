@@ -3,11 +3,15 @@ import { eventsOf, type Fault, type History } from './history.ts';
 
 /** Acks that were in our socket may arrive after the fault: gaps that begin this soon count too. */
 const AFTERGLOW_MS = 500;
+/** How long before a fault the load itself is looked at: its own pauses are in every gap. */
+const CALM_MS = 1000;
 
 export interface Gap {
   readonly nemesis: string;
   readonly atMs: number;
   readonly ms: number;
+  /** The longest time without an ack of the same queues in the second before. */
+  readonly calmMs: number;
 }
 
 export interface GapSummary {
@@ -15,6 +19,8 @@ export interface GapSummary {
   /** By nearest rank: of less than a hundred it is the worst. */
   readonly p99: number;
   readonly worst: number;
+  /** Median of what the same queues showed in the second before each fault. */
+  readonly calm: number;
 }
 
 /** Per installed fault that hit a leader, the longest gap of any of its queues. */
@@ -23,11 +29,15 @@ export function gapsOf(history: History): Gap[] {
   const endMs = Math.max(0, ...[...acks.values()].map((times) => times.at(-1) ?? 0));
   return eventsOf(history, 'fault')
     .filter(({ state, queues }) => state === 'installed' && queues.length > 0)
-    .map((fault) => ({
-      nemesis: fault.nemesis,
-      atMs: fault.atMs,
-      ms: Math.max(...fault.queues.map((queue) => gapMs(acks.get(queue) ?? [], fault, endMs))),
-    }));
+    .map((fault) => {
+      const times = fault.queues.map((queue) => acks.get(queue) ?? []);
+      return {
+        nemesis: fault.nemesis,
+        atMs: fault.atMs,
+        ms: Math.max(...times.map((list) => gapMs(list, fault, endMs))),
+        calmMs: Math.max(...times.map((list) => calmMs(list, fault.atMs))),
+      };
+    });
 }
 
 /** Between two acks, of all that began before the fault ended; the last lasts to the end of all. */
@@ -39,6 +49,11 @@ function gapMs(acks: readonly number[], { atMs, endMs: healedMs }: Fault, endMs:
     if (to > atMs && from < healedMs + AFTERGLOW_MS) longest = Math.max(longest, to - from);
   }
   return longest;
+}
+
+function calmMs(acks: readonly number[], untilMs: number): number {
+  const times = acks.filter((at) => at >= untilMs - CALM_MS && at < untilMs);
+  return times.slice(1).reduce((longest, at, i) => Math.max(longest, at - times[i]!), 0);
 }
 
 function ackTimes(history: History): Map<number, number[]> {
@@ -54,21 +69,29 @@ function ackTimes(history: History): Map<number, number[]> {
   return times;
 }
 
-export function summarizeGaps(gaps: readonly number[]): GapSummary | null {
+export function summarizeGaps(gaps: readonly Pick<Gap, 'ms' | 'calmMs'>[]): GapSummary | null {
   if (gaps.length === 0) return null;
-  const sorted = [...gaps].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
+  const sorted = gaps.map(({ ms }) => ms).sort((a, b) => a - b);
   const p99 = sorted[Math.ceil(0.99 * sorted.length) - 1]!;
-  return { median: Math.round(median), p99: Math.round(p99), worst: Math.round(sorted.at(-1)!) };
+  return {
+    median: Math.round(medianOf(sorted)),
+    p99: Math.round(p99),
+    worst: Math.round(sorted.at(-1)!),
+    calm: Math.round(medianOf(gaps.map((gap) => gap.calmMs).sort((a, b) => a - b))),
+  };
+}
+
+function medianOf(sorted: readonly number[]): number {
+  const middle = (sorted.length - 1) / 2;
+  return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
 }
 
 /** By nemesis. */
 export function gapsByNemesis(
-  gaps: readonly Pick<Gap, 'nemesis' | 'ms'>[],
+  gaps: readonly Pick<Gap, 'nemesis' | 'ms' | 'calmMs'>[],
 ): Record<string, GapSummary> {
   const names = [...new Set(gaps.map(({ nemesis }) => nemesis))];
-  const of = (name: string) => gaps.filter(({ nemesis }) => nemesis === name).map(({ ms }) => ms);
+  const of = (name: string) => gaps.filter(({ nemesis }) => nemesis === name);
   return Object.fromEntries(
     names.flatMap((name) => {
       const summary = summarizeGaps(of(name));

@@ -14,8 +14,8 @@ export function asText(judgement: Judgement): string {
   const { scenario, seed, nodes, acked, counts, longest_gap_ms: gap, reasons } = judgement;
   const hidden = reasons.length - REASONS_SHOWN;
   const found = Object.entries(counts).map(([kind, n]) => `${kind.replaceAll('-', ' ')} ${n}`);
-  const gaps = Object.entries(judgement.gaps_ms).map(([name, { median, p99, worst }]) => {
-    return `${name} ${median}/${p99}/${worst}`;
+  const gaps = Object.entries(judgement.gaps_ms).map(([name, { median, p99, worst, calm }]) => {
+    return `${name} ${median}/${p99}/${worst} (${calm})`;
   });
   return [
     `${scenario}, seed ${seed}, ${nodes} nodes: ${faultsText(judgement.faults)}`,
@@ -24,7 +24,7 @@ export function asText(judgement: Judgement): string {
     `  ${found.join(', ')}`,
     gap === null
       ? '  no time without an ack measured'
-      : `  longest time without an ack, median/p99/worst ms: ${gaps.join(', ')}`,
+      : `  longest time without an ack, median/p99/worst ms (calm before): ${gaps.join(', ')}`,
     ...reasons.slice(0, REASONS_SHOWN).map((reason) => `  ${reason}`),
     ...(hidden > 0 ? [`  and ${hidden} more`] : []),
     `  verdict: ${judgement.verdict}`,

@@ -55,7 +55,7 @@ export function judge(history: History, checkTimeMs = CHECK_TIME_MS): Judgement 
     acked_operations: writes.filter(({ outcome }) => outcome === 'ok').length,
     unknown_attempts: writes.filter(({ outcome }) => outcome === 'unknown').length,
     counts,
-    longest_gap_ms: summarizeGaps(gaps.map(({ ms }) => ms)),
+    longest_gap_ms: summarizeGaps(gaps),
     gaps_ms: gapsByNemesis(gaps),
     seconds: stop === undefined ? 0 : Math.round((stop.atMs - (start?.atMs ?? 0)) / 100) / 10,
     reasons: [...failures, ...doubts],

@@ -63,13 +63,16 @@ function faults(history: History): string {
   return rows.length === 0 ? '' : `<h2>Faults</h2>${table(titles, rows, 3)}`;
 }
 
-/** Of the queues whose leader was hit; acks need the clients' processor time, too. */
+/**
+ * Of the queues whose leader was hit. The load's own pauses and the clients' processor time are in
+ * it: `in calm` is what the same queues showed in the second before (median).
+ */
 function unavailability({ gaps_ms: gaps, faults: counts }: Judgement): string {
-  const rows = Object.entries(gaps).map(([nemesis, { median, worst }]) => {
+  const rows = Object.entries(gaps).map(([nemesis, { median, worst, calm }]) => {
     const installed = String(counts[nemesis]?.installed ?? 0);
-    return [nemesis, installed, `${median} ms`, `${worst} ms`];
+    return [nemesis, installed, `${median} ms`, `${worst} ms`, `${calm} ms`];
   });
-  const titles = ['fault', 'installed', 'median', 'worst'];
+  const titles = ['fault', 'installed', 'median', 'worst', 'in calm'];
   const heading = '<h2>Longest time without an ack, by fault</h2>';
   return rows.length === 0 ? '' : `${heading}${table(titles, rows, 1)}`;
 }

@@ -41,7 +41,6 @@ export class Producer {
   async run(): Promise<void> {
     while (this.#load.running) {
       const length = 1 + Math.floor(IN_FLIGHT_MAX * Math.random() ** 2);
-      await this.#load.turn(length);
       const round = Array.from({ length }, () => this.#nextWrite());
       if (random(DIES_EVERY) === 0) this.#die(round);
       else if (!(await this.#sendAll(round)) || !(await this.#late.send())) break;
@@ -83,7 +82,7 @@ export class Producer {
 
   /** All at once; those that stay open are repeated one by one, the oldest first. */
   async #send(round: readonly Write[]): Promise<boolean> {
-    const acks = await Promise.all(round.map((write) => this.#attempt(this.#client, write)));
+    const acks = await this.#pipeline(round);
     for (const [i, write] of round.entries()) {
       if (acks[i]?.outcome === 'ok') continue;
       const ack = await this.#client.settle('Log.Produce', requestOf(write), (answer) => {
@@ -94,6 +93,16 @@ export class Producer {
       return false;
     }
     return true;
+  }
+
+  /** Sends are spread over time, or a queue would wait for the rounds of all others. */
+  async #pipeline(round: readonly Write[]): Promise<readonly Answer<ProduceAck>[]> {
+    const attempts: Promise<Answer<ProduceAck>>[] = [];
+    for (const write of round) {
+      await this.#load.turn(1);
+      attempts.push(this.#attempt(this.#client, write));
+    }
+    return Promise.all(attempts);
   }
 
   async #attempt(client: Client, write: Write): Promise<Answer<ProduceAck>> {

@@ -45,21 +45,30 @@ describe('the time without an acknowledgement', () => {
     expect(msOf([...acks(0, 90, 190), failed, fault(100)])).toEqual([100]);
     expect(msOf([...acks(0, 90, 190), fault(100, { state: 'indeterminate' })])).toEqual([]);
   });
+
+  it('has beside it what the same queues showed in the second before', () => {
+    const history = [...acks(0, 0, 500, 2000, 2030, 2090, 2100, 2350), fault(2110)];
+    expect(gapsOf(history)).toMatchObject([{ ms: 250, calmMs: 60 }]);
+  });
 });
 
+const gap = (nemesis: string, ms: number, calmMs = 1) => ({ nemesis, ms, calmMs });
+const summaryOf = (...gaps: number[]) => summarizeGaps(gaps.map((ms) => gap('a', ms)));
+
 it('median, 99th percentile and worst', () => {
-  expect(summarizeGaps([])).toBeNull();
-  expect(summarizeGaps([300])).toEqual({ median: 300, p99: 300, worst: 300 });
-  expect(summarizeGaps([100, 900, 300])).toEqual({ median: 300, p99: 900, worst: 900 });
-  expect(summarizeGaps([100, 200, 300, 900])).toEqual({ median: 250, p99: 900, worst: 900 });
+  expect(summaryOf()).toBeNull();
+  expect(summaryOf(300)).toEqual({ median: 300, p99: 300, worst: 300, calm: 1 });
+  expect(summaryOf(100, 900, 300)).toMatchObject({ median: 300, p99: 900, worst: 900 });
+  expect(summaryOf(100, 200, 300, 900)).toMatchObject({ median: 250, p99: 900, worst: 900 });
   const many = Array.from({ length: 200 }, (_, i) => 200 - i);
-  expect(summarizeGaps(many)).toMatchObject({ p99: 198, worst: 200 });
+  expect(summaryOf(...many)).toMatchObject({ p99: 198, worst: 200 });
+  const calm = [gap('a', 5, 9), gap('a', 6, 3), gap('a', 7, 4)];
+  expect(summarizeGaps(calm)).toMatchObject({ calm: 4 });
 });
 
 it('by nemesis', () => {
-  const gap = (nemesis: string, ms: number) => ({ nemesis, ms });
   expect(gapsByNemesis([gap('a', 1), gap('b', 5), gap('a', 3)])).toEqual({
-    a: { median: 2, p99: 3, worst: 3 },
-    b: { median: 5, p99: 5, worst: 5 },
+    a: { median: 2, p99: 3, worst: 3, calm: 1 },
+    b: { median: 5, p99: 5, worst: 5, calm: 1 },
   });
 });

@@ -17,7 +17,7 @@ function result(key: string, with_: Partial<Result> = {}): Result {
   return {
     ...{ cell: key, verdict: 'pass', seed: 1, seconds: 20, acked: 4000, reasons: [] },
     faults: { one: { installed: 2 }, other: { installed: 3 } },
-    longest_gap_ms: { median: 210, p99: 400, worst: 400 },
+    longest_gap_ms: { median: 210, p99: 400, worst: 400, calm: 40 },
     ...with_,
   };
 }
