@@ -1,6 +1,13 @@
 /** What the rest of the node may ask of a data shard's state, besides applying entries to it. */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
-import type { ApplyResult, BatchId, QueueId, TransactionId, TransactionRef } from './commands.ts';
+import type {
+  ApplyResult,
+  BatchId,
+  HeldBody,
+  QueueId,
+  TransactionId,
+  TransactionRef,
+} from './commands.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
 export interface QueueView {
@@ -69,6 +76,10 @@ export interface DataShard {
   dueDelayed(nowMs: ShardTimeMs, limit: number): readonly BatchId[];
   /** When the next delayed batch falls due; undefined = none waits. */
   nextDelayedAtMs(): ShardTimeMs | undefined;
+  /** Bodies below a log index that a `copy` can move away from there, the lowest first. */
+  heldBodies(below: LogIndex, limit: number): readonly HeldBody[];
+  /** Lowest log index that hidden or late batches need which no `copy` can move. */
+  lowestFixedIndex(): LogIndex | undefined;
   /** Lowest log index that hidden batches, or those that were shown late, of live queues need. */
   lowestLateIndex(): LogIndex | undefined;
   /**

@@ -6,6 +6,7 @@
  *   produce        = queueId count durability has:u8 (1: producerId producerEpoch sequence)
  *                    (2: deliverAtMs)
  *   deliver        = [term index]*                       recall = index
+ *   copy           = owner:u8 term index fromTerm fromIndex
  *   openQueue      = queueId topicId queue
  *   closeQueue     = queueId
  *   prepare        = producerGroup callerId topic queueId count firstCheckAfterMs checkIntervalMs
@@ -19,8 +20,10 @@
  * gets a new version. A head that this version cannot read stops the replica.
  */
 import assert from 'node:assert';
+import type { Entry, LogIndex } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, FormatError } from './bytes.ts';
 import type {
+  BodyOwner,
   Command,
   Durability,
   ProducerSequence,
@@ -47,11 +50,15 @@ const KIND = {
   trim: 10,
   deliver: 11,
   recall: 12,
+  copy: 50,
 } as const satisfies Record<Command['type'], number>;
 
 /** What a produce has besides. On disk: never renumber. */
 const PRODUCER = 1;
 const DELAY = 2;
+
+/** On disk: never reorder. */
+const BODY_OWNERS: readonly BodyOwner[] = ['delayed'];
 
 const DECISIONS = ['commit', 'rollback', 'unknown'] as const;
 
@@ -64,6 +71,8 @@ export function encodeCommand(command: Command): Uint8Array {
       return encodeIds(command.batches, out);
     case 'recall':
       return out.uint(command.index).finish();
+    case 'copy':
+      return encodeCopy(command, out);
     case 'openQueue':
       return out.uint(command.queueId).text(command.topicId).uint(command.queue).finish();
     case 'closeQueue':
@@ -97,6 +106,14 @@ export function decodeCommand(head: Uint8Array): Command {
   return command;
 }
 
+/** The entry that first held the messages of this one: message ids name that. */
+export function firstWriteOf({ index, head }: Pick<Entry, 'index' | 'head'>): LogIndex {
+  if (head[0] !== KIND.copy) return index;
+  const command = decodeCommand(head);
+  assert(command.type === 'copy');
+  return command.id.index;
+}
+
 function decodeFields(kind: number, from: ByteReader): Command {
   switch (kind) {
     case KIND.produce:
@@ -105,6 +122,8 @@ function decodeFields(kind: number, from: ByteReader): Command {
       return { type: 'deliver', batches: readList(from, readEntryId) };
     case KIND.recall:
       return { type: 'recall', index: from.uint() };
+    case KIND.copy:
+      return decodeCopy(from);
     case KIND.openQueue:
       return {
         type: 'openQueue',
@@ -157,6 +176,16 @@ function decodeProduce(from: ByteReader): Command {
 
 function readProducer(from: ByteReader): ProducerSequence {
   return { producerId: from.text(), producerEpoch: from.uint(), sequence: from.uint() };
+}
+
+function encodeCopy({ owner, id, from }: CommandOf<'copy'>, out: ByteWriter): Uint8Array {
+  out.u8(BODY_OWNERS.indexOf(owner)).uint(id.term).uint(id.index);
+  return out.uint(from.term).uint(from.index).finish();
+}
+
+function decodeCopy(from: ByteReader): CommandOf<'copy'> {
+  const owner = BODY_OWNERS[readChoice(from, BODY_OWNERS.length)]!;
+  return { type: 'copy', owner, id: readEntryId(from), from: readEntryId(from) };
 }
 
 function encodePrepare(command: CommandOf<'prepare'>, out: ByteWriter): Uint8Array {

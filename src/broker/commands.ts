@@ -38,6 +38,16 @@ export type Command =
   | { readonly type: 'deliver'; readonly batches: readonly BatchId[] }
   /** A delayed batch that is not wanted any more. */
   | { readonly type: 'recall'; readonly index: LogIndex }
+  /**
+   * Payload = the body of a batch that nobody reads yet, appended again so that the log before may
+   * go. `id` is its name for ever, `from` where its owner must still point.
+   */
+  | {
+      readonly type: 'copy';
+      readonly owner: BodyOwner;
+      readonly id: BatchId;
+      readonly from: StoredAt;
+    }
   | {
       readonly type: 'openQueue';
       readonly queueId: QueueId;
@@ -120,6 +130,16 @@ export interface StoredAt {
 /** The entry that first held a batch: its name for ever. */
 export type BatchId = StoredAt;
 
+/** What needs a body that no queue shows. The names are stored by number: see the codec. */
+export type BodyOwner = 'delayed';
+
+/** A body that may be appended again. */
+export interface HeldBody {
+  readonly owner: BodyOwner;
+  readonly id: BatchId;
+  readonly at: StoredAt;
+}
+
 /** What `apply` answers to whoever proposed the entry. */
 export type ApplyResult =
   | { readonly type: 'refused'; readonly refusal: Refusal }
@@ -134,6 +154,8 @@ export type ApplyResult =
     }
   | { readonly type: 'delivered'; readonly count: number }
   | { readonly type: 'recalled'; readonly count: number }
+  /** False: its owner is gone, or points elsewhere. */
+  | { readonly type: 'copied'; readonly moved: boolean }
   | {
       readonly type: 'prepared';
       readonly id: TransactionId;

@@ -19,6 +19,7 @@ import type {
   ApplyResult,
   BatchId,
   Command,
+  HeldBody,
   QueueId,
   Refusal,
   TransactionId,
@@ -136,6 +137,14 @@ class DataShardState implements DataShard {
     return this.#delays.nextDueAtMs;
   }
 
+  heldBodies(below: LogIndex, limit: number): readonly HeldBody[] {
+    return this.#delays.below(below, limit);
+  }
+
+  lowestFixedIndex(): LogIndex | undefined {
+    return lower(this.#transactions.lowestIndex(), this.#references.lowestIndex());
+  }
+
   lowestLateIndex(): LogIndex | undefined {
     const hidden = lower(this.#transactions.lowestIndex(), this.#delays.lowestIndex());
     return lower(hidden, this.#references.lowestIndex());
@@ -176,6 +185,8 @@ class DataShardState implements DataShard {
         return this.#delays.deliver(command.batches, entry, out);
       case 'recall':
         return this.#delays.recall(command.index, out);
+      case 'copy':
+        return this.#delays.move(command.id, command.from, entry, out);
       case 'openQueue':
         return this.#openQueue(command, out);
       case 'closeQueue':

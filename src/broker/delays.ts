@@ -1,12 +1,12 @@
 /**
  * Delayed batches: stored and replicated, in no queue until their time has come by shard time. Then
  * the leader names those that are due (`deliver`), and each gets the next offsets of its queue, in
- * the order of (time, log index); its bytes stay where they were written. One that is recalled
- * before is forgotten.
+ * the order of (time, log index); its bytes stay where they were written, or where the last `copy`
+ * brought them. One that is recalled before is forgotten.
  */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
-import type { ApplyResult, BatchId, QueueId } from './commands.ts';
+import type { ApplyResult, BatchId, HeldBody, QueueId, StoredAt } from './commands.ts';
 import { type Due, DueHeap } from './due-heap.ts';
 import type { LateReferences } from './late-references.ts';
 import type { Queues } from './queues.ts';
@@ -14,19 +14,22 @@ import type { StateRow, StateWriter } from './state-port.ts';
 
 export interface DelayedBatch extends Due {
   readonly id: BatchId;
+  /** Where its bytes lie now. */
+  at: StoredAt;
   readonly queueId: QueueId;
   readonly count: number;
   readonly bytes: number;
 }
 
-const VERSION = 1;
+const VERSION = 2;
 
 export class Delays {
   readonly #queues: Queues;
   readonly #references: LateReferences;
   readonly #due = new DueHeap<DelayedBatch>();
-  /** By log index, ascending. */
   readonly #batches = new Map<LogIndex, DelayedBatch>();
+  /** By the index of the entry that holds the bytes, ascending: new and copied ones come last. */
+  readonly #places = new Map<LogIndex, DelayedBatch>();
 
   constructor(queues: Queues, references: LateReferences) {
     this.#queues = queues;
@@ -57,10 +60,23 @@ export class Delays {
   ): void {
     const { queueId, count, deliverAtMs: dueAtMs } = batch;
     const id = { term: entry.term, index: entry.index };
-    const added = { id, queueId, count, bytes: entry.payload.length, dueAtMs, heapPosition: -1 };
+    const bytes = entry.payload.length;
+    const added = { id, at: id, queueId, count, bytes, dueAtMs, heapPosition: -1 };
     this.#keep(added);
-    const row = new ByteWriter(48).u8(VERSION).uint(id.term).uint(queueId).uint(count);
-    out.put('delayed', rowKey(id), row.uint(added.bytes).uint(dueAtMs).finish());
+    putDelayed(added, out);
+  }
+
+  /** Its bytes lie in `entry`, too: from now on only there. */
+  move(id: BatchId, from: StoredAt, entry: Entry, out: StateWriter): ApplyResult {
+    const batch = this.get(id.index);
+    const moved = batch !== undefined && isSame(batch.id, id) && isSame(batch.at, from);
+    if (moved) {
+      this.#places.delete(from.index);
+      batch.at = { term: entry.term, index: entry.index };
+      this.#places.set(entry.index, batch);
+      putDelayed(batch, out);
+    }
+    return { type: 'copied', moved };
   }
 
   /** Of those named: what is there, and due. The time of the entry decides, nobody's clock. */
@@ -91,33 +107,56 @@ export class Delays {
 
   /** Lowest log index of a batch that still waits. */
   lowestIndex(): LogIndex | undefined {
-    for (const index of this.#batches.keys()) return index;
+    for (const index of this.#places.keys()) return index;
     return undefined;
+  }
+
+  /** Whose bytes lie below `index`, the lowest first. */
+  below(index: LogIndex, limit: number): HeldBody[] {
+    const found: HeldBody[] = [];
+    for (const [at, batch] of this.#places) {
+      if (at >= index || found.length === limit) break;
+      found.push({ owner: 'delayed', id: batch.id, at: batch.at });
+    }
+    return found;
   }
 
   load(rows: readonly StateRow[]): void {
     const found = rows.map(readDelayed);
-    for (const batch of found.sort((a, b) => a.id.index - b.id.index)) this.#keep(batch);
+    for (const batch of found.sort((a, b) => a.at.index - b.at.index)) this.#keep(batch);
   }
 
   #keep(batch: DelayedBatch): void {
     this.#batches.set(batch.id.index, batch);
+    this.#places.set(batch.at.index, batch);
     this.#due.add(batch);
   }
 
   #drop(batch: DelayedBatch, out: StateWriter): void {
     this.#batches.delete(batch.id.index);
+    this.#places.delete(batch.at.index);
     this.#due.remove(batch);
     out.put('delayed', rowKey(batch.id), undefined);
   }
 
   /** Closing a queue drops what is delayed for it, so those that are left have theirs open. */
-  #show({ id, queueId, count, bytes }: DelayedBatch, nowMs: ShardTimeMs, out: StateWriter): void {
+  #show({ at, queueId, count, bytes }: DelayedBatch, nowMs: ShardTimeMs, out: StateWriter): void {
     const queue = this.#queues.get(queueId)!;
-    const shown = { at: id, count, bytes, storedAtMs: nowMs };
+    const shown = { at, count, bytes, storedAtMs: nowMs };
     const baseOffset = this.#queues.append(queue, shown, out);
-    this.#references.add(queueId, baseOffset + count - 1, id.index, out);
+    this.#references.add(queueId, baseOffset + count - 1, at.index, out);
   }
+}
+
+function isSame(a: StoredAt, b: StoredAt): boolean {
+  return a.index === b.index && a.term === b.term;
+}
+
+function putDelayed(batch: DelayedBatch, out: StateWriter): void {
+  const { id, at, queueId, count, bytes, dueAtMs } = batch;
+  const row = new ByteWriter(64).u8(VERSION).uint(id.term).uint(queueId).uint(count);
+  row.uint(bytes).uint(dueAtMs).uint(at.term).uint(at.index);
+  out.put('delayed', rowKey(id), row.finish());
 }
 
 function rowKey(id: BatchId): Uint8Array {
@@ -127,13 +166,14 @@ function rowKey(id: BatchId): Uint8Array {
 function readDelayed({ key, value }: StateRow): DelayedBatch {
   const index = new ByteReader(key).u64be();
   const from = readVersioned(value, VERSION);
-  const term = from.uint();
+  const id = { term: from.uint(), index };
   const batch: DelayedBatch = {
-    id: { term, index },
+    id,
     queueId: from.uint(),
     count: from.uint(),
     bytes: from.uint(),
     dueAtMs: from.uint(),
+    at: { term: from.uint(), index: from.uint() },
     heapPosition: -1,
   };
   from.expectEnd();

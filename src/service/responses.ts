@@ -93,7 +93,7 @@ export const BATCH_OVERHEAD_BYTES = 96;
 export function encodeFetchAnswer(answer: FetchAnswer, shard: number, queue?: number): Buffer {
   const forStream = queue !== undefined;
   const ids = answer.batches.map((batch) =>
-    messageIdText(shard, batch.row.index, batch.firstPosition),
+    messageIdText(shard, batch.firstIndex, batch.firstPosition),
   );
   const sizes = answer.batches.map((batch, at) => batchSize(batch, ids[at]!));
   let total =

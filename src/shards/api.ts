@@ -24,7 +24,8 @@ export interface FetchedBatch {
   readonly row: QueueIndexRow;
   /** The encoded `repeated Message messages = 1000` fields: a slice of what the producer sent. */
   readonly messages: Uint8Array;
-  /** Position of the first of them in its request (for message ids). */
+  /** For message ids: the entry that first held them, and the first one's position there. */
+  readonly firstIndex: LogIndex;
   readonly firstPosition: number;
 }
 

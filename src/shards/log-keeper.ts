@@ -18,6 +18,7 @@ import type { MetaView } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { RetentionConfig } from '../config.ts';
 import type { NodeStorage } from '../node-storage.ts';
+import { copyForward } from './copy-forward.ts';
 import { decideTrim, isGain, TRIM_ENTRIES_MIN, type TrimSource } from './retention.ts';
 import { RetentionClock, SYSTEM_CLOCKS } from './retention-clock.ts';
 import type { LocalShardHost } from './shard-host.ts';
@@ -97,7 +98,7 @@ export class LogKeeper {
     for (const shard of driver.shards()) {
       if (this.#stopped) return;
       try {
-        if (host.isReady(shard)) await this.#maybeProposeTrim(shard);
+        if (host.isReady(shard)) await this.#trim(shard);
         await this.#maybeCheckpoint(shard);
       } catch (error) {
         // One that left this node meanwhile could not be looked at to the end.
@@ -107,9 +108,21 @@ export class LogKeeper {
     }
   }
 
-  async #maybeProposeTrim(shard: ShardId): Promise<void> {
+  async #trim(shard: ShardId): Promise<void> {
+    if (shard === META_SHARD) {
+      await this.#propose(shard, this.#metaTrim());
+      return;
+    }
+    const { host, logger } = this.#parts;
+    const { trim, copies } = await decideTrim(this.#trimSource(shard));
+    await this.#propose(shard, trim && encodeCommand({ type: 'trim', ...trim }));
+    await copyForward(host, shard, copies, (error, body) => {
+      logger.warn({ err: error, shard, index: body.at.index }, 'a body keeps the log before it');
+    });
+  }
+
+  async #propose(shard: ShardId, head: Uint8Array | undefined): Promise<void> {
     const { driver, machine, host } = this.#parts;
-    const head = shard === META_SHARD ? this.#metaTrim() : await this.#dataTrim(shard);
     if (head === undefined) return;
     const trimmed = machine.logTrim(shard);
     await new Promise<void>((resolve) => {
@@ -135,11 +148,6 @@ export class LogKeeper {
   #matched(shard: ShardId): LogIndex {
     const { config, driver } = this.#parts;
     return driver.matchedByAll(shard, config.slowReplicaGraceMs);
-  }
-
-  async #dataTrim(shard: ShardId): Promise<Uint8Array | undefined> {
-    const proposal = await decideTrim(this.#trimSource(shard));
-    return proposal === undefined ? undefined : encodeCommand({ type: 'trim', ...proposal });
   }
 
   #trimSource(shard: ShardId): TrimSource {

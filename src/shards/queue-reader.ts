@@ -3,6 +3,7 @@
  * was asked for. Reads applied state only; who leads is the caller's question.
  */
 import type { Entry, ShardId } from '../../raft/types.ts';
+import { firstWriteOf } from '../broker/command-codec.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
 import type { FetchedBatch } from './api.ts';
@@ -153,6 +154,7 @@ class Gathering {
         count: slice.count,
         row,
         messages: slice.bytes,
+        firstIndex: firstWriteOf(entry),
         firstPosition: skip,
       });
     }

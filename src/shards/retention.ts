@@ -2,11 +2,12 @@
  * Retention, simple form. The leader of a shard decides what may go and proposes it (`trim`): start
  * offsets rise identically everywhere. Each node then gives log space back by itself: it takes a
  * checkpoint of the shard's small state now and then, and once the agreed trim point has passed
- * one, the log up to that checkpoint is dropped (internals rules 4 and 5).
+ * one, the log up to that checkpoint is dropped (internals rules 4 and 5). Bodies that nobody reads
+ * yet and that alone keep the log are appended again first (rule 7; copy-forward.ts).
  */
 import type { LogIndex, ShardId } from '../../raft/types.ts';
 import type { DataShard, QueueView } from '../broker/api.ts';
-import type { QueueId } from '../broker/commands.ts';
+import type { HeldBody, QueueId } from '../broker/commands.ts';
 import type { TopicConfig } from '../cluster/api.ts';
 
 /** A trim that frees nothing but a few entries waits for at least so many of them. */
@@ -16,6 +17,11 @@ export interface StartRow {
   readonly baseOffset: number;
   readonly index: LogIndex;
 }
+
+/** The largest part of the log gained that may be written again for it. */
+const COPIED_PART = 1 / 2;
+/** Bounds what one decision holds in memory and what one pass writes. */
+const COPIES_PER_DECISION = 256;
 
 export interface TrimProposal {
   readonly queues: readonly { queueId: QueueId; startOffset: number; startIndex: LogIndex }[];
@@ -82,37 +88,54 @@ export function isGain(entries: number, isHoldingLog: boolean): boolean {
   return entries >= (isHoldingLog ? 1 : TRIM_ENTRIES_MIN);
 }
 
-/**
- * What to propose, or undefined when it would gain too little. Where a row of the index is missing
- * or damaged nothing goes.
- */
-export async function decideTrim(source: TrimSource): Promise<TrimProposal | undefined> {
+export interface TrimDecision {
+  /** Undefined: it would gain too little. */
+  readonly trim: TrimProposal | undefined;
+  /** Bodies to append again: with them gone from there, a later trim gains enough. */
+  readonly copies: readonly HeldBody[];
+}
+
+const NOTHING: TrimDecision = { trim: undefined, copies: [] };
+
+/** What to propose. Where a row of the index is missing or damaged nothing goes. */
+export async function decideTrim(source: TrimSource): Promise<TrimDecision> {
   try {
     return await decide(source);
   } catch (error) {
     const isDamage = error instanceof Error && 'code' in error && error.code === 'DATA_LOSS';
     if (!isDamage) throw error;
     source.onDamage(error);
-    return undefined;
+    return NOTHING;
   }
 }
 
-async function decide(source: TrimSource): Promise<TrimProposal | undefined> {
+async function decide(source: TrimSource): Promise<TrimDecision> {
   const queues: { queueId: QueueId; startOffset: number; startIndex: LogIndex }[] = [];
   let lowest = Math.min(source.matchedByAll, source.applied) + 1;
   for (const queue of source.data.queues()) {
     // An empty queue holds nothing; what comes into it now lies above `applied`.
     if (!queue.open || queue.startOffset === queue.endOffset) continue;
     const found = await findStart(source, queue);
-    if (found === undefined) return undefined;
+    if (found === undefined) return NOTHING;
     const { startOffset, index } = found;
     if (index !== undefined) lowest = Math.min(lowest, index);
     if (startOffset > queue.startOffset) {
       queues.push({ queueId: queue.queueId, startOffset, startIndex: index ?? 0 });
     }
   }
+  const free = Math.min(lowest, source.data.lowestFixedIndex() ?? lowest);
   lowest = Math.min(lowest, source.data.lowestLateIndex() ?? lowest);
   const logTrim = Math.max(source.logTrim, lowest - 1);
   const isWorthIt = queues.length > 0 || isGain(logTrim - source.logTrim, source.isHoldingLog);
-  return isWorthIt ? { queues, logTrim } : undefined;
+  return { trim: isWorthIt ? { queues, logTrim } : undefined, copies: worthCopying(source, free) };
+}
+
+/** What lies below `free`, where nothing else does: all of it, or as much as pays. */
+function worthCopying({ data, isHoldingLog }: TrimSource, free: LogIndex): readonly HeldBody[] {
+  const held = data.heldBodies(free, COPIES_PER_DECISION);
+  const first = held[0]?.at.index ?? free;
+  // Not all of them: the gain ends at the first one that stays.
+  const end = held.length < COPIES_PER_DECISION ? free : held.at(-1)!.at.index;
+  const gained = end - first;
+  return isGain(gained, isHoldingLog) && held.length <= gained * COPIED_PART ? held : [];
 }

@@ -80,7 +80,10 @@ export class ShardMachine implements StateMachine {
     held.logBytes += entry.head.length + entry.payload.length;
     if (entry.type !== EntryType.command) return undefined;
     const result = (held.data ?? this.#meta).apply(entry, held.writer);
-    if (result.type === 'trimmed') held.logTrim = result.logTrim;
+    if (result.type === 'trimmed') {
+      // A decision of an earlier reign may come late.
+      held.logTrim = Math.max(held.logTrim, result.logTrim);
+    }
     return result;
   }
 

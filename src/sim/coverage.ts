@@ -25,6 +25,7 @@ export const POINTS = [
   'transaction committed',
   'transaction rolled back',
   'delayed message recalled',
+  'hidden body copied',
   'duplicate End',
   'contradicting End refused',
   'read confirmed',

@@ -34,6 +34,10 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   }),
   fc.record({ type: fc.constant('deliver' as const), batches: fc.array(id, { maxLength: 8 }) }),
   fc.record({ type: fc.constant('recall' as const), index: uint }),
+  fc.record({
+    ...{ type: fc.constant('copy' as const), owner: fc.constant('delayed' as const) },
+    ...{ id, from: id },
+  }),
   fc.record({ type: fc.constant('openQueue' as const), queueId: uint, topicId: text, queue: uint }),
   fc.record({ type: fc.constant('closeQueue' as const), queueId: uint }),
   fc.record({

@@ -362,7 +362,8 @@ function readBatches(log: ShardLog, args: FetchArguments): FetchOutcome {
     const { payload } = log.entries[row.index - 1]!;
     const { bytes, count } = sliceMessages(payload, skip, room, left, batches.length === 0);
     if (count === 0) break;
-    const at = { baseOffset: nextOffset, count, row, messages: bytes, firstPosition: skip };
+    const from = { firstIndex: row.index, firstPosition: skip };
+    const at = { baseOffset: nextOffset, count, row, messages: bytes, ...from };
     batches.push(at);
     nextOffset += count;
     room -= bytes.length;

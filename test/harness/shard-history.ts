@@ -124,7 +124,7 @@ export class History {
     return { type: 'openQueue', queueId, topicId: `t${queueId % 2}`, queue: queueId };
   }
 
-  /** One more, those that are due (or one that is not, or was delivered before), or a recall. */
+  /** One more, those that are due (or one that is not, or was before), a recall or a copy. */
   #delays(queueId: number, { kind, a, b, c }: Step): Command {
     const { timeMs, term, index, state } = this.shard;
     if (kind < 14) {
@@ -135,6 +135,13 @@ export class History {
     const any = { term, index: Math.max(1, index - (b % 30)) };
     const waiting = state.dueDelayed(Number.MAX_SAFE_INTEGER, 5);
     if (kind === 14) return { type: 'recall', index: (waiting[a % 5] ?? any).index };
+    const held = state.heldBodies(Number.MAX_SAFE_INTEGER, 3);
+    const body = held[b % 3];
+    if (kind === 15 && body !== undefined) {
+      // Now and then from where it is not.
+      const from = c % 4 === 0 ? { term, index } : body.at;
+      return { type: 'copy', owner: body.owner, id: body.id, from };
+    }
     const due = state.dueDelayed(timeMs, 1 + (a % 3));
     return { type: 'deliver', batches: a % 6 === 0 ? [...due, any, ...waiting] : due };
   }
@@ -250,6 +257,8 @@ function outcomeName(command: Command, result: ApplyResult): string {
       return `deliver ${result.count > 0 ? 'some' : 'none'}`;
     case 'ended':
       return `${command.type} ${result.state}`;
+    case 'copied':
+      return `copy ${result.moved ? 'moved' : 'late'}`;
     case 'leased':
       return `${command.type} ${result.checks.length > 0 ? 'some' : 'none'}`;
     default:

@@ -322,7 +322,7 @@ const BROKER: readonly Mutant[] = [
   {
     name: 'a delayed message is not in the rows',
     file: 'src/broker/delays',
-    from: "out.put('delayed', rowKey(id), row.uint(added.bytes).uint(dueAtMs).finish());",
+    from: 'this.#keep(added);\n    putDelayed(added, out);',
     to: '',
   },
   {
@@ -330,6 +330,19 @@ const BROKER: readonly Mutant[] = [
     file: 'src/broker/delays',
     from: "out.put('delayed', rowKey(batch.id), undefined);",
     to: '',
+  },
+  {
+    name: 'a delayed message that was appended again stands where it was first',
+    file: 'src/broker/delays',
+    from: '#show({ at, queueId, count, bytes }',
+    to: '#show({ id: at, queueId, count, bytes }',
+  },
+  {
+    name: 'where a delayed message lies is not in the rows',
+    file: 'src/broker/delays',
+    from: `this.#places.set(entry.index, batch);
+      putDelayed(batch, out);`,
+    to: 'this.#places.set(entry.index, batch);',
   },
   {
     name: 'the log goes before what is delayed in it is due',

@@ -1,12 +1,16 @@
 /**
  * A leader that deletes what is old or too much, by production's decision: start offsets rise, and
- * never above what was asked for.
+ * never above what was asked for; and that appends again what nobody reads yet and what alone keeps
+ * the log.
  */
-import type { ShardId } from '../../../raft/types.ts';
-import { decideTrim, type TrimProposal } from '../../shards/retention.ts';
+import type { Entry, ShardId } from '../../../raft/types.ts';
+import type { HeldBody } from '../../broker/commands.ts';
+import { decideTrim, type TrimDecision, type TrimProposal } from '../../shards/retention.ts';
 import { trimRows } from '../../shards/trim-rows.ts';
+import { expect } from '../failure.ts';
 import type { SimNode } from '../node.ts';
-import type { Session } from './session.ts';
+import type { Reply, Session } from './session.ts';
+import { taggedOf } from './values.ts';
 
 const RETENTIONS_MS = [0, 300, 2000];
 const RETENTIONS_BYTES = [0, 300, 3000];
@@ -25,8 +29,10 @@ export class Retention {
     if (cluster.swarm.retention) return;
     const leader = cluster.leaderOf(shard);
     if (leader === undefined || leader.isPaused) return;
-    const propose = (proposal: TrimProposal | undefined): void => {
-      if (proposal !== undefined && leader.isUp) this.#propose(shard, leader, proposal);
+    const propose = ({ copies, trim }: TrimDecision): void => {
+      if (!leader.isUp) return;
+      for (const body of copies) this.#copy(shard, leader, body);
+      if (trim !== undefined) this.#propose(shard, leader, trim);
     };
     cluster.scheduler.promised();
     this.#decide(shard, leader)
@@ -34,7 +40,7 @@ export class Retention {
       .catch((error: Error) => cluster.scheduler.fail(error));
   }
 
-  #decide(shard: ShardId, { disk, driver, machine }: SimNode): Promise<TrimProposal | undefined> {
+  #decide(shard: ShardId, { disk, driver, machine }: SimNode): Promise<TrimDecision> {
     const { random, cluster } = this.#session;
     const { flush, machine: states } = machine.life;
     const config = {
@@ -56,6 +62,31 @@ export class Retention {
       },
       ...trimRows(flush, shard),
     });
+  }
+
+  /** Every attempt has a tag of its own: the messages are the same. */
+  #copy(shard: ShardId, leader: SimNode, { owner, id, at: from }: HeldBody): void {
+    const { cluster } = this.#session;
+    const read = (error: Error | undefined, [entry]: readonly Entry[]): void => {
+      const isThere = error === undefined && entry?.term === from.term;
+      const lies = leader.machine.data(shard).heldBodies(from.index + 1, Number.MAX_SAFE_INTEGER);
+      const isMoved = !lies.some(({ at }) => at.index === from.index);
+      if (!isThere && (isMoved || leader.disk.flips.isAny)) return;
+      expect(
+        isThere,
+        'body-there',
+        () => `shard ${shard}: ${from.index} on ${leader.id}: ${error}`,
+      );
+      const { batch = '' } = taggedOf(entry!) ?? {};
+      const command = { type: 'copy', owner, id, from } as const;
+      const done = ({ status }: Reply): void => {
+        if (status === 'applied') cluster.judge.coverage.reach('hidden body copied');
+      };
+      this.#session.request(shard, { command, batch }, done, leader);
+    };
+    const cached = leader.driver!.cachedEntries(shard, from.index, from.index, 1);
+    if (cached !== undefined) read(undefined, cached);
+    else leader.disk.read(shard, from.index, from.index, 1, read);
   }
 
   #propose(shard: ShardId, leader: SimNode, { queues, logTrim }: TrimProposal): void {

@@ -11,6 +11,7 @@ function view(shard: ShardFixture): unknown {
   return {
     queues: [...state.queues()].map((queue) => ({ ...queue })).sort(byId),
     counts: state.counts(),
+    held: state.heldBodies(Number.MAX_SAFE_INTEGER, 99),
     delayed: [state.nextDelayedAtMs(), state.dueDelayed(Number.MAX_SAFE_INTEGER, 99)],
     lowest: [state.lowestLateIndex(), state.lowestNeededIndex()],
     groups: GROUPS.map((group) => ({
@@ -26,9 +27,9 @@ function expectInvariants(shard: ShardFixture): void {
   const { state } = shard;
   const needed = state.lowestNeededIndex() ?? Number.MAX_SAFE_INTEGER;
   const undecided = GROUPS.flatMap((group) => state.dueChecks(group, Number.MAX_SAFE_INTEGER, 99));
-  const delayed = state.dueDelayed(Number.MAX_SAFE_INTEGER, 99);
+  const held = state.heldBodies(Number.MAX_SAFE_INTEGER, 99);
   const broken = [
-    ...delayed.filter(({ index }) => index < needed),
+    ...held.filter(({ at }) => at.index < needed),
     ...[...state.queues()].filter(({ startOffset, endOffset }) => startOffset > endOffset),
     ...liveRows(shard).filter(({ index }) => index < needed),
     ...undecided.filter(({ index }) => index < needed),
@@ -55,6 +56,8 @@ function expectDenseIndex(shard: ShardFixture): void {
 
 const EXPECTED_OUTCOMES = [
   'closeQueue',
+  'copy late',
+  'copy moved',
   'deliver none',
   'deliver some',
   'recall NOT_DELAYED',

@@ -145,3 +145,51 @@ it('all of it is there again after a restart', () => {
   expect(twin.rows.index).toEqual(test.rows.index);
   expect(twin.rows.rows().some(({ table }) => table === 'delayed')).toBe(false);
 });
+
+const copy = (test: ShardFixture, index: number, from = index) =>
+  test.apply(
+    {
+      ...{ type: 'copy', owner: 'delayed', id: { term: 1, index } },
+      from: { term: 1, index: from },
+    },
+    10,
+  );
+
+it('appended again it lies there, and the log before may go; its name stays', () => {
+  const test = opened();
+  test.delay(5000);
+  test.delay(5000);
+  expect(copy(test, 3)).toEqual({ type: 'copied', moved: true });
+  expect(copy(test, 4)).toEqual({ type: 'copied', moved: true });
+  for (const twin of [test, test.reloaded()]) {
+    expect(twin.state.lowestLateIndex()).toBe(5);
+    expect(twin.state.heldBodies(7, 9).map(({ id, at }) => [id.index, at.index])).toEqual([
+      [3, 5],
+      [4, 6],
+    ]);
+    expect(twin.state.heldBodies(6, 9)).toHaveLength(1);
+    expect(twin.state.heldBodies(7, 1)).toHaveLength(1);
+    expect(twin.state.delayed(3)).toMatchObject({ id: { term: 1, index: 3 } });
+  }
+  test.timeMs = 5000;
+  test.deliver(3, 4);
+  expect(shown(test).map(([index, offset]) => [index, offset])).toEqual([
+    [5, 0],
+    [6, 1],
+  ]);
+  expect(test.state.lowestLateIndex()).toBe(5);
+  expect(test.state.lowestFixedIndex()).toBe(5);
+});
+
+it('a copy that comes too late moves nothing', () => {
+  const test = opened();
+  test.delay(5000);
+  test.delay(5000);
+  test.apply({ type: 'recall', index: 4 });
+  expect(copy(test, 4)).toEqual({ type: 'copied', moved: false });
+  expect(copy(test, 3)).toEqual({ type: 'copied', moved: true });
+  expect(copy(test, 3)).toEqual({ type: 'copied', moved: false });
+  const strange = { type: 'copy', owner: 'delayed', id: { term: 2, index: 3 } } as const;
+  expect(test.apply({ ...strange, from: { term: 1, index: 7 } })).toMatchObject({ moved: false });
+  expect(test.state.lowestLateIndex()).toBe(7);
+});

@@ -147,7 +147,7 @@ describe('fetch', () => {
     const messages = Buffer.alloc(BODY_BYTES, 1);
     const row = { queueId: 1, baseOffset: 0, count: 1, index: 5, term: 1 };
     const batch = {
-      ...{ baseOffset: 0, count: 1, messages, firstPosition: 0 },
+      ...{ baseOffset: 0, count: 1, messages, firstIndex: 5, firstPosition: 0 },
       row: { ...row, storedAtMs: 1, cumulativeBytes: 1 },
     };
     const own = counting();

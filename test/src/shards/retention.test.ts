@@ -2,6 +2,12 @@ import { describe, expect, test } from 'vitest';
 import type { DataShard, QueueView } from '../../../src/broker/api.ts';
 import { decideTrim, type TrimSource } from '../../../src/shards/retention.ts';
 
+const NO_LATE_ONES: Partial<DataShard> = {
+  lowestLateIndex: () => undefined,
+  lowestFixedIndex: () => undefined,
+  heldBodies: () => [],
+};
+
 interface FakeQueue extends QueueView {
   /** [baseOffset, log index] of each batch. */
   readonly rows: readonly (readonly [number, number])[];
@@ -16,7 +22,7 @@ function queue(queueId: number, rows: FakeQueue['rows'], startOffset = 0): FakeQ
 
 function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): TrimSource {
   const byId = (queueId: number) => queues.find((one) => one.queueId === queueId) as FakeQueue;
-  const data = { queues: () => queues, lowestLateIndex: () => undefined };
+  const data = { queues: () => queues, ...NO_LATE_ONES };
   return {
     shard: 1,
     data: data as unknown as DataShard,
@@ -50,7 +56,7 @@ describe('decideTrim', () => {
         throw lost;
       },
     });
-    expect(await decideTrim(moving)).toBeUndefined();
+    expect((await decideTrim(moving)).trim).toBeUndefined();
     const rowAt = () => Promise.reject(lost);
     const still = source([queue(7, [[0, 100]])], { rowAt });
     await expect(decideTrim(still)).rejects.toBe(lost);
@@ -66,7 +72,7 @@ describe('decideTrim', () => {
         ]),
       ]),
     );
-    expect(decided).toEqual({
+    expect(decided.trim).toEqual({
       queues: [{ queueId: 7, startOffset: 20, startIndex: 300 }],
       logTrim: 299,
     });
@@ -82,10 +88,11 @@ describe('decideTrim', () => {
       queue(8, [[0, 150]]),
     ];
     const logTrim = async (other: Partial<TrimSource>) =>
-      (await decideTrim(source(queues, other)))?.logTrim;
+      (await decideTrim(source(queues, other))).trim?.logTrim;
     expect(await logTrim({})).toBe(149);
     expect(await logTrim({ matchedByAll: 120 })).toBe(120);
-    const data = { queues: () => queues, lowestLateIndex: () => 90 } as unknown as DataShard;
+    const late = { lowestLateIndex: () => 90, lowestFixedIndex: () => 90 };
+    const data = { queues: () => queues, ...NO_LATE_ONES, ...late } as unknown as DataShard;
     expect(await logTrim({ data })).toBe(89);
   });
 
@@ -96,7 +103,7 @@ describe('decideTrim', () => {
       onDamage: ({ message }) => told.push(message),
     });
     const queues = [queue(7, [[0, 100]])];
-    expect(await decideTrim(source(queues, failing('DATA_LOSS')))).toBeUndefined();
+    expect((await decideTrim(source(queues, failing('DATA_LOSS')))).trim).toBeUndefined();
     expect(told).toEqual(['no row']);
     await expect(decideTrim(source(queues, failing('IO')))).rejects.toThrow('no row');
   });
@@ -104,16 +111,66 @@ describe('decideTrim', () => {
   test('an empty queue holds nothing; what came after the decision began is kept', async () => {
     const empty = queue(9, [[0, 100]], 10);
     const decided = await decideTrim(source([empty], { applied: 4000 }));
-    expect(decided).toEqual({ queues: [], logTrim: 4000 });
+    expect(decided.trim).toEqual({ queues: [], logTrim: 4000 });
   });
 
   test('the trim point never falls, and a small gain is not worth an entry', async () => {
     const kept = queue(7, [[0, 100]]);
     const keep = { topicConfig: () => undefined };
-    expect(await decideTrim(source([kept], keep))).toBeUndefined();
-    expect(await decideTrim(source([kept], { ...keep, logTrim: 4000 }))).toBeUndefined();
+    expect((await decideTrim(source([kept], keep))).trim).toBeUndefined();
+    expect((await decideTrim(source([kept], { ...keep, logTrim: 4000 }))).trim).toBeUndefined();
     const holding = { ...keep, isHoldingLog: true };
-    expect(await decideTrim(source([kept], holding))).toEqual({ queues: [], logTrim: 99 });
-    expect(await decideTrim(source([kept], { ...holding, logTrim: 99 }))).toBeUndefined();
+    expect((await decideTrim(source([kept], holding))).trim).toEqual({ queues: [], logTrim: 99 });
+    expect((await decideTrim(source([kept], { ...holding, logTrim: 99 }))).trim).toBeUndefined();
+  });
+});
+
+describe('what keeps the log alone', () => {
+  const body = (index: number) => ({
+    ...{ owner: 'delayed' as const, id: { term: 1, index } },
+    at: { term: 1, index },
+  });
+  const kept = queue(7, [[0, 1000]]);
+  const keep = { topicConfig: () => undefined };
+  const decided = (indexes: readonly number[], fixed?: number, other: Partial<TrimSource> = {}) => {
+    const data: Partial<DataShard> = {
+      queues: () => [kept],
+      lowestLateIndex: () => Math.min(indexes[0] ?? 5000, fixed ?? 5000),
+      lowestFixedIndex: () => fixed,
+      heldBodies: (below, limit) =>
+        indexes
+          .filter((index) => index < below)
+          .slice(0, limit)
+          .map(body),
+    };
+    return decideTrim(source([kept], { ...keep, ...other, data: data as DataShard }));
+  };
+  const copied = async (...args: Parameters<typeof decided>) =>
+    (await decided(...args)).copies.map(({ at }) => at.index);
+
+  test('is to be appended again, up to what cannot be moved', async () => {
+    expect(await copied([100, 300, 2000])).toEqual([100, 300]);
+    expect(await copied([100, 300, 2000], 500)).toEqual([100, 300]);
+    expect(await copied([100, 300, 2000], 300)).toEqual([]);
+    expect(await copied([])).toEqual([]);
+  });
+
+  test('only where much is gained for it', async () => {
+    expect(await copied([800])).toEqual([]);
+    expect(await copied([800], undefined, { isHoldingLog: true })).toEqual([800]);
+    const many = Array.from({ length: 200 }, (_, i) => 700 + i);
+    expect(await copied(many)).toEqual([]);
+    expect(await copied([500, ...many])).toHaveLength(201);
+  });
+
+  test('the trim of the same pass stays below it', async () => {
+    expect((await decided([600])).trim).toEqual({ queues: [], logTrim: 599 });
+  });
+
+  test('not more than fits a pass: the gain ends at the first that stays', async () => {
+    const many = Array.from({ length: 300 }, (_, i) => 100 + 3 * i);
+    expect(await copied(many)).toHaveLength(256);
+    const dense = Array.from({ length: 400 }, (_, i) => 100 + i);
+    expect(await copied(dense)).toEqual([]);
   });
 });
