@@ -75,6 +75,9 @@ export const configSchema = z.strictObject({
     .strictObject({
       firstCheckAfterMs: whole(1, 86_400_000).default(DEFAULTS.transactions.firstCheckAfterMs),
       checkIntervalMs: whole(1, 86_400_000).default(DEFAULTS.transactions.checkIntervalMs),
+      maxChecksPerTransaction: whole(1, 1_000_000).default(
+        DEFAULTS.transactions.maxChecksPerTransaction,
+      ),
     })
     .prefault({}),
   retention: z

@@ -63,6 +63,8 @@ export interface TransactionConfig {
   readonly firstCheckAfterMs: number;
   /** Between two such questions. */
   readonly checkIntervalMs: number;
+  /** After so many that reached a producer and brought no decision, it waits for an operator. */
+  readonly maxChecksPerTransaction: number;
 }
 
 export interface RetentionConfig {
@@ -132,7 +134,11 @@ export const DEFAULTS = Object.freeze({
     maxWaitMs: 30_000,
     maxStreamBytesInFlight: 4 * 1024 * 1024,
   }),
-  transactions: Object.freeze({ firstCheckAfterMs: 6000, checkIntervalMs: 30_000 }),
+  transactions: Object.freeze({
+    firstCheckAfterMs: 6000,
+    checkIntervalMs: 30_000,
+    maxChecksPerTransaction: 15,
+  }),
   retention: Object.freeze({
     checkIntervalMs: 10_000,
     checkpointBytes: 64 * 1024 * 1024,

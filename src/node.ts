@@ -23,7 +23,7 @@ import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
 import { serviceConfig } from './service/config.ts';
 import { createService, type Service } from './service/service.ts';
 import { createShards } from './shards/create-shards.ts';
-import { DelaySweeper } from './shards/delay-sweeper.ts';
+import { DueSweeper } from './shards/due-sweeper.ts';
 import { LogKeeper } from './shards/log-keeper.ts';
 
 /** Whatever ends the process: the first failed write or sync, or a broken invariant. */
@@ -77,7 +77,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const { port } = await service.start(config.listen.grpc);
   const keeper = new LogKeeper({ ...shards, storage, config: config.retention, logger, onFatal });
   keeper.start();
-  const sweeper = new DelaySweeper(host);
+  const sweeper = new DueSweeper(host);
   return {
     grpcPort: port,
     peerPort: peers.address().port,

@@ -7,6 +7,7 @@ import type {
   QueueId,
   TransactionId,
   TransactionRef,
+  TransactionState,
 } from './commands.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
@@ -32,8 +33,12 @@ export interface TransactionView {
   readonly topic: string;
   readonly queueId: QueueId;
   readonly count: number;
-  readonly state: 'undecided' | 'committed' | 'rolledBack';
+  readonly state: TransactionState;
+  /** Checks that reached a producer and brought no decision. */
   readonly checkCount: number;
+  /** After so many it is parked. */
+  readonly maxChecks: number;
+  readonly preparedAtMs: ShardTimeMs;
   /** Its next check. */
   readonly dueAtMs: ShardTimeMs;
 }
@@ -49,8 +54,10 @@ export interface DelayedView {
 /** Held against the limits of limits.ts; admission happens before an entry is proposed. */
 export interface StateCounts {
   readonly producers: number;
-  /** Undecided ones. */
+  /** Without an outcome, parked ones too. */
   readonly transactions: number;
+  /** Of those, how many wait for an operator. */
+  readonly parked: number;
   readonly delayed: number;
   readonly groups: number;
   readonly groupOffsets: number;
@@ -66,10 +73,15 @@ export interface DataShard {
   groupEpoch(group: string): number | undefined;
   groupOffsets(group: string, topicId: string): readonly GroupOffsetView[];
   transaction(producerGroup: string, ref: TransactionRef): TransactionView | undefined;
+  /** Without an outcome, by the index of their prepare entry, from above `afterIndex` on. */
+  openTransactions(afterIndex: LogIndex): Iterable<TransactionView>;
   /** Undecided transactions of a producer group whose check is due at `nowMs`, oldest first. */
   dueChecks(producerGroup: string, nowMs: ShardTimeMs, limit: number): readonly TransactionId[];
   /** When the next check of the producer group falls due; undefined = nothing undecided. */
   nextCheckAtMs(producerGroup: string): ShardTimeMs | undefined;
+  /** Undecided ones that were asked about often enough, and are due again. */
+  dueToPark(nowMs: ShardTimeMs, limit: number): readonly TransactionId[];
+  nextToParkAtMs(): ShardTimeMs | undefined;
   /** undefined = delivered, recalled, or never delayed. */
   delayed(index: LogIndex): DelayedView | undefined;
   /** Delayed batches whose time has come at `nowMs`, in the order in which they are to be shown. */

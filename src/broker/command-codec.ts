@@ -9,12 +9,10 @@
  *   copy           = owner:u8 term index fromTerm fromIndex
  *   openQueue      = queueId topicId queue
  *   closeQueue     = queueId
- *   prepare        = producerGroup callerId topic queueId count firstCheckAfterMs checkIntervalMs
- *   end            = producerGroup (0 term index | 1 callerId) decision
- *   leaseChecks    = producerGroup leaseMs [term index]*
  *   commitOffsets  = group topicId [queue offset]*       resetOffsets = the same
  *   forgetTopic    = topicId
  *   trim           = logTrim [queueId startOffset startIndex]*
+ *   those of half messages: transaction-codec.ts
  *
  * Heads are replayed for as long as the log is kept: kinds are never renumbered, a changed layout
  * gets a new version. A head that this version cannot read stops the replica.
@@ -22,15 +20,22 @@
 import assert from 'node:assert';
 import type { Entry, LogIndex } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, FormatError } from './bytes.ts';
+import { readChoice, readCount, readEntryId, readList, writeIds } from './command-fields.ts';
 import type {
   BodyOwner,
   Command,
   Durability,
   ProducerSequence,
   QueueOffsetEntry,
-  StoredAt,
-  TransactionRef,
 } from './commands.ts';
+import {
+  newestTransactionVersion,
+  readTransactionCommand,
+  TRANSACTION_KIND,
+  transactionVersion,
+  writeTransactionCommand,
+} from './transaction-codec.ts';
+import type { TransactionCommand } from './transaction-commands.ts';
 
 type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
 
@@ -41,9 +46,6 @@ const KIND = {
   produce: 1,
   openQueue: 2,
   closeQueue: 3,
-  prepare: 4,
-  end: 5,
-  leaseChecks: 6,
   commitOffsets: 7,
   resetOffsets: 8,
   forgetTopic: 9,
@@ -51,6 +53,7 @@ const KIND = {
   deliver: 11,
   recall: 12,
   copy: 50,
+  ...TRANSACTION_KIND,
 } as const satisfies Record<Command['type'], number>;
 
 /** What a produce has besides. On disk: never renumber. */
@@ -60,15 +63,17 @@ const DELAY = 2;
 /** On disk: never reorder. */
 const BODY_OWNERS: readonly BodyOwner[] = ['delayed'];
 
-const DECISIONS = ['commit', 'rollback', 'unknown'] as const;
-
 export function encodeCommand(command: Command): Uint8Array {
-  const out = new ByteWriter(64).u8(KIND[command.type]).u8(VERSION);
+  const out = new ByteWriter(64).u8(KIND[command.type]);
+  if (isTransactionCommand(command)) {
+    return writeTransactionCommand(command, out.u8(transactionVersion(command))).finish();
+  }
+  out.u8(VERSION);
   switch (command.type) {
     case 'produce':
       return encodeProduce(command, out);
     case 'deliver':
-      return encodeIds(command.batches, out);
+      return writeIds(command.batches, out).finish();
     case 'recall':
       return out.uint(command.index).finish();
     case 'copy':
@@ -77,12 +82,6 @@ export function encodeCommand(command: Command): Uint8Array {
       return out.uint(command.queueId).text(command.topicId).uint(command.queue).finish();
     case 'closeQueue':
       return out.uint(command.queueId).finish();
-    case 'prepare':
-      return encodePrepare(command, out);
-    case 'end':
-      return encodeEnd(command, out);
-    case 'leaseChecks':
-      return encodeLeaseChecks(command, out);
     case 'commitOffsets':
     case 'resetOffsets':
       return encodeOffsets(command, out);
@@ -100,8 +99,10 @@ export function decodeCommand(head: Uint8Array): Command {
   const from = new ByteReader(head);
   const kind = from.u8();
   const version = from.u8();
-  if (version !== VERSION) throw new FormatError(`command ${kind} has version ${version}`);
-  const command = decodeFields(kind, from);
+  if (version < VERSION || version > newestTransactionVersion(kind)) {
+    throw new FormatError(`command ${kind} has version ${version}`);
+  }
+  const command = readTransactionCommand(kind, version, from) ?? decodeFields(kind, from);
   from.expectEnd();
   return command;
 }
@@ -133,12 +134,6 @@ function decodeFields(kind: number, from: ByteReader): Command {
       };
     case KIND.closeQueue:
       return { type: 'closeQueue', queueId: from.uint() };
-    case KIND.prepare:
-      return decodePrepare(from);
-    case KIND.end:
-      return decodeEnd(from);
-    case KIND.leaseChecks:
-      return decodeLeaseChecks(from);
     case KIND.commitOffsets:
       return decodeOffsets('commitOffsets', from);
     case KIND.resetOffsets:
@@ -188,69 +183,6 @@ function decodeCopy(from: ByteReader): CommandOf<'copy'> {
   return { type: 'copy', owner, id: readEntryId(from), from: readEntryId(from) };
 }
 
-function encodePrepare(command: CommandOf<'prepare'>, out: ByteWriter): Uint8Array {
-  assert(command.count >= 1);
-  out.text(command.producerGroup).text(command.callerId).text(command.topic);
-  out.uint(command.queueId).uint(command.count);
-  return out.uint(command.firstCheckAfterMs).uint(command.checkIntervalMs).finish();
-}
-
-function decodePrepare(from: ByteReader): Command {
-  return {
-    type: 'prepare',
-    producerGroup: from.text(),
-    callerId: from.text(),
-    topic: from.text(),
-    queueId: from.uint(),
-    count: readCount(from),
-    firstCheckAfterMs: from.uint(),
-    checkIntervalMs: from.uint(),
-  };
-}
-
-function encodeEnd(command: CommandOf<'end'>, out: ByteWriter): Uint8Array {
-  const { transaction } = command;
-  out.text(command.producerGroup);
-  if (transaction.by === 'id') {
-    out.u8(0).uint(transaction.id.term).uint(transaction.id.index);
-  } else {
-    out.u8(1).text(transaction.callerId);
-  }
-  return out.u8(DECISIONS.indexOf(command.decision)).finish();
-}
-
-function decodeEnd(from: ByteReader): Command {
-  const producerGroup = from.text();
-  const transaction: TransactionRef =
-    readChoice(from, 2) === 0
-      ? { by: 'id', id: readEntryId(from) }
-      : { by: 'caller', callerId: from.text() };
-  const decision = DECISIONS[readChoice(from, DECISIONS.length)]!;
-  return { type: 'end', producerGroup, transaction, decision };
-}
-
-function encodeLeaseChecks(command: CommandOf<'leaseChecks'>, out: ByteWriter): Uint8Array {
-  out.text(command.producerGroup).uint(command.leaseMs);
-  return encodeIds(command.transactions, out);
-}
-
-function encodeIds(ids: readonly StoredAt[], out: ByteWriter): Uint8Array {
-  out.uint(ids.length);
-  for (const { term, index } of ids) out.uint(term).uint(index);
-  return out.finish();
-}
-
-function decodeLeaseChecks(from: ByteReader): Command {
-  const producerGroup = from.text();
-  const leaseMs = from.uint();
-  const transactions = readList(from, readEntryId);
-  return { type: 'leaseChecks', producerGroup, transactions, leaseMs };
-}
-
-function readEntryId(from: ByteReader): StoredAt {
-  return { term: from.uint(), index: from.uint() };
-}
-
 function encodeOffsets(
   command: CommandOf<'commitOffsets'> | CommandOf<'resetOffsets'>,
   out: ByteWriter,
@@ -288,31 +220,16 @@ function decodeTrim(from: ByteReader): Command {
   return { type: 'trim', queues, logTrim };
 }
 
-function readList<Item>(from: ByteReader, readItem: (from: ByteReader) => Item): Item[] {
-  const length = from.listLength();
-  const items: Item[] = [];
-  for (let i = 0; i < length; i += 1) items.push(readItem(from));
-  return items;
-}
-
-function readCount(from: ByteReader): number {
-  const count = from.uint();
-  if (count < 1) throw new FormatError('a batch without messages');
-  return count;
-}
-
-function readChoice(from: ByteReader, choices: number): number {
-  const choice = from.u8();
-  if (choice >= choices) throw new FormatError(`choice ${choice} of ${choices}`);
-  return choice;
-}
-
 function readDurability(from: ByteReader): Durability {
   const level = from.u8();
   if (level !== 1 && level !== 2 && level !== 3 && level !== 4) {
     throw new FormatError(`durability ${level} is not known here`);
   }
   return level;
+}
+
+function isTransactionCommand(command: Command): command is TransactionCommand {
+  return Object.hasOwn(TRANSACTION_KIND, command.type);
 }
 
 function assertNever(command: never): never {

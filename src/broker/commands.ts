@@ -3,6 +3,7 @@
  * A command is the `head` of an entry (see command-codec.ts); message bytes are its `payload`.
  */
 import type { LogIndex, ShardTimeMs, Term } from '../../raft/types.ts';
+import type { LeasedCheck, TransactionCommand } from './transaction-commands.ts';
 
 /** Issued by the metadata shard, never reused, unique in the cluster. */
 export type QueueId = number;
@@ -56,34 +57,7 @@ export type Command =
       readonly queue: number;
     }
   | { readonly type: 'closeQueue'; readonly queueId: QueueId }
-  /**
-   * Payload = the half messages of one queue. The transaction's id is (shard, term, index) of this
-   * entry.
-   */
-  | {
-      readonly type: 'prepare';
-      readonly producerGroup: string;
-      /** '' = the caller gave none. */
-      readonly callerId: string;
-      readonly topic: string;
-      readonly queueId: QueueId;
-      readonly count: number;
-      readonly firstCheckAfterMs: number;
-      readonly checkIntervalMs: number;
-    }
-  | {
-      readonly type: 'end';
-      readonly producerGroup: string;
-      readonly transaction: TransactionRef;
-      readonly decision: 'commit' | 'rollback' | 'unknown';
-    }
-  /** Checks about to be handed to a producer: counted before they leave. */
-  | {
-      readonly type: 'leaseChecks';
-      readonly producerGroup: string;
-      readonly transactions: readonly TransactionId[];
-      readonly leaseMs: number;
-    }
+  | TransactionCommand
   /** Group commands live in the shard that the group's name hashes to. */
   | {
       readonly type: 'commitOffsets';
@@ -110,6 +84,9 @@ export type Command =
       }[];
       readonly logTrim: LogIndex;
     };
+
+/** `parked`: undecided, and nobody is asked any more until an operator says so. */
+export type TransactionState = 'undecided' | 'parked' | 'committed' | 'rolledBack';
 
 export interface TransactionId {
   readonly term: Term;
@@ -165,28 +142,20 @@ export type ApplyResult =
     }
   | {
       readonly type: 'ended';
-      readonly state: 'undecided' | 'committed' | 'rolledBack';
+      readonly state: TransactionState;
       readonly queueId: QueueId;
       /** Only when committed. */
       readonly baseOffset: number;
       readonly count: number;
     }
   | { readonly type: 'leased'; readonly checks: readonly LeasedCheck[] }
+  /** Of those named, how many it concerned. */
+  | { readonly type: 'counted' | 'parked'; readonly count: number }
+  | { readonly type: 'resumed' }
   | { readonly type: 'offsets'; readonly epoch: number }
   /** Entries up to `logTrim` are needed by nothing. */
   | { readonly type: 'trimmed'; readonly logTrim: LogIndex }
   | { readonly type: 'done' };
-
-export interface LeasedCheck {
-  readonly id: TransactionId;
-  readonly callerId: string;
-  readonly topic: string;
-  readonly queueId: QueueId;
-  readonly queue: number;
-  readonly count: number;
-  readonly checkCount: number;
-  readonly preparedAtMs: number;
-}
 
 /** Closed list; the service maps each to a gRPC status and a reason of docs/errors.md. */
 export type Refusal =

@@ -117,6 +117,18 @@ class DataShardState implements DataShard {
     return found?.producerGroup === producerGroup ? found : undefined;
   }
 
+  openTransactions(afterIndex: LogIndex): Iterable<TransactionView> {
+    return this.#transactions.open(afterIndex);
+  }
+
+  dueToPark(nowMs: ShardTimeMs, limit: number): readonly TransactionId[] {
+    return this.#transactions.checks.dueToPark(nowMs, limit).map(({ id }) => id);
+  }
+
+  nextToParkAtMs(): ShardTimeMs | undefined {
+    return this.#transactions.checks.nextToParkAtMs();
+  }
+
   dueChecks(producerGroup: string, nowMs: ShardTimeMs, limit: number): readonly TransactionId[] {
     return this.#transactions.checks.due(producerGroup, nowMs, limit).map(({ id }) => id);
   }
@@ -158,6 +170,7 @@ class DataShardState implements DataShard {
     return {
       producers: this.#dedup.count,
       transactions: this.#transactions.undecidedCount,
+      parked: this.#transactions.parkedCount,
       delayed: this.#delays.count,
       groups: this.#groups.count,
       groupOffsets: this.#groups.offsetCount,
@@ -174,6 +187,12 @@ class DataShardState implements DataShard {
         return this.#halfMessages.end(command, entry, out);
       case 'leaseChecks':
         return this.#halfMessages.leaseChecks(command, entry, out);
+      case 'checksDelivered':
+        return this.#halfMessages.checksDelivered(command, out);
+      case 'park':
+        return this.#halfMessages.park(command, entry, out);
+      case 'resume':
+        return this.#halfMessages.resume(command, entry, out);
       case 'commitOffsets':
         return this.#groups.commit(command.group, command.topicId, command.offsets, out);
       case 'resetOffsets':

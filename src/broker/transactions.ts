@@ -1,5 +1,5 @@
 /** The shard's transactions with their indexes by id, by caller id and by due check. */
-import type { LogIndex, ShardTimeMs } from '../../raft/types.ts';
+import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import { Checks } from './checks.ts';
 import type { QueueId, TransactionId, TransactionRef } from './commands.ts';
 import type { DataShardLimits } from './limits.ts';
@@ -10,19 +10,31 @@ import { deleteTransaction, putTransaction, readTransaction } from './transactio
 
 export class Transactions {
   readonly checks = new Checks<Transaction>();
-  /** By the index of their prepare entry, ascending. */
+  /** Parked ones too. By the index of their prepare entry, ascending. */
   readonly #undecided = new Map<LogIndex, Transaction>();
   /** Outcomes still remembered, by the index of their prepare entry, first ended first. */
   readonly #ended = new Map<LogIndex, Transaction>();
   readonly #byCaller = new Map<string, Transaction>();
   readonly #limits: DataShardLimits;
+  #parked = 0;
 
   constructor(limits: DataShardLimits) {
     this.#limits = limits;
   }
 
+  /** Parked ones too. */
   get undecidedCount(): number {
     return this.#undecided.size;
+  }
+
+  get parkedCount(): number {
+    return this.#parked;
+  }
+
+  *open(afterIndex: LogIndex): Generator<Transaction> {
+    for (const transaction of this.#undecided.values()) {
+      if (transaction.id.index > afterIndex) yield transaction;
+    }
   }
 
   byId(id: TransactionId): Transaction | undefined {
@@ -43,32 +55,38 @@ export class Transactions {
     putTransaction(transaction, out);
   }
 
-  reschedule(transaction: Transaction, nextCheckAtMs: ShardTimeMs, out: StateWriter): void {
-    this.checks.reschedule(transaction, nextCheckAtMs);
+  /** What changes its count or its next check. */
+  change(
+    transaction: Transaction,
+    what: Partial<Pick<Transaction, 'checkCount' | 'dueAtMs' | 'lease' | 'state'>>,
+    out: StateWriter,
+  ): void {
+    this.#unschedule(transaction);
+    Object.assign(transaction, what);
+    this.#schedule(transaction);
     putTransaction(transaction, out);
   }
 
-  /** The caller has set state and base offset. */
+  /** `outcome` carries the base offset of what is committed. */
   markEnded(
     transaction: Transaction,
-    endedIndex: LogIndex,
-    nowMs: ShardTimeMs,
+    outcome: { readonly state: 'committed' | 'rolledBack'; readonly baseOffset: number },
+    { index, timeMs }: Pick<Entry, 'index' | 'timeMs'>,
     out: StateWriter,
   ): void {
     this.#undecided.delete(transaction.id.index);
-    this.checks.remove(transaction);
-    transaction.endedIndex = endedIndex;
-    transaction.endedAtMs = nowMs;
+    this.#unschedule(transaction);
+    Object.assign(transaction, outcome, { endedIndex: index, endedAtMs: timeMs, lease: 0 });
     this.#ended.set(transaction.id.index, transaction);
     putTransaction(transaction, out);
-    this.#forgetEnded(nowMs, out);
+    this.#forgetEnded(timeMs, out);
   }
 
   dropQueue(queueId: QueueId, out: StateWriter): void {
     for (const transactions of [this.#undecided, this.#ended]) {
       for (const transaction of transactions.values()) {
         if (transaction.queueId !== queueId) continue;
-        if (transaction.state === 'undecided') this.checks.remove(transaction);
+        this.#unschedule(transaction);
         transactions.delete(transaction.id.index);
         this.#drop(transaction, out);
       }
@@ -83,11 +101,11 @@ export class Transactions {
 
   load(rows: readonly StateRow[]): void {
     const found = rows.map(readTransaction);
-    const undecided = found.filter(({ state }) => state === 'undecided');
+    const undecided = found.filter(isOpen);
     for (const transaction of undecided.sort((a, b) => a.id.index - b.id.index)) {
       this.#index(transaction);
     }
-    const ended = found.filter(({ state }) => state !== 'undecided');
+    const ended = found.filter((transaction) => !isOpen(transaction));
     for (const transaction of ended.sort((a, b) => a.endedIndex - b.endedIndex)) {
       this.#ended.set(transaction.id.index, transaction);
       this.#indexCaller(transaction);
@@ -96,8 +114,18 @@ export class Transactions {
 
   #index(transaction: Transaction): void {
     this.#undecided.set(transaction.id.index, transaction);
-    this.checks.add(transaction);
+    this.#schedule(transaction);
     this.#indexCaller(transaction);
+  }
+
+  #schedule(transaction: Transaction): void {
+    if (transaction.state === 'undecided') this.checks.add(transaction);
+    else if (transaction.state === 'parked') this.#parked += 1;
+  }
+
+  #unschedule(transaction: Transaction): void {
+    if (transaction.state === 'undecided') this.checks.remove(transaction);
+    else if (transaction.state === 'parked') this.#parked -= 1;
   }
 
   #indexCaller(transaction: Transaction): void {
@@ -122,6 +150,10 @@ export class Transactions {
     if (callerId !== '') this.#byCaller.delete(callerText(producerGroup, callerId));
     deleteTransaction(transaction, out);
   }
+}
+
+export function isOpen({ state }: Transaction): boolean {
+  return state === 'undecided' || state === 'parked';
 }
 
 /** The length in front keeps two pairs from reading alike. */

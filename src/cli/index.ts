@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
   topic: async () => [(await import('./topic.ts')).registerTopic],
   produce: async () => [(await import('./produce.ts')).registerProduce],
   recall: async () => [(await import('./recall.ts')).registerRecall],
+  txn: async () => [(await import('./txn.ts')).registerTxn],
   consume: async () => [(await import('./consume.ts')).registerConsume],
   inspect: async () => [(await import('./inspect.ts')).registerInspect],
   sim: async () => [(await import('./sim.ts')).registerSim],

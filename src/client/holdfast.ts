@@ -2,6 +2,7 @@ import { Admin } from './admin.ts';
 import { Calls, plan } from './calls.ts';
 import { Consumer, type ConsumerHost, type ConsumerOptions } from './consumer.ts';
 import { Fetcher, type FetchOptions, type FetchResult } from './fetcher.ts';
+import { OpenTransactions } from './open-transactions.ts';
 import { produceStreams } from './produce-stream.ts';
 import { Producer, type ProducerHost } from './producer.ts';
 import type { ProducerOptions } from './producer-options.ts';
@@ -24,6 +25,8 @@ export const DEFAULT_SERVERS = 'localhost:7401';
  */
 export class Holdfast implements AsyncDisposable {
   readonly admin: Admin;
+  /** Half messages of all producer groups without an outcome: for operators. */
+  readonly openTransactions: OpenTransactions;
   readonly #proto = new Proto();
   readonly #servers: Servers;
   readonly #calls: Calls;
@@ -37,6 +40,7 @@ export class Holdfast implements AsyncDisposable {
     this.#servers = new Servers(parseServers(options.servers));
     this.#calls = new Calls(this.#servers);
     this.admin = new Admin(this.#calls, this.#proto);
+    this.openTransactions = new OpenTransactions(this.#calls, this.#proto);
     this.#fetcher = new Fetcher(this.#calls, this.#proto);
     const shared = {
       admin: this.admin,

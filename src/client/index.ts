@@ -13,6 +13,12 @@ export { HoldfastError, type StatusName } from './errors.ts';
 export type { FetchOptions, FetchResult } from './fetcher.ts';
 export { keyHash, queueOfKey } from './hash.ts';
 export { type ConnectOptions, connect, DEFAULT_SERVERS, type Holdfast } from './holdfast.ts';
+export type {
+  OpenTransaction,
+  OpenTransactions,
+  OpenTransactionsPage,
+  OpenTransactionsQuery,
+} from './open-transactions.ts';
 export type { Producer } from './producer.ts';
 export type { ProducerOptions } from './producer-options.ts';
 export type { StartFrom } from './start-positions.ts';
@@ -25,6 +31,7 @@ export type {
   EndTarget,
   PrepareOptions,
   Transaction,
+  TransactionState,
   Transactions,
 } from './transactions.ts';
 export type * from './types.ts';

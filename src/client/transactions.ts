@@ -10,6 +10,9 @@ import type { CallOptions, Durability, OutgoingMessage, Topic } from './types.ts
 
 export type Decision = 'commit' | 'rollback' | 'unknown';
 
+/** `parked`: undecided; nobody is asked any more until an operator resumes or ends it. */
+export type TransactionState = 'undecided' | 'parked' | 'committed' | 'rolledBack';
+
 export interface PrepareOptions {
   readonly topic: string;
   readonly messages: readonly OutgoingMessage[];
@@ -22,7 +25,7 @@ export interface PrepareOptions {
 
 /** How a transaction ended, or did not yet. */
 export interface EndResult {
-  readonly state: 'undecided' | 'committed' | 'rolledBack';
+  readonly state: TransactionState;
   /** Where the messages became visible. */
   readonly parts: readonly { queue: number; baseOffset: number; count: number }[];
 }
@@ -80,7 +83,8 @@ export interface Transaction {
 }
 
 const DECISIONS = { commit: 'COMMIT', rollback: 'ROLLBACK', unknown: 'UNKNOWN' } as const;
-const STATES: Readonly<Record<string, EndResult['state']>> = {
+const STATES: Readonly<Record<string, TransactionState>> = {
+  PARKED: 'parked',
   COMMITTED: 'committed',
   ROLLED_BACK: 'rolledBack',
 };
@@ -127,12 +131,7 @@ export class Transactions {
     };
     const method = this.#proto.method('Transactions', 'End');
     const answer = await this.#calls.unary(method, request, plan('idempotent', options));
-    const parts = list(answer.parts).map((part) => ({
-      queue: int(part.queue),
-      baseOffset: int(part.base_offset),
-      count: int(part.count),
-    }));
-    return { state: STATES[String(answer.state)] ?? 'undecided', parts };
+    return readEndResult(answer);
   }
 
   /** Answers check-backs until it is closed. */
@@ -191,6 +190,20 @@ export class Transactions {
       unknown: (options) => this.end(target, 'unknown', options),
     };
   }
+}
+
+/** The answer to End. */
+export function readEndResult(answer: WireObject): EndResult {
+  const parts = list(answer.parts).map((part) => ({
+    queue: int(part.queue),
+    baseOffset: int(part.base_offset),
+    count: int(part.count),
+  }));
+  return { state: stateOf(answer.state), parts };
+}
+
+export function stateOf(state: unknown): TransactionState {
+  return STATES[String(state)] ?? 'undecided';
 }
 
 function halfBatch(prepare: PrepareOptions, topic: Topic): WireObject {

@@ -27,6 +27,8 @@ export class Call implements Expiring {
   waitingFor = '';
   /** Stops the stage that the call is in; replaced by every stage. */
   abort: (() => void) | undefined = undefined;
+  /** The answer was written to the client's own call: known of unary calls of clients alone. */
+  onSent: (() => void) | undefined = undefined;
   /** Takes a cancellation's place: the call answers at once with what it has. */
   hurry: (() => void) | undefined = undefined;
   readonly #calls: Calls;

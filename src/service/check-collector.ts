@@ -1,24 +1,32 @@
 /**
- * Checks that are due in the shards that this node leads. Each is counted by a replicated command
- * before it leaves, so that two pollers do not both run it. Woken by applied entries, leadership
- * and one timer for the next due time.
+ * Checks that are due in the shards that this node leads. Each is leased by a replicated command
+ * before it leaves, so that two pollers do not both run it; it counts only when the node that was
+ * asked has told that it reached a producer. Woken by applied entries, leadership and one timer for
+ * the next due time.
  */
 import { encodeCommand } from '../broker/command-codec.ts';
-import type { ApplyResult, LeasedCheck, TransactionId } from '../broker/commands.ts';
+import type { ApplyResult, TransactionId } from '../broker/commands.ts';
+import type { LeasedCheck } from '../broker/transaction-commands.ts';
 import { messageIdText, transactionIdText } from '../convert.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
 import { gatherCallbacks } from './callbacks.ts';
+import { encodeCollected, type ShardLeases } from './collected-checks.ts';
 import { decodeJson } from './internal-methods.ts';
 import type { NodeMethod } from './methods.ts';
-import { type CheckAnswer, encodeCheck, encodeChecks } from './responses.ts';
+import { type CheckAnswer, encodeCheck } from './responses.ts';
 
 export interface ChecksQuestion {
   readonly producerGroup: string;
   readonly maxChecks: number;
   readonly waitMs: number;
   readonly leaseMs: number;
+}
+
+/** The checks of one shard, leased and encoded. */
+interface Leased extends ShardLeases {
+  readonly checks: readonly Buffer[];
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -163,15 +171,15 @@ class CollectPoll {
 
   #lease(due: readonly { shard: number; ids: readonly TransactionId[] }[]): void {
     this.#leasing = true;
-    const checks: Buffer[] = [];
+    const leased: Leased[] = [];
     let open = due.length;
     for (const { shard, ids } of due) {
-      this.#leaseInShard(shard, ids, (leased) => {
-        checks.push(...leased);
+      this.#leaseInShard(shard, ids, (found) => {
+        if (found !== undefined) leased.push(found);
         open -= 1;
         if (open > 0) return;
         this.#leasing = false;
-        if (checks.length > 0 || this.#hurried) this.#finish(checks);
+        if (leased.length > 0 || this.#hurried) this.#finish(leased);
         else this.#sleep();
       });
     }
@@ -181,20 +189,22 @@ class CollectPoll {
   #leaseInShard(
     shard: number,
     transactions: readonly TransactionId[],
-    done: (checks: readonly Buffer[]) => void,
+    done: (leased: Leased | undefined) => void,
   ): void {
     const { producerGroup, leaseMs } = this.#question;
-    const head = encodeCommand({ type: 'leaseChecks', producerGroup, transactions, leaseMs });
+    const what = { producerGroup, transactions, leaseMs, countsLater: true } as const;
+    const head = encodeCommand({ type: 'leaseChecks', ...what });
     this.#host.propose(shard, head, NO_BYTES, 'majorityFsync', (outcome) => {
       const result = outcome.status === 'applied' ? (outcome.result as ApplyResult) : undefined;
-      if (result?.type !== 'leased') {
-        done([]);
+      if (result?.type !== 'leased' || result.checks.length === 0) {
+        done(undefined);
         return;
       }
+      const leases = result.checks.map(({ id, lease }) => ({ id, lease }));
       gatherCallbacks<LeasedCheck, Buffer>(
         result.checks,
         (check, answer) => this.#withMessages(shard, check, answer),
-        (_error, checks) => done(checks.filter((check) => check !== undefined)),
+        (_error, checks) => done({ shard, leases, checks }),
       );
     });
   }
@@ -206,18 +216,21 @@ class CollectPoll {
     answer: (error?: CallError, check?: Buffer) => void,
   ): void {
     this.#host.readEntry(shard, check.id.index, (error, entry) => {
-      const intact = error === undefined && entry?.term === check.id.term;
-      answer(undefined, encodeCheck(checkAnswer(shard, check, intact ? entry.payload : NO_BYTES)));
+      const isIntact = error === undefined && entry?.term === check.id.term;
+      const messages = isIntact ? entry.payload : NO_BYTES;
+      answer(undefined, encodeCheck(checkAnswer(shard, check, messages)));
     });
   }
 
-  #finish(checks: readonly Uint8Array[]): void {
+  #finish(leased: readonly Leased[]): void {
     if (this.#finished) return;
     this.#finished = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#scheduled);
     clearTimeout(this.#end);
-    this.#done(undefined, encodeChecks(checks));
+    const leases = leased.map(({ shard, leases: refs }) => ({ shard, leases: refs }));
+    const checks = leased.flatMap((one) => one.checks);
+    this.#done(undefined, encodeCollected(leases, checks));
   }
 }
 

@@ -1,15 +1,19 @@
 /**
  * PollChecks: asks every node for the due checks of the shards that it leads, answers with the
- * first that has some, and takes along what the others had already leased.
+ * first that has some, and takes along what the others had already leased. What reached the client
+ * is told to the leaders then: only that counts as a check.
  */
 import type { NodeId } from '../../raft/types.ts';
+import { encodeCommand } from '../broker/command-codec.ts';
 import { checkedNumber, MAX_INT32 } from '../convert.ts';
 import type { PeerCall, PeerNetwork } from '../peers/api.ts';
-import type { Call, Calls, Done } from './call.ts';
+import type { Router } from '../router.ts';
+import { type Call, type Calls, type Done, OWN_CALL } from './call.ts';
 import type { ChecksQuestion } from './check-collector.ts';
+import { type CollectedChecks, decodeCollected, type ShardLeases } from './collected-checks.ts';
 import type { ServiceConfig } from './config.ts';
-import { encodeJson } from './internal-methods.ts';
-import type { NodeMethod } from './methods.ts';
+import { encodeJson, type InternalMethods } from './internal-methods.ts';
+import { type NodeMethod, shardTarget } from './methods.ts';
 import { decodeRequest, type Proto, type ProtoMethod } from './proto.ts';
 import { checkGroup } from './transactions.ts';
 
@@ -29,6 +33,8 @@ interface PollChecksRequest {
 export interface CheckParts {
   readonly peers: PeerNetwork;
   readonly calls: Calls;
+  readonly router: Router;
+  readonly methods: InternalMethods;
   /** What every node does for a poll, this one too. */
   readonly collect: NodeMethod;
   readonly proto: Proto;
@@ -53,7 +59,24 @@ export class CheckCalls {
     const { longPollMarginMs, maxWaitMs } = this.#parts.config;
     const leftMs = Math.floor(call.remainingMs) - longPollMarginMs;
     const longestMs = Math.max(0, Math.min(waitMs, leftMs, maxWaitMs));
-    this.broadcast(call, this.#question(asked, longestMs), done);
+    this.broadcast(call, this.#question(asked, longestMs), ({ leases, answer }) => {
+      call.onSent = () => this.delivered(leases);
+      done(undefined, answer);
+    });
+  }
+
+  /** Not tried twice: a check whose delivery nobody heard of does not count, and comes again. */
+  delivered(leases: readonly ShardLeases[]): void {
+    const { calls, config, methods, router } = this.#parts;
+    for (const { shard, leases: checks } of leases) {
+      const body = encodeCommand({ type: 'checksDelivered', checks });
+      const call = calls.open(config.defaultCallTimeoutMs, OWN_CALL, () => {});
+      router.route(
+        call,
+        { method: methods.propose, target: shardTarget(shard), body },
+        call.finish,
+      );
+    }
   }
 
   /** What a WatchChecks stream asks again and again. */
@@ -62,7 +85,7 @@ export class CheckCalls {
     return this.#question(asked, this.#parts.config.maxWaitMs);
   }
 
-  broadcast(call: Call, question: ChecksQuestion, done: Done): void {
+  broadcast(call: Call, question: ChecksQuestion, done: (found: CollectedChecks) => void): void {
     new Broadcast(this.#parts, call, question, done);
   }
 
@@ -84,18 +107,23 @@ class Broadcast {
   readonly #parts: CheckParts;
   readonly #question: ChecksQuestion;
   readonly #call: Call;
-  readonly #done: Done;
+  readonly #done: (found: CollectedChecks) => void;
   readonly #endsAtMs: number;
   /** Polls without an outcome yet, by node; our own under 0. */
   readonly #open = new Map<NodeId, PeerCall>();
-  readonly #answers: Uint8Array[] = [];
+  readonly #answers: CollectedChecks[] = [];
   readonly #unsubscribe: () => void;
   #merge: NodeJS.Timeout | undefined;
   #starting = true;
   #winding = false;
   #finished = false;
 
-  constructor(parts: CheckParts, call: Call, question: ChecksQuestion, done: Done) {
+  constructor(
+    parts: CheckParts,
+    call: Call,
+    question: ChecksQuestion,
+    done: (found: CollectedChecks) => void,
+  ) {
     const { calls, peers } = parts;
     this.#parts = parts;
     this.#question = question;
@@ -143,7 +171,7 @@ class Broadcast {
     this.#open.delete(node);
     if (this.#finished) return;
     if (answer !== undefined && answer.length > 0) {
-      this.#answers.push(answer);
+      this.#answers.push(decodeCollected(answer));
       this.#windUp();
     }
     this.#checkEnd();
@@ -180,7 +208,8 @@ class Broadcast {
     if (this.#finished) return;
     this.#close();
     // Encoded repeated fields end to end are one list.
-    this.#done(undefined, Buffer.concat(this.#answers));
+    const answer = Buffer.concat(this.#answers.map((one) => one.answer));
+    this.#done({ leases: this.#answers.flatMap((one) => one.leases), answer });
   }
 
   #close(): void {

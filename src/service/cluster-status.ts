@@ -118,6 +118,8 @@ function shardFields(
       };
     }),
     placement: placement === undefined ? null : placementFields(placement),
+    undecided_transactions: (status.counts?.transactions ?? 0) - (status.counts?.parked ?? 0),
+    parked_transactions: status.counts?.parked ?? 0,
   };
 }
 

@@ -1,4 +1,5 @@
 /** What the service may be told, and what it does when it is not. */
+import { DEFAULT_MAX_CHECKS } from '../broker/transaction-commands.ts';
 
 export interface ServiceConfig {
   /** One encoded Message; a test holds that the limit itself still passes default stubs. */
@@ -56,6 +57,8 @@ export interface ServiceConfig {
   readonly firstCheckAfterMs: number;
   /** And then every so often. */
   readonly checkIntervalMs: number;
+  /** After so many delivered checks without a decision it is parked. */
+  readonly maxChecksPerTransaction: number;
   readonly maxCheckLeaseMs: number;
   /** How long a poll waits for the other nodes' checks once one node has answered. */
   readonly checksMergeMs: number;
@@ -106,6 +109,7 @@ export const SERVICE_DEFAULTS: ServiceConfig = Object.freeze({
   maxChecks: 256,
   firstCheckAfterMs: 6_000,
   checkIntervalMs: 30_000,
+  maxChecksPerTransaction: DEFAULT_MAX_CHECKS,
   maxCheckLeaseMs: 86_400_000,
   checksMergeMs: 250,
   statusTimeoutMs: 1_000,

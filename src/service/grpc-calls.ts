@@ -54,8 +54,10 @@ export function unaryHandler(
     const call: Call = calls.open(timeoutOf(grpcCall, config), OWN_CALL, (error, answer) => {
       admission.leave(request.length);
       polls?.delete(call);
-      if (error === undefined) callback(null, asBuffer(answer!));
-      else refuse(parts, callback, error);
+      if (error === undefined) {
+        callback(null, asBuffer(answer!));
+        if (!grpcCall.cancelled) call.onSent?.();
+      } else refuse(parts, callback, error);
     });
     polls?.add(call);
     grpcCall.on('cancelled', () => call.cancel());

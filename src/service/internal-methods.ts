@@ -2,6 +2,8 @@
  * What nodes ask of each other for the cold calls: short JSON in and out. Each runs on the leader
  * of a shard, after it has proved that it leads.
  */
+import type { TransactionView } from '../broker/api.ts';
+import type { TransactionId, TransactionState } from '../broker/commands.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { type CallError, toCallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
@@ -51,6 +53,35 @@ export interface GroupAnswer {
   readonly offsets: readonly { readonly queue: number; readonly offset: number }[];
 }
 
+export interface TransactionsQuestion {
+  readonly afterIndex: number;
+  readonly limit: number;
+  /** '' = any. */
+  readonly state: string;
+  readonly producerGroup: string;
+  readonly topic: string;
+}
+/** As the list shows it, and where it stands in its shard. */
+export interface ListedTransaction {
+  readonly id: TransactionId;
+  readonly callerId: string;
+  readonly producerGroup: string;
+  readonly state: TransactionState;
+  readonly preparedAtMs: number;
+  readonly ageMs: number;
+  readonly checkCount: number;
+  readonly maxChecks: number;
+  readonly dueAtMs: number;
+  readonly parts: readonly ListedPart[];
+}
+export interface ListedPart {
+  readonly topic: string;
+  readonly queue: number;
+  readonly count: number;
+  readonly shard: number;
+  readonly index: number;
+}
+
 export interface InternalMethods {
   /** → {index} of what the shard had committed. */
   readonly readIndex: ShardMethod;
@@ -60,6 +91,8 @@ export interface InternalMethods {
   readonly queues: ShardMethod;
   /** GroupQuestion → GroupAnswer. */
   readonly group: ShardMethod;
+  /** TransactionsQuestion → ListedTransaction[]. */
+  readonly transactions: ShardMethod;
 }
 
 export function createInternalMethods(host: ShardHost): InternalMethods {
@@ -94,6 +127,14 @@ export function createInternalMethods(host: ShardHost): InternalMethods {
           };
           done(undefined, encodeJson(answer));
         }),
+    },
+    transactions: {
+      name: '.shard/transactions',
+      kind: 'read',
+      perform: (_call, target, body, _parsed, done) =>
+        afterRound(host, target, done, () =>
+          done(undefined, encodeJson(openTransactions(host, target.shard, decodeJson(body)))),
+        ),
     },
   };
 }
@@ -130,6 +171,39 @@ function propose(host: ShardHost, call: Call, target: Target, head: Uint8Array, 
     call.mayHaveTakenEffect = outcome.status === 'unknown';
     done(proposalError(outcome, target.shard), undefined);
   });
+}
+
+function openTransactions(
+  host: ShardHost,
+  shard: number,
+  question: TransactionsQuestion,
+): ListedTransaction[] {
+  const { afterIndex, limit, producerGroup, state, topic } = question;
+  const nowMs = host.shardTimeMs(shard);
+  const found: ListedTransaction[] = [];
+  for (const transaction of host.data(shard).openTransactions(afterIndex)) {
+    if (found.length >= limit) break;
+    if (state !== '' && transaction.state !== state) continue;
+    if (producerGroup !== '' && transaction.producerGroup !== producerGroup) continue;
+    if (topic !== '' && transaction.topic !== topic) continue;
+    found.push(listed(host, shard, transaction, nowMs));
+  }
+  return found;
+}
+
+function listed(
+  host: ShardHost,
+  shard: number,
+  transaction: TransactionView,
+  nowMs: number,
+): ListedTransaction {
+  const { id, callerId, state, preparedAtMs, checkCount, maxChecks, dueAtMs } = transaction;
+  const { topic, queueId, count, producerGroup } = transaction;
+  const queue = host.data(shard).queue(queueId)?.queue ?? 0;
+  const ageMs = Math.max(0, nowMs - preparedAtMs);
+  const when = { preparedAtMs, ageMs, checkCount, maxChecks, dueAtMs };
+  const parts = [{ topic, queue, count, shard, index: id.index }];
+  return { id, callerId, producerGroup, state, ...when, parts };
 }
 
 function queueRanges(host: ShardHost, target: Target, question: QueuesQuestion, done: Done): void {

@@ -36,6 +36,7 @@ const MEANINGS: Readonly<Record<LimitName, readonly [unit: string, meaning: stri
   maxPageSize: ['items', 'one page of a list'],
   maxQueuesPerCall: ['queues', 'one call about offsets'],
   maxChecks: ['checks', 'one PollChecks'],
+  maxChecksPerTransaction: ['checks', 'delivered before a transaction is parked'],
   maxCheckLeaseMs: ['ms', 'check_lease_ms'],
   maxSessionMemoryMb: ['MB', 'HTTP/2 buffers of one connection'],
 };

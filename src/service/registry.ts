@@ -20,6 +20,13 @@ import { RECALL_PATH, recall } from './recall.ts';
 import type { Parts } from './service.ts';
 import { stateLimits } from './state-admission.ts';
 import { SUBSCRIBE_PATH, SubscribeStream } from './subscribe.ts';
+import {
+  LIST_PATH,
+  type ListRequest,
+  listTransactions,
+  RESUME_PATH,
+  resumeTransaction,
+} from './transaction-list.ts';
 import { END_PATH, PREPARE_PATH } from './transactions.ts';
 import { WatchChecksStream } from './watch-checks.ts';
 
@@ -58,6 +65,10 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     [END_PATH, transactions.end.bind(transactions)],
     [POLL_CHECKS_PATH, checks.poll.bind(checks)],
     cold(RECALL_PATH, (call, request: { message_id: string }) => recall(parts, call, request)),
+    cold(LIST_PATH, (call, request: ListRequest) => listTransactions(parts, call, request)),
+    cold(RESUME_PATH, (call, request: { transaction_id: string }) =>
+      resumeTransaction(parts, call, request),
+    ),
     cold('/holdfast.v1.Log/ListOffsets', offsets.listOffsets.bind(offsets)),
     cold('/holdfast.v1.Log/CommitOffset', offsets.commitOffset.bind(offsets)),
     cold('/holdfast.v1.Log/GetOffset', offsets.getOffset.bind(offsets)),

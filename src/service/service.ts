@@ -103,7 +103,8 @@ export function createParts(options: ServiceOptions) {
   const offsets = new OffsetCalls(shared);
   const transactions = new TransactionCalls(shared);
   const collector = new CheckCollector(host, config.maxLongPolls);
-  const checks = new CheckCalls({ peers, calls, collect: collector.method, proto, config });
+  const collect = collector.method;
+  const checks = new CheckCalls({ peers, calls, router, methods, collect, proto, config });
   const topicCalls = new TopicCalls(shared, offsets);
   const cluster = new ClusterStatus(host, peers, birth.clusterId, config.statusTimeoutMs);
   const memberCalls = new MemberCalls(shared, peers, birth);

@@ -13,13 +13,13 @@ import { type ProduceHead, readPrepareHead, readProduceHead } from './request-he
 import { encodePrepareAck } from './responses.ts';
 import { refuseTransaction } from './state-admission.ts';
 import { queueOf } from './topic-directory.ts';
+import { STATES } from './transaction-states.ts';
 
 export const PREPARE_PATH = '/holdfast.v1.Transactions/Prepare';
 export const END_PATH = '/holdfast.v1.Transactions/End';
 
 const NO_BYTES = new Uint8Array(0);
 const DECISIONS = ['', 'commit', 'rollback', 'unknown'] as const;
-const STATES = { undecided: 1, committed: 2, rolledBack: 3 } as const;
 
 interface EndRequest {
   readonly producer_group: string;
@@ -27,6 +27,7 @@ interface EndRequest {
   readonly decision: number;
   readonly topic: string;
   readonly queue?: number;
+  readonly operator: boolean;
 }
 
 interface Prepare {
@@ -89,11 +90,7 @@ export class TransactionCalls {
 
   end(call: Call, request: Uint8Array, done: Done): void {
     const end = decodeRequest<EndRequest>(this.#end, request);
-    checkGroup(end.producer_group);
-    const decision = DECISIONS[end.decision] ?? '';
-    if (decision === '') {
-      throw new CallError('INVALID_REQUEST', 'decision must be COMMIT, ROLLBACK or UNKNOWN');
-    }
+    checkEnd(end);
     const id = parseTransactionId(end.transaction_id);
     const route = (shard: number) => {
       const target = { shard, queueId: 0, queue: 0, variant: 0 };
@@ -163,6 +160,7 @@ export class TransactionCalls {
       count: part.count,
       firstCheckAfterMs: this.#parts.config.firstCheckAfterMs,
       checkIntervalMs: this.#parts.config.checkIntervalMs,
+      maxChecks: this.#parts.config.maxChecksPerTransaction,
     });
     this.#propose(call, target.shard, command, part.payload, done, (result, replicas) => {
       if (result.type !== 'prepared') throw appliedError(result);
@@ -187,6 +185,7 @@ export class TransactionCalls {
       producerGroup: end.producer_group,
       transaction: transactionRef(end.transaction_id),
       decision,
+      ...(end.operator ? { by: 'operator' } : {}),
     });
     this.#propose(call, target.shard, command, NO_BYTES, done, (result) => {
       if (result.type !== 'ended') throw appliedError(result);
@@ -226,6 +225,33 @@ function transactionRef(text: string): TransactionRef {
   const id = parseTransactionId(text);
   if (id === undefined) return { by: 'caller', callerId: text };
   return { by: 'id', id: { term: id.term, index: id.index } };
+}
+
+function checkEnd(end: EndRequest): void {
+  const decision = DECISIONS[end.decision] ?? '';
+  if (decision === '') {
+    throw new CallError('INVALID_REQUEST', 'decision must be COMMIT, ROLLBACK or UNKNOWN');
+  }
+  if (!end.operator) {
+    checkGroup(end.producer_group);
+    return;
+  }
+  if (decision === 'unknown') {
+    throw new CallError('INVALID_REQUEST', 'an operator decides: COMMIT or ROLLBACK');
+  }
+  if (end.producer_group !== '') {
+    throw new CallError(
+      'INVALID_REQUEST',
+      'an operator decides for any producer group: leave producer_group or operator out',
+    );
+  }
+  if (parseTransactionId(end.transaction_id) === undefined) {
+    throw new CallError(
+      'INVALID_REQUEST',
+      `transaction_id ${JSON.stringify(end.transaction_id.slice(0, 64))}: an operator names it ` +
+        'as List answers it, hf.…',
+    );
+  }
 }
 
 export function checkGroup(producerGroup: string): void {

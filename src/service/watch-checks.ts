@@ -3,6 +3,7 @@ import { type Call, type Calls, OWN_CALL } from './call.ts';
 import type { ChecksQuestion } from './check-collector.ts';
 import type { CheckCalls } from './checks.ts';
 import { ClientStream } from './client-stream.ts';
+import type { CollectedChecks, ShardLeases } from './collected-checks.ts';
 import type { RawWritable } from './grpc-calls.ts';
 import { splitChecks } from './responses.ts';
 
@@ -43,16 +44,32 @@ export class WatchChecksStream {
   #poll(): void {
     if (this.#client.closed || this.#call !== undefined) return;
     const timeoutMs = this.#question.waitMs + POLL_SLACK_MS;
-    const call = this.#calls.open(timeoutMs, OWN_CALL, (error, answer) => {
+    let found: CollectedChecks | undefined;
+    const call = this.#calls.open(timeoutMs, OWN_CALL, () => {
       this.#call = undefined;
       if (this.#client.closed) return;
-      const checks = error === undefined ? splitChecks(answer!) : [];
-      for (const check of checks) this.#client.write(check);
+      if (found !== undefined) this.#send(found);
       // Not from within the answer: polls that end at once must not nest.
       if (this.#client.writable) setImmediate(() => this.#poll());
     });
     this.#call = call;
-    this.#checks.broadcast(call, this.#question, call.finish);
+    this.#checks.broadcast(call, this.#question, (collected) => {
+      found = collected;
+      call.finish(undefined, collected.answer);
+    });
+  }
+
+  #send({ answer, leases }: CollectedChecks): void {
+    const checks = splitChecks(answer);
+    checks.forEach((check, at) => {
+      const isLast = at === checks.length - 1;
+      this.#client.write(check, isLast ? () => this.#sent(leases) : undefined);
+    });
+  }
+
+  /** Frames leave in order: all of them have left. */
+  #sent(leases: readonly ShardLeases[]): void {
+    if (!this.#client.closed) this.#checks.delivered(leases);
   }
 
   #close(): void {

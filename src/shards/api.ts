@@ -12,7 +12,7 @@ import type {
   ShardTimeMs,
   Term,
 } from '../../raft/types.ts';
-import type { DataShard } from '../broker/api.ts';
+import type { DataShard, StateCounts } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
 import type { MetaView } from '../cluster/api.ts';
@@ -73,6 +73,8 @@ export interface ShardStatus {
   readonly appliedIndex: LogIndex;
   /** This node's own replica lost records: it takes part in nothing any more. */
   readonly suspect: boolean;
+  /** As this node's replica has them; absent in the metadata shard. */
+  readonly counts?: StateCounts;
   readonly replicas: readonly {
     readonly node: NodeId;
     readonly replica: ReplicaId;

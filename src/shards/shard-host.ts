@@ -11,7 +11,7 @@ import { Fetcher } from './fetcher.ts';
 import type { Listeners } from './listeners.ts';
 import { type LogReads, PacedReads } from './paced-reads.ts';
 import { QueueReader } from './queue-reader.ts';
-import type { ShardMachine } from './shard-machine.ts';
+import { META_SHARD, type ShardMachine } from './shard-machine.ts';
 import type { StateFlush } from './state-flush.ts';
 import type { QueueWaiters } from './waiters.ts';
 
@@ -188,6 +188,12 @@ export class LocalShardHost implements ShardHost {
     else this.#reads.read(shard, index, index, 1, (error, entries) => done(error, entries[0]));
   }
 
+  #counts(shard: ShardId): Pick<ShardStatus, 'counts'> {
+    const { machine } = this.#parts;
+    if (shard === META_SHARD || !machine.holds(shard)) return {};
+    return { counts: machine.data(shard).counts() };
+  }
+
   status(): readonly ShardStatus[] {
     return this.#parts.driver.shards().map((shard) => {
       const status = this.#parts.driver.status(shard);
@@ -198,6 +204,7 @@ export class LocalShardHost implements ShardHost {
         commitIndex: status.commit,
         appliedIndex: status.applied,
         suspect: status.suspect === true,
+        ...this.#counts(shard),
         replicas: status.replicas,
       };
     });

@@ -66,9 +66,9 @@ export class ShardFixture {
   prepare(
     callerId = '',
     count = 1,
-    options: { queueId?: number; group?: string } = {},
+    options: { queueId?: number; group?: string; maxChecks?: number } = {},
   ): ApplyResult {
-    const { queueId = 1, group = 'g' } = options;
+    const { queueId = 1, group = 'g', ...limit } = options;
     return this.apply(
       {
         type: 'prepare',
@@ -79,6 +79,7 @@ export class ShardFixture {
         count,
         firstCheckAfterMs: 6000,
         checkIntervalMs: 30_000,
+        ...limit,
       },
       count * 10,
     );

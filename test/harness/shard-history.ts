@@ -10,6 +10,7 @@ import type {
   TransactionRef,
 } from '../../src/broker/commands.ts';
 import type { DataShardLimits } from '../../src/broker/limits.ts';
+import type { LeaseRef } from '../../src/broker/transaction-commands.ts';
 import { ShardFixture } from './data-shard.ts';
 
 /** Small bounds, so that a short history reaches them. */
@@ -54,6 +55,7 @@ export class History {
   readonly #trims: Command[] = [];
   readonly #prepared: Prepared[] = [];
   readonly #sent: Extract<Command, { type: 'produce' }>[] = [];
+  readonly #leases: LeaseRef[] = [];
   #lastQueueId = 0;
 
   constructor(tally = new Map<string, number>()) {
@@ -79,6 +81,7 @@ export class History {
       const ref: TransactionRef = callerId === '' ? byId : { by: 'caller', callerId };
       this.#prepared.push({ group: producerGroup, command, ref });
     }
+    if (result.type === 'leased') this.#leases.push(...result.checks);
     const isNew = result.type === 'produced' && !result.duplicate;
     if (command.type === 'produce' && command.producer !== undefined && isNew) {
       this.#sent.push(command);
@@ -100,8 +103,11 @@ export class History {
     const producerGroup = GROUPS[b % 2]!;
     if (kind < 74) {
       const { timeMs, state } = this.shard;
+      if (kind >= 69) return this.#checked(step);
       const transactions = state.dueChecks(producerGroup, timeMs, 1 + (a % 3));
-      return { type: 'leaseChecks', producerGroup, transactions, leaseMs: c % 300 };
+      const lease = { producerGroup, transactions, leaseMs: c % 300 };
+      const command = { type: 'leaseChecks', ...lease } as const;
+      return b % 5 === 0 ? command : { ...command, countsLater: true };
     }
     if (kind < 88) return groupCommand(step);
     return this.#trim(a, b);
@@ -168,6 +174,23 @@ export class History {
     return b % 8 === 1 ? { ...command, deliverAtMs: this.shard.timeMs + (a % 100) } : command;
   }
 
+  /** Told of a delivery (now and then again, or too late), parked or resumed. */
+  #checked({ kind, a, b }: Step): Command {
+    const { state, timeMs } = this.shard;
+    const leases = this.#leases;
+    if (kind < 72) {
+      const last = leases[Math.max(0, leases.length - 1 - (b % 4))];
+      return { type: 'checksDelivered', checks: last === undefined ? [] : [last] };
+    }
+    const full = state.dueToPark(a % 5 === 0 ? Number.MAX_SAFE_INTEGER : timeMs, 3);
+    if (kind === 72) return { type: 'park', transactions: full };
+    const open = [...state.openTransactions(0)].map(({ id }) => id);
+    return {
+      type: 'resume',
+      transaction: open[b % Math.max(1, open.length)] ?? { term: 1, index: 1 },
+    };
+  }
+
   #prepare(queueId: number, { a, b, c }: Step): Command {
     const old = this.#prepared[b % Math.max(1, this.#prepared.length)];
     if (a % 5 === 0 && old?.command.type === 'prepare') {
@@ -182,6 +205,7 @@ export class History {
       count: 1 + (b % 700),
       firstCheckAfterMs: a % 200,
       checkIntervalMs: b % 200,
+      ...(c % 2 === 0 ? {} : { maxChecks: c % 3 }),
     };
   }
 
@@ -259,6 +283,9 @@ function outcomeName(command: Command, result: ApplyResult): string {
       return `${command.type} ${result.state}`;
     case 'copied':
       return `copy ${result.moved ? 'moved' : 'late'}`;
+    case 'counted':
+    case 'parked':
+      return `${command.type} ${result.count > 0 ? 'some' : 'none'}`;
     case 'leased':
       return `${command.type} ${result.checks.length > 0 ? 'some' : 'none'}`;
     default:

@@ -12,6 +12,8 @@ function view(shard: ShardFixture): unknown {
     queues: [...state.queues()].map((queue) => ({ ...queue })).sort(byId),
     counts: state.counts(),
     held: state.heldBodies(Number.MAX_SAFE_INTEGER, 99),
+    open: [...state.openTransactions(0)].map((seen) => ({ ...seen, heapPosition: 0 })),
+    toPark: [state.nextToParkAtMs(), state.dueToPark(Number.MAX_SAFE_INTEGER, 99)],
     delayed: [state.nextDelayedAtMs(), state.dueDelayed(Number.MAX_SAFE_INTEGER, 99)],
     lowest: [state.lowestLateIndex(), state.lowestNeededIndex()],
     groups: GROUPS.map((group) => ({
@@ -26,8 +28,8 @@ function view(shard: ShardFixture): unknown {
 function expectInvariants(shard: ShardFixture): void {
   const { state } = shard;
   const needed = state.lowestNeededIndex() ?? Number.MAX_SAFE_INTEGER;
-  const undecided = GROUPS.flatMap((group) => state.dueChecks(group, Number.MAX_SAFE_INTEGER, 99));
   const held = state.heldBodies(Number.MAX_SAFE_INTEGER, 99);
+  const undecided = [...state.openTransactions(0)].map(({ id }) => id);
   const broken = [
     ...held.filter(({ at }) => at.index < needed),
     ...[...state.queues()].filter(({ startOffset, endOffset }) => startOffset > endOffset),
@@ -71,7 +73,11 @@ const EXPECTED_OUTCOMES = [
   'end rolledBack',
   'end undecided',
   'forgetTopic',
+  'checksDelivered none',
+  'checksDelivered some',
   'leaseChecks some',
+  'park some',
+  'resume',
   'openQueue QUEUE_NOT_OPEN',
   'prepare TRANSACTION_ID_REUSED',
   'prepare new',

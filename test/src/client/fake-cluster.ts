@@ -63,6 +63,9 @@ export class FakeCluster {
   /** Unary calls are not answered. */
   stall = false;
   onEnd: () => void = () => undefined;
+  /** What List answers, and what was resumed. */
+  open: object[] = [];
+  readonly resumed: string[] = [];
   /** The most messages that any subscription was allowed to receive at one time. */
   creditOutstandingMax = 0;
   #index = 0;
@@ -383,6 +386,11 @@ export class FakeNode {
         setImmediate(this.cluster.onEnd);
         const state = request.decision === 'COMMIT' ? 'COMMITTED' : 'UNDECIDED';
         return { state, parts: [{ queue: 1, base_offset: '9', count: 1 }] };
+      }),
+      List: this.#unary(() => ({ transactions: this.cluster.open })),
+      Resume: this.#unary((request) => {
+        this.cluster.resumed.push(request.transaction_id);
+        return {};
       }),
       PollChecks: this.#unary(() => ({ checks: this.cluster.checks.splice(0) })),
     };

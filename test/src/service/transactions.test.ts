@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { EMPTY_BYTES } from '../../../raft/types.ts';
+import { encodeCommand } from '../../../src/broker/command-codec.ts';
 import {
   bodies,
   connect,
@@ -33,9 +35,18 @@ interface Ended {
   readonly parts: readonly { readonly queue: number; readonly base_offset: string }[];
 }
 
+interface Open {
+  readonly transaction_id: string;
+  readonly state: number;
+  readonly check_count: number;
+  readonly parts: readonly { readonly queue: number; readonly first_message_id: string }[];
+}
+
+const MAX_CHECKS = 2;
 const COMMIT = 1;
 const ROLLBACK = 2;
 const UNKNOWN = 3;
+const PARKED = 4;
 
 let cluster: FakeCluster;
 let client: TestClient;
@@ -44,7 +55,8 @@ let group = '';
 
 beforeAll(async () => {
   cluster = new FakeCluster(3, 3);
-  await cluster.start({ firstCheckAfterMs: 1_000, checkIntervalMs: 5_000 });
+  const times = { firstCheckAfterMs: 1_000, checkIntervalMs: 5_000 };
+  await cluster.start({ ...times, maxChecksPerTransaction: MAX_CHECKS });
 });
 afterAll(() => cluster.stop());
 
@@ -71,6 +83,36 @@ const end = (transactionId: string, decision: number, fields: object = {}): Prom
 
 const poll = (fields: object = {}): Promise<{ checks: Check[] }> =>
   client.call('Transactions/PollChecks', { producer_group: group, ...fields });
+
+interface Listed {
+  readonly transactions: readonly Open[];
+  readonly next_page_token: string;
+}
+const list = (fields: object = {}): Promise<Listed> =>
+  client.call('Transactions/List', { producer_group: group, ...fields });
+
+const countOf = (producerGroup: string): number => {
+  for (const { data } of cluster.logs.values()) {
+    for (const one of data.openTransactions(0)) {
+      if (one.producerGroup === producerGroup) return one.checkCount;
+    }
+  }
+  throw new Error(`${producerGroup} has no transaction without an outcome`);
+};
+
+/** As the sweeper of the leader would, had the checks been delivered. */
+const park = async (id: string): Promise<void> => {
+  const [shard, term, index] = id.slice(3).split('.').map(Number);
+  const { data } = cluster.logs.get(shard!)!;
+  while (data.dueToPark(Number.MAX_SAFE_INTEGER, 1).length === 0) {
+    cluster.timeMs += 5_000;
+    await poll();
+    await new Promise(setImmediate);
+  }
+  cluster.timeMs += 5_000;
+  const transactions = [{ term: term!, index: index! }];
+  cluster.append(shard!, encodeCommand({ type: 'park', transactions }), EMPTY_BYTES);
+};
 
 const visible = async (queue: number): Promise<string[]> =>
   bodies((await client.call<Fetched>('Log/Fetch', { topic, queue, offset: 0 })).batches);
@@ -130,6 +172,83 @@ describe('prepare and end', () => {
   });
 });
 
+describe('the operator', () => {
+  test('lists what has no outcome, page by page', async () => {
+    const ids: string[] = [];
+    for (const queue of [0, 1, 2, 0]) ids.push((await prepare({}, { queue })).transaction_id);
+    const seen: string[] = [];
+    let pages = 0;
+    for (let token = ''; pages === 0 || token !== ''; pages += 1) {
+      const page = await list({ page_size: 3, page_token: token });
+      seen.push(...page.transactions.map((one) => one.transaction_id));
+      token = page.next_page_token;
+    }
+    expect([seen.sort(), pages]).toEqual([ids.sort(), 2]);
+    expect((await list({ topic: 'another' })).transactions).toEqual([]);
+    expect((await list({ state: PARKED })).transactions).toEqual([]);
+    cluster.timeMs += 250;
+    expect((await list({ topic, state: 1, page_size: 4 })).transactions[0]).toMatchObject({
+      ...{ producer_group: group, state: 1, check_count: 0, max_checks: MAX_CHECKS, age_ms: '250' },
+      parts: [{ topic, count: 1, first_message_id: expect.stringMatching(/-0$/) }],
+    });
+  });
+
+  test('resumes a parked one: asked about at once', async () => {
+    const { transaction_id: id } = await prepare();
+    await park(id);
+    expect((await list({ state: PARKED })).transactions).toMatchObject([
+      { transaction_id: id, state: PARKED, check_count: MAX_CHECKS, next_check_at_ms: '0' },
+    ]);
+    expect((await poll()).checks).toEqual([]);
+    expect(await end(id, UNKNOWN)).toMatchObject({ state: PARKED, parts: [] });
+    const shards = await client.call<{ shards: { parked_transactions: number }[] }>(
+      'Admin/DescribeCluster',
+      {},
+    );
+    expect(shards.shards.length).toBeGreaterThan(0);
+    await client.call('Transactions/Resume', { transaction_id: id });
+    expect((await poll()).checks).toMatchObject([{ transaction_id: id, check_count: 1 }]);
+  });
+
+  test.each([
+    [COMMIT, 2, ['half']],
+    [ROLLBACK, 3, []],
+  ])('decides a parked one for good: %s', async (decision, state, seen) => {
+    const { transaction_id: id } = await prepare();
+    await park(id);
+    const decided = await client.call('Transactions/End', {
+      ...{ transaction_id: id, decision, operator: true },
+    });
+    expect(decided).toMatchObject({ state });
+    expect(await visible(0)).toEqual(seen);
+    expect((await list()).transactions).toEqual([]);
+    expect((await refusal(end(id, decision === COMMIT ? ROLLBACK : COMMIT))).reason).toBe(
+      'TRANSACTION_ENDED',
+    );
+  });
+
+  const operator = (fields: object) =>
+    client.call('Transactions/End', { operator: true, decision: COMMIT, ...fields });
+  test.each([
+    ['INVALID_REQUEST', 'COMMIT or ROLLBACK', () => operator({ decision: UNKNOWN })],
+    ['INVALID_REQUEST', 'leave producer_group', () => operator({ producer_group: 'g' })],
+    ['INVALID_REQUEST', '"order-1"', () => operator({ transaction_id: 'order-1' })],
+    ['TRANSACTION_NOT_FOUND', '', () => operator({ transaction_id: 'hf.1.7.99999' })],
+    ['INVALID_REQUEST', 'UNDECIDED or PARKED', () => list({ state: 2 })],
+    ['NUMBER_OUT_OF_RANGE', 'page_size', () => list({ page_size: 1_001 })],
+    ['INVALID_REQUEST', 'page_token', () => list({ page_token: 'x' })],
+    ['INVALID_REQUEST', '"mine"', () => resume('mine')],
+    ['TRANSACTION_NOT_FOUND', '', () => resume('hf.0.7.1')],
+    ['TRANSACTION_NOT_FOUND', '', () => resume('hf.2.7.99999')],
+  ])('%s: %s', async (reason, text, call) => {
+    const refused = await refusal(call());
+    expect(refused.reason).toBe(reason);
+    expect(refused.error.message).toContain(text);
+  });
+
+  const resume = (id: string) => client.call('Transactions/Resume', { transaction_id: id });
+});
+
 describe('checks', () => {
   test('due ones come from whichever node leads them, with their messages', async () => {
     for (const queue of [0, 1, 2]) await prepare({}, { queue, messages: [message(`q${queue}`)] });
@@ -159,6 +278,55 @@ describe('checks', () => {
     cluster.timeMs += 31_000;
     const { checks } = await poll();
     expect(checks).toMatchObject([{ transaction_id: id, check_count: 2 }]);
+  });
+
+  test('one that reached nobody does not count: a cancelled poll, a lost answer', async () => {
+    const { transaction_id: id } = await prepare({}, { queue: 1 });
+    cluster.timeMs += 1_000;
+    const proposals = vi.fn();
+    cluster.intercept = (shard) => {
+      proposals(shard);
+      cancelled.cancel();
+      return undefined;
+    };
+    const cancelled = client.start('Transactions/PollChecks', { producer_group: group });
+    await expect(cancelled.answer).rejects.toThrow();
+    cluster.intercept = undefined;
+    expect(proposals).toHaveBeenCalledTimes(1);
+    cluster.timeMs += 5_000;
+    for (const node of cluster.nodes) {
+      node.peers.fate = (_to, { method }) => {
+        return method.startsWith('.checks/') ? { status: 'lost' } : undefined;
+      };
+    }
+    await poll();
+    for (const node of cluster.nodes) node.peers.fate = undefined;
+    cluster.timeMs += 5_000;
+    const before = countOf(group);
+    expect((await poll()).checks).toMatchObject([{ transaction_id: id }]);
+    await until(() => countOf(group) === before + 1);
+    expect(before).toBeLessThanOrEqual(1);
+  });
+
+  test('delivered ones count, on a stream as well; then it is full', async () => {
+    const stream = client.serverStream<Check>('Transactions/WatchChecks', {
+      producer_group: group,
+    });
+    const seen: number[] = [];
+    stream.on('data', (check: Check) => seen.push(check.check_count));
+    stream.on('error', () => {});
+    await prepare();
+    for (let count = 1; count <= MAX_CHECKS; count += 1) {
+      cluster.timeMs += 5_000;
+      await prepare({ producer_group: 'wakes the stream' });
+      await until(() => countOf(group) === count);
+    }
+    cluster.timeMs += 5_000;
+    await prepare({ producer_group: 'wakes the stream' });
+    expect((await poll()).checks).toEqual([]);
+    expect(seen).toEqual([1, 2]);
+    stream.cancel();
+    await until(() => cluster.node(1).service.stats().streams === 0);
   });
 
   test('a waiting poll wakes when a check falls due, and leaves nothing behind', async () => {

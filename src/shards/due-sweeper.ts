@@ -1,14 +1,42 @@
 /**
- * Shows delayed batches when their time has come: in each shard that this node leads, what is due
- * goes through the log in one entry, and the next entry leaves when that one was applied. Woken by
- * applied entries, by leadership, and by one timer per shard for what falls due next.
+ * Does what is due in each shard that this node leads: delayed batches are shown, transactions that
+ * nobody decided are parked. What is due goes through the log in one entry, and the next entry
+ * leaves when that one was applied. Woken by applied entries, by leadership, and by one timer per
+ * shard for what falls due next, of whatever kind.
  */
-import type { ShardId } from '../../raft/types.ts';
+import type { ShardId, ShardTimeMs } from '../../raft/types.ts';
+import type { DataShard } from '../broker/api.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
+import type { Command } from '../broker/commands.ts';
 import type { ShardHost } from './api.ts';
 
+/** A kind of thing that falls due. */
+interface DueSource {
+  /** Of the first one; undefined = none waits. */
+  nextAtMs(data: DataShard): ShardTimeMs | undefined;
+  /** Names what is due at `nowMs`: apply looks at each again. */
+  command(data: DataShard, nowMs: ShardTimeMs): Command;
+}
+
+const SOURCES: readonly DueSource[] = [
+  {
+    nextAtMs: (data) => data.nextDelayedAtMs(),
+    command: (data, nowMs) => ({
+      type: 'deliver',
+      batches: data.dueDelayed(nowMs, MAX_PER_ENTRY),
+    }),
+  },
+  {
+    nextAtMs: (data) => data.nextToParkAtMs(),
+    command: (data, nowMs) => ({
+      type: 'park',
+      transactions: data.dueToPark(nowMs, MAX_PER_ENTRY),
+    }),
+  },
+];
+
 /** One entry stays small, and applying it short. */
-const MAX_BATCHES_PER_ENTRY = 1000;
+const MAX_PER_ENTRY = 1000;
 /** Shard time may run apart from this clock: look again at the latest after this. */
 const MAX_SLEEP_MS = 60_000;
 /** After an entry whose fate is not known, or that found no room. */
@@ -27,7 +55,7 @@ interface Sleep {
   readonly untilMs: number;
 }
 
-export class DelaySweeper {
+export class DueSweeper {
   readonly #host: SweptHost;
   readonly #unsubscribe: readonly (() => void)[];
   readonly #asleep = new Map<ShardId, Sleep>();
@@ -55,11 +83,11 @@ export class DelaySweeper {
       this.#wake(shard);
       return;
     }
-    const dueAtMs = this.#host.data(shard).nextDelayedAtMs();
-    if (dueAtMs === undefined) return;
+    const first = earliest(this.#host.data(shard));
+    if (first === undefined) return;
     const nowMs = this.#host.shardTimeMs(shard);
-    if (dueAtMs <= nowMs) this.#deliver(shard, nowMs);
-    else this.#sleep(shard, dueAtMs, nowMs);
+    if (first.atMs <= nowMs) this.#sweep(shard, first.source, nowMs);
+    else this.#sleep(shard, first.atMs, nowMs);
   }
 
   #sleep(shard: ShardId, untilMs: number, nowMs: number): void {
@@ -82,16 +110,26 @@ export class DelaySweeper {
     this.#asleep.delete(shard);
   }
 
-  #deliver(shard: ShardId, nowMs: number): void {
+  #sweep(shard: ShardId, source: DueSource, nowMs: number): void {
     this.#wake(shard);
     this.#busy.add(shard);
-    const batches = this.#host.data(shard).dueDelayed(nowMs, MAX_BATCHES_PER_ENTRY);
-    const command = encodeCommand({ type: 'deliver', batches });
-    this.#host.propose(shard, command, NO_BYTES, 'majorityFsync', ({ status }) => {
+    const head = encodeCommand(source.command(this.#host.data(shard), nowMs));
+    this.#host.propose(shard, head, NO_BYTES, 'majorityFsync', ({ status }) => {
       this.#busy.delete(shard);
       if (this.#isStopped || status === 'notLeader') return;
       if (status === 'applied') this.#look(shard);
       else this.#timer(shard, nowMs, RETRY_MS);
     });
   }
+}
+
+/** By time, so that no kind keeps another waiting. */
+function earliest(data: DataShard): { source: DueSource; atMs: ShardTimeMs } | undefined {
+  let first: { source: DueSource; atMs: ShardTimeMs } | undefined;
+  for (const source of SOURCES) {
+    const atMs = source.nextAtMs(data);
+    if (atMs === undefined || (first !== undefined && first.atMs <= atMs)) continue;
+    first = { source, atMs };
+  }
+  return first;
 }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { ProposalOutcome } from '../../../raft/driver.ts';
 import { EMPTY_BYTES, EntryType } from '../../../raft/types.ts';
 import { decodeCommand } from '../../../src/broker/command-codec.ts';
-import { DelaySweeper } from '../../../src/shards/delay-sweeper.ts';
+import { DueSweeper } from '../../../src/shards/due-sweeper.ts';
 import { ShardFixture } from '../../harness/data-shard.ts';
 
 const SHARD = 1;
@@ -17,10 +17,14 @@ afterEach(() => {
 /** One led shard; its time is the fake clock's. */
 class Rig {
   readonly shard = new ShardFixture();
-  readonly proposals: { size: number; settle: (outcome?: ProposalOutcome) => void }[] = [];
+  readonly proposals: {
+    type: string;
+    size: number;
+    settle: (outcome?: ProposalOutcome) => void;
+  }[] = [];
   ready = true;
   readonly #listeners: ((shard: number) => void)[] = [];
-  readonly sweeper: DelaySweeper;
+  readonly sweeper: DueSweeper;
 
   /** Of batches that waited before it began. */
   constructor(...inMs: number[]) {
@@ -30,7 +34,7 @@ class Rig {
       this.#listeners.push(listener);
       return () => this.#listeners.splice(this.#listeners.indexOf(listener), 1);
     };
-    this.sweeper = new DelaySweeper({
+    this.sweeper = new DueSweeper({
       data: () => this.shard.state,
       shards: () => [0, SHARD],
       isReady: () => this.ready,
@@ -58,8 +62,10 @@ class Rig {
 
   #proposed(head: Uint8Array, done: (outcome: ProposalOutcome) => void): void {
     const command = decodeCommand(head);
-    const size = command.type === 'deliver' ? command.batches.length : -1;
+    const named = command.type === 'deliver' ? command.batches : undefined;
+    const size = (named ?? (command.type === 'park' ? command.transactions : [])).length;
     this.proposals.push({
+      type: command.type,
       size,
       settle: (outcome) => {
         if (outcome !== undefined) {
@@ -173,5 +179,34 @@ it('far ahead, it looks once a minute; stopped, never again', () => {
   rig.sweeper.stop();
   expect(vi.getTimerCount()).toBe(0);
   rig.tell();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it('parks what was asked about often enough, in turn with what is delayed', () => {
+  const rig = new Rig();
+  rig.ready = false;
+  const { shard } = rig;
+  shard.prepare('asked', 1, { maxChecks: 1 });
+  const id = { term: 1, index: shard.index };
+  shard.timeMs += 6000;
+  const lease = { producerGroup: 'g', transactions: [id], leaseMs: 0, countsLater: true } as const;
+  shard.apply({ type: 'leaseChecks', ...lease });
+  shard.apply({ type: 'checksDelivered', checks: [{ id, lease: shard.index }] });
+  vi.setSystemTime(shard.timeMs);
+  rig.ready = true;
+  rig.delay(30_000, 30_001);
+  vi.advanceTimersByTime(29_999);
+  expect(rig.proposals).toEqual([]);
+  vi.advanceTimersByTime(1);
+  rig.proposals[0]!.settle();
+  rig.proposals[1]!.settle();
+  vi.advanceTimersByTime(1);
+  rig.proposals[2]!.settle();
+  expect(rig.proposals.map(({ type, size }) => [type, size])).toEqual([
+    ['deliver', 1],
+    ['park', 1],
+    ['deliver', 1],
+  ]);
+  expect(shard.state.counts()).toMatchObject({ parked: 1, delayed: 0 });
   expect(vi.getTimerCount()).toBe(0);
 });
