@@ -22,10 +22,11 @@ export class RawClient {
     });
   }
 
+  /** A method of `Log`, or SERVICE/METHOD. */
   call(method: string, request: Buffer): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(
-        `/holdfast.v1.Log/${method}`,
+        `/holdfast.v1.${method.includes('/') ? method : `Log/${method}`}`,
         same,
         same,
         request,
