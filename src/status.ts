@@ -100,7 +100,14 @@ export const REASONS = {
     'NOT_FOUND',
     'The topic has no queue of that number. The text gives the range.',
   ),
-  GROUP_NOT_FOUND: refused('NOT_FOUND', 'The group never committed anything: commit first.'),
+  GROUP_NOT_FOUND: refused(
+    'NOT_FOUND',
+    'The group never had a member and never committed anything: join or commit first.',
+  ),
+  MEMBER_UNKNOWN: refused(
+    'NOT_FOUND',
+    'No such member of the group: it left, or was silent for its session. Join again.',
+  ),
   TRANSACTION_NOT_FOUND: refused(
     'NOT_FOUND',
     'No such transaction: it was never prepared here, or it ended long ago and is forgotten.',
@@ -141,6 +148,18 @@ export const REASONS = {
   OFFSET_FALLS: refused(
     'FAILED_PRECONDITION',
     'A commit below the committed offset. Only ResetOffsets goes back. The text has both offsets.',
+  ),
+  GROUP_MODE: refused(
+    'FAILED_PRECONDITION',
+    'The group has members of the other mode (CLUSTER or BROADCAST). The text names it.',
+  ),
+  GROUP_HAS_MEMBERS: refused(
+    'FAILED_PRECONDITION',
+    'A commit without `generation`, or a Delete, while the group has members.',
+  ),
+  STALE_GENERATION: refused(
+    'FAILED_PRECONDITION',
+    "The commit is not of the current generation, or a queue is not the member's: Heartbeat first.",
   ),
   NOT_DELAYED: refused(
     'FAILED_PRECONDITION',

@@ -29,6 +29,7 @@ export const KeyKind = {
   topic: 0x27,
   meta: 0x28,
   delayed: 0x29,
+  groupMember: 0x2e,
 } as const;
 export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
 
@@ -44,6 +45,7 @@ export const TABLE_KINDS = [
   KeyKind.topic,
   KeyKind.meta,
   KeyKind.delayed,
+  KeyKind.groupMember,
 ] as const;
 export type TableKind = (typeof TABLE_KINDS)[number];
 
@@ -55,7 +57,7 @@ export interface KeySpec {
   readonly maxBytes: number;
 }
 
-export const FORMAT_VERSION = 4;
+export const FORMAT_VERSION = 5;
 /** Kind byte and shard. */
 const SHARD_PREFIX_BYTES = 5;
 /** Room for a table's own key: the broker's limits on names and ids are far below. */
@@ -91,6 +93,7 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.topic]: table('topic'),
   [KeyKind.meta]: table('meta'),
   [KeyKind.delayed]: table('delayed', 4),
+  [KeyKind.groupMember]: table('group-member', 5),
 });
 
 const UINT32_SIZE = 0x1_0000_0000;

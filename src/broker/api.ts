@@ -9,6 +9,7 @@ import type {
   TransactionRef,
   TransactionState,
 } from './commands.ts';
+import type { GroupMemberState, MembershipState, QueueShare } from './group-rows.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
 export interface QueueView {
@@ -43,6 +44,17 @@ export interface TransactionView {
   readonly dueAtMs: ShardTimeMs;
 }
 
+/** A group's members and who reads what, as it is kept; not to be changed. */
+export type MembershipView = Pick<MembershipState, 'group' | 'generation' | 'table' | 'mode'> & {
+  readonly members: ReadonlyMap<string, Readonly<GroupMemberState>>;
+  readonly topics: ReadonlyMap<string, GroupTopicView>;
+};
+export interface GroupTopicView {
+  readonly topicId: string;
+  readonly name: string;
+  readonly queues: readonly Readonly<QueueShare>[];
+}
+
 /** A batch that waits for its time. */
 export interface DelayedView {
   readonly id: BatchId;
@@ -61,6 +73,8 @@ export interface StateCounts {
   readonly delayed: number;
   readonly groups: number;
   readonly groupOffsets: number;
+  readonly groupMembers: number;
+  readonly groupQueues: number;
 }
 
 /** A data shard's replicated state: deterministic, synchronous, in memory but the queue index. */
@@ -72,6 +86,16 @@ export interface DataShard {
   /** undefined = unknown group. */
   groupEpoch(group: string): number | undefined;
   groupOffsets(group: string, topicId: string): readonly GroupOffsetView[];
+  /** Topics that the group committed on, ascending. */
+  groupTopicIds(group: string): readonly string[];
+  /** Groups by name, ascending, after `after`; not the offsets of single members. */
+  groupNames(after: string, limit: number): readonly string[];
+  /** To read only. undefined = the group never had members. */
+  membership(group: string): MembershipView | undefined;
+  /** Of groups that have members now. */
+  memberships(): Iterable<MembershipView>;
+  /** Differs whenever anything about members differs. */
+  membershipChanges(): number;
   transaction(producerGroup: string, ref: TransactionRef): TransactionView | undefined;
   /** Without an outcome, by the index of their prepare entry, from above `afterIndex` on. */
   openTransactions(afterIndex: LogIndex): Iterable<TransactionView>;

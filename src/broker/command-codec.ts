@@ -9,10 +9,11 @@
  *   copy           = owner:u8 term index fromTerm fromIndex
  *   openQueue      = queueId topicId queue
  *   closeQueue     = queueId
- *   commitOffsets  = group topicId [queue offset]*       resetOffsets = the same
+ *   commitOffsets  = group topicId [queue offset]*       version 2: and memberId generation
+ *   resetOffsets   = group topicId [queue offset]*
  *   forgetTopic    = topicId
  *   trim           = logTrim [queueId startOffset startIndex]*
- *   those of half messages: transaction-codec.ts
+ *   those of half messages: transaction-codec.ts; of members of groups: group-commands.ts
  *
  * Heads are replayed for as long as the log is kept: kinds are never renumbered, a changed layout
  * gets a new version. A head that this version cannot read stops the replica.
@@ -29,6 +30,12 @@ import type {
   QueueOffsetEntry,
 } from './commands.ts';
 import {
+  decodeGroupCommand,
+  encodeGroupCommand,
+  GROUP_KIND,
+  isGroupCommand,
+} from './group-commands.ts';
+import {
   newestTransactionVersion,
   readTransactionCommand,
   TRANSACTION_KIND,
@@ -40,6 +47,8 @@ import type { TransactionCommand } from './transaction-commands.ts';
 type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
 
 const VERSION = 1;
+/** Of a commit that a member makes. */
+const MEMBER_VERSION = 2;
 
 /** On disk: never renumber, never reuse. */
 const KIND = {
@@ -54,6 +63,7 @@ const KIND = {
   recall: 12,
   copy: 50,
   ...TRANSACTION_KIND,
+  ...GROUP_KIND,
 } as const satisfies Record<Command['type'], number>;
 
 /** What a produce has besides. On disk: never renumber. */
@@ -68,7 +78,8 @@ export function encodeCommand(command: Command): Uint8Array {
   if (isTransactionCommand(command)) {
     return writeTransactionCommand(command, out.u8(transactionVersion(command))).finish();
   }
-  out.u8(VERSION);
+  out.u8(versionOf(command));
+  if (isGroupCommand(command)) return encodeGroupCommand(command, out);
   switch (command.type) {
     case 'produce':
       return encodeProduce(command, out);
@@ -99,10 +110,13 @@ export function decodeCommand(head: Uint8Array): Command {
   const from = new ByteReader(head);
   const kind = from.u8();
   const version = from.u8();
-  if (version < VERSION || version > newestTransactionVersion(kind)) {
+  const isOfMember = kind === KIND.commitOffsets && version === MEMBER_VERSION;
+  if (version < VERSION || (version > newestTransactionVersion(kind) && !isOfMember)) {
     throw new FormatError(`command ${kind} has version ${version}`);
   }
-  const command = readTransactionCommand(kind, version, from) ?? decodeFields(kind, from);
+  const command = isOfMember
+    ? decodeMemberCommit(from)
+    : (readTransactionCommand(kind, version, from) ?? decodeFields(kind, from));
   from.expectEnd();
   return command;
 }
@@ -135,15 +149,15 @@ function decodeFields(kind: number, from: ByteReader): Command {
     case KIND.closeQueue:
       return { type: 'closeQueue', queueId: from.uint() };
     case KIND.commitOffsets:
-      return decodeOffsets('commitOffsets', from);
+      return { type: 'commitOffsets', ...readOffsets(from) };
     case KIND.resetOffsets:
-      return decodeOffsets('resetOffsets', from);
+      return { type: 'resetOffsets', ...readOffsets(from) };
     case KIND.forgetTopic:
       return { type: 'forgetTopic', topicId: from.text() };
     case KIND.trim:
       return decodeTrim(from);
     default:
-      throw new FormatError(`command kind ${kind} is not known here`);
+      return decodeGroupCommand(kind, from) ?? unknownKind(kind);
   }
 }
 
@@ -189,13 +203,25 @@ function encodeOffsets(
 ): Uint8Array {
   out.text(command.group).text(command.topicId).uint(command.offsets.length);
   for (const entry of command.offsets) out.uint(entry.queue).uint(entry.offset);
+  if (command.type === 'commitOffsets' && command.member !== undefined) {
+    out.text(command.member.memberId).uint(command.member.generation);
+  }
   return out.finish();
 }
 
-function decodeOffsets(type: 'commitOffsets' | 'resetOffsets', from: ByteReader): Command {
-  const group = from.text();
-  const topicId = from.text();
-  return { type, group, topicId, offsets: readList(from, readOffset) };
+function versionOf(command: Command): number {
+  const isOfMember = command.type === 'commitOffsets' && command.member !== undefined;
+  return isOfMember ? MEMBER_VERSION : VERSION;
+}
+
+function decodeMemberCommit(from: ByteReader): Command {
+  const offsets = readOffsets(from);
+  const member = { memberId: from.text(), generation: from.uint() };
+  return { type: 'commitOffsets', ...offsets, member };
+}
+
+function readOffsets(from: ByteReader) {
+  return { group: from.text(), topicId: from.text(), offsets: readList(from, readOffset) };
 }
 
 function readOffset(from: ByteReader): QueueOffsetEntry {
@@ -230,6 +256,10 @@ function readDurability(from: ByteReader): Durability {
 
 function isTransactionCommand(command: Command): command is TransactionCommand {
   return Object.hasOwn(TRANSACTION_KIND, command.type);
+}
+
+function unknownKind(kind: number): never {
+  throw new FormatError(`command kind ${kind} is not known here`);
 }
 
 function assertNever(command: never): never {

@@ -3,6 +3,7 @@
  * A command is the `head` of an entry (see command-codec.ts); message bytes are its `payload`.
  */
 import type { LogIndex, ShardTimeMs, Term } from '../../raft/types.ts';
+import type { GroupCommand, GroupMemberRef, GroupMode } from './group-commands.ts';
 import type { LeasedCheck, TransactionCommand } from './transaction-commands.ts';
 
 /** Issued by the metadata shard, never reused, unique in the cluster. */
@@ -64,6 +65,8 @@ export type Command =
       readonly group: string;
       readonly topicId: string;
       readonly offsets: readonly QueueOffsetEntry[];
+      /** Who commits; absent = somebody who is no member: only while the group has none. */
+      readonly member?: GroupMemberRef;
     }
   | {
       readonly type: 'resetOffsets';
@@ -71,6 +74,7 @@ export type Command =
       readonly topicId: string;
       readonly offsets: readonly QueueOffsetEntry[];
     }
+  | GroupCommand
   /** The topic is gone: forget what groups committed on it. */
   | { readonly type: 'forgetTopic'; readonly topicId: string }
   /** Start offsets rise; entries up to `logTrim` are needed by nothing (internals rules 5, 7). */
@@ -153,6 +157,9 @@ export type ApplyResult =
   | { readonly type: 'counted' | 'parked'; readonly count: number }
   | { readonly type: 'resumed' }
   | { readonly type: 'offsets'; readonly epoch: number }
+  | { readonly type: 'joined'; readonly generation: number }
+  /** How many members are gone. */
+  | { readonly type: 'left'; readonly count: number }
   /** Entries up to `logTrim` are needed by nothing. */
   | { readonly type: 'trimmed'; readonly logTrim: LogIndex }
   | { readonly type: 'done' };
@@ -174,6 +181,18 @@ export type Refusal =
   /** Delivered, recalled before, or never stored. */
   | { readonly reason: 'NOT_DELAYED' }
   | { readonly reason: 'GROUP_NOT_FOUND'; readonly group: string }
+  | { readonly reason: 'GROUP_MODE'; readonly group: string; readonly mode: GroupMode }
+  | { readonly reason: 'GROUP_HAS_MEMBERS'; readonly group: string; readonly members: number }
+  | { readonly reason: 'MEMBER_UNKNOWN'; readonly group: string; readonly memberId: string }
+  | {
+      readonly reason: 'STALE_GENERATION';
+      readonly group: string;
+      readonly memberId: string;
+      readonly generation: number;
+      readonly given: number;
+      /** Of this generation, but the queue is another member's. */
+      readonly queue?: number;
+    }
   | {
       readonly reason: 'OFFSET_FALLS';
       readonly queue: number;

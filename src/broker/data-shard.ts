@@ -28,7 +28,9 @@ import type {
 import type { SequencedRequest } from './dedup.ts';
 import { Dedup } from './dedup.ts';
 import { Delays } from './delays.ts';
-import { Groups } from './groups.ts';
+import { GroupCalls } from './group-calls.ts';
+import { isGroupCommand } from './group-commands.ts';
+import type { MembershipState } from './group-rows.ts';
 import { HalfMessages } from './half-messages.ts';
 import { LateReferences } from './late-references.ts';
 import type { DataShardLimits } from './limits.ts';
@@ -57,7 +59,7 @@ class DataShardState implements DataShard {
   readonly #references = new LateReferences();
   readonly #halfMessages: HalfMessages;
   readonly #delays: Delays;
-  readonly #groups = new Groups();
+  readonly #groups = new GroupCalls();
   #lastIndex: LogIndex = 0;
   #lastTimeMs: ShardTimeMs = 0;
 
@@ -84,7 +86,7 @@ class DataShardState implements DataShard {
     this.#transactions.load(rowsOf('transaction'));
     this.#references.load(rowsOf('late-reference'));
     this.#delays.load(rowsOf('delayed'));
-    this.#groups.load(rowsOf('group'), rowsOf('group-offset'));
+    this.#groups.load(rowsOf('group'), rowsOf('group-offset'), rowsOf('group-member'));
   }
 
   apply(entry: Entry, out: StateWriter): ApplyResult {
@@ -105,11 +107,31 @@ class DataShardState implements DataShard {
   }
 
   groupEpoch(group: string): number | undefined {
-    return this.#groups.epoch(group);
+    return this.#groups.offsets.epoch(group);
   }
 
   groupOffsets(group: string, topicId: string): readonly GroupOffsetView[] {
-    return this.#groups.offsets(group, topicId);
+    return this.#groups.offsets.offsets(group, topicId);
+  }
+
+  groupTopicIds(group: string): readonly string[] {
+    return this.#groups.offsets.topicIds(group);
+  }
+
+  groupNames(after: string, limit: number): readonly string[] {
+    return this.#groups.names(after, limit);
+  }
+
+  membership(group: string): MembershipState | undefined {
+    return this.#groups.members.get(group);
+  }
+
+  memberships(): Iterable<MembershipState> {
+    return this.#groups.members.peopled();
+  }
+
+  membershipChanges(): number {
+    return this.#groups.members.changes;
   }
 
   transaction(producerGroup: string, ref: TransactionRef): TransactionView | undefined {
@@ -172,12 +194,15 @@ class DataShardState implements DataShard {
       transactions: this.#transactions.undecidedCount,
       parked: this.#transactions.parkedCount,
       delayed: this.#delays.count,
-      groups: this.#groups.count,
-      groupOffsets: this.#groups.offsetCount,
+      groups: this.#groups.offsets.count,
+      groupOffsets: this.#groups.offsets.offsetCount,
+      groupMembers: this.#groups.members.memberCount,
+      groupQueues: this.#groups.members.queueCount,
     };
   }
 
   #dispatch(command: Command, entry: Entry, out: StateWriter): ApplyResult {
+    if (isGroupCommand(command)) return this.#groups.apply(command, entry.index, out);
     switch (command.type) {
       case 'produce':
         return this.#produce(command, entry, out);
@@ -194,11 +219,11 @@ class DataShardState implements DataShard {
       case 'resume':
         return this.#halfMessages.resume(command, entry, out);
       case 'commitOffsets':
-        return this.#groups.commit(command.group, command.topicId, command.offsets, out);
+        return this.#groups.commit(command, out);
       case 'resetOffsets':
-        return this.#groups.reset(command.group, command.topicId, command.offsets, out);
+        return this.#groups.reset(command, entry.index, out);
       case 'forgetTopic':
-        this.#groups.forgetTopic(command.topicId, out);
+        this.#groups.forgetTopic(command.topicId, entry.index, out);
         return DONE;
       case 'deliver':
         return this.#delays.deliver(command.batches, entry, out);

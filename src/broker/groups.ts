@@ -1,6 +1,7 @@
 /**
  * Consumer groups' committed offsets: the next offset to read, which never falls within an epoch.
- * A reset may put it anywhere and raises the group's epoch. A group begins with its first commit.
+ * A reset may put it anywhere and raises the group's epoch. A group begins with its first commit,
+ * or with its first member. Epochs begin above those of groups that were deleted: none comes again.
  */
 import type { GroupOffsetView } from './api.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
@@ -15,12 +16,16 @@ interface GroupState {
 }
 
 const VERSION = 1;
-const FIRST_EPOCH = 1;
+/** The row of the highest epoch of a deleted group: no group has this name. */
+const DELETED = '';
 
 export class Groups {
   readonly #groups = new Map<string, GroupState>();
   #offsetCount = 0;
+  /** Highest epoch of a group that was deleted. */
+  #deletedEpoch = 0;
 
+  /** Also those that single members commit under. */
   get count(): number {
     return this.#groups.size;
   }
@@ -38,6 +43,30 @@ export class Groups {
     const queues = this.#groups.get(group)?.topics.get(topicId) ?? [];
     const views = Array.from(queues, ([queue, offset]) => ({ queue, offset }));
     return views.sort((a, b) => a.queue - b.queue);
+  }
+
+  ensure(name: string, out: StateWriter): void {
+    if (!this.#groups.has(name)) this.#create(name, out);
+  }
+
+  names(): IterableIterator<string> {
+    return this.#groups.keys();
+  }
+
+  /** Ids of the topics that it committed on, ascending. */
+  topicIds(group: string): string[] {
+    return [...(this.#groups.get(group)?.topics.keys() ?? [])].sort();
+  }
+
+  /** With all that it committed. */
+  drop(name: string, out: StateWriter): void {
+    const group = this.#groups.get(name);
+    if (group === undefined) return;
+    for (const topicId of [...group.topics.keys()]) this.#forget(group, topicId, out);
+    this.#groups.delete(name);
+    out.put('group', groupKey(name), undefined);
+    this.#deletedEpoch = Math.max(this.#deletedEpoch, group.epoch);
+    out.put('group', groupKey(DELETED), encodeEpoch(this.#deletedEpoch));
   }
 
   /** All or none. */
@@ -81,22 +110,16 @@ export class Groups {
   }
 
   forgetTopic(topicId: string, out: StateWriter): void {
-    for (const group of this.#groups.values()) {
-      const queues = group.topics.get(topicId);
-      if (queues === undefined) continue;
-      group.topics.delete(topicId);
-      this.#offsetCount -= queues.size;
-      for (const queue of queues.keys()) {
-        out.put('group-offset', offsetKey(group.name, topicId, queue), undefined);
-      }
-    }
+    for (const group of this.#groups.values()) this.#forget(group, topicId, out);
   }
 
   load(groups: readonly StateRow[], offsets: readonly StateRow[]): void {
     for (const { key, value } of groups) {
       const from = readVersioned(value, VERSION);
       const name = new ByteReader(key).textToEnd();
-      this.#groups.set(name, { name, epoch: from.uint(), topics: new Map() });
+      const epoch = from.uint();
+      if (name === DELETED) this.#deletedEpoch = epoch;
+      else this.#groups.set(name, { name, epoch, topics: new Map() });
       from.expectEnd();
     }
     for (const { key, value } of offsets) {
@@ -110,10 +133,20 @@ export class Groups {
   }
 
   #create(name: string, out: StateWriter): GroupState {
-    const group: GroupState = { name, epoch: FIRST_EPOCH, topics: new Map() };
+    const group: GroupState = { name, epoch: this.#deletedEpoch + 1, topics: new Map() };
     this.#groups.set(name, group);
     writeGroup(group, out);
     return group;
+  }
+
+  #forget(group: GroupState, topicId: string, out: StateWriter): void {
+    const queues = group.topics.get(topicId);
+    if (queues === undefined) return;
+    group.topics.delete(topicId);
+    this.#offsetCount -= queues.size;
+    for (const queue of queues.keys()) {
+      out.put('group-offset', offsetKey(group.name, topicId, queue), undefined);
+    }
   }
 
   #set(group: GroupState, topicId: string, queue: number, offset: number, out: StateWriter): void {
@@ -134,8 +167,15 @@ export class Groups {
 }
 
 function writeGroup(group: GroupState, out: StateWriter): void {
-  const key = new ByteWriter(64).textToEnd(group.name).finish();
-  out.put('group', key, new ByteWriter(16).u8(VERSION).uint(group.epoch).finish());
+  out.put('group', groupKey(group.name), encodeEpoch(group.epoch));
+}
+
+function encodeEpoch(epoch: number): Uint8Array {
+  return new ByteWriter(16).u8(VERSION).uint(epoch).finish();
+}
+
+function groupKey(name: string): Uint8Array {
+  return new ByteWriter(64).textToEnd(name).finish();
 }
 
 function offsetKey(group: string, topicId: string, queue: number): Uint8Array {

@@ -22,6 +22,10 @@ export interface DataShardLimits {
   readonly maxGroups: number;
   /** Admission: committed offsets, over all groups. */
   readonly maxGroupOffsets: number;
+  /** Admission: members of consumer groups. */
+  readonly maxGroupMembers: number;
+  /** Admission: queues of the topics that groups with members read. */
+  readonly maxGroupQueues: number;
 }
 
 const DAY_MS = 86_400_000;
@@ -36,6 +40,8 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
   maxDelayedBatches: 100_000,
   maxGroups: 5000,
   maxGroupOffsets: 100_000,
+  maxGroupMembers: 10_000,
+  maxGroupQueues: 100_000,
 });
 
 /** Requests remembered per (producer, epoch, queue): as many as may be in flight (rule 13). */

@@ -15,6 +15,7 @@ export type Table =
   | 'group'
   | 'group-offset'
   | 'delayed'
+  | 'group-member'
   | 'topic'
   | 'meta';
 

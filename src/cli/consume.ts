@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Consumer, Holdfast, Message, StartFrom } from '../client/index.ts';
+import { ExitCode, Failure } from '../failure.ts';
 import {
   addClientOptions,
   type ClientOptions,
@@ -17,6 +18,7 @@ interface ConsumeOptions extends ClientOptions {
   readonly group?: string;
   readonly max?: number;
   readonly follow?: boolean;
+  readonly join?: boolean;
 }
 
 /** In follow mode the group's place is committed at least every so many messages. */
@@ -35,6 +37,7 @@ export function registerConsume(program: Command): void {
     )
     .option('-q, --queue <N>', 'only this queue', wholeNumber(0, 1023))
     .option('-g, --group <NAME>', 'begin where the group stands, and commit what was printed')
+    .option('-j, --join', 'as a member of the group, which shares the queues; with --follow')
     .option(
       '-n, --max <N>',
       'stop after this many messages',
@@ -52,7 +55,20 @@ function fromOption(text: string): StartFrom {
   throw new InvalidArgumentError('must be earliest, latest, or a time such as 2026-01-31T12:00Z.');
 }
 
+function checkJoin({ follow, group, join, queue }: ConsumeOptions): void {
+  if (join !== true) return;
+  if (group === undefined) throw new Failure('--join needs --group', ExitCode.usage);
+  if (queue !== undefined) {
+    throw new Failure('--join and --queue contradict each other', ExitCode.usage);
+  }
+  if (follow !== true) {
+    const why = 'a member reads what it is assigned, as it comes';
+    throw new Failure(`--join needs --follow: ${why}`, ExitCode.usage);
+  }
+}
+
 async function consumeTopic(topic: string, options: ConsumeOptions): Promise<void> {
+  checkJoin(options);
   const stop = new AbortController();
   const interrupt = () => stop.abort();
   process.once('SIGINT', interrupt);
@@ -61,7 +77,9 @@ async function consumeTopic(topic: string, options: ConsumeOptions): Promise<voi
     await withClient(options, async (client) => {
       const { from, group, queue } = options;
       const queues = queue === undefined ? undefined : [queue];
-      const consumer = client.consumer({ topic, from, group, queues, signal: stop.signal });
+      const join = options.join === true ? { clientName: 'holdfast-consume' } : false;
+      const { signal } = stop;
+      const consumer = client.consumer({ topic, from, group, queues, join, signal });
       if (options.follow === true) await follow(consumer, options);
       else await readToEnds(client, consumer, options, stop.signal);
     });

@@ -44,6 +44,8 @@ export interface CommitOffsets {
   readonly topicId?: string | undefined;
   /** The next offset to read, per queue; all or none are committed. */
   readonly offsets: readonly QueueOffset[];
+  /** Who commits, where the group has members. */
+  readonly member?: { readonly memberId: string; readonly generation: number } | undefined;
 }
 
 export interface ResetOffsets {
@@ -193,8 +195,11 @@ export class Admin {
   }
 
   async commitOffsets(commit: CommitOffsets, options?: CallOptions): Promise<void> {
-    const { group, topic: name, topicId = '', offsets } = commit;
-    const request = { group, topic: name, topic_id: topicId, offsets: offsetsOut(offsets) };
+    const { group, topic: name, topicId = '', member } = commit;
+    const offsets = offsetsOut(commit.offsets);
+    const { memberId = '', generation = 0 } = member ?? {};
+    const fence = { member_id: memberId, generation: String(generation) };
+    const request = { group, topic: name, topic_id: topicId, offsets, ...fence };
     await this.#call('Log', 'CommitOffset', request, 'idempotent', options);
   }
 

@@ -2,10 +2,12 @@ import type { Admin } from './admin.ts';
 import { backoffMs } from './backoff.ts';
 import { blamesNode, clientError, HoldfastError } from './errors.ts';
 import { type FetchAnswer, nextMessage, type StoredBatch } from './fetch-codec.ts';
+import { GroupMember } from './group-member.ts';
+import type { Assignment, GroupMode, Groups } from './groups.ts';
 import type { Servers } from './servers.ts';
 import { resolvePositions, type StartFrom, type StartPosition } from './start-positions.ts';
 import type { OpenSubscription, Subscription } from './subscription.ts';
-import type { Message } from './types.ts';
+import type { Message, QueueOffset } from './types.ts';
 
 export interface ConsumerOptions {
   readonly topic: string;
@@ -15,6 +17,11 @@ export interface ConsumerOptions {
   readonly from?: StartFrom | undefined;
   /** Begin where this group stands; `commit()` moves it. */
   readonly group?: string | undefined;
+  /**
+   * Be a member of the group: read only the queues that it assigns, and commit as that member. Not
+   * with `queues`.
+   */
+  readonly join?: boolean | JoinOptions | undefined;
   /** How many messages may be on their way or wait here untaken. Default 500. */
   readonly credits?: number | undefined;
   /** Reading pauses while more bytes than this wait here. Default 32 MiB. */
@@ -26,6 +33,25 @@ export interface ConsumerOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface JoinOptions {
+  readonly mode?: GroupMode | undefined;
+  /** Shown to people. */
+  readonly clientName?: string | undefined;
+  /**
+   * Default: a new one for each consumer. In a BROADCAST group one of its own keeps its place; no
+   * two consumers may have the same at a time.
+   */
+  readonly memberId?: string | undefined;
+  /** Silent for so long, it loses its queues. 6,000 to 1,800,000 ms, default 10,000. */
+  readonly sessionMs?: number | undefined;
+  /**
+   * These queues go to another member as soon as it resolves: finish what was read of them and
+   * commit it here. What is not committed is read again by their next owner. It must be done
+   * within the session.
+   */
+  readonly onRevoked?: ((queues: readonly number[]) => Promise<void> | void) | undefined;
+}
+
 export const CONSUMER_DEFAULTS = Object.freeze({
   credits: 500,
   maxBufferedBytes: 32 * 1024 * 1024,
@@ -34,11 +60,16 @@ export const CONSUMER_DEFAULTS = Object.freeze({
   outOfRange: 'fail',
 } as const);
 
+/** A commit that came too late for its generation waits so long for the next one, so often. */
+const GENERATION_WAIT_MS = 2000;
+const COMMIT_TRIES = 3;
+
 /** How often a consumer of all queues looks for new ones. */
 const TOPIC_CHECK_MS = 30_000;
 
 export interface ConsumerHost {
   readonly admin: Admin;
+  readonly groups: Groups;
   readonly servers: Servers;
   readonly openSubscription: OpenSubscription;
   closed(consumer: Consumer): void;
@@ -73,6 +104,8 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
   /** Next offset after what was taken, not yet committed. */
   readonly #uncommitted = new Map<number, number>();
   #topicId = '';
+  readonly #member: GroupMember | undefined;
+  #epoch = 0;
   #arrived: Arrived[] = [];
   #buffered = 0;
   #bufferedBytes = 0;
@@ -98,6 +131,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     if (!(Number.isInteger(this.#credits) && this.#credits > 0)) {
       throw new TypeError(`consumer: credits must be a positive integer, not ${options.credits}`);
     }
+    this.#member = this.#asMember();
     options.signal?.addEventListener('abort', this.#onAbort);
     if (options.signal?.aborted === true) void this.close();
   }
@@ -140,14 +174,32 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     return DONE;
   }
 
-  /** Commits the group's place behind every message taken so far. */
+  /**
+   * Commits the group's place behind every message taken so far. A member commits only what is
+   * still assigned to it.
+   */
   async commit(): Promise<void> {
     const { group } = this.#options;
     if (group === undefined) throw new TypeError('commit: the consumer has no group');
-    if (this.#uncommitted.size === 0) return;
+    for (let left = COMMIT_TRIES; this.#uncommitted.size > 0; left -= 1) {
+      try {
+        await this.#commitNow(group);
+        return;
+      } catch (error) {
+        const isStale = error instanceof HoldfastError && error.reason === 'STALE_GENERATION';
+        if (!isStale || this.#member === undefined || left <= 1) throw error;
+        await this.#member.changed(GENERATION_WAIT_MS);
+      }
+    }
+  }
+
+  async #commitNow(group: string): Promise<void> {
     const entries = [...this.#uncommitted];
     const offsets = entries.map(([queue, offset]) => ({ queue, offset }));
-    const commit = { group, topic: this.topic, topicId: this.#topicId, offsets };
+    const { generation, memberId } = this.#member ?? {};
+    const member =
+      memberId === undefined || generation === undefined ? undefined : { memberId, generation };
+    const commit = { group, topic: this.topic, topicId: this.#topicId, offsets, member };
     await this.#host.admin.commitOffsets(commit);
     for (const [queue, offset] of entries) {
       if (this.#uncommitted.get(queue) === offset) this.#uncommitted.delete(queue);
@@ -160,6 +212,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
     this.#stop();
     for (const waiter of this.#waiters.splice(0)) waiter.resolve(DONE);
+    await this.#member?.leave();
     this.#host.closed(this);
   }
 
@@ -198,6 +251,10 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
 
   #start(): void {
     this.#started = true;
+    if (this.#member !== undefined) {
+      this.#member.start();
+      return;
+    }
     this.locate().then(
       ({ topicId, queues }) => {
         this.#topicId = topicId;
@@ -209,6 +266,76 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     if (this.#options.queues !== undefined) return;
     this.#topicTimer = setInterval(() => this.#lookForQueues(), TOPIC_CHECK_MS);
     this.#topicTimer.unref();
+  }
+
+  #asMember(): GroupMember | undefined {
+    const { group, join = false, queues } = this.#options;
+    if (join === false) return undefined;
+    if (group === undefined) throw new TypeError('consumer: join needs a group');
+    if (queues !== undefined)
+      throw new TypeError('consumer: join and queues contradict each other');
+    const wish = join === true ? {} : join;
+    return new GroupMember({ ...wish, group, topic: this.topic }, this.#host.groups, {
+      assigned: (assignment) => this.#assigned(assignment, wish.onRevoked),
+      lost: () => this.#keepOnly(new Set()),
+      failed: (error) => this.#fail(error),
+    });
+  }
+
+  async #assigned(assignment: Assignment, onRevoked: JoinOptions['onRevoked']): Promise<void> {
+    const own = assignment.topics.find(({ topic }) => topic === this.topic);
+    if (own === undefined) {
+      const message = `topic ${this.topic} was deleted: the group reads it no more`;
+      throw clientError('NOT_FOUND', 'CLIENT_TOPIC_GONE', message);
+    }
+    const wasReset = this.#topicId !== '' && assignment.epoch !== this.#epoch;
+    this.#topicId = own.topicId;
+    this.#epoch = assignment.epoch;
+    const added = own.queues.filter(({ queue }) => wasReset || !this.#positions.has(queue));
+    const isSame = added.length === 0 && own.queues.length === this.#positions.size;
+    if (isSame && own.revoked.length === 0) return;
+    const kept = wasReset ? [] : own.queues.map(({ queue }) => queue);
+    this.#keepOnly(new Set(kept), new Set(wasReset ? [] : own.revoked));
+    if (own.revoked.length > 0) await onRevoked?.(own.revoked);
+    for (const queue of own.revoked) this.#uncommitted.delete(queue);
+    const starts = await this.#starts(added);
+    // The session may have ended meanwhile.
+    if (this.#member?.generation !== assignment.generation) return;
+    for (const { queue, offset } of starts) this.#positions.set(queue, offset);
+    if (this.#positions.size > 0) this.#connect();
+  }
+
+  /** Reads no other queue any more, and hands out nothing of it that waits here. */
+  #keepOnly(queues: ReadonlySet<number>, committable: ReadonlySet<number> = new Set()): void {
+    this.#stream?.cancel();
+    this.#stream = undefined;
+    clearTimeout(this.#timer);
+    for (const queue of [...this.#positions.keys()]) {
+      if (!queues.has(queue)) this.#positions.delete(queue);
+    }
+    for (const queue of [...this.#uncommitted.keys()]) {
+      if (!queues.has(queue) && !committable.has(queue)) this.#uncommitted.delete(queue);
+    }
+    const dropped = this.#arrived.filter(({ queue }) => !queues.has(queue));
+    this.#arrived = this.#arrived.filter(({ queue }) => queues.has(queue));
+    for (const { batch, bytes, taken } of dropped) {
+      this.#buffered -= batch.count - taken;
+      this.#bufferedBytes -= bytes;
+    }
+  }
+
+  /** Where the group stands, else where the options say. */
+  async #starts(
+    queues: readonly { readonly queue: number; readonly offset: number | undefined }[],
+  ): Promise<QueueOffset[]> {
+    const known = queues.flatMap(({ queue, offset }) =>
+      offset === undefined ? [] : [{ queue, offset }],
+    );
+    const unknown = queues.filter(({ offset }) => offset === undefined).map(({ queue }) => queue);
+    if (unknown.length === 0) return known;
+    const { from = CONSUMER_DEFAULTS.from } = this.#options;
+    const query = { topic: this.topic, queues: unknown, group: undefined, from };
+    return [...known, ...(await resolvePositions(this.#host.admin, query))];
   }
 
   #connect(): void {

@@ -2,6 +2,7 @@ import { Admin } from './admin.ts';
 import { Calls, plan } from './calls.ts';
 import { Consumer, type ConsumerHost, type ConsumerOptions } from './consumer.ts';
 import { Fetcher, type FetchOptions, type FetchResult } from './fetcher.ts';
+import { Groups } from './groups.ts';
 import { OpenTransactions } from './open-transactions.ts';
 import { produceStreams } from './produce-stream.ts';
 import { Producer, type ProducerHost } from './producer.ts';
@@ -27,6 +28,7 @@ export class Holdfast implements AsyncDisposable {
   readonly admin: Admin;
   /** Half messages of all producer groups without an outcome: for operators. */
   readonly openTransactions: OpenTransactions;
+  readonly groups: Groups;
   readonly #proto = new Proto();
   readonly #servers: Servers;
   readonly #calls: Calls;
@@ -41,6 +43,7 @@ export class Holdfast implements AsyncDisposable {
     this.#calls = new Calls(this.#servers);
     this.admin = new Admin(this.#calls, this.#proto);
     this.openTransactions = new OpenTransactions(this.#calls, this.#proto);
+    this.groups = new Groups(this.#calls, this.#proto);
     this.#fetcher = new Fetcher(this.#calls, this.#proto);
     const shared = {
       admin: this.admin,
@@ -50,7 +53,8 @@ export class Holdfast implements AsyncDisposable {
     const produce = this.#proto.rawMethod('Log', 'ProduceStream');
     const subscribe = this.#proto.method('Log', 'Subscribe');
     this.#producerHost = { ...shared, openStream: produceStreams(produce) };
-    this.#consumerHost = { ...shared, openSubscription: subscriptions(subscribe) };
+    const { groups } = this;
+    this.#consumerHost = { ...shared, groups, openSubscription: subscriptions(subscribe) };
   }
 
   /** Sends to one topic. */

@@ -8,9 +8,19 @@ export type {
   UpdateTopic,
 } from './admin.ts';
 export type { CheckLoop, CheckLoopOptions } from './check-loop.ts';
-export type { Consumer, ConsumerOptions } from './consumer.ts';
+export type { Consumer, ConsumerOptions, JoinOptions } from './consumer.ts';
 export { HoldfastError, type StatusName } from './errors.ts';
 export type { FetchOptions, FetchResult } from './fetcher.ts';
+export type {
+  Assignment,
+  GroupDescription,
+  GroupMode,
+  GroupSummary,
+  Groups,
+  Heartbeat,
+  JoinGroup,
+  MemberName,
+} from './groups.ts';
 export { keyHash, queueOfKey } from './hash.ts';
 export { type ConnectOptions, connect, DEFAULT_SERVERS, type Holdfast } from './holdfast.ts';
 export type {

@@ -51,6 +51,11 @@ export interface ServiceConfig {
   readonly maxPageSize: number;
   /** Offsets in one CommitOffset, ResetOffsets, ListOffsets or GetOffset. */
   readonly maxQueuesPerCall: number;
+  readonly minSessionMs: number;
+  readonly defaultSessionMs: number;
+  /** A member that is silent for its session is no member any more. */
+  readonly maxSessionMs: number;
+  readonly maxTopicsPerMember: number;
   readonly defaultChecks: number;
   readonly maxChecks: number;
   /** A prepared transaction is first asked about after this. */
@@ -105,6 +110,10 @@ export const SERVICE_DEFAULTS: ServiceConfig = Object.freeze({
   defaultPageSize: 100,
   maxPageSize: 1_000,
   maxQueuesPerCall: 1_024,
+  minSessionMs: 6_000,
+  defaultSessionMs: 10_000,
+  maxSessionMs: 1_800_000,
+  maxTopicsPerMember: 64,
   defaultChecks: 16,
   maxChecks: 256,
   firstCheckAfterMs: 6_000,

@@ -140,7 +140,7 @@ export function createInternalMethods(host: ShardHost): InternalMethods {
 }
 
 /** `then` runs when this node has applied all that was committed before the call (thesis, 6.4). */
-function afterRound(
+export function afterRound(
   host: ShardHost,
   target: Target,
   done: Done,

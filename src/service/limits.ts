@@ -35,6 +35,8 @@ const MEANINGS: Readonly<Record<LimitName, readonly [unit: string, meaning: stri
   maxQueuesPerTopic: ['queues', 'one topic'],
   maxPageSize: ['items', 'one page of a list'],
   maxQueuesPerCall: ['queues', 'one call about offsets'],
+  maxSessionMs: ['ms', 'session of a member of a group'],
+  maxTopicsPerMember: ['topics', 'one member of a group'],
   maxChecks: ['checks', 'one PollChecks'],
   maxChecksPerTransaction: ['checks', 'delivered before a transaction is parked'],
   maxCheckLeaseMs: ['ms', 'check_lease_ms'],

@@ -4,9 +4,10 @@
  * from leaders that proved that they lead.
  */
 import { encodeCommand } from '../broker/command-codec.ts';
-import type { ApplyResult, QueueOffsetEntry } from '../broker/commands.ts';
+import type { ApplyResult, Command, QueueOffsetEntry } from '../broker/commands.ts';
+import type { GroupMemberRef } from '../broker/group-commands.ts';
 import type { TopicQueue, TopicView } from '../cluster/api.ts';
-import { checkedName, checkedNumber, int64, MAX_INT32 } from '../convert.ts';
+import { checkedId, checkedName, checkedNumber, int64, MAX_INT32 } from '../convert.ts';
 import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
@@ -33,6 +34,8 @@ export interface ListOffsetsRequest extends TopicFields {
 export interface CommitOffsetRequest extends TopicFields {
   readonly group: string;
   readonly offsets: readonly QueueOffsetField[];
+  readonly generation: string;
+  readonly member_id: string;
 }
 export interface GetOffsetRequest extends TopicFields {
   readonly group: string;
@@ -71,11 +74,13 @@ export class OffsetCalls {
   async commitOffset(call: Call, request: CommitOffsetRequest): Promise<object> {
     checkedName('group', request.group);
     const offsets = this.#offsets(request.offsets);
+    const member = committer(request);
     const topic = await this.topic(call, request, numbers(offsets));
     await this.#checkPastEnd(call, topic, offsets);
     const { topicId } = topic;
     const { group } = request;
-    const proposed = await this.#propose(call, 'commitOffsets', { group, topicId, offsets });
+    const commit = { type: 'commitOffsets', group, topicId, offsets, ...member } as const;
+    const proposed = await this.#propose(call, commit);
     return { term: proposed.term, log_index: proposed.index };
   }
 
@@ -118,8 +123,8 @@ export class OffsetCalls {
     if (given !== undefined) await this.#checkPastEnd(call, topic, given);
     const offsets = given ?? (await this.#moved(call, topic, request, atMs));
     const { topicId } = topic;
-    const command = { group: request.group, topicId, offsets };
-    const proposed = await this.#propose(call, 'resetOffsets', command);
+    const reset = { type: 'resetOffsets', group: request.group, topicId, offsets } as const;
+    const proposed = await this.#propose(call, reset);
     const result = proposed.result as Extract<ApplyResult, { type: 'offsets' }>;
     return { offsets, epoch: result.epoch };
   }
@@ -203,11 +208,10 @@ export class OffsetCalls {
 
   async #propose(
     call: Call,
-    type: 'commitOffsets' | 'resetOffsets',
-    fields: { group: string; topicId: string; offsets: readonly QueueOffsetEntry[] },
+    command: Extract<Command, { type: 'commitOffsets' | 'resetOffsets' }>,
   ): Promise<Proposed> {
-    const shard = this.#parts.host.meta().shardOfGroup(fields.group);
-    const head = encodeCommand({ type, ...fields });
+    const shard = this.#parts.host.meta().shardOfGroup(command.group);
+    const head = encodeCommand(command);
     const method = this.#parts.methods.propose;
     const proposed = await ask<Proposed>(this.#parts.router, call, method, shard, head);
     const result = proposed.result as ApplyResult;
@@ -228,6 +232,18 @@ export class OffsetCalls {
     }
     return offsets;
   }
+}
+
+/** Who commits: a member with its generation, or nobody in particular. */
+function committer(request: CommitOffsetRequest): { readonly member?: GroupMemberRef } {
+  const generation = int64('generation', request.generation);
+  const memberId = checkedId('member_id', request.member_id ?? '');
+  if (memberId === '' && generation === 0) return {};
+  if (memberId !== '' && generation > 0) return { member: { memberId, generation } };
+  throw new CallError(
+    'INVALID_REQUEST',
+    'generation and member_id belong together: a member gives both, anybody else none',
+  );
 }
 
 function checkTo(request: ResetOffsetsRequest): void {

@@ -11,7 +11,7 @@ import { protoDirectory } from '../package-root.ts';
 import { CallError } from '../status.ts';
 import { asBuffer, WireReader } from './wire.ts';
 
-const FILES = ['log', 'transactions', 'admin'].map((name) => `holdfast/v1/${name}.proto`);
+const FILES = ['log', 'transactions', 'groups', 'admin'].map((name) => `holdfast/v1/${name}.proto`);
 /** Numbers of 64 bits as text, so that convert.ts sees what was really sent. */
 const OPTIONS = {
   keepCase: true,
@@ -24,6 +24,7 @@ const OPTIONS = {
 export const SERVICE_NAMES = [
   'holdfast.v1.Log',
   'holdfast.v1.Transactions',
+  'holdfast.v1.Groups',
   'holdfast.v1.Admin',
 ] as const;
 

@@ -67,6 +67,11 @@ export function refusalError(refusal: Refusal): CallError {
       );
     case 'GROUP_NOT_FOUND':
       return groupNotFound(refusal.group);
+    case 'GROUP_MODE':
+    case 'GROUP_HAS_MEMBERS':
+    case 'MEMBER_UNKNOWN':
+    case 'STALE_GENERATION':
+      return groupError(refusal);
     case 'NOT_DELAYED':
       return notDelayed();
     default:
@@ -92,8 +97,59 @@ export function queueNotOpen(): CallError {
 export function groupNotFound(group: string): CallError {
   return new CallError(
     'GROUP_NOT_FOUND',
-    `group ${JSON.stringify(group)} does not exist: the first CommitOffset creates it`,
+    `group ${JSON.stringify(group)} does not exist: the first Join or CommitOffset creates it`,
   );
+}
+
+type GroupRefusal = Extract<
+  Refusal,
+  { reason: 'GROUP_MODE' | 'GROUP_HAS_MEMBERS' | 'MEMBER_UNKNOWN' | 'STALE_GENERATION' }
+>;
+
+function groupError(refusal: GroupRefusal): CallError {
+  const group = JSON.stringify(refusal.group);
+  switch (refusal.reason) {
+    case 'GROUP_MODE': {
+      const mode = refusal.mode.toUpperCase();
+      const text = `group ${group} has members in mode ${mode}: join in it, or when they left`;
+      return new CallError('GROUP_MODE', text, { metadata: { mode } });
+    }
+    case 'GROUP_HAS_MEMBERS':
+      return new CallError(
+        'GROUP_HAS_MEMBERS',
+        `group ${group} has members (${refusal.members}): only they may commit, with member_id ` +
+          'and generation, and only an empty group can be deleted',
+        { metadata: { members: String(refusal.members) } },
+      );
+    case 'MEMBER_UNKNOWN':
+      return memberUnknown(refusal.group, refusal.memberId);
+    case 'STALE_GENERATION':
+      return staleGeneration(refusal);
+  }
+}
+
+export function memberUnknown(group: string, memberId: string): CallError {
+  return new CallError(
+    'MEMBER_UNKNOWN',
+    `group ${JSON.stringify(group)} has no member ${JSON.stringify(memberId)}: it left, or was ` +
+      'silent for longer than its session. Join again',
+  );
+}
+
+function staleGeneration(
+  refusal: Extract<GroupRefusal, { reason: 'STALE_GENERATION' }>,
+): CallError {
+  const { generation, given, queue } = refusal;
+  const group = JSON.stringify(refusal.group);
+  const member = JSON.stringify(refusal.memberId);
+  const text =
+    queue === undefined
+      ? `generation ${given} of group ${group} is not the current one, which is ${generation}`
+      : `in generation ${generation} of group ${group}, ${member} may not commit queue ${queue}: ` +
+        'it is not its own, or its offset was just reset';
+  return new CallError('STALE_GENERATION', `${text}. Heartbeat tells what the member has now`, {
+    metadata: { generation: String(generation) },
+  });
 }
 
 function sequenceError(refusal: Extract<Refusal, { expected: number }>, what: string): CallError {

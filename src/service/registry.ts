@@ -6,6 +6,7 @@ import type { Call } from './call.ts';
 import { POLL_CHECKS_PATH, WATCH_CHECKS_PATH } from './checks.ts';
 import { runCold } from './cold.ts';
 import { FETCH_PATH } from './fetch.ts';
+import { HEARTBEAT_PATH } from './groups.ts';
 import {
   failStream,
   type RawDuplex,
@@ -32,6 +33,9 @@ import { WatchChecksStream } from './watch-checks.ts';
 
 export const PRODUCE_STREAM_PATH = '/holdfast.v1.Log/ProduceStream';
 
+/** Calls that a node that stops answers at once. */
+const WAITING_PATHS: readonly string[] = [FETCH_PATH, POLL_CHECKS_PATH, HEARTBEAT_PATH];
+
 type Handler = UntypedServiceImplementation[string];
 /** Open streams, to be ended when the node stops. */
 type Streams = Set<{ stop(): void }>;
@@ -43,7 +47,7 @@ export function createHandlers(
 ): ReadonlyMap<string, Handler> {
   const handlers = new Map<string, Handler>();
   for (const [path, execute] of unaryExecutors(parts)) {
-    const waits = path === FETCH_PATH || path === POLL_CHECKS_PATH;
+    const waits = WAITING_PATHS.includes(path);
     handlers.set(path, unaryHandler(parts, execute, waits ? polls : undefined));
   }
   for (const [path, handler] of streamHandlers(parts, streams)) handlers.set(path, handler);
@@ -52,7 +56,7 @@ export function createHandlers(
 
 function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
   const { checks, cluster, config, fetch, offsets, options, produce, proto } = parts;
-  const { memberCalls, topicCalls, transactions } = parts;
+  const { groups, memberCalls, topicCalls, transactions } = parts;
   const cold = <Request>(
     path: string,
     handler: (call: Call, request: Request) => Promise<object>,
@@ -73,6 +77,12 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     cold('/holdfast.v1.Log/CommitOffset', offsets.commitOffset.bind(offsets)),
     cold('/holdfast.v1.Log/GetOffset', offsets.getOffset.bind(offsets)),
     cold('/holdfast.v1.Log/ResetOffsets', offsets.resetOffsets.bind(offsets)),
+    cold('/holdfast.v1.Groups/Join', groups.join.bind(groups)),
+    cold(HEARTBEAT_PATH, groups.heartbeat.bind(groups)),
+    cold('/holdfast.v1.Groups/Leave', groups.leave.bind(groups)),
+    cold('/holdfast.v1.Groups/List', groups.list.bind(groups)),
+    cold('/holdfast.v1.Groups/Describe', groups.describe.bind(groups)),
+    cold('/holdfast.v1.Groups/Delete', groups.delete.bind(groups)),
     cold('/holdfast.v1.Admin/CreateTopic', topicCalls.create.bind(topicCalls)),
     cold('/holdfast.v1.Admin/UpdateTopic', topicCalls.update.bind(topicCalls)),
     cold('/holdfast.v1.Admin/DeleteTopic', topicCalls.delete.bind(topicCalls)),

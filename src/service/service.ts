@@ -18,6 +18,10 @@ import { ClusterStatus } from './cluster-status.ts';
 import { type ServiceConfig, serviceConfig } from './config.ts';
 import { Deadlines, SYSTEM_DEADLINE_CLOCK } from './deadlines.ts';
 import { FetchCalls } from './fetch.ts';
+import { GroupGrowth } from './group-growth.ts';
+import { GroupMethods } from './group-methods.ts';
+import { GroupSessions } from './group-sessions.ts';
+import { GroupCalls } from './groups.ts';
 import { GrpcServer, type Listen } from './grpc-server.ts';
 import { createInternalMethods, decodeJson, type Proposed } from './internal-methods.ts';
 import type { Limit } from './limits.ts';
@@ -101,6 +105,10 @@ export function createParts(options: ServiceOptions) {
   const produce = new ProduceCalls(shared);
   const fetch = new FetchCalls(shared);
   const offsets = new OffsetCalls(shared);
+  const sessions = new GroupSessions(host, clock, deadlines);
+  const growth = new GroupGrowth(host);
+  const groupMethods = new GroupMethods(host, sessions, { clock, deadlines }, config.maxLongPolls);
+  const groups = new GroupCalls(shared, offsets, groupMethods);
   const transactions = new TransactionCalls(shared);
   const collector = new CheckCollector(host, config.maxLongPolls);
   const collect = collector.method;
@@ -111,6 +119,7 @@ export function createParts(options: ServiceOptions) {
   const onBug = (error: CallError) => logger.error({ err: error.cause ?? error }, error.message);
   return {
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
+    ...{ groupMethods, groups, growth, sessions },
     ...{
       memberCalls,
       offsets,
@@ -130,6 +139,7 @@ export function createParts(options: ServiceOptions) {
 export function createService(options: ServiceOptions): Service {
   const parts = createParts(options);
   const { admission, calls, collector, config, deadlines, fetch, methods, router, waits } = parts;
+  const { groupMethods, growth, sessions } = parts;
   const streams = new Set<{ stop(): void }>();
   const polls = new Set<Call>();
   const handlers: ReadonlyMap<string, UntypedServiceImplementation[string]> = createHandlers(
@@ -177,6 +187,7 @@ export function createService(options: ServiceOptions): Service {
       sendAway();
       await server.stop(graceMs);
       collector.close();
+      for (const part of [groupMethods, growth, sessions]) part.close();
       waits.close();
       router.close();
       deadlines.close();
@@ -189,18 +200,19 @@ export function createService(options: ServiceOptions): Service {
       streams: admission.streams,
       inflightRequestBytes: admission.inflightBytes,
       waitingCalls: router.waiting + waits.size,
-      longPolls: fetch.polls + collector.polls,
+      longPolls: fetch.polls + collector.polls + groupMethods.waiting,
     }),
   };
 }
 
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
-  const { memberCalls, router, transactions } = parts;
+  const { groupMethods, memberCalls, router, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
       ...[produce.method, fetch.method, transactions.prepareMethod, transactions.endMethod],
+      ...[groupMethods.heartbeat, groupMethods.list, groupMethods.view],
       ...Object.values(methods),
     ],
     nodeMethods: [collector.method, cluster.method, memberCalls.method],

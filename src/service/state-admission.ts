@@ -4,16 +4,24 @@
  */
 import type { DataShard } from '../broker/api.ts';
 import { decodeCommand } from '../broker/command-codec.ts';
+import type { Command } from '../broker/commands.ts';
 import { DATA_SHARD_LIMITS } from '../broker/limits.ts';
 import { CallError } from '../status.ts';
 import type { Limit } from './limits.ts';
 
-type AdmissionLimit = 'maxUndecidedTransactions' | 'maxGroups' | 'maxGroupOffsets';
+type AdmissionLimit =
+  | 'maxUndecidedTransactions'
+  | 'maxGroups'
+  | 'maxGroupOffsets'
+  | 'maxGroupMembers'
+  | 'maxGroupQueues';
 
 const WHAT: Readonly<Record<AdmissionLimit, string>> = {
   maxUndecidedTransactions: 'undecided transactions: end some first',
   maxGroups: 'consumer groups',
   maxGroupOffsets: 'committed offsets',
+  maxGroupMembers: 'members of groups',
+  maxGroupQueues: 'queues that members of groups read',
 };
 
 function full(name: AdmissionLimit): CallError {
@@ -31,6 +39,7 @@ export function refuseTransaction(data: DataShard): CallError | undefined {
 /** Looks at commands that make groups or offsets; lets all others pass. */
 export function refuseCommand(data: DataShard, head: Uint8Array): CallError | undefined {
   const command = decodeCommand(head);
+  if (command.type === 'joinGroup') return refuseMember(data, command);
   if (command.type !== 'commitOffsets' && command.type !== 'resetOffsets') return undefined;
   const { groups, groupOffsets } = data.counts();
   const isNew = data.groupEpoch(command.group) === undefined;
@@ -43,6 +52,26 @@ export function refuseCommand(data: DataShard, head: Uint8Array): CallError | un
   return isOver ? full('maxGroupOffsets') : undefined;
 }
 
+type Join = Extract<Command, { type: 'joinGroup' }>;
+
+/** Who is a member may join again: that adds nothing but topics. */
+function refuseMember(data: DataShard, { group, memberId, topics }: Join): CallError | undefined {
+  const { groups, groupMembers, groupQueues } = data.counts();
+  const known = data.membership(group);
+  const isNew = data.groupEpoch(group) === undefined;
+  if (isNew && groups >= DATA_SHARD_LIMITS.maxGroups) return full('maxGroups');
+  const isMember = known?.members.has(memberId) === true;
+  if (!isMember && groupMembers >= DATA_SHARD_LIMITS.maxGroupMembers) {
+    return full('maxGroupMembers');
+  }
+  let added = 0;
+  for (const { topicId, queueCount } of topics) {
+    added += Math.max(0, queueCount - (known?.topics.get(topicId)?.queues.length ?? 0));
+  }
+  const isOver = added > 0 && groupQueues + added > DATA_SHARD_LIMITS.maxGroupQueues;
+  return isOver ? full('maxGroupQueues') : undefined;
+}
+
 /** For DescribeLimits. */
 export function stateLimits(): Limit[] {
   const limit = (name: AdmissionLimit, meaning: string): Limit => {
@@ -52,5 +81,7 @@ export function stateLimits(): Limit[] {
     limit('maxUndecidedTransactions', 'undecided transactions in one shard'),
     limit('maxGroups', 'consumer groups in one shard'),
     limit('maxGroupOffsets', 'committed offsets in one shard'),
+    limit('maxGroupMembers', 'members of consumer groups in one shard'),
+    limit('maxGroupQueues', 'queues that the members of groups read, in one shard'),
   ];
 }

@@ -15,6 +15,7 @@ export const TABLE_KIND = {
   topic: KeyKind.topic,
   meta: KeyKind.meta,
   delayed: KeyKind.delayed,
+  'group-member': KeyKind.groupMember,
 } as const satisfies Record<Table, TableKind>;
 
 const KIND_TABLE: ReadonlyMap<TableKind, Table> = new Map(

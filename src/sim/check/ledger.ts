@@ -13,6 +13,7 @@ import { AppliedOnce } from '../invariants/applied-once.ts';
 import { ClosedQueues } from '../invariants/closed-queues.ts';
 import { DelayHidden } from '../invariants/delay-hidden.ts';
 import { DenseOffsets } from '../invariants/dense-offsets.ts';
+import { GroupFencing } from '../invariants/group-fencing.ts';
 import { HalfHidden } from '../invariants/half-hidden.ts';
 import type { Applied } from '../machine.ts';
 import type { Stand } from '../workload/history.ts';
@@ -40,6 +41,7 @@ export class Ledger {
   readonly #dense = new DenseOffsets();
   readonly #half = new HalfHidden();
   readonly #delays = new DelayHidden();
+  readonly #fencing = new GroupFencing();
   readonly once = new AppliedOnce();
 
   /** In log order of each shard, every index once. */
@@ -62,11 +64,14 @@ export class Ledger {
     }
     if (command === undefined) return;
     this.#delays.applied(shard, entry, command, result as ApplyResult);
+    this.#fencing.applied(entry.index, command, result as ApplyResult);
     this.#applied(command, result);
   }
 
   #applied(command: Command, result: ApplyResult): void {
     const isMoved = result.type === 'offsets';
+    // A group begins with its first member, too.
+    if (command.type === 'joinGroup') this.#begins(command.group);
     if (command.type === 'commitOffsets' && isMoved) this.#commits(command, result.epoch);
     else if (command.type === 'resetOffsets' && isMoved) this.#resets(command, result.epoch);
     else if (command.type === 'trim') this.#trims(command);
@@ -85,6 +90,10 @@ export class Ledger {
     for (const { queueId, startOffset } of queues) {
       this.#starts.set(queueId, Math.max(startOffset, this.startOf(queueId)));
     }
+  }
+
+  #begins(group: string): void {
+    if (!this.#epochs.has(group)) this.#epochs.set(group, 1);
   }
 
   /** Each reset begins an epoch of its own. */

@@ -376,6 +376,40 @@ const BROKER: readonly Mutant[] = [
     to: 'continue;',
   },
   {
+    name: 'a queue has a new owner before the old one let go of it',
+    file: 'src/broker/group-shares',
+    from: 'if (!isThere || queue.owner === queue.next) give(queue);',
+    to: 'give(queue);',
+  },
+  {
+    name: 'a commit of an older generation counts',
+    file: 'src/broker/group-members',
+    from: 'if (given !== generation) return stale;',
+    to: '',
+  },
+  {
+    name: 'a commit of before a reset undoes it',
+    file: 'src/broker/group-members',
+    from: 'return share.owner === member.memberId && share.resetIn === 0;',
+    to: 'return share.owner === member.memberId;',
+  },
+  {
+    name: 'who was given a queue is not in the rows',
+    file: 'src/broker/group-members',
+    from: 'else writeTopic(group, topic, out);',
+    to: '',
+  },
+  {
+    name: 'an acknowledgement of an older generation hands queues over',
+    file: 'src/broker/group-shares',
+    from: 'return mark > 0 && mark <= generation;',
+    to: 'return mark > 0 && generation > 0;',
+    test: {
+      file: 'test/src/broker/group-members.test.ts',
+      name: 'an acknowledgement of an older generation, or of one to come, hands nothing over',
+    },
+  },
+  {
     name: 'apply is not deterministic',
     file: 'src/broker/half-messages',
     from: 'preparedAtMs: entry.timeMs,',

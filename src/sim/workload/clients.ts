@@ -12,6 +12,7 @@ import { Readers } from './readers.ts';
 import { Retention } from './retention.ts';
 import { type Reply, Session } from './session.ts';
 import { ShortQueues } from './short-queues.ts';
+import { Team } from './teams.ts';
 import { Transactions } from './transactions.ts';
 
 const LEVELS: readonly ProposalLevel[] = ['majorityFsync', 'majorityFsync', 'majority', 'leader'];
@@ -28,6 +29,7 @@ export const OPERATIONS = [
   'delayed',
   'offsets',
   'rewind',
+  'members',
   'trim',
   'queues',
   'read',
@@ -35,12 +37,13 @@ export const OPERATIONS = [
 export type Operation = (typeof OPERATIONS)[number];
 
 const WEIGHTS: Readonly<Record<Exclude<Operation, 'read'>, number>> = {
-  plain: 39,
+  plain: 33,
   idempotent: 30,
   transaction: 11,
   delayed: 6,
   offsets: 7,
   rewind: 2,
+  members: 6,
   trim: 3,
   queues: 2,
 };
@@ -50,6 +53,7 @@ interface Shard {
   readonly queueIds: readonly QueueId[];
   readonly lanes: readonly Lane[];
   readonly group: Group;
+  readonly team: Team;
 }
 
 export class SimClients {
@@ -83,7 +87,8 @@ export class SimClients {
         (_, at) => QUEUES_PER_SHARD * shard + at + 1,
       );
       const lanes = queueIds.map((queueId) => new Lane(session, shard, queueId));
-      return { shard, queueIds, lanes, group: new Group(session, shard) };
+      const groups = { group: new Group(session, shard), team: new Team(session, shard) };
+      return { shard, queueIds, lanes, ...groups };
     });
   }
 
@@ -162,6 +167,9 @@ export class SimClients {
         break;
       case 'rewind':
         shard.group.reset();
+        break;
+      case 'members':
+        shard.team.act();
         break;
       case 'trim':
         this.#retention.trim(shard.shard);

@@ -1,0 +1,116 @@
+/**
+ * Consumer groups as commands see them: what is committed (groups.ts) and who may commit it
+ * (group-members.ts).
+ */
+import type { LogIndex } from '../../raft/types.ts';
+import type { ApplyResult, Command, Refusal } from './commands.ts';
+import type { GroupCommand } from './group-commands.ts';
+import { GroupMembers } from './group-members.ts';
+import { offsetsName } from './group-shares.ts';
+import { Groups } from './groups.ts';
+import type { StateRow, StateWriter } from './state-port.ts';
+
+type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
+
+const DONE: ApplyResult = Object.freeze({ type: 'done' });
+
+export class GroupCalls {
+  readonly offsets = new Groups();
+  readonly members = new GroupMembers();
+
+  apply(command: GroupCommand, index: LogIndex, out: StateWriter): ApplyResult {
+    switch (command.type) {
+      case 'joinGroup':
+        return this.#join(command, index, out);
+      case 'leaveGroup':
+        return this.#leave(command, index, out);
+      case 'changeGroup':
+        this.members.grow(command, index, out);
+        return DONE;
+      case 'acknowledgeGroup':
+        return this.members.acknowledge(command, index, out);
+      case 'deleteGroup':
+        return this.#delete(command.group, out);
+    }
+  }
+
+  commit(command: CommandOf<'commitOffsets'>, out: StateWriter): ApplyResult {
+    const { group, member, offsets, topicId } = command;
+    const queues = offsets.map(({ queue }) => queue);
+    const fenced = this.members.fence(group, member, topicId, queues);
+    if (fenced !== undefined) return refused(fenced);
+    const mode = this.members.get(group)?.mode ?? 'cluster';
+    const name = member === undefined ? group : offsetsName(group, mode, member.memberId);
+    return this.offsets.commit(name, topicId, offsets, out);
+  }
+
+  /** Members see that they must begin anew by the generation. */
+  reset(command: CommandOf<'resetOffsets'>, index: LogIndex, out: StateWriter): ApplyResult {
+    const { group, topicId, offsets } = command;
+    const state = this.members.get(group);
+    if (state?.mode === 'broadcast' && state.members.size > 0) {
+      return refused({ reason: 'GROUP_HAS_MEMBERS', group, members: state.members.size });
+    }
+    const result = this.offsets.reset(group, topicId, offsets, out);
+    if (result.type !== 'offsets') return result;
+    for (const name of this.#ofMembers(group)) this.offsets.reset(name, topicId, offsets, out);
+    const queues = offsets.map(({ queue }) => queue);
+    this.members.reset(group, topicId, queues, index, out);
+    return result;
+  }
+
+  forgetTopic(topicId: string, index: LogIndex, out: StateWriter): void {
+    this.offsets.forgetTopic(topicId, out);
+    this.members.forgetTopic(topicId, index, out);
+  }
+
+  names(after: string, limit: number): string[] {
+    const names = [...this.offsets.names()].filter((name) => name > after && !name.includes('@'));
+    return names.sort().slice(0, limit);
+  }
+
+  load(
+    groups: readonly StateRow[],
+    offsets: readonly StateRow[],
+    members: readonly StateRow[],
+  ): void {
+    this.offsets.load(groups, offsets);
+    this.members.load(members);
+  }
+
+  #join(command: CommandOf<'joinGroup'>, index: LogIndex, out: StateWriter): ApplyResult {
+    const result = this.members.join(command, index, out);
+    if (result.type === 'joined') this.offsets.ensure(command.group, out);
+    return result;
+  }
+
+  /** What a member of a broadcast group committed is kept for a name that may come back. */
+  #leave(command: CommandOf<'leaveGroup'>, index: LogIndex, out: StateWriter): ApplyResult {
+    const { group, members } = command;
+    const gone = this.members.leave(group, members, index, out);
+    for (const { memberId, isNamedHere } of gone) {
+      if (isNamedHere) this.offsets.drop(offsetsName(group, 'broadcast', memberId), out);
+    }
+    return { type: 'left', count: gone.length };
+  }
+
+  #delete(group: string, out: StateWriter): ApplyResult {
+    const members = this.members.get(group)?.members.size ?? 0;
+    if (members > 0) return refused({ reason: 'GROUP_HAS_MEMBERS', group, members });
+    if (this.offsets.epoch(group) === undefined) {
+      return refused({ reason: 'GROUP_NOT_FOUND', group });
+    }
+    this.members.drop(group, out);
+    for (const name of [group, ...this.#ofMembers(group)]) this.offsets.drop(name, out);
+    return DONE;
+  }
+
+  /** Under which names members of a broadcast group committed. */
+  #ofMembers(group: string): string[] {
+    return [...this.offsets.names()].filter((name) => name.startsWith(`${group}@`));
+  }
+}
+
+function refused(refusal: Refusal): ApplyResult {
+  return { type: 'refused', refusal };
+}
