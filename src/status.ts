@@ -137,6 +137,18 @@ export const REASONS = {
     'FAILED_PRECONDITION',
     '`sequence` was used before with another number of messages: it is not the same request.',
   ),
+  DEDUP_OFF: refused(
+    'FAILED_PRECONDITION',
+    'The topic remembers no `dedup_keys`: its `dedup_window_ms` is 0.',
+  ),
+  DEDUP_KEYS_MIXED: refused(
+    'FAILED_PRECONDITION',
+    'Some `dedup_keys` are known, some not: nothing was stored. Send each message by itself.',
+  ),
+  TOPIC_STRICT: refused(
+    'FAILED_PRECONDITION',
+    'A topic with order STRICT keeps its number of queues. Make another one, or set order NORMAL.',
+  ),
   PRODUCER_FENCED: refused(
     'FAILED_PRECONDITION',
     'A newer `producer_epoch` is at work under this id. Stop, or start again with a higher one.',

@@ -30,6 +30,7 @@ export const KeyKind = {
   meta: 0x28,
   delayed: 0x29,
   groupMember: 0x2e,
+  dedupKey: 0x2f,
 } as const;
 export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
 
@@ -46,6 +47,7 @@ export const TABLE_KINDS = [
   KeyKind.meta,
   KeyKind.delayed,
   KeyKind.groupMember,
+  KeyKind.dedupKey,
 ] as const;
 export type TableKind = (typeof TABLE_KINDS)[number];
 
@@ -94,6 +96,7 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.meta]: table('meta'),
   [KeyKind.delayed]: table('delayed', 4),
   [KeyKind.groupMember]: table('group-member', 5),
+  [KeyKind.dedupKey]: table('dedup-key', 5),
 });
 
 const UINT32_SIZE = 0x1_0000_0000;

@@ -71,6 +71,8 @@ export interface StateCounts {
   /** Of those, how many wait for an operator. */
   readonly parked: number;
   readonly delayed: number;
+  /** Also those whose window has ended, until they are forgotten. */
+  readonly dedupKeys: number;
   readonly groups: number;
   readonly groupOffsets: number;
   readonly groupMembers: number;
@@ -106,6 +108,10 @@ export interface DataShard {
   /** Undecided ones that were asked about often enough, and are due again. */
   dueToPark(nowMs: ShardTimeMs, limit: number): readonly TransactionId[];
   nextToParkAtMs(): ShardTimeMs | undefined;
+  /** When the first window of dedup keys ends; undefined = there are none. */
+  dedupKeysEndMs(): ShardTimeMs | undefined;
+  /** None of them was stored in the queue within its window. */
+  areDedupKeysNew(queueId: QueueId, keys: readonly string[], nowMs: ShardTimeMs): boolean;
   /** undefined = delivered, recalled, or never delayed. */
   delayed(index: LogIndex): DelayedView | undefined;
   /** Delayed batches whose time has come at `nowMs`, in the order in which they are to be shown. */

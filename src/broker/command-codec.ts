@@ -4,7 +4,7 @@
  *
  *   head           = kind:u8 version:u8 fields
  *   produce        = queueId count durability has:u8 (1: producerId producerEpoch sequence)
- *                    (2: deliverAtMs)
+ *                    (2: deliverAtMs) (4: windowMs [key]*)
  *   deliver        = [term index]*                       recall = index
  *   copy           = owner:u8 term index fromTerm fromIndex
  *   openQueue      = queueId topicId queue
@@ -69,6 +69,7 @@ const KIND = {
 /** What a produce has besides. On disk: never renumber. */
 const PRODUCER = 1;
 const DELAY = 2;
+const DEDUP = 4;
 
 /** On disk: never reorder. */
 const BODY_OWNERS: readonly BodyOwner[] = ['delayed'];
@@ -164,12 +165,17 @@ function decodeFields(kind: number, from: ByteReader): Command {
 function encodeProduce(command: CommandOf<'produce'>, out: ByteWriter): Uint8Array {
   assert(command.count >= 1);
   out.uint(command.queueId).uint(command.count).u8(command.durability);
-  const { producer, deliverAtMs } = command;
-  out.u8((producer === undefined ? 0 : PRODUCER) | (deliverAtMs === undefined ? 0 : DELAY));
+  const { producer, deliverAtMs, dedup } = command;
+  const has = (producer === undefined ? 0 : PRODUCER) | (deliverAtMs === undefined ? 0 : DELAY);
+  out.u8(has | (dedup === undefined ? 0 : DEDUP));
   if (producer !== undefined) {
     out.text(producer.producerId).uint(producer.producerEpoch).uint(producer.sequence);
   }
   if (deliverAtMs !== undefined) out.uint(deliverAtMs);
+  if (dedup !== undefined) {
+    out.uint(dedup.windowMs).uint(dedup.keys.length);
+    for (const key of dedup.keys) out.text(key);
+  }
   return out.finish();
 }
 
@@ -177,10 +183,15 @@ function decodeProduce(from: ByteReader): Command {
   const queueId = from.uint();
   const count = readCount(from);
   const durability = readDurability(from);
-  const has = readChoice(from, (PRODUCER | DELAY) + 1);
+  const has = readChoice(from, (PRODUCER | DELAY | DEDUP) + 1);
   const producer = (has & PRODUCER) === 0 ? undefined : readProducer(from);
   const command = { type: 'produce', queueId, count, durability, producer } as const;
-  return (has & DELAY) === 0 ? command : { ...command, deliverAtMs: from.uint() };
+  const delay = (has & DELAY) === 0 ? {} : { deliverAtMs: from.uint() };
+  return { ...command, ...delay, ...((has & DEDUP) === 0 ? {} : { dedup: readKeys(from) }) };
+}
+
+function readKeys(from: ByteReader) {
+  return { windowMs: from.uint(), keys: readList(from, () => from.text()) };
 }
 
 function readProducer(from: ByteReader): ProducerSequence {

@@ -35,6 +35,8 @@ export type Command =
       readonly producer: ProducerSequence | undefined;
       /** In no queue before this shard time; absent = at once. Never 0. */
       readonly deliverAtMs?: ShardTimeMs;
+      /** Business keys: one for all messages or one per message, remembered for `windowMs`. */
+      readonly dedup?: { readonly windowMs: number; readonly keys: readonly string[] };
     }
   /** Delayed batches that are due: each gets its offsets now. */
   | { readonly type: 'deliver'; readonly batches: readonly BatchId[] }
@@ -121,6 +123,15 @@ export interface HeldBody {
   readonly at: StoredAt;
 }
 
+/** Where the first of some messages stands that were stored before. */
+export interface FirstAnswer {
+  readonly at: StoredAt;
+  /** In its request. */
+  readonly position: number;
+  /** undefined = delayed. */
+  readonly baseOffset: number | undefined;
+}
+
 /** What `apply` answers to whoever proposed the entry. */
 export type ApplyResult =
   | { readonly type: 'refused'; readonly refusal: Refusal }
@@ -132,6 +143,8 @@ export type ApplyResult =
       readonly baseOffset: number | undefined;
       readonly count: number;
       readonly duplicate: boolean;
+      /** Of the first message in the request that `at` holds; absent = 0. */
+      readonly position?: number;
     }
   | { readonly type: 'delivered'; readonly count: number }
   | { readonly type: 'recalled'; readonly count: number }
@@ -178,6 +191,8 @@ export type Refusal =
   | { readonly reason: 'TRANSACTION_FOREIGN' }
   | { readonly reason: 'TRANSACTION_ENDED'; readonly state: 'committed' | 'rolledBack' }
   | { readonly reason: 'TRANSACTION_ID_REUSED' }
+  /** `key` is the first that was stored before, `known` where; others of the request are new. */
+  | { readonly reason: 'DEDUP_KEYS_MIXED'; readonly key: string; readonly known: FirstAnswer }
   /** Delivered, recalled before, or never stored. */
   | { readonly reason: 'NOT_DELAYED' }
   | { readonly reason: 'GROUP_NOT_FOUND'; readonly group: string }

@@ -19,6 +19,7 @@ import type {
   ApplyResult,
   BatchId,
   Command,
+  FirstAnswer,
   HeldBody,
   QueueId,
   Refusal,
@@ -27,6 +28,7 @@ import type {
 } from './commands.ts';
 import type { SequencedRequest } from './dedup.ts';
 import { Dedup } from './dedup.ts';
+import { DedupKeys } from './dedup-keys.ts';
 import { Delays } from './delays.ts';
 import { GroupCalls } from './group-calls.ts';
 import { isGroupCommand } from './group-commands.ts';
@@ -35,7 +37,8 @@ import { HalfMessages } from './half-messages.ts';
 import { LateReferences } from './late-references.ts';
 import type { DataShardLimits } from './limits.ts';
 import { DATA_SHARD_LIMITS } from './limits.ts';
-import { Queues } from './queues.ts';
+import { type QueueState, Queues } from './queues.ts';
+import type { AcceptedRequest } from './request-window.ts';
 import type { StateRow, StateWriter, Table } from './state-port.ts';
 import { Transactions } from './transactions.ts';
 
@@ -55,6 +58,7 @@ class DataShardState implements DataShard {
   readonly #shard: ShardId;
   readonly #queues: Queues;
   readonly #dedup: Dedup;
+  readonly #dedupKeys = new DedupKeys();
   readonly #transactions: Transactions;
   readonly #references = new LateReferences();
   readonly #halfMessages: HalfMessages;
@@ -83,6 +87,7 @@ class DataShardState implements DataShard {
     const rowsOf = (table: Table): StateRow[] => tables.get(table) ?? [];
     this.#queues.load(rowsOf('queue'));
     this.#dedup.load(rowsOf('producer'));
+    this.#dedupKeys.load(rowsOf('dedup-key'));
     this.#transactions.load(rowsOf('transaction'));
     this.#references.load(rowsOf('late-reference'));
     this.#delays.load(rowsOf('delayed'));
@@ -120,6 +125,14 @@ class DataShardState implements DataShard {
 
   groupNames(after: string, limit: number): readonly string[] {
     return this.#groups.names(after, limit);
+  }
+
+  dedupKeysEndMs(): ShardTimeMs | undefined {
+    return this.#dedupKeys.nextEndMs;
+  }
+
+  areDedupKeysNew(queueId: QueueId, keys: readonly string[], nowMs: ShardTimeMs): boolean {
+    return this.#dedupKeys.check({ queueId, keys }, nowMs).type === 'new';
   }
 
   membership(group: string): MembershipState | undefined {
@@ -194,6 +207,7 @@ class DataShardState implements DataShard {
       transactions: this.#transactions.undecidedCount,
       parked: this.#transactions.parkedCount,
       delayed: this.#delays.count,
+      dedupKeys: this.#dedupKeys.count,
       groups: this.#groups.offsets.count,
       groupOffsets: this.#groups.offsets.offsetCount,
       groupMembers: this.#groups.members.memberCount,
@@ -228,7 +242,7 @@ class DataShardState implements DataShard {
       case 'deliver':
         return this.#delays.deliver(command.batches, entry, out);
       case 'recall':
-        return this.#delays.recall(command.index, out);
+        return this.#recall(command.index, out);
       case 'copy':
         return this.#delays.move(command.id, command.from, entry, out);
       case 'openQueue':
@@ -250,22 +264,47 @@ class DataShardState implements DataShard {
     if (request !== undefined) {
       const verdict = this.#dedup.check(request);
       if (verdict.type === 'refused') return verdict;
+      if (verdict.type === 'repeat') return repeated(firstAnswer(verdict.first), count);
+    }
+    const keyed = command.dedup === undefined ? undefined : { queueId, count, ...command.dedup };
+    if (keyed !== undefined) {
+      const verdict = this.#dedupKeys.check(keyed, entry.timeMs);
+      if (verdict.type === 'refused') return verdict;
       if (verdict.type === 'repeat') {
-        const { index, term, baseOffset } = verdict.first;
-        return { type: 'produced', at: { term, index }, baseOffset, count, duplicate: true };
+        const { first } = verdict;
+        // A sequence that is answered is used up, whatever it was answered with.
+        if (request !== undefined) this.#dedup.accept(request, undefined, entry, out, first);
+        return repeated(first, count);
       }
     }
+    const baseOffset = this.#store(command, queue, entry, out);
+    if (request !== undefined) this.#dedup.accept(request, baseOffset, entry, out);
+    if (keyed !== undefined) this.#dedupKeys.accept(keyed, baseOffset, entry, out);
     const at = { term: entry.term, index: entry.index };
-    let baseOffset: number | undefined;
-    const { deliverAtMs = 0 } = command;
+    return { type: 'produced', at, baseOffset, count, duplicate: false };
+  }
+
+  /** undefined = for later. */
+  #store(
+    { queueId, count, deliverAtMs = 0 }: CommandOf<'produce'>,
+    queue: QueueState,
+    entry: Entry,
+    out: StateWriter,
+  ): number | undefined {
     if (deliverAtMs > entry.timeMs) {
       this.#delays.add(entry, { queueId, count, deliverAtMs }, out);
-    } else {
-      const batch = { at, count, bytes: entry.payload.length, storedAtMs: entry.timeMs };
-      baseOffset = this.#queues.append(queue, batch, out);
+      return undefined;
     }
-    if (request !== undefined) this.#dedup.accept(request, baseOffset, entry, out);
-    return { type: 'produced', at, baseOffset, count, duplicate: false };
+    const at = { term: entry.term, index: entry.index };
+    const batch = { at, count, bytes: entry.payload.length, storedAtMs: entry.timeMs };
+    return this.#queues.append(queue, batch, out);
+  }
+
+  /** Who sends the same again means it: nothing of the first will come. */
+  #recall(index: LogIndex, out: StateWriter): ApplyResult {
+    const result = this.#delays.recall(index, out);
+    if (result.type === 'recalled') this.#dedupKeys.dropRequest(index, out);
+    return result;
   }
 
   #openQueue(command: CommandOf<'openQueue'>, out: StateWriter): ApplyResult {
@@ -277,6 +316,7 @@ class DataShardState implements DataShard {
   #closeQueue(queueId: QueueId, entry: Entry, out: StateWriter): ApplyResult {
     this.#transactions.dropQueue(queueId, out);
     this.#dedup.dropQueue(queueId, out);
+    this.#dedupKeys.dropQueue(queueId, out);
     this.#delays.dropQueue(queueId, out);
     this.#references.trim(queueId, Number.MAX_SAFE_INTEGER, out);
     this.#queues.close(queueId, entry.index, out);
@@ -302,6 +342,15 @@ function hasProducer(
   command: CommandOf<'produce'>,
 ): command is CommandOf<'produce'> & SequencedRequest {
   return command.producer !== undefined;
+}
+
+function firstAnswer({ byKeys, index, term, baseOffset }: AcceptedRequest): FirstAnswer {
+  return byKeys ?? { at: { term, index }, position: 0, baseOffset };
+}
+
+function repeated({ at, baseOffset, position }: FirstAnswer, count: number): ApplyResult {
+  const where = position === 0 ? {} : { position };
+  return { type: 'produced', at, baseOffset, count, duplicate: true, ...where };
 }
 
 function lower(a: LogIndex | undefined, b: LogIndex | undefined): LogIndex | undefined {

@@ -6,7 +6,7 @@
 import assert from 'node:assert';
 import type { Entry, ShardTimeMs } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
-import type { ProducerSequence, QueueId, Refusal } from './commands.ts';
+import type { FirstAnswer, ProducerSequence, QueueId, Refusal } from './commands.ts';
 import { Durability } from './commands.ts';
 import type { DataShardLimits } from './limits.ts';
 import { MAX_FORGOTTEN_PER_ENTRY } from './limits.ts';
@@ -39,7 +39,7 @@ export type DedupVerdict =
   | { readonly type: 'repeat'; readonly first: AcceptedRequest }
   | { readonly type: 'refused'; readonly refusal: Refusal };
 
-const VERSION = 2;
+const VERSION = 3;
 /** Enough for most rows, so that they are written without growing. */
 const ROW_BYTES = 448;
 const NEW: DedupVerdict = Object.freeze({ type: 'new' });
@@ -77,12 +77,16 @@ export class Dedup {
     return state.afterWeaker || gapAllowed ? NEW : refuse('SEQUENCE_GAP', expected, given);
   }
 
-  /** Remembers a request that `check` called new and whose messages got `baseOffset`, or later. */
+  /**
+   * Remembers a request that `check` called new and whose messages got `baseOffset`, or later, or
+   * that stored nothing because its keys were known.
+   */
   accept(
     request: SequencedRequest,
     baseOffset: number | undefined,
     entry: Entry,
     out: StateWriter,
+    byKeys?: FirstAnswer,
   ): void {
     const { producer, queueId, count } = request;
     const accepted: AcceptedRequest = {
@@ -91,6 +95,7 @@ export class Dedup {
       baseOffset,
       index: entry.index,
       term: entry.term,
+      ...(byKeys === undefined ? {} : { byKeys }),
     };
     const known = this.#queues.get(queueId)?.get(producer.producerId);
     const state = known ?? this.#create(queueId, producer, entry.timeMs, out);

@@ -18,6 +18,8 @@ export interface DataShardLimits {
   readonly maxUndecidedTransactions: number;
   /** Admission: delayed batches that wait for their time. */
   readonly maxDelayedBatches: number;
+  /** Admission: dedup keys whose window has not ended. */
+  readonly maxDedupKeys: number;
   /** Admission: consumer groups. */
   readonly maxGroups: number;
   /** Admission: committed offsets, over all groups. */
@@ -38,6 +40,7 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
   maxClosedQueues: 4096,
   maxUndecidedTransactions: 20_000,
   maxDelayedBatches: 100_000,
+  maxDedupKeys: 200_000,
   maxGroups: 5000,
   maxGroupOffsets: 100_000,
   maxGroupMembers: 10_000,

@@ -3,13 +3,15 @@
  * their state row: it is written anew with every produce, while a look into it is rare.
  *
  * Per request, oldest first, what cannot be told from the one before it: skipped sequences, count
- * (doubled, plus one for a delayed request), offsets of others in between, index step, term step.
- * Usually five bytes.
+ * (fourfold, plus one for a delayed request, two for one that was answered by its dedup keys),
+ * offsets of others in between, index step, term step, and for the last kind what it was answered:
+ * index, term, position, 0 or offset + 1. Usually five bytes.
  */
 import assert from 'node:assert';
 import type { LogIndex, Term } from '../../raft/types.ts';
 import type { ByteReader } from './bytes.ts';
 import { ByteWriter, FormatError } from './bytes.ts';
+import type { FirstAnswer } from './commands.ts';
 import { DEDUP_WINDOW_REQUESTS } from './limits.ts';
 
 export interface AcceptedRequest {
@@ -19,7 +21,12 @@ export interface AcceptedRequest {
   readonly baseOffset: number | undefined;
   readonly index: LogIndex;
   readonly term: Term;
+  /** Stored nothing: its dedup keys were there before, and this was its answer. */
+  readonly byKeys?: FirstAnswer;
 }
+
+const DELAYED = 1;
+const BY_KEYS = 2;
 
 /** Where things stood after a request: the next one is told from here. */
 interface Position {
@@ -54,12 +61,13 @@ export class RequestWindow {
   }
 
   push(request: AcceptedRequest): void {
-    const { sequence, count, baseOffset, index, term } = request;
+    const { sequence, count, baseOffset, index, term, byKeys } = request;
     const last = this.#last;
-    const isDelayed = baseOffset === undefined;
-    const out = this.#bytes.uint(sequence - last.sequence).uint(2 * count + (isDelayed ? 1 : 0));
-    if (!isDelayed) out.uint(baseOffset - last.offset);
+    const kind = byKeys !== undefined ? BY_KEYS : baseOffset === undefined ? DELAYED : 0;
+    const out = this.#bytes.uint(sequence - last.sequence).uint(4 * count + kind);
+    if (kind === 0) out.uint(baseOffset! - last.offset);
     out.uint(index - last.index).uint(term - last.term);
+    if (byKeys !== undefined) writeAnswer(byKeys, out);
     this.#last = positionAfter(request, last);
     this.#length += 1;
     if (this.#length > DEDUP_WINDOW_REQUESTS) this.#forgetFirst();
@@ -121,10 +129,26 @@ function positionAfter(request: AcceptedRequest, before: Position): Position {
 function readRequest(from: ByteReader, before: Position): AcceptedRequest {
   const sequence = before.sequence + from.uint();
   const counted = from.uint();
-  const count = Math.floor(counted / 2);
-  const baseOffset = counted % 2 === 1 ? undefined : before.offset + from.uint();
+  const count = Math.floor(counted / 4);
+  const kind = counted % 4;
+  if (kind > BY_KEYS) throw new FormatError('not a request');
+  const baseOffset = kind === 0 ? before.offset + from.uint() : undefined;
   const index = before.index + from.uint();
   const term = before.term + from.uint();
   assert(index > before.index && count > 0);
-  return { sequence, count, baseOffset, index, term };
+  const request = { sequence, count, baseOffset, index, term };
+  return kind === BY_KEYS ? { ...request, byKeys: readAnswer(from) } : request;
+}
+
+function writeAnswer({ at, position, baseOffset }: FirstAnswer, out: ByteWriter): void {
+  out.uint(at.index).uint(at.term).uint(position);
+  out.uint(baseOffset === undefined ? 0 : baseOffset + 1);
+}
+
+function readAnswer(from: ByteReader): FirstAnswer {
+  const index = from.uint();
+  const term = from.uint();
+  const position = from.uint();
+  const offset = from.uint();
+  return { at: { index, term }, position, baseOffset: offset === 0 ? undefined : offset - 1 };
 }

@@ -16,6 +16,7 @@ export type Table =
   | 'group-offset'
   | 'delayed'
   | 'group-member'
+  | 'dedup-key'
   | 'topic'
   | 'meta';
 

@@ -25,6 +25,7 @@ interface ProduceOptions extends ClientOptions {
   /** Milliseconds. */
   readonly delay?: number;
   readonly deliverAt?: Date;
+  readonly dedupKey?: string;
 }
 
 /** maxMessageBytes: what the whole encoded message may take. */
@@ -44,6 +45,10 @@ export function registerProduce(program: Command): void {
         .conflicts('deliverAt'),
     )
     .option('--deliver-at <TIME>', 'deliver then: 2026-01-31T12:00Z, or Unix ms', timeOption)
+    .option(
+      '--dedup-key <KEY>',
+      'store nothing if this key was sent before; lines from the second on are KEY-2, KEY-3, …',
+    )
     .option('--durability <LEVEL>', 'MAJORITY_FSYNC, MAJORITY, LEADER, NONE', durabilityOption)
     .option('-f, --file <PATH>', 'read this file instead of stdin')
     .addOption(
@@ -89,6 +94,7 @@ export function ackJson(ack: BatchAck) {
     durability: ack.durability,
     message_id: ack.firstMessageId,
     ...(ack.deliverAtMs === undefined ? {} : { deliver_at_ms: ack.deliverAtMs }),
+    ...(ack.duplicate ? { duplicate: true } : {}),
   };
 }
 
@@ -133,14 +139,19 @@ class LineSender {
     this.#lines += 1;
     const lineNumber = this.#lines;
     const { key, queue } = this.#options;
+    const dedupKey = lineKey(this.#options.dedupKey, lineNumber);
     const deliverAtMs = this.#deliverAtMs;
     // What is delayed comes behind what is sent later: its key orders nothing.
     const orderingKey = deliverAtMs === undefined ? key : undefined;
-    const message = { body, key, orderingKey, queue, deliverAtMs };
+    const message = { body, key, orderingKey, queue, deliverAtMs, dedupKey };
     this.#producer.send(message).catch((error: unknown) => {
       this.#failure ??= lineFailure(lineNumber, error);
     });
   }
+}
+
+function lineKey(key: string | undefined, lineNumber: number): string | undefined {
+  return key === undefined || lineNumber === 1 ? key : `${key}-${lineNumber}`;
 }
 
 function deliveryTime({ delay, deliverAt }: ProduceOptions): number | undefined {

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Durability, Topic, TopicDescription } from '../client/index.ts';
 import {
   addClientOptions,
@@ -18,6 +18,8 @@ interface TopicOptions extends ClientOptions {
   readonly retention?: number;
   readonly retentionBytes?: number;
   readonly durability?: Durability;
+  readonly dedupWindow?: number;
+  readonly order?: 'NORMAL' | 'STRICT';
 }
 
 export function registerTopic(program: Command): void {
@@ -54,7 +56,23 @@ function addSettings(command: Command): Command {
       '--durability <LEVEL>',
       'default of its producers: MAJORITY_FSYNC, MAJORITY, LEADER, NONE',
       durabilityOption,
+    )
+    .option(
+      '--dedup-window <TIME>',
+      'remember dedup keys this long: 10m, 7d; 0s = not at all',
+      durationOption,
+    )
+    .option(
+      '--order <ORDER>',
+      'NORMAL: queues may be added; STRICT: never, so that a key keeps its queue',
+      orderOption,
     );
+}
+
+function orderOption(text: string): 'NORMAL' | 'STRICT' {
+  const order = text.toUpperCase();
+  if (order === 'NORMAL' || order === 'STRICT') return order;
+  throw new InvalidArgumentError('must be NORMAL or STRICT.');
 }
 
 async function createTopic(name: string, options: TopicOptions): Promise<void> {
@@ -114,12 +132,14 @@ function printDescription({ topic, queues }: TopicDescription): void {
 }
 
 function settings(options: TopicOptions) {
-  const { queues, retention, retentionBytes, durability } = options;
+  const { queues, retention, retentionBytes, durability, dedupWindow, order } = options;
   return {
     ...(queues === undefined ? {} : { queueCount: queues }),
     ...(retention === undefined ? {} : { retentionMs: retention }),
     ...(retentionBytes === undefined ? {} : { retentionBytes }),
     ...(durability === undefined ? {} : { durability }),
+    ...(dedupWindow === undefined ? {} : { dedupWindowMs: dedupWindow }),
+    ...(order === undefined ? {} : { order }),
   };
 }
 
@@ -133,6 +153,8 @@ function topicJson(topic: Topic) {
     retention_ms: config.retentionMs,
     retention_bytes: config.retentionBytes,
     durability: config.durability,
+    dedup_window_ms: config.dedupWindowMs,
+    order: config.order,
     created_at_ms: createdAtMs,
   };
 }
@@ -160,5 +182,6 @@ function configCells({ config }: Topic): [string, string] {
 
 function configText(topic: Topic): string {
   const [retention, durability] = configCells(topic);
-  return `${queueText(topic.queueCount)}, kept ${retention}, ${durability}`;
+  const order = topic.config.order === 'STRICT' ? ', strict order' : '';
+  return `${queueText(topic.queueCount)}, kept ${retention}, ${durability}${order}`;
 }

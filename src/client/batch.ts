@@ -11,6 +11,15 @@ export interface PendingSend {
   readonly orderingKey: string | undefined;
 }
 
+/** What holds for all messages of a batch. */
+export interface BatchTerms {
+  /** 0 = at once. */
+  readonly deliverAtMs: number;
+  /** '' = none. A message with one leaves by itself. */
+  readonly dedupKey: string;
+}
+export const PLAIN_TERMS: BatchTerms = { deliverAtMs: 0, dedupKey: '' };
+
 /** Of a new buffer; it doubles from there. */
 const FIRST_BYTES = 2048;
 
@@ -25,8 +34,7 @@ export class Batch {
   readonly sends: PendingSend[] = [];
   readonly createdAtMs: number;
   readonly deadlineAtMs: number;
-  /** Of all its messages; 0 = at once. */
-  readonly deliverAtMs: number;
+  readonly terms: BatchTerms;
   /** Given when the batch is first sent and on every renumbering. */
   sequence = -1;
   requestId = -1;
@@ -47,14 +55,20 @@ export class Batch {
     expectedBytes: number,
     createdAtMs: number,
     deadlineAtMs: number,
-    deliverAtMs = 0,
+    terms: BatchTerms = PLAIN_TERMS,
   ) {
     this.start = room;
     this.#end = room;
     this.#buffer = Buffer.allocUnsafeSlow(room + Math.max(FIRST_BYTES, expectedBytes));
     this.createdAtMs = createdAtMs;
     this.deadlineAtMs = deadlineAtMs;
-    this.deliverAtMs = deliverAtMs;
+    this.terms = terms;
+  }
+
+  /** May messages of these terms leave with it? */
+  takes({ deliverAtMs, dedupKey }: BatchTerms): boolean {
+    const own = this.terms;
+    return own.deliverAtMs === deliverAtMs && own.dedupKey === '' && dedupKey === '';
   }
 
   get count(): number {

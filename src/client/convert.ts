@@ -45,15 +45,19 @@ function topicConfig(from: WireObject): TopicConfig {
     retentionMs: int(from.retention_ms),
     retentionBytes: int(from.retention_bytes),
     durability: durability(from.durability),
+    dedupWindowMs: int(from.dedup_window_ms),
+    order: from.order === 'STRICT' ? 'STRICT' : 'NORMAL',
   };
 }
 
 /** Unset fields are left out: the server's default, or what is there already. */
 export function topicConfigOut(config: Partial<TopicConfig>): WireObject {
-  const { retentionMs, retentionBytes, durability: level } = config;
+  const { retentionMs, retentionBytes, durability: level, dedupWindowMs, order } = config;
   return {
     ...(retentionMs === undefined ? {} : { retention_ms: String(retentionMs) }),
     ...(retentionBytes === undefined ? {} : { retention_bytes: String(retentionBytes) }),
     ...(level === undefined ? {} : { durability: level }),
+    ...(dedupWindowMs === undefined ? {} : { dedup_window_ms: String(dedupWindowMs) }),
+    ...(order === undefined ? {} : { order }),
   };
 }

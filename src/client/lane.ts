@@ -133,7 +133,7 @@ export class Lane {
       producerEpoch: this.#epoch,
       // What may be stored already is settled on its first queue, whatever the count is now.
       queueEpoch: batch.unknown ? undefined : this.#host.queueEpoch(),
-      deliverAtMs: batch.deliverAtMs,
+      ...batch.terms,
     };
     const { buffer, start, end } = batch;
     const writer = this.#host.head;

@@ -37,10 +37,14 @@ export interface RequestHead {
   readonly queueEpoch: number | undefined;
   /** 0 = at once. */
   readonly deliverAtMs: number;
+  /** '' = none. At most 64 bytes. */
+  readonly dedupKey: string;
 }
 
-/** All tags, lengths and numbers of a head at their longest. */
-const HEAD_NUMBERS_MAX = 112;
+export const DEDUP_KEY_BYTES_MAX = 64;
+
+/** All tags, lengths and numbers of a head at their longest, and a dedup key. */
+const HEAD_NUMBERS_MAX = 112 + 2 + DEDUP_KEY_BYTES_MAX;
 
 /** Room to leave in front of a batch's messages so that the head fits without moving them. */
 export function headRoom(constants: RequestConstants): number {
@@ -81,6 +85,8 @@ export class HeadWriter {
     const into = this.#inner;
     let at = writeTextField(into, 0, 0x0a, topic, topic.length);
     at = writeNumber(into, at, 0x10, head.queue);
+    const { dedupKey } = head;
+    if (dedupKey !== '') at = writeTextField(into, at, 0x22, dedupKey, Buffer.byteLength(dedupKey));
     if (head.deliverAtMs > 0) at = writeNumber(into, at, 0x28, head.deliverAtMs);
     if (durability > 0) at = writeNumber(into, at, 0x30, durability);
     at = writeTextField(into, at, 0x3a, producerId, producerId.length);

@@ -1,5 +1,6 @@
 /** How a producer is set up, and what it says when it is used wrongly. */
 import { clientError, HoldfastError } from './errors.ts';
+import { DEDUP_KEY_BYTES_MAX } from './produce-codec.ts';
 import type { BatchAck, Durability, SendMessage, Topic } from './types.ts';
 
 export interface ProducerOptions {
@@ -68,6 +69,14 @@ export function fullOptions(options: ProducerOptions): ProducerOptions & Produce
 }
 
 /** The server looks at queues, not at keys: only here is it known that there was one. */
+export function checkDedupKey({ dedupKey }: SendMessage): HoldfastError | undefined {
+  if (dedupKey === undefined) return undefined;
+  const bytes = Buffer.byteLength(dedupKey);
+  if (bytes > 0 && bytes <= DEDUP_KEY_BYTES_MAX) return undefined;
+  const message = `dedupKey has ${bytes} bytes: it must have 1 to ${DEDUP_KEY_BYTES_MAX}`;
+  return new HoldfastError({ code: 'INVALID_ARGUMENT', reason: 'INVALID_REQUEST', message });
+}
+
 export function checkDelay({ deliverAtMs, orderingKey }: SendMessage): HoldfastError | undefined {
   if (deliverAtMs === undefined) return undefined;
   const isTime = Number.isSafeInteger(deliverAtMs) && deliverAtMs > 0;

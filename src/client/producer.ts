@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Admin } from './admin.ts';
-import { Batch, type PendingSend } from './batch.ts';
+import { Batch, type BatchTerms, type PendingSend } from './batch.ts';
 import { cancelled, HoldfastError, timedOut } from './errors.ts';
 import { queueOfKey } from './hash.ts';
 import { Lane, type LaneHost, PACE_MS } from './lane.ts';
@@ -9,6 +9,7 @@ import { durabilityNumber, HeadWriter, headRoom, type RequestConstants } from '.
 import type { OpenProduceStream } from './produce-stream.ts';
 import {
   bufferFull,
+  checkDedupKey,
   checkDelay,
   closedError,
   fullOptions,
@@ -96,8 +97,7 @@ export class Producer implements AsyncDisposable {
     const signal = options?.signal;
     if (signal?.aborted === true) return Promise.reject(cancelled(signal, false));
     const sent = new Promise<Ack>((resolve, reject) => {
-      const { orderingKey, queue } = message;
-      const key = queue === undefined ? orderingKey : undefined;
+      const key = message.queue === undefined ? routingKey(message) : undefined;
       const refused = this.#accept(message, { resolve, reject, orderingKey: key });
       if (refused !== undefined) reject(refused);
     });
@@ -135,8 +135,8 @@ export class Producer implements AsyncDisposable {
 
   #accept(message: SendMessage, send: PendingSend): HoldfastError | undefined {
     if (this.#closing !== undefined) return closedError();
-    const wrongDelay = checkDelay(message);
-    if (wrongDelay !== undefined) return wrongDelay;
+    const wrong = checkDelay(message) ?? checkDedupKey(message);
+    if (wrong !== undefined) return wrong;
     const size = this.#encoder.measure(message);
     if (size > MESSAGE_BYTES_MAX) return tooLarge(size);
     const framedSize = this.#encoder.framedSize();
@@ -159,8 +159,9 @@ export class Producer implements AsyncDisposable {
   #route(message: SendMessage, framed: number, send: PendingSend): HoldfastError | undefined {
     const lane = this.#laneOf(message);
     if (lane instanceof HoldfastError) return lane;
-    const { deliverAtMs = 0 } = message;
-    this.#batchFor(lane, framed, deliverAtMs).append(this.#encoder, framed, send);
+    const { deliverAtMs = 0, dedupKey = '' } = message;
+    const terms = { deliverAtMs, dedupKey };
+    this.#batchFor(lane, framed, terms).append(this.#encoder, framed, send);
     if (lane !== undefined) this.#dirty.add(lane);
     if (!this.#flushing) {
       this.#flushing = true;
@@ -171,29 +172,30 @@ export class Producer implements AsyncDisposable {
   }
 
   /** undefined: any queue will do. */
-  #laneOf({ queue, orderingKey }: SendMessage): Lane | HoldfastError | undefined {
+  #laneOf(message: SendMessage): Lane | HoldfastError | undefined {
+    const { queue } = message;
     if (queue !== undefined) return this.#lanes[queue] ?? noSuchQueue(this.#described!, queue);
-    if (orderingKey === undefined) return undefined;
-    return this.#lanes[queueOfKey(orderingKey, this.#lanes.length)];
+    const key = routingKey(message);
+    if (key === undefined) return undefined;
+    return this.#lanes[queueOfKey(key, this.#lanes.length)];
   }
 
-  #batchFor(lane: Lane | undefined, framedSize: number, deliverAtMs: number): Batch {
+  #batchFor(lane: Lane | undefined, framedSize: number, terms: BatchTerms): Batch {
     const open = lane === undefined ? this.#free[this.#free.length - 1] : lane.openBatch();
     const nowMs = Date.now();
-    const isSame = open?.deliverAtMs === deliverAtMs;
-    if (open !== undefined && isSame && this.#fits(open, framedSize, nowMs)) return open;
+    if (open?.takes(terms) === true && this.#fits(open, framedSize, nowMs)) return open;
     const { timeoutMs } = this.#options;
     const bytes = Math.max(framedSize, this.#expectedBytes);
-    const batch = this.#newBatch(bytes, nowMs + timeoutMs, deliverAtMs);
+    const batch = this.#newBatch(bytes, nowMs + timeoutMs, terms);
     if (lane === undefined) this.#free.push(batch);
     else lane.enqueue(batch);
     return batch;
   }
 
-  #newBatch(bytes: number, deadlineAtMs: number, deliverAtMs: number): Batch {
+  #newBatch(bytes: number, deadlineAtMs: number, terms: BatchTerms): Batch {
     this.#checkAt(deadlineAtMs);
     const createdAtMs = deadlineAtMs - this.#options.timeoutMs;
-    return new Batch(this.#room, bytes, createdAtMs, deadlineAtMs, deliverAtMs);
+    return new Batch(this.#room, bytes, createdAtMs, deadlineAtMs, terms);
   }
 
   #fits(batch: Batch, framedSize: number, nowMs: number): boolean {
@@ -329,12 +331,12 @@ export class Producer implements AsyncDisposable {
       const target = home(send.orderingKey);
       const bytes = batch.messageBytes(i);
       if (target === queue) {
-        stays ??= this.#newBatch(batch.bytes, batch.deadlineAtMs, batch.deliverAtMs);
+        stays ??= this.#newBatch(batch.bytes, batch.deadlineAtMs, batch.terms);
         stays.appendFrom(batch, i);
         return;
       }
       const lane = this.#lanes[target]!;
-      this.#batchFor(lane, bytes, batch.deliverAtMs).appendFrom(batch, i);
+      this.#batchFor(lane, bytes, batch.terms).appendFrom(batch, i);
       this.#dirty.add(lane);
     });
     process.nextTick(() => this.#flushTurn());
@@ -380,4 +382,9 @@ function abortable(sent: Promise<Ack>, signal: AbortSignal): Promise<Ack> {
     signal.addEventListener('abort', abort, { once: true });
     sent.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
+}
+
+/** What names its queue, where it does not do so itself. */
+function routingKey({ orderingKey, dedupKey }: SendMessage): string | undefined {
+  return orderingKey ?? dedupKey;
 }

@@ -24,6 +24,12 @@ export interface SendMessage extends OutgoingMessage {
    * `orderingKey`: it comes behind what is sent after it.
    */
   readonly deliverAtMs?: number | undefined;
+  /**
+   * Business id, 1 to 64 bytes: sent again to the same queue within the topic's dedup window, the
+   * message is not stored again, and the first acknowledgement comes back. Without `queue` and
+   * `orderingKey` it chooses the queue. Such a message leaves in a request of its own.
+   */
+  readonly dedupKey?: string | undefined;
 }
 
 /** The acknowledgement of one message. */
@@ -35,7 +41,7 @@ export interface Ack {
   readonly term: number;
   readonly logIndex: number;
   readonly durability: Durability;
-  /** A retry found the message already stored; this is the first answer. */
+  /** A retry, or its dedup key, found the message already stored; this is the first answer. */
   readonly duplicate: boolean;
   /** Delayed until then; absent when it stands in its queue, or a retry was answered. */
   readonly deliverAtMs: number | undefined;
@@ -82,6 +88,10 @@ export interface TopicConfig {
   /** Per queue; 0 = no limit. */
   readonly retentionBytes: number;
   readonly durability: Durability;
+  /** How long dedup keys are remembered; 0 = not at all. */
+  readonly dedupWindowMs: number;
+  /** STRICT: the number of queues never changes, so a key's queue never does. */
+  readonly order: 'NORMAL' | 'STRICT';
 }
 
 export interface Topic {

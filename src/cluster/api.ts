@@ -17,7 +17,13 @@ export interface TopicConfig {
   /** Per queue; 0 = no limit. */
   readonly retentionBytes: number;
   readonly durability: Durability;
+  /** How long dedup keys are remembered; 0 = not at all, absent = DEFAULT_DEDUP_WINDOW_MS. */
+  readonly dedupWindowMs?: number;
+  /** strict: the number of queues never changes. Absent = normal. */
+  readonly order?: 'normal' | 'strict';
 }
+
+export const DEFAULT_DEDUP_WINDOW_MS = 600_000;
 
 export interface TopicQueue {
   readonly queue: number;
@@ -145,6 +151,7 @@ export type MetaResult =
         | 'TOPIC_RECREATED'
         | 'TOPIC_BUSY'
         | 'QUEUES_ONLY_GROW'
+        | 'TOPIC_STRICT'
         | 'TOO_MANY_TOPICS'
         | 'MEMBER_EXISTS'
         | 'MEMBER_LEAVING'

@@ -95,6 +95,19 @@ export function decodeConfig(fields: JsonRecord): TopicConfig {
     retentionMs: uint(fields, 'retentionMs'),
     retentionBytes: uint(fields, 'retentionBytes'),
     durability: durability(fields),
+    ...laterConfig(fields),
+  };
+}
+
+/** What earlier builds did not write: absent means the default. */
+function laterConfig(fields: JsonRecord): Partial<TopicConfig> {
+  const { order } = fields;
+  if (order !== undefined && order !== 'normal' && order !== 'strict') {
+    throw new MetaFormatError('order is not known here');
+  }
+  return {
+    ...(fields.dedupWindowMs === undefined ? {} : { dedupWindowMs: uint(fields, 'dedupWindowMs') }),
+    ...(order === undefined ? {} : { order }),
   };
 }
 
@@ -137,6 +150,7 @@ function decodePartialConfig(fields: JsonRecord): Partial<TopicConfig> {
       ? {}
       : { retentionBytes: uint(fields, 'retentionBytes') }),
     ...(fields.durability === undefined ? {} : { durability: durability(fields) }),
+    ...laterConfig(fields),
   };
 }
 

@@ -196,6 +196,13 @@ class MetaShardState implements MetaState {
         `topic ${found.name} has ${queues.length} queues, and topics only grow: ask for more`,
       );
     }
+    if (wanted > queues.length && (command.config.order ?? config.order) === 'strict') {
+      return refuse(
+        'TOPIC_STRICT',
+        `topic ${found.name} has order STRICT and ${queues.length} queues for good: make another ` +
+          'topic, or give up the order of what was sent so far with order NORMAL',
+      );
+    }
     if (wanted > queues.length && isGrowing(found)) {
       return refuse('TOPIC_BUSY', `queues of ${found.name} are still being opened`);
     }

@@ -6,6 +6,7 @@ import type { TopicView } from '../cluster/api.ts';
 import { checkedId } from '../convert.ts';
 import { CallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
+import { checkDedupKeys, checkDedupOn, dedupOf, refuseDedupKeys } from './dedup.ts';
 import { checkDelay, deliveryTime, isDelayed, refuseDelayed } from './delay.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import type { ShardMethod, Target } from './methods.ts';
@@ -63,6 +64,8 @@ export class ProduceCalls {
     checkHead(head);
     const topic = this.#parts.topics.known(head);
     if (topic === undefined) return undefined;
+    const isOff = checkDedupOn(head, topic.config);
+    if (isOff !== undefined) throw isOff;
     const queue = this.#parts.picker.pick(topic, head);
     if (queue instanceof CallError) throw queue;
     return { head, target: produceTarget(topic, queue, head) };
@@ -87,7 +90,8 @@ export class ProduceCalls {
         done(error, undefined);
         return;
       }
-      const queue = this.#parts.picker.pick(topic!, head);
+      const isOff = checkDedupOn(head, topic!.config);
+      const queue = isOff ?? this.#parts.picker.pick(topic!, head);
       if (queue instanceof CallError) done(queue, undefined);
       else done(undefined, { head, target: produceTarget(topic!, queue, head) });
     });
@@ -104,10 +108,15 @@ export class ProduceCalls {
       done(deliverAtMs, undefined);
       return;
     }
-    const delay = deliverAtMs === undefined ? {} : { deliverAtMs };
+    const dedup = this.#dedup(target, head);
+    if (dedup instanceof CallError) {
+      done(dedup, undefined);
+      return;
+    }
     const command = encodeCommand({
       ...{ type: 'produce', queueId, count, durability, producer },
-      ...delay,
+      ...(deliverAtMs === undefined ? {} : { deliverAtMs }),
+      ...(dedup === undefined ? {} : { dedup }),
     });
     const isWeak = durability !== Durability.majorityFsync;
     const request = producer && { ...producer, queueId, count };
@@ -126,6 +135,15 @@ export class ProduceCalls {
     // One-way: accepted, and nothing more is promised; the id is not known yet.
     answered = true;
     done(undefined, encodeProduceAck(weakAck(target, head, { term: 0, index: 0, replicas: 0 })));
+  }
+
+  #dedup({ shard, queueId }: Target, head: ProduceHead) {
+    if (head.dedupKeys === undefined) return undefined;
+    const { host } = this.#parts;
+    const data = host.data(shard);
+    const dedup = dedupOf(head, queueId, data, host.meta());
+    const nowMs = host.shardTimeMs(shard);
+    return (dedup && refuseDedupKeys(data, queueId, dedup.keys, nowMs)) ?? dedup;
   }
 
   #deliveryTime(shard: number, head: ProduceHead): number | CallError | undefined {
@@ -199,6 +217,7 @@ function appliedAck(
     shard: target.shard,
     term: result.at.term,
     index: result.at.index,
+    position: result.position ?? 0,
     baseOffset: result.baseOffset,
     count: result.count,
     queue: target.queue,
@@ -219,6 +238,7 @@ function checkHead(head: ProduceHead): void {
   if (head.durability > Durability.none) {
     throw new CallError('INVALID_REQUEST', `durability ${head.durability} does not exist`);
   }
+  checkDedupKeys(head);
   if (head.producerId === '') {
     if (head.sequence === 0 && head.producerEpoch === 0) return;
     throw new CallError('INVALID_REQUEST', 'sequence and producer_epoch need a producer_id');
@@ -234,6 +254,7 @@ function checkHead(head: ProduceHead): void {
 
 function produceTarget(topic: TopicView, queue: number, head: ProduceHead): Target {
   const { shard, queueId } = topic.queues[queue]!;
-  const otherwise = isDelayed(head) ? Durability.majorityFsync : topic.config.durability;
+  const isSure = isDelayed(head) || head.dedupKeys !== undefined;
+  const otherwise = isSure ? Durability.majorityFsync : topic.config.durability;
   return { shard, queueId, queue, variant: head.durability || otherwise };
 }

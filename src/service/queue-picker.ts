@@ -1,4 +1,4 @@
-/** Which queue a message goes to: by its ordering keys, as named, or in turn. */
+/** Which queue a message goes to: by its ordering keys, as named, by its dedup keys, or in turn. */
 import type { TopicView } from '../cluster/api.ts';
 import { keyHash } from '../cluster/hash.ts';
 import { CallError } from '../status.ts';
@@ -8,6 +8,7 @@ export interface QueueWish {
   /** -1 = not named. */
   readonly queue: number;
   readonly orderingKeys: readonly string[] | undefined;
+  readonly dedupKeys?: readonly string[] | undefined;
   readonly count: number;
 }
 
@@ -25,6 +26,7 @@ export class QueuePicker {
   pick(topic: TopicView, wish: QueueWish): number | CallError {
     if (wish.orderingKeys !== undefined) return this.#byKey(topic, wish);
     if (wish.queue >= 0) return wish.queue;
+    if (wish.dedupKeys !== undefined) return sharedQueue('dedup_keys', wish.dedupKeys, topic);
     const next = this.#next.get(topic.topicId) ?? 0;
     if (this.#next.size >= this.#maxTopics) this.#next.clear();
     this.#next.set(topic.topicId, (next + 1) % topic.queues.length);
@@ -39,26 +41,30 @@ export class QueuePicker {
         `${keys.length} ordering_keys for ${wish.count} messages: give one, or one per message`,
       );
     }
-    let queue = -1;
-    for (const key of keys) {
-      if (Buffer.byteLength(key) > this.#maxKeyBytes) {
-        return new CallError(
-          'INVALID_REQUEST',
-          `an ordering key has more than ${this.#maxKeyBytes} bytes (maxOrderingKeyBytes)`,
-        );
-      }
-      const falls = keyHash(key) % topic.queues.length;
-      if (queue >= 0 && falls !== queue) return differentQueues(queue, falls);
-      queue = falls;
+    if (keys.some((key) => Buffer.byteLength(key) > this.#maxKeyBytes)) {
+      return new CallError(
+        'INVALID_REQUEST',
+        `an ordering key has more than ${this.#maxKeyBytes} bytes (maxOrderingKeyBytes)`,
+      );
     }
+    const queue = sharedQueue('ordering_keys', keys, topic);
     // A queue that is named wins: the client picked it by the same hash, or means to override it.
-    return wish.queue >= 0 ? wish.queue : queue;
+    return queue instanceof CallError || wish.queue < 0 ? queue : wish.queue;
   }
 }
 
-function differentQueues(first: number, other: number): CallError {
-  return new CallError(
-    'KEYS_ON_DIFFERENT_QUEUES',
-    `the ordering_keys fall on queues ${first} and ${other}: send one request per queue`,
-  );
+/** The one queue that all keys fall on. */
+function sharedQueue(field: string, keys: readonly string[], topic: TopicView): number | CallError {
+  let queue = -1;
+  for (const key of keys) {
+    const falls = keyHash(key) % topic.queues.length;
+    if (queue >= 0 && falls !== queue) {
+      return new CallError(
+        'KEYS_ON_DIFFERENT_QUEUES',
+        `the ${field} fall on queues ${queue} and ${falls}: send one request per queue`,
+      );
+    }
+    queue = falls;
+  }
+  return queue;
 }

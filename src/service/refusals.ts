@@ -72,11 +72,24 @@ export function refusalError(refusal: Refusal): CallError {
     case 'MEMBER_UNKNOWN':
     case 'STALE_GENERATION':
       return groupError(refusal);
+    case 'DEDUP_KEYS_MIXED':
+      return keysMixed(refusal);
     case 'NOT_DELAYED':
       return notDelayed();
     default:
       return transactionError(refusal);
   }
+}
+
+function keysMixed({ key, known }: Extract<Refusal, { reason: 'DEDUP_KEYS_MIXED' }>): CallError {
+  const { baseOffset } = known;
+  const where = baseOffset === undefined ? 'is delayed' : `stands at offset ${baseOffset}`;
+  return new CallError(
+    'DEDUP_KEYS_MIXED',
+    `some messages were stored before and some not: ${JSON.stringify(key)} ${where}. Nothing ` +
+      'was stored: send each message by itself',
+    { metadata: baseOffset === undefined ? {} : { offset: String(baseOffset) } },
+  );
 }
 
 export function notDelayed(): CallError {

@@ -17,6 +17,7 @@ export class ProduceHead {
   topic = '';
   queue = -1;
   orderingKeys: string[] | undefined = undefined;
+  dedupKeys: string[] | undefined = undefined;
   durability = 0;
   producerId = '';
   producerEpoch = 0;
@@ -32,7 +33,6 @@ export class ProduceHead {
 }
 
 const NO_BYTES = new Uint8Array(0);
-const DEDUP_KEYS = 4;
 const LAST_FIELD = 12;
 
 export function readProduceHead(request: Uint8Array, limits: MessageLimits): ProduceHead {
@@ -103,6 +103,10 @@ function readProduceField(reader: WireReader, tag: number, head: ProduceHead): v
       head.orderingKeys ??= [];
       head.orderingKeys.push(reader.text());
       return;
+    case 4 * 8 + WireType.bytes:
+      head.dedupKeys ??= [];
+      head.dedupKeys.push(reader.text());
+      return;
     case 5 * 8 + WireType.varint:
       head.deliverAtMs = checkedNumber('deliver_at_ms', reader.varint());
       return;
@@ -129,18 +133,13 @@ function readProduceField(reader: WireReader, tag: number, head: ProduceHead): v
       return;
     default:
       skipUnknown(reader, tag);
-      if (tag >> 3 === DEDUP_KEYS) {
-        throw new CallError('NOT_YET', 'dedup_keys is not built yet: leave it out');
-      }
   }
 }
 
 /** Newer fields are stepped over; one of ours with the wrong wire type is not. */
 function skipUnknown(reader: WireReader, tag: number): void {
   if (tag < 8 || tag > 0xffff_ffff) throw malformed('field number 0');
-  if (tag >> 3 <= LAST_FIELD && tag >> 3 !== DEDUP_KEYS) {
-    throw malformed(`field ${tag >> 3} has the wrong type`);
-  }
+  if (tag >> 3 <= LAST_FIELD) throw malformed(`field ${tag >> 3} has the wrong type`);
   reader.skip(tag & 7);
 }
 

@@ -14,6 +14,8 @@ export interface ProduceAck {
   /** Where the messages stand; index 0 = not known (level NONE). */
   readonly term: number;
   readonly index: number;
+  /** Of the first message in the request that stands there; absent = 0. */
+  readonly position?: number;
   /** undefined = weaker than MAJORITY_FSYNC. */
   readonly baseOffset: number | undefined;
   readonly count: number;
@@ -27,7 +29,7 @@ export interface ProduceAck {
 
 export function encodeProduceAck(ack: ProduceAck): Buffer {
   const writer = new WireWriter(SMALL_ACK_BYTES);
-  if (ack.index > 0) writer.ascii(1, messageIdText(ack.shard, ack.index, 0));
+  if (ack.index > 0) writer.ascii(1, messageIdText(ack.shard, ack.index, ack.position ?? 0));
   if (ack.baseOffset !== undefined) writer.optionalNumber(2, ack.baseOffset);
   writer.number(3, ack.count);
   writer.number(4, ack.queue);

@@ -79,6 +79,12 @@ export function stateLimits(): Limit[] {
   };
   return [
     limit('maxUndecidedTransactions', 'undecided transactions in one shard'),
+    {
+      name: 'maxDedupKeys',
+      value: DATA_SHARD_LIMITS.maxDedupKeys,
+      unit: 'items',
+      meaning: 'dedup keys that one shard remembers',
+    },
     limit('maxGroups', 'consumer groups in one shard'),
     limit('maxGroupOffsets', 'committed offsets in one shard'),
     limit('maxGroupMembers', 'members of consumer groups in one shard'),

@@ -1,6 +1,12 @@
 /** Topics: proposals to the metadata shard, then waiting until the reconciler has done its part. */
 import { type Durability, Durability as Levels } from '../broker/commands.ts';
-import type { MetaCommand, MetaResult, TopicConfig, TopicView } from '../cluster/api.ts';
+import {
+  DEFAULT_DEDUP_WINDOW_MS,
+  type MetaCommand,
+  type MetaResult,
+  type TopicConfig,
+  type TopicView,
+} from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import { checkedName, checkedNumber, int64 } from '../convert.ts';
 import { CallError } from '../status.ts';
@@ -12,11 +18,16 @@ import type { OffsetCalls } from './offsets.ts';
 import { metaError, topicNotFound } from './refusals.ts';
 
 const META_SHARD = 0;
+const MAX_DEDUP_WINDOW_MS = 604_800_000;
+/** From 1, as in admin.proto. */
+const ORDERS = ['normal', 'strict'] as const;
 
 interface ConfigFields {
   readonly retention_ms?: string;
   readonly retention_bytes?: string;
   readonly durability?: number;
+  readonly dedup_window_ms?: string;
+  readonly order?: number;
 }
 export interface TopicChange {
   readonly name: string;
@@ -165,7 +176,22 @@ function configOf(fields: ConfigFields | null): Partial<TopicConfig> {
       ? {}
       : { retentionBytes: int64('retention_bytes', retentionBytes) }),
     ...(durability === 0 ? {} : { durability: durability as Durability }),
+    ...dedupWindow(fields),
+    ...orderOf(fields),
   };
+}
+
+function dedupWindow({ dedup_window_ms: text }: ConfigFields): Partial<TopicConfig> {
+  if (text === undefined) return {};
+  const dedupWindowMs = int64('dedup_window_ms', text);
+  return { dedupWindowMs: checkedNumber('dedup_window_ms', dedupWindowMs, MAX_DEDUP_WINDOW_MS) };
+}
+
+function orderOf({ order = 0 }: ConfigFields): Partial<TopicConfig> {
+  if (order === 0) return {};
+  const name = ORDERS[order - 1];
+  if (name !== undefined) return { order: name };
+  throw new CallError('INVALID_REQUEST', `order ${order} does not exist: NORMAL or STRICT`);
 }
 
 function topicFields(topic: TopicView): object {
@@ -178,6 +204,8 @@ function topicFields(topic: TopicView): object {
       retention_ms: topic.config.retentionMs,
       retention_bytes: topic.config.retentionBytes,
       durability: topic.config.durability,
+      dedup_window_ms: topic.config.dedupWindowMs ?? DEFAULT_DEDUP_WINDOW_MS,
+      order: 1 + ORDERS.indexOf(topic.config.order ?? 'normal'),
     },
     created_at_ms: topic.createdAtMs,
   };

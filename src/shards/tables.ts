@@ -16,6 +16,7 @@ export const TABLE_KIND = {
   meta: KeyKind.meta,
   delayed: KeyKind.delayed,
   'group-member': KeyKind.groupMember,
+  'dedup-key': KeyKind.dedupKey,
 } as const satisfies Record<Table, TableKind>;
 
 const KIND_TABLE: ReadonlyMap<TableKind, Table> = new Map(

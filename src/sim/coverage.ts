@@ -22,6 +22,8 @@ export const POINTS = [
   'unknown turned out lost',
   'request repeated and recognised',
   'sequence gap refused',
+  'dedup key recognised',
+  'mixed dedup keys refused',
   'transaction committed',
   'transaction rolled back',
   'delayed message recalled',

@@ -32,6 +32,14 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     producer: fc.option(producer, { nil: undefined }),
     deliverAtMs: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
   }),
+  fc.record({
+    type: fc.constant('produce' as const),
+    queueId: uint,
+    count,
+    durability,
+    producer: fc.option(producer, { nil: undefined }),
+    dedup: fc.record({ windowMs: uint, keys: fc.array(text, { maxLength: 4 }) }),
+  }),
   fc.record({ type: fc.constant('deliver' as const), batches: fc.array(id, { maxLength: 8 }) }),
   fc.record({ type: fc.constant('recall' as const), index: uint }),
   fc.record({

@@ -11,6 +11,7 @@ import { META_SHARD } from '../../cluster/birth-placement.ts';
 import { expect } from '../failure.ts';
 import { AppliedOnce } from '../invariants/applied-once.ts';
 import { ClosedQueues } from '../invariants/closed-queues.ts';
+import { DedupOnce } from '../invariants/dedup-once.ts';
 import { DelayHidden } from '../invariants/delay-hidden.ts';
 import { DenseOffsets } from '../invariants/dense-offsets.ts';
 import { GroupFencing } from '../invariants/group-fencing.ts';
@@ -42,6 +43,7 @@ export class Ledger {
   readonly #half = new HalfHidden();
   readonly #delays = new DelayHidden();
   readonly #fencing = new GroupFencing();
+  readonly #keys = new DedupOnce();
   readonly once = new AppliedOnce();
 
   /** In log order of each shard, every index once. */
@@ -64,6 +66,7 @@ export class Ledger {
     }
     if (command === undefined) return;
     this.#delays.applied(shard, entry, command, result as ApplyResult);
+    this.#keys.applied(entry, command, result as ApplyResult);
     this.#fencing.applied(entry.index, command, result as ApplyResult);
     this.#applied(command, result);
   }

@@ -314,6 +314,30 @@ const BROKER: readonly Mutant[] = [
     to: 'if (given < expected) return NEW;',
   },
   {
+    name: 'dedup keys are not in the rows',
+    file: 'src/broker/dedup-keys',
+    from: "out.put('dedup-key', rowKey(id.index), encode(stored));",
+    to: '',
+  },
+  {
+    name: 'a dedup key is known beyond its window',
+    file: 'src/broker/dedup-keys',
+    from: 'return found !== undefined && found.stored.dueAtMs > nowMs ? found : undefined;',
+    to: 'return found;',
+  },
+  {
+    name: 'a known dedup key is stored again',
+    file: 'src/broker/dedup-keys',
+    from: 'if (at < 0) return NEW;',
+    to: 'if (at < 9) return NEW;',
+  },
+  {
+    name: 'a dedup key that is forgotten takes its next life with it',
+    file: 'src/broker/dedup-keys',
+    from: 'if (known.get(key)?.stored === stored) known.delete(key);',
+    to: 'known.delete(key);',
+  },
+  {
     name: 'a delayed message comes before its time',
     file: 'src/broker/delays',
     from: '|| batch.dueAtMs > entry.timeMs) continue;',
@@ -379,7 +403,7 @@ const BROKER: readonly Mutant[] = [
     name: 'a queue has a new owner before the old one let go of it',
     file: 'src/broker/group-shares',
     from: 'if (!isThere || queue.owner === queue.next) give(queue);',
-    to: 'give(queue);',
+    to: 'if (isThere || queue.owner !== queue.next) give(queue);',
   },
   {
     name: 'a commit of an older generation counts',

@@ -7,6 +7,7 @@ import type { SimNode } from '../node.ts';
 import type { Random } from '../random.ts';
 import { Delays } from './delays.ts';
 import { Group, TOPIC_ID } from './groups.ts';
+import { Keys } from './keys.ts';
 import { Lane } from './lane.ts';
 import { Readers } from './readers.ts';
 import { Retention } from './retention.ts';
@@ -21,10 +22,13 @@ const PADDING_MAX_BYTES = 150;
 /** Proposals that arrive in one turn and must share one flush. */
 const BURST_MAX = 8;
 const OPEN_AGAIN_MS = 300;
+/** What members do is small, and much has to come together. */
+const MEMBER_TURNS = 3;
 
 export const OPERATIONS = [
   'plain',
   'idempotent',
+  'keyed',
   'transaction',
   'delayed',
   'offsets',
@@ -37,8 +41,9 @@ export const OPERATIONS = [
 export type Operation = (typeof OPERATIONS)[number];
 
 const WEIGHTS: Readonly<Record<Exclude<Operation, 'read'>, number>> = {
-  plain: 33,
+  plain: 28,
   idempotent: 30,
+  keyed: 5,
   transaction: 11,
   delayed: 6,
   offsets: 7,
@@ -63,6 +68,7 @@ export class SimClients {
   readonly #shards: readonly Shard[];
   readonly #transactions: Transactions;
   readonly #delays: Delays;
+  readonly #keys: Keys;
   readonly #readers: Readers;
   readonly #retention: Retention;
   readonly #shortQueues: ShortQueues;
@@ -78,6 +84,7 @@ export class SimClients {
     cluster.onFlood = (node, shard, count) => this.#flood(node, shard, count);
     this.#transactions = new Transactions(session);
     this.#delays = new Delays(session, cluster.dataShards);
+    this.#keys = new Keys(session);
     this.#readers = new Readers(session);
     this.#retention = new Retention(session);
     this.#shortQueues = new ShortQueues(session, (shard, queueId) => this.#plain(shard, queueId));
@@ -156,6 +163,9 @@ export class SimClients {
       case 'idempotent':
         for (let left = burst; left > 0; left--) shard.lanes[at]!.send();
         break;
+      case 'keyed':
+        this.#keys.send(shard.shard, shard.queueIds[at]!);
+        break;
       case 'transaction':
         this.#transactions.begin(shard.shard, shard.queueIds[at]!);
         break;
@@ -169,7 +179,7 @@ export class SimClients {
         shard.group.reset();
         break;
       case 'members':
-        shard.team.act();
+        for (let left = MEMBER_TURNS; left > 0; left--) shard.team.act();
         break;
       case 'trim':
         this.#retention.trim(shard.shard);

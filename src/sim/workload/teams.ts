@@ -54,9 +54,9 @@ export class Team {
     }
     const draw = random.next();
     if (draw < 0.45) this.#commit(reader);
-    else if (draw < 0.83) this.#acknowledge(reader);
-    else if (draw < 0.9) this.#leave(reader, 'left', 0);
-    else if (draw < 0.96) this.#leave(reader, 'silent', MISSED_AFTER_MS);
+    else if (draw < 0.8) this.#acknowledge(reader);
+    else if (draw < 0.86) this.#leave(reader, 'left', 0);
+    else if (draw < 0.91) this.#leave(reader, 'silent', MISSED_AFTER_MS);
     else this.#reset();
   }
 

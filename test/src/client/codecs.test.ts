@@ -53,6 +53,7 @@ describe('wire codecs', () => {
       producerEpoch: fc.nat(),
       queueEpoch: fc.option(counts, { nil: undefined }),
       deliverAtMs: counts,
+      dedupKey: fc.constantFrom('', 'order-7', 'é'.repeat(32)),
     });
     const constants = {
       topic: 't'.repeat(127),
@@ -88,6 +89,7 @@ describe('wire codecs', () => {
             queue: head.queue,
             sequence: String(head.sequence),
             deliver_at_ms: String(head.deliverAtMs),
+            dedup_keys: head.dedupKey === '' ? [] : [head.dedupKey],
             messages: list.map(({ bornAtMs, ...rest }) => ({
               ...rest,
               born_at_ms: String(bornAtMs),

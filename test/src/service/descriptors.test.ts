@@ -57,8 +57,8 @@ describe('reflection', () => {
   });
 
   test('reserved ranges hold their numbers', () => {
-    const ranges = repaired.get('ProduceRequest')!.reservedRange;
-    expect(ranges.map(({ start, end }) => [start, end])).toEqual([[4, 5]]);
+    const ranges = repaired.get('FetchRequest')!.reservedRange;
+    expect(ranges.map(({ start, end }) => [start, end])).toEqual([[9, 10]]);
   });
 
   test('optional fields say so; members of real oneofs do not', () => {
