@@ -116,6 +116,16 @@ export interface Commit extends Attempt, InQueue {
   readonly type: 'commit';
   readonly group: string;
   readonly offset: number;
+  /** Of the member that commits; absent: nobody in particular. */
+  readonly generation?: number;
+}
+
+/** A member of a group held a queue: from when it was told to when it let go of it. */
+export interface Held extends Attempt, InQueue {
+  readonly type: 'held';
+  readonly group: string;
+  /** The generation that it was told with. */
+  readonly since: number;
 }
 
 /** The one way back for a committed offset. */
@@ -159,6 +169,7 @@ export interface OperationLines {
   listed: Listed;
   final: Final;
   commit: Commit;
+  held: Held;
   reset: Reset;
   committed: Committed;
   topic: TopicChange;

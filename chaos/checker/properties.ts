@@ -5,6 +5,7 @@ import { delayNeverEarly } from './delay-never-early.ts';
 import { denseOffsets } from './dense-offsets.ts';
 import { divergence } from './divergence.ts';
 import { duplicate } from './duplicate.ts';
+import { groupExclusivity } from './group-exclusivity.ts';
 import { halfInvisible } from './half-invisible.ts';
 import { inconsistentOffsets } from './inconsistent-offsets.ts';
 import { linearizableFetch } from './linearizable-fetch.ts';
@@ -35,6 +36,7 @@ export const PROPERTIES: readonly Property[] = [
   linearizableFetch,
   denseOffsets,
   committedOffset,
+  groupExclusivity,
   transactionAtomicity,
   halfInvisible,
   oneOutcome,
@@ -43,8 +45,3 @@ export const PROPERTIES: readonly Property[] = [
   retention,
   oneLeader,
 ];
-
-/** What waits for a feature that does not exist yet. */
-export const WAITING = [
-  { id: 'P14', name: 'group-exclusivity', waitsFor: 'consumer groups' },
-] as const;

@@ -2,6 +2,7 @@
 import { eventsOf, type History } from '../history.ts';
 import { DELAY_ANOMALIES } from './delay-anomalies.ts';
 import { middle, withReads } from './edit.ts';
+import { GROUP_ANOMALIES } from './group-anomalies.ts';
 import { LATE_ANOMALIES } from './late-anomalies.ts';
 import { ORDER_ANOMALIES } from './order-anomalies.ts';
 import { TRANSACTION_ANOMALIES } from './transaction-anomalies.ts';
@@ -131,6 +132,7 @@ export const ANOMALIES: readonly Anomaly[] = [
     },
   },
   ...DELAY_ANOMALIES,
+  ...GROUP_ANOMALIES,
   ...LATE_ANOMALIES,
   ...ORDER_ANOMALIES,
   ...TRANSACTION_ANOMALIES,

@@ -34,6 +34,7 @@ export interface ProduceRequest {
   readonly producer_epoch?: number;
   readonly sequence?: number;
   readonly deliver_at_ms?: number;
+  readonly dedup_keys?: readonly string[];
   readonly messages: readonly Message[];
 }
 
@@ -92,6 +93,19 @@ interface GroupTopic {
   readonly topic: string;
 }
 
+interface Member {
+  readonly group: string;
+  readonly member_id: string;
+  readonly instance_id: string;
+}
+
+/** What a member of a group has. */
+export interface Assignment {
+  readonly generation: number;
+  readonly table: number;
+  readonly topics: readonly { readonly queues: readonly { readonly queue: number }[] }[];
+}
+
 export interface Methods {
   'Admin.CreateTopic': Call<
     {
@@ -129,7 +143,19 @@ export interface Methods {
     { topic: string; queues: readonly number[]; at_ms?: number },
     { queues: readonly (QueueEnds & { offset_at_time?: number })[] }
   >;
-  'Log.CommitOffset': Call<GroupTopic & { offsets: readonly QueueOffset[] }, object>;
+  'Log.CommitOffset': Call<
+    GroupTopic & { offsets: readonly QueueOffset[]; member_id?: string; generation?: number },
+    object
+  >;
+  'Groups.Join': Call<
+    Member & { session_ms: number; topics: readonly string[] },
+    { assignment: Assignment }
+  >;
+  'Groups.Heartbeat': Call<
+    Member & { generation: number; table: number; max_wait_ms: number },
+    { assignment: Assignment | null }
+  >;
+  'Groups.Leave': Call<Member, object>;
   'Log.GetOffset': Call<
     GroupTopic & { queues: readonly number[] },
     { queues: readonly { queue: number; offset?: number }[]; epoch: number }
@@ -180,7 +206,7 @@ export interface Streams {
 export type StreamName = keyof Streams;
 
 const definitions = loadSync(
-  ['log', 'admin', 'transactions'].map((name) => `holdfast/v1/${name}.proto`),
+  ['log', 'admin', 'groups', 'transactions'].map((name) => `holdfast/v1/${name}.proto`),
   {
     includeDirs: [join(packageFolder(), 'proto')],
     keepCase: true,

@@ -13,10 +13,14 @@ export interface Write {
   readonly producer?: { readonly id: string; readonly epoch: number; readonly sequence: number };
   /** Delayed until then, by the clock of the run. */
   readonly deliverAtMs?: number;
+  /** Its values are its dedup keys, instead of a sequence; whoever sends it. */
+  readonly keyedBy?: string;
 }
 
-export function requestOf({ queue, values, topic, producer, deliverAtMs }: Write): ProduceRequest {
+export function requestOf(write: Write): ProduceRequest {
+  const { queue, values, topic, producer, deliverAtMs, keyedBy } = write;
   return {
+    ...(keyedBy === undefined ? {} : { dedup_keys: values }),
     topic: topic?.name ?? TOPIC,
     queue,
     ...(topic === undefined ? {} : { topic_id: topic.id }),
@@ -35,11 +39,11 @@ export function requestOf({ queue, values, topic, producer, deliverAtMs }: Write
 export function recordProduce(
   load: Load,
   process: string,
-  { queue, values, topic, producer, deliverAtMs }: Write,
+  { queue, values, topic, producer, deliverAtMs, keyedBy }: Write,
   answer: Answer<ProduceAck>,
 ): void {
   const acked = answer.outcome === 'ok' ? answer.value : undefined;
-  const { id, epoch = 0, sequence } = producer ?? {};
+  const { id = keyedBy, epoch = 0, sequence } = producer ?? {};
   load.record({
     type: 'produce',
     ...attemptOf(process, answer),

@@ -7,7 +7,9 @@ import { readCommitted } from './committed.ts';
 import { Consumer, groupOf } from './consumer.ts';
 import { DelayedProducer } from './delayed-producer.ts';
 import { Descriptions } from './descriptions.ts';
+import { GroupMember, MEMBER_GROUP } from './group-members.ts';
 import { HalfMessageProducer } from './half-messages.ts';
+import { KeyedProducer } from './keyed-producer.ts';
 import { type Load, TOPIC } from './load.ts';
 import type { Response } from './methods.ts';
 import { OffsetLists } from './offset-lists.ts';
@@ -24,6 +26,8 @@ const PLAIN_PRODUCERS = 2;
 const STREAM_PRODUCERS = 2;
 const DELAYED_PRODUCERS = 2;
 const HALF_MESSAGE_PRODUCERS = 2;
+const KEYED_PRODUCERS = 2;
+const GROUP_MEMBERS = 3;
 /** Of one short-lived topic; the other one keeps everything. */
 const RETENTION_MS = 3000;
 const OBSERVER_PACE_MS = 100;
@@ -75,6 +79,8 @@ export async function runWorkload(load: Load): Promise<void> {
     ...several(PLAIN_PRODUCERS).map((i) => new PlainProducer(load, i)),
     ...several(STREAM_PRODUCERS).map((i) => new StreamProducer(load, i)),
     ...several(DELAYED_PRODUCERS).map((i) => new DelayedProducer(load, i)),
+    ...several(KEYED_PRODUCERS).map((i) => new KeyedProducer(load, i)),
+    ...several(GROUP_MEMBERS).map((i) => new GroupMember(load, i)),
     ...halves,
     ...halves.map(({ group }, i) => new CheckBacks(load, group, i)),
     ...nodes.flatMap((node) => queues.map((queue) => new Consumer(load, node, queue))),
@@ -90,7 +96,7 @@ export async function runWorkload(load: Load): Promise<void> {
 
 /** All groups that commit. */
 export function groupsOf(load: Load): readonly string[] {
-  return [...load.addresses.map((_, i) => groupOf(i + 1)), RESET_GROUP];
+  return [...load.addresses.map((_, i) => groupOf(i + 1)), RESET_GROUP, MEMBER_GROUP];
 }
 
 /** Reads every group's committed offsets, through each node in turn. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkHistory } from '../../../chaos/checker/check.ts';
-import { PROPERTIES, WAITING } from '../../../chaos/checker/properties.ts';
+import { PROPERTIES } from '../../../chaos/checker/properties.ts';
 import type { History } from '../../../chaos/history.ts';
 import { judge } from '../../../chaos/verdict.ts';
 import { packageFolder } from '../../processes/package-folder.ts';
@@ -48,14 +48,11 @@ describe('the whole check', () => {
 it('every property has a number, a name and a file of its own, and stands in the README', () => {
   const folder = join(packageFolder(), 'chaos');
   const readme = readFileSync(join(folder, 'README.md'), 'utf8');
-  const ids = [...PROPERTIES, ...WAITING].map(({ id }) => Number(id.slice(1)));
+  const ids = PROPERTIES.map(({ id }) => Number(id.slice(1)));
   expect(ids.sort((a, b) => a - b)).toEqual(Array.from({ length: 21 }, (_, i) => i + 1));
   for (const { id, name, says } of PROPERTIES) {
     expect(readme).toContain(`| ${id} | \`${name}\` | ${says} |`);
     const source = readFileSync(join(folder, 'checker', `${name}.ts`), 'utf8');
     expect(source).toContain(`id: '${id}'`);
-  }
-  for (const { id, name, waitsFor } of WAITING) {
-    expect(readme).toContain(`| ${id} | \`${name}\` | waits for ${waitsFor} |`);
   }
 });
