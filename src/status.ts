@@ -104,6 +104,10 @@ export const REASONS = {
     'NOT_FOUND',
     'The group never had a member and never committed anything: join or commit first.',
   ),
+  MESSAGE_NOT_FOUND: refused(
+    'NOT_FOUND',
+    'No message of that id: it was never stored, or retention deleted it.',
+  ),
   MEMBER_UNKNOWN: refused(
     'NOT_FOUND',
     'No such member of the group: it left, or was silent for its session. Join again.',

@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
   recall: async () => [(await import('./recall.ts')).registerRecall],
   txn: async () => [(await import('./txn.ts')).registerTxn],
   consume: async () => [(await import('./consume.ts')).registerConsume],
+  trace: async () => [(await import('./trace.ts')).registerTrace],
   group: async () => [(await import('./group.ts')).registerGroup],
   inspect: async () => [(await import('./inspect.ts')).registerInspect],
   sim: async () => [(await import('./sim.ts')).registerSim],

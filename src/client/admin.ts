@@ -9,6 +9,7 @@ import type {
   GroupOffset,
   Limit,
   MembersDescription,
+  MessageTrace,
   QueueOffset,
   QueueOffsets,
   Topic,
@@ -153,6 +154,20 @@ export class Admin {
   /** Spreads replicas and leaders evenly over the nodes again. */
   async rebalance(options?: CallOptions): Promise<void> {
     await this.#call('Admin', 'Rebalance', {}, 'idempotent', options);
+  }
+
+  /** The life of one message, in order. Rejects with MESSAGE_NOT_FOUND. */
+  async trace(messageId: string, options?: CallOptions): Promise<MessageTrace> {
+    const request = { message_id: messageId };
+    const answer = await this.#call('Admin', 'Trace', request, 'read', options);
+    const events = list(answer.events).map(({ what, at_ms: time, facts }) => ({
+      what: String(what),
+      atMs: int(time) === 0 ? undefined : int(time),
+      facts: facts as Readonly<Record<string, string>>,
+    }));
+    const { topic: name, topic_id: topicId } = answer;
+    const where = { topic: String(name), topicId: String(topicId), queue: int(answer.queue) };
+    return { messageId, ...where, events };
   }
 
   /** Every limit that a call can run into. */

@@ -185,6 +185,21 @@ export interface Limit {
   readonly meaning: string;
 }
 
+/** What became of one message. */
+export interface MessageTrace {
+  readonly messageId: string;
+  readonly topic: string;
+  readonly topicId: string;
+  readonly queue: number;
+  readonly events: readonly {
+    /** STORED, DELAYED_UNTIL, VISIBLE, …: see admin.proto. */
+    readonly what: string;
+    /** undefined = not known. */
+    readonly atMs: number | undefined;
+    readonly facts: Readonly<Record<string, string>>;
+  }[];
+}
+
 export interface QueueOffset {
   readonly queue: number;
   readonly offset: number;

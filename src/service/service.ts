@@ -36,6 +36,7 @@ import { Readiness } from './readiness.ts';
 import { createHandlers } from './registry.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import { TopicCalls } from './topics.ts';
+import { createTraceMethods } from './trace-methods.ts';
 import { TransactionCalls } from './transactions.ts';
 
 const META_SHARD = 0;
@@ -108,6 +109,7 @@ export function createParts(options: ServiceOptions) {
   const sessions = new GroupSessions(host, clock, deadlines);
   const growth = new GroupGrowth(host);
   const groupMethods = new GroupMethods(host, sessions, { clock, deadlines }, config.maxLongPolls);
+  const traceMethods = createTraceMethods(host);
   const groups = new GroupCalls(shared, offsets, groupMethods);
   const transactions = new TransactionCalls(shared);
   const collector = new CheckCollector(host, config.maxLongPolls);
@@ -119,7 +121,7 @@ export function createParts(options: ServiceOptions) {
   const onBug = (error: CallError) => logger.error({ err: error.cause ?? error }, error.message);
   return {
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
-    ...{ groupMethods, groups, growth, sessions },
+    ...{ groupMethods, groups, growth, sessions, traceMethods },
     ...{
       memberCalls,
       offsets,
@@ -207,12 +209,13 @@ export function createService(options: ServiceOptions): Service {
 
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
-  const { groupMethods, memberCalls, router, transactions } = parts;
+  const { groupMethods, memberCalls, router, traceMethods, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
       ...[produce.method, fetch.method, transactions.prepareMethod, transactions.endMethod],
       ...[groupMethods.heartbeat, groupMethods.list, groupMethods.view],
+      ...Object.values(traceMethods),
       ...Object.values(methods),
     ],
     nodeMethods: [collector.method, cluster.method, memberCalls.method],
