@@ -90,7 +90,7 @@ async function consumeTopic(topic: string, options: ConsumeOptions): Promise<voi
 }
 
 async function follow(consumer: Consumer, options: ConsumeOptions): Promise<void> {
-  const { max = Number.POSITIVE_INFINITY, group } = options;
+  const { max = Number.POSITIVE_INFINITY, group, join = false } = options;
   let printed = 0;
   let uncommitted = 0;
   for await (const first of consumer) {
@@ -98,13 +98,15 @@ async function follow(consumer: Consumer, options: ConsumeOptions): Promise<void
     await printMessages(messages, options);
     printed += messages.length;
     uncommitted += messages.length;
-    if (group !== undefined && (uncommitted >= COMMIT_EVERY || messages.length === 1)) {
+    const isTime = join || uncommitted >= COMMIT_EVERY || messages.length === 1;
+    if (group !== undefined && isTime) {
       await consumer.commit();
       uncommitted = 0;
     }
     if (printed >= max) break;
   }
-  if (group !== undefined) await consumer.commit();
+  // A member has left by now: what it printed is committed already.
+  if (group !== undefined && !join) await consumer.commit();
 }
 
 /** The ends are those of the start: what comes meanwhile is for the next run. */
