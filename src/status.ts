@@ -193,6 +193,22 @@ export const REASONS = {
     'FAILED_PRECONDITION',
     'That `transaction_id` was used for something else in this producer group. Choose another.',
   ),
+  TRANSACTION_PREPARING: later(
+    'FAILED_PRECONDITION',
+    'Not all parts of the transaction are stored yet. Repeat the Prepare, or roll back.',
+  ),
+  TRANSACTION_NOT_PREPARED: refused(
+    'FAILED_PRECONDITION',
+    'A part was refused, so all were rolled back. The text says why. Use a new `transaction_id`.',
+  ),
+  OFFSETS_PENDING: later(
+    'FAILED_PRECONDITION',
+    'A transaction without an outcome holds the offset of this group and queue. The text names it.',
+  ),
+  OFFSET_MOVED: refused(
+    'FAILED_PRECONDITION',
+    "The group's committed offset is not the `from` of the transaction. Read again from there.",
+  ),
   OFFSET_OUT_OF_RANGE: refused(
     'OUT_OF_RANGE',
     'The offset is below the oldest kept or past the end. Both are in the text and the trailers.',
@@ -202,10 +218,6 @@ export const REASONS = {
     'A commit or reset past the end of the queue. The text has the end.',
   ),
   NOT_YET: refused('UNIMPLEMENTED', 'A field or call of a later version. Leave it out.'),
-  MULTI_QUEUE_TRANSACTION: refused(
-    'UNIMPLEMENTED',
-    'A transaction over several queues. Send one part.',
-  ),
   TOO_MANY_TOPICS: refused('RESOURCE_EXHAUSTED', 'The cluster holds as many topics as it may.'),
   MEMBER_EXISTS: refused(
     'ALREADY_EXISTS',

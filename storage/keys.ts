@@ -29,6 +29,8 @@ export const KeyKind = {
   topic: 0x27,
   meta: 0x28,
   delayed: 0x29,
+  transactionPart: 0x2a,
+  offsetHold: 0x2b,
   groupMember: 0x2e,
   dedupKey: 0x2f,
 } as const;
@@ -46,6 +48,8 @@ export const TABLE_KINDS = [
   KeyKind.topic,
   KeyKind.meta,
   KeyKind.delayed,
+  KeyKind.transactionPart,
+  KeyKind.offsetHold,
   KeyKind.groupMember,
   KeyKind.dedupKey,
 ] as const;
@@ -97,6 +101,8 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.delayed]: table('delayed', 4),
   [KeyKind.groupMember]: table('group-member', 5),
   [KeyKind.dedupKey]: table('dedup-key', 5),
+  [KeyKind.transactionPart]: table('transaction-part', 5),
+  [KeyKind.offsetHold]: table('offset-hold', 5),
 });
 
 const UINT32_SIZE = 0x1_0000_0000;

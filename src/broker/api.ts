@@ -1,5 +1,5 @@
 /** What the rest of the node may ask of a data shard's state, besides applying entries to it. */
-import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
+import type { Entry, LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import type {
   ApplyResult,
   BatchId,
@@ -11,6 +11,7 @@ import type {
 } from './commands.ts';
 import type { GroupMemberState, MembershipState, QueueShare } from './group-rows.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
+import type { GlobalTransactionId, StoredOffsets, StoredPart } from './transaction-commands.ts';
 
 export interface QueueView {
   readonly queueId: QueueId;
@@ -31,16 +32,17 @@ export interface TransactionView {
   readonly id: TransactionId;
   readonly producerGroup: string;
   readonly callerId: string;
-  readonly topic: string;
-  readonly queueId: QueueId;
-  readonly count: number;
+  readonly parts: readonly StoredPart[];
+  readonly offsets: StoredOffsets | undefined;
   readonly state: TransactionState;
+  /** Participants that have not applied the outcome so far. */
+  readonly unresolved: readonly ShardId[];
   /** Checks that reached a producer and brought no decision. */
   readonly checkCount: number;
   /** After so many it is parked. */
   readonly maxChecks: number;
   readonly preparedAtMs: ShardTimeMs;
-  /** Its next check. */
+  /** Its next check; the end of its preparation. */
   readonly dueAtMs: ShardTimeMs;
 }
 
@@ -66,10 +68,14 @@ export interface DelayedView {
 /** Held against the limits of limits.ts; admission happens before an entry is proposed. */
 export interface StateCounts {
   readonly producers: number;
-  /** Without an outcome, parked ones too. */
+  /** Without an outcome, or with participants that have not applied it: parked ones too. */
   readonly transactions: number;
   /** Of those, how many wait for an operator. */
   readonly parked: number;
+  /** Parts of transactions that other shards, or this one, coordinate. */
+  readonly parts: number;
+  /** Offsets that such transactions hold. */
+  readonly heldOffsets: number;
   readonly delayed: number;
   /** Also those whose window has ended, until they are forgotten. */
   readonly dedupKeys: number;
@@ -112,6 +118,17 @@ export interface DataShard {
   dedupKeysEndMs(): ShardTimeMs | undefined;
   /** None of them was stored in the queue within its window. */
   areDedupKeysNew(queueId: QueueId, keys: readonly string[], nowMs: ShardTimeMs): boolean;
+  /** Preparations that were not ended in time. */
+  dueToAbort(nowMs: ShardTimeMs): TransactionId | undefined;
+  nextToAbortAtMs(): ShardTimeMs | undefined;
+  /** Coordinated here, with its outcome or without; undefined = forgotten, or never here. */
+  coordinated(id: TransactionId): TransactionView | undefined;
+  /** With an outcome that some participant has not applied so far, first ended first. */
+  unresolved(): Iterable<TransactionView>;
+  /** Whose parts or offsets are held here since `sinceMs` or longer; may repeat itself. */
+  heldSince(sinceMs: ShardTimeMs): Iterable<GlobalTransactionId>;
+  /** When the oldest of them came; undefined = nothing is held. */
+  oldestHeldAtMs(): ShardTimeMs | undefined;
   /** undefined = delivered, recalled, or never delayed. */
   delayed(index: LogIndex): DelayedView | undefined;
   /** Delayed batches whose time has come at `nowMs`, in the order in which they are to be shown. */

@@ -2,9 +2,15 @@
  * The closed union of commands that a data shard's log holds, and what applying one answers.
  * A command is the `head` of an entry (see command-codec.ts); message bytes are its `payload`.
  */
-import type { LogIndex, ShardTimeMs, Term } from '../../raft/types.ts';
+import type { LogIndex, ShardId, ShardTimeMs, Term } from '../../raft/types.ts';
 import type { GroupCommand, GroupMemberRef, GroupMode } from './group-commands.ts';
-import type { LeasedCheck, TransactionCommand } from './transaction-commands.ts';
+import type {
+  GlobalTransactionId,
+  LeasedCheck,
+  ShownPart,
+  StoredPart,
+  TransactionCommand,
+} from './transaction-commands.ts';
 
 /** Issued by the metadata shard, never reused, unique in the cluster. */
 export type QueueId = number;
@@ -91,8 +97,11 @@ export type Command =
       readonly logTrim: LogIndex;
     };
 
-/** `parked`: undecided, and nobody is asked any more until an operator says so. */
-export type TransactionState = 'undecided' | 'parked' | 'committed' | 'rolledBack';
+/**
+ * `preparing`: its parts are being stored. `parked`: undecided, and nobody is asked any more until
+ * an operator says so.
+ */
+export type TransactionState = 'preparing' | 'undecided' | 'parked' | 'committed' | 'rolledBack';
 
 export interface TransactionId {
   readonly term: Term;
@@ -153,17 +162,20 @@ export type ApplyResult =
   | {
       readonly type: 'prepared';
       readonly id: TransactionId;
-      readonly count: number;
+      readonly state: TransactionState;
+      readonly parts: readonly StoredPart[];
       readonly firstCheckAtMs: number;
       readonly duplicate: boolean;
     }
+  | { readonly type: 'partPrepared'; readonly at: StoredAt }
+  | { readonly type: 'resolved'; readonly shown: readonly ShownPart[] }
   | {
       readonly type: 'ended';
+      readonly id: TransactionId;
       readonly state: TransactionState;
-      readonly queueId: QueueId;
-      /** Only when committed. */
-      readonly baseOffset: number;
-      readonly count: number;
+      readonly parts: readonly StoredPart[];
+      /** Participants that have not applied the outcome so far. */
+      readonly unresolved: readonly ShardId[];
     }
   | { readonly type: 'leased'; readonly checks: readonly LeasedCheck[] }
   /** Of those named, how many it concerned. */
@@ -193,6 +205,21 @@ export type Refusal =
   | { readonly reason: 'TRANSACTION_ID_REUSED' }
   /** `key` is the first that was stored before, `known` where; others of the request are new. */
   | { readonly reason: 'DEDUP_KEYS_MIXED'; readonly key: string; readonly known: FirstAnswer }
+  /** Its parts are not all stored yet. */
+  | { readonly reason: 'TRANSACTION_PREPARING' }
+  /** A transaction without an outcome holds the queue's offset. */
+  | {
+      readonly reason: 'OFFSETS_PENDING';
+      readonly queue: number;
+      readonly transaction: GlobalTransactionId;
+    }
+  /** It is not where the transaction began to read. */
+  | {
+      readonly reason: 'OFFSET_MOVED';
+      readonly queue: number;
+      readonly current: number | undefined;
+      readonly given: number | undefined;
+    }
   /** Delivered, recalled before, or never stored. */
   | { readonly reason: 'NOT_DELAYED' }
   | { readonly reason: 'GROUP_NOT_FOUND'; readonly group: string }

@@ -33,14 +33,14 @@ import { Delays } from './delays.ts';
 import { GroupCalls } from './group-calls.ts';
 import { isGroupCommand } from './group-commands.ts';
 import type { MembershipState } from './group-rows.ts';
-import { HalfMessages } from './half-messages.ts';
 import { LateReferences } from './late-references.ts';
 import type { DataShardLimits } from './limits.ts';
 import { DATA_SHARD_LIMITS } from './limits.ts';
 import { type QueueState, Queues } from './queues.ts';
 import type { AcceptedRequest } from './request-window.ts';
+import { ShardTransactions } from './shard-transactions.ts';
 import type { StateRow, StateWriter, Table } from './state-port.ts';
-import { Transactions } from './transactions.ts';
+import type { GlobalTransactionId } from './transaction-commands.ts';
 
 type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
 
@@ -59,9 +59,8 @@ class DataShardState implements DataShard {
   readonly #queues: Queues;
   readonly #dedup: Dedup;
   readonly #dedupKeys = new DedupKeys();
-  readonly #transactions: Transactions;
+  readonly #transactions: ShardTransactions;
   readonly #references = new LateReferences();
-  readonly #halfMessages: HalfMessages;
   readonly #delays: Delays;
   readonly #groups = new GroupCalls();
   #lastIndex: LogIndex = 0;
@@ -71,8 +70,10 @@ class DataShardState implements DataShard {
     this.#shard = shard;
     this.#queues = new Queues(limits.maxClosedQueues);
     this.#dedup = new Dedup(limits);
-    this.#transactions = new Transactions(limits);
-    this.#halfMessages = new HalfMessages(this.#queues, this.#transactions, this.#references);
+    this.#transactions = new ShardTransactions({
+      ...{ shard, limits, queues: this.#queues },
+      ...{ references: this.#references, groups: this.#groups },
+    });
     this.#delays = new Delays(this.#queues, this.#references);
   }
 
@@ -88,7 +89,7 @@ class DataShardState implements DataShard {
     this.#queues.load(rowsOf('queue'));
     this.#dedup.load(rowsOf('producer'));
     this.#dedupKeys.load(rowsOf('dedup-key'));
-    this.#transactions.load(rowsOf('transaction'));
+    this.#transactions.load(rowsOf);
     this.#references.load(rowsOf('late-reference'));
     this.#delays.load(rowsOf('delayed'));
     this.#groups.load(rowsOf('group'), rowsOf('group-offset'), rowsOf('group-member'));
@@ -148,28 +149,53 @@ class DataShardState implements DataShard {
   }
 
   transaction(producerGroup: string, ref: TransactionRef): TransactionView | undefined {
-    const found = this.#transactions.find(producerGroup, ref);
+    const found = this.#transactions.all.find(producerGroup, ref);
     return found?.producerGroup === producerGroup ? found : undefined;
   }
 
   openTransactions(afterIndex: LogIndex): Iterable<TransactionView> {
-    return this.#transactions.open(afterIndex);
+    return this.#transactions.all.open(afterIndex);
   }
 
   dueToPark(nowMs: ShardTimeMs, limit: number): readonly TransactionId[] {
-    return this.#transactions.checks.dueToPark(nowMs, limit).map(({ id }) => id);
+    return this.#transactions.all.checks.dueToPark(nowMs, limit).map(({ id }) => id);
   }
 
   nextToParkAtMs(): ShardTimeMs | undefined {
-    return this.#transactions.checks.nextToParkAtMs();
+    return this.#transactions.all.checks.nextToParkAtMs();
+  }
+
+  dueToAbort(nowMs: ShardTimeMs): TransactionId | undefined {
+    const first = this.#transactions.all.firstToAbort();
+    return first !== undefined && first.dueAtMs <= nowMs ? first.id : undefined;
+  }
+
+  nextToAbortAtMs(): ShardTimeMs | undefined {
+    return this.#transactions.all.firstToAbort()?.dueAtMs;
+  }
+
+  coordinated(id: TransactionId): TransactionView | undefined {
+    return this.#transactions.all.byId(id);
+  }
+
+  unresolved(): Iterable<TransactionView> {
+    return this.#transactions.all.unresolved();
+  }
+
+  heldSince(sinceMs: ShardTimeMs): Iterable<GlobalTransactionId> {
+    return this.#transactions.heldSince(sinceMs);
+  }
+
+  oldestHeldAtMs(): ShardTimeMs | undefined {
+    return this.#transactions.oldestHeldAtMs();
   }
 
   dueChecks(producerGroup: string, nowMs: ShardTimeMs, limit: number): readonly TransactionId[] {
-    return this.#transactions.checks.due(producerGroup, nowMs, limit).map(({ id }) => id);
+    return this.#transactions.all.checks.due(producerGroup, nowMs, limit).map(({ id }) => id);
   }
 
   nextCheckAtMs(producerGroup: string): ShardTimeMs | undefined {
-    return this.#transactions.checks.nextCheckAtMs(producerGroup);
+    return this.#transactions.all.checks.nextCheckAtMs(producerGroup);
   }
 
   delayed(index: LogIndex): DelayedView | undefined {
@@ -204,8 +230,7 @@ class DataShardState implements DataShard {
   counts(): StateCounts {
     return {
       producers: this.#dedup.count,
-      transactions: this.#transactions.undecidedCount,
-      parked: this.#transactions.parkedCount,
+      ...this.#transactions.counts,
       delayed: this.#delays.count,
       dedupKeys: this.#dedupKeys.count,
       groups: this.#groups.offsets.count,
@@ -220,23 +245,11 @@ class DataShardState implements DataShard {
     switch (command.type) {
       case 'produce':
         return this.#produce(command, entry, out);
-      case 'prepare':
-        return this.#halfMessages.prepare(command, entry, out);
-      case 'end':
-        return this.#halfMessages.end(command, entry, out);
-      case 'leaseChecks':
-        return this.#halfMessages.leaseChecks(command, entry, out);
-      case 'checksDelivered':
-        return this.#halfMessages.checksDelivered(command, out);
-      case 'park':
-        return this.#halfMessages.park(command, entry, out);
-      case 'resume':
-        return this.#halfMessages.resume(command, entry, out);
       case 'commitOffsets':
-        return this.#groups.commit(command, out);
       case 'resetOffsets':
-        return this.#groups.reset(command, entry.index, out);
+        return this.#moveOffsets(command, entry, out);
       case 'forgetTopic':
+        this.#transactions.forgetTopic(command.topicId, out);
         this.#groups.forgetTopic(command.topicId, entry.index, out);
         return DONE;
       case 'deliver':
@@ -252,8 +265,22 @@ class DataShardState implements DataShard {
       case 'trim':
         return this.#trim(command, entry, out);
       default:
-        return assertNever(command);
+        return this.#transactions.apply(command, entry, out);
     }
+  }
+
+  #moveOffsets(
+    command: CommandOf<'commitOffsets'> | CommandOf<'resetOffsets'>,
+    entry: Entry,
+    out: StateWriter,
+  ): ApplyResult {
+    const { group, topicId, offsets } = command;
+    const member = command.type === 'commitOffsets' ? command.member : undefined;
+    const name = this.#groups.nameFor(group, member);
+    const refusal = this.#transactions.pendingOffset(name, topicId, offsets);
+    if (refusal !== undefined) return refused(refusal);
+    if (command.type === 'commitOffsets') return this.#groups.commit(command, out);
+    return this.#groups.reset(command, entry.index, out);
   }
 
   #produce(command: CommandOf<'produce'>, entry: Entry, out: StateWriter): ApplyResult {
@@ -360,8 +387,4 @@ function lower(a: LogIndex | undefined, b: LogIndex | undefined): LogIndex | und
 
 function refused(refusal: Refusal): ApplyResult {
   return { type: 'refused', refusal };
-}
-
-function assertNever(command: never): never {
-  throw new TypeError(`not a command: ${JSON.stringify(command)}`);
 }

@@ -4,7 +4,7 @@
  */
 import type { LogIndex } from '../../raft/types.ts';
 import type { ApplyResult, Command, Refusal } from './commands.ts';
-import type { GroupCommand } from './group-commands.ts';
+import type { GroupCommand, GroupMemberRef } from './group-commands.ts';
 import { GroupMembers } from './group-members.ts';
 import { offsetsName } from './group-shares.ts';
 import { Groups } from './groups.ts';
@@ -39,9 +39,13 @@ export class GroupCalls {
     const queues = offsets.map(({ queue }) => queue);
     const fenced = this.members.fence(group, member, topicId, queues);
     if (fenced !== undefined) return refused(fenced);
+    return this.offsets.commit(this.nameFor(group, member), topicId, offsets, out);
+  }
+
+  /** Under which name it commits: members of a broadcast group each have their own. */
+  nameFor(group: string, member: GroupMemberRef | undefined): string {
     const mode = this.members.get(group)?.mode ?? 'cluster';
-    const name = member === undefined ? group : offsetsName(group, mode, member.memberId);
-    return this.offsets.commit(name, topicId, offsets, out);
+    return member === undefined ? group : offsetsName(group, mode, member.memberId);
   }
 
   /** Members see that they must begin anew by the generation. */

@@ -69,6 +69,10 @@ export class Groups {
     out.put('group', groupKey(DELETED), encodeEpoch(this.#deletedEpoch));
   }
 
+  offset(name: string, topicId: string, queue: number): number | undefined {
+    return this.#groups.get(name)?.topics.get(topicId)?.get(queue);
+  }
+
   /** All or none. */
   commit(
     name: string,

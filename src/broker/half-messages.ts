@@ -1,10 +1,10 @@
 /**
- * Half messages of one queue: prepared (replicated, in no queue), then committed (they get offsets
- * now, and stand in the queue from now on) or rolled back, once. An undecided one is never dropped
- * unasked; its producer group is asked about it when its check falls due, and once enough checks
- * reached a producer and brought no decision, it waits for an operator.
+ * Half messages: those of one queue are prepared (replicated, in no queue), then committed (they
+ * get offsets now, and stand in the queue from now on) or rolled back, once. An undecided one is
+ * never dropped unasked; its producer group is asked about it when its check falls due, and once
+ * enough checks reached a producer and brought no decision, it waits for an operator.
  */
-import type { Entry } from '../../raft/types.ts';
+import type { Entry, ShardId } from '../../raft/types.ts';
 import type { ApplyResult, Refusal } from './commands.ts';
 import type { LateReferences } from './late-references.ts';
 import type { QueueState, Queues } from './queues.ts';
@@ -22,14 +22,19 @@ type CommandOf<Type extends TransactionCommand['type']> = Extract<
   { type: Type }
 >;
 
-const ROLLED_BACK = { state: 'rolledBack', baseOffset: 0 } as const;
-
 export class HalfMessages {
+  readonly #shard: ShardId;
   readonly #queues: Queues;
   readonly #transactions: Transactions;
   readonly #references: LateReferences;
 
-  constructor(queues: Queues, transactions: Transactions, references: LateReferences) {
+  constructor(
+    shard: ShardId,
+    queues: Queues,
+    transactions: Transactions,
+    references: LateReferences,
+  ) {
+    this.#shard = shard;
     this.#queues = queues;
     this.#transactions = transactions;
     this.#references = references;
@@ -39,13 +44,12 @@ export class HalfMessages {
     const { producerGroup, callerId, queueId, count } = command;
     const known = this.#transactions.byCaller(producerGroup, callerId);
     if (known !== undefined) {
-      const isRepeat = known.queueId === queueId && known.count === count;
+      const isRepeat = known.half?.queueId === queueId && known.parts[0]!.count === count;
       return isRepeat ? prepared(known, true) : refused({ reason: 'TRANSACTION_ID_REUSED' });
     }
-    if (this.#queues.get(queueId) === undefined) {
-      return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
-    }
-    const transaction = newTransaction(command, entry);
+    const queue = this.#queues.get(queueId);
+    if (queue === undefined) return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
+    const transaction = this.#newTransaction(command, queue, entry);
     this.#transactions.add(transaction, out);
     return prepared(transaction, false);
   }
@@ -57,14 +61,19 @@ export class HalfMessages {
       return refused({ reason: 'TRANSACTION_FOREIGN' });
     }
     if (!isOpen(transaction)) return endAgain(transaction, command.decision);
+    if (command.by === 'refusal' || command.by === 'timeout') {
+      return this.#abort(transaction, command.by, entry, out);
+    }
     switch (command.decision) {
       case 'commit':
+        if (transaction.state === 'preparing') return refused({ reason: 'TRANSACTION_PREPARING' });
         this.#commit(transaction, entry, out);
         break;
       case 'rollback':
-        this.#transactions.markEnded(transaction, ROLLED_BACK, entry, out);
+        this.#rollBack(transaction, entry, out);
         break;
       case 'unknown':
+        if (transaction.state === 'preparing') return refused({ reason: 'TRANSACTION_PREPARING' });
         this.#unknown(transaction, entry, out);
     }
     return ended(transaction);
@@ -82,7 +91,7 @@ export class HalfMessages {
       const lease = entry.index;
       const what = command.countsLater === true ? { lease } : counted(transaction);
       this.#transactions.change(transaction, { ...what, dueAtMs: entry.timeMs + waitMs }, out);
-      checks.push(leasedCheck(transaction, this.#queueOf(transaction)));
+      checks.push(leasedCheck(transaction));
     }
     return { type: 'leased', checks };
   }
@@ -116,6 +125,7 @@ export class HalfMessages {
     const transaction = this.#transactions.byId(command.transaction);
     if (transaction === undefined) return refused({ reason: 'TRANSACTION_NOT_FOUND' });
     if (!isOpen(transaction)) return endAgain(transaction, undefined);
+    if (transaction.state === 'preparing') return refused({ reason: 'TRANSACTION_PREPARING' });
     const again = { state: 'undecided', checkCount: 0, lease: 0, dueAtMs: entry.timeMs } as const;
     this.#transactions.change(transaction, again, out);
     return { type: 'resumed' };
@@ -129,44 +139,101 @@ export class HalfMessages {
     this.#transactions.change(transaction, { ...count, dueAtMs }, out);
   }
 
-  #commit(transaction: Transaction, entry: Entry, out: StateWriter): void {
-    const { queueId, id, count, bytes } = transaction;
-    const queue = this.#queueOf(transaction);
-    const batch = { at: id, count, bytes, storedAtMs: entry.timeMs };
-    const baseOffset = this.#queues.append(queue, batch, out);
-    this.#references.add(queueId, baseOffset + count - 1, id.index, out);
-    this.#transactions.markEnded(transaction, { state: 'committed', baseOffset }, entry, out);
+  /** Its preparation failed, or was not ended in time. What is prepared is not concerned. */
+  #abort(
+    transaction: Transaction,
+    by: 'refusal' | 'timeout',
+    entry: Entry,
+    out: StateWriter,
+  ): ApplyResult {
+    const isDue = by === 'refusal' || transaction.dueAtMs <= entry.timeMs;
+    if (transaction.state === 'preparing' && isDue) {
+      this.#rollBack(transaction, entry, out);
+    }
+    return ended(transaction);
   }
 
-  /** Closing a queue drops its transactions, so those that are left have theirs open. */
-  #queueOf(transaction: Transaction): QueueState {
-    return this.#queues.get(transaction.queueId)!;
+  #rollBack(transaction: Transaction, entry: Entry, out: StateWriter): void {
+    const { parts } = transaction;
+    const unresolved = participants(transaction);
+    this.#transactions.markEnded(
+      transaction,
+      { state: 'rolledBack', parts, unresolved },
+      entry,
+      out,
+    );
+  }
+
+  /** That of one queue is shown at once; of others the outcome is told to every participant. */
+  #commit(transaction: Transaction, entry: Entry, out: StateWriter): void {
+    const { id, half } = transaction;
+    let { parts } = transaction;
+    if (half !== undefined) {
+      const { count } = parts[0]!;
+      const batch = { at: id, count, bytes: half.bytes, storedAtMs: entry.timeMs };
+      // Closing a queue drops its transactions, so those that are left have theirs open.
+      const baseOffset = this.#queues.append(this.#queues.get(half.queueId)!, batch, out);
+      this.#references.add(half.queueId, baseOffset + count - 1, id.index, out);
+      parts = [{ ...parts[0]!, baseOffset }];
+    }
+    const unresolved = participants(transaction);
+    this.#transactions.markEnded(
+      transaction,
+      { state: 'committed', parts, unresolved },
+      entry,
+      out,
+    );
+  }
+
+  #newTransaction(
+    command: CommandOf<'prepare'>,
+    { queueId, queue }: QueueState,
+    entry: Entry,
+  ): Transaction {
+    const id = { term: entry.term, index: entry.index };
+    const { topic, count, firstCheckAfterMs } = command;
+    const firstCheckAtMs = entry.timeMs + firstCheckAfterMs;
+    const part = { shard: this.#shard, topic, queueId, queue, count, at: id };
+    return {
+      id,
+      half: { queueId, bytes: entry.payload.length },
+      parts: [{ ...part, baseOffset: undefined }],
+      offsets: undefined,
+      ...newlyBegun(command, entry),
+      firstCheckAtMs,
+      dueAtMs: firstCheckAtMs,
+      state: 'undecided',
+    };
   }
 }
 
-function newTransaction(command: CommandOf<'prepare'>, entry: Entry): Transaction {
-  const firstCheckAtMs = entry.timeMs + command.firstCheckAfterMs;
+type Begun = Omit<
+  Transaction,
+  'id' | 'half' | 'parts' | 'offsets' | 'firstCheckAtMs' | 'dueAtMs' | 'state'
+>;
+
+/** What all new transactions have in common. */
+export function newlyBegun(command: CommandOf<'prepare' | 'begin'>, entry: Entry): Begun {
+  const { producerGroup, callerId, firstCheckAfterMs, checkIntervalMs } = command;
   return {
-    id: { term: entry.term, index: entry.index },
-    producerGroup: command.producerGroup,
-    callerId: command.callerId,
-    topic: command.topic,
-    queueId: command.queueId,
-    count: command.count,
-    bytes: entry.payload.length,
-    preparedAtMs: entry.timeMs,
-    firstCheckAtMs,
-    checkIntervalMs: command.checkIntervalMs,
-    dueAtMs: firstCheckAtMs,
-    checkCount: 0,
+    ...{ producerGroup, callerId, firstCheckAfterMs, checkIntervalMs },
     maxChecks: command.maxChecks ?? DEFAULT_MAX_CHECKS,
+    preparedAtMs: entry.timeMs,
+    checkCount: 0,
     lease: 0,
-    state: 'undecided',
-    baseOffset: 0,
+    unresolved: [],
     endedIndex: 0,
     endedAtMs: 0,
     heapPosition: -1,
   };
+}
+
+/** The shards that must learn the outcome; of one queue it is the entry that decides. */
+function participants({ half, parts, offsets }: Transaction): ShardId[] {
+  if (half !== undefined) return [];
+  const shards = new Set(parts.map(({ shard }) => shard));
+  if (offsets !== undefined) shards.add(offsets.shard);
+  return [...shards];
 }
 
 /** What had its outcome before. undefined = nothing is wanted of it that it could still do. */
@@ -188,21 +255,18 @@ function isFull({ checkCount, maxChecks }: Transaction): boolean {
   return checkCount >= maxChecks;
 }
 
-function prepared(transaction: Transaction, duplicate: boolean): ApplyResult {
-  const { id, count, firstCheckAtMs } = transaction;
-  return { type: 'prepared', id, count, firstCheckAtMs, duplicate };
+export function prepared(transaction: Transaction, duplicate: boolean): ApplyResult {
+  const { id, state, parts, firstCheckAtMs } = transaction;
+  return { type: 'prepared', id, state, parts, firstCheckAtMs, duplicate };
 }
 
-function ended(transaction: Transaction): ApplyResult {
-  const { state, queueId, baseOffset, count } = transaction;
-  return { type: 'ended', state, queueId, baseOffset, count };
+function ended({ id, state, parts, unresolved }: Transaction): ApplyResult {
+  return { type: 'ended', id, state, parts, unresolved };
 }
 
-function leasedCheck(transaction: Transaction, queue: QueueState): LeasedCheck {
-  const { id, callerId, topic, queueId, count, preparedAtMs, lease } = transaction;
-  const checkCount = transaction.checkCount + 1;
-  const what = { id, callerId, topic, queueId, queue: queue.queue, count };
-  return { ...what, checkCount, preparedAtMs, lease };
+function leasedCheck(transaction: Transaction): LeasedCheck {
+  const { id, callerId, parts, preparedAtMs, lease } = transaction;
+  return { id, callerId, parts, checkCount: transaction.checkCount + 1, preparedAtMs, lease };
 }
 
 function refused(refusal: Refusal): ApplyResult {

@@ -16,6 +16,10 @@ export interface DataShardLimits {
   readonly maxClosedQueues: number;
   /** Admission: undecided transactions. */
   readonly maxUndecidedTransactions: number;
+  /** Admission: parts of transactions over several queues that wait for their outcome. */
+  readonly maxTransactionParts: number;
+  /** Admission: offsets that transactions hold. */
+  readonly maxHeldOffsets: number;
   /** Admission: delayed batches that wait for their time. */
   readonly maxDelayedBatches: number;
   /** Admission: dedup keys whose window has not ended. */
@@ -39,6 +43,8 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
   maxEndedTransactions: 20_000,
   maxClosedQueues: 4096,
   maxUndecidedTransactions: 20_000,
+  maxTransactionParts: 40_000,
+  maxHeldOffsets: 20_000,
   maxDelayedBatches: 100_000,
   maxDedupKeys: 200_000,
   maxGroups: 5000,

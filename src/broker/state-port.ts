@@ -17,6 +17,8 @@ export type Table =
   | 'delayed'
   | 'group-member'
   | 'dedup-key'
+  | 'transaction-part'
+  | 'offset-hold'
   | 'topic'
   | 'meta';
 

@@ -7,16 +7,35 @@
  *   leaseChecks      = producerGroup leaseMs [term index]*, version 2: the same, counts later
  *   checksDelivered  = [term index lease]*
  *   park             = [term index]*                      resume = term index
+ *   begin            = producerGroup callerId firstCheckAfterMs checkIntervalMs maxChecks
+ *                      [shard topic queueId queue count]* (0 | 1 shard group)
+ *   preparePart      = shard term index part queueId count
+ *   prepareOffsets   = shard term index group generation memberId [topicId [queue from+1 offset]*]*
+ *   prepared         = term index [term index]*
+ *   resolve          = shard term index commits [term index]*
+ *   resolved         = term index [shard]* [part baseOffset]*
  */
 import assert from 'node:assert';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import { readChoice, readCount, readEntryId, readList, writeIds } from './command-fields.ts';
-import type { TransactionRef } from './commands.ts';
-import type { LeaseRef, TransactionCommand } from './transaction-commands.ts';
+import type { TransactionId, TransactionRef } from './commands.ts';
+import type {
+  GlobalTransactionId,
+  LeaseRef,
+  MovedOffset,
+  OffsetPlan,
+  PartPlan,
+  TopicOffsets,
+  TransactionCommand,
+} from './transaction-commands.ts';
 
 type CommandOf<Type extends TransactionCommand['type']> = Extract<
   TransactionCommand,
   { type: Type }
+>;
+
+type Participation = CommandOf<
+  'begin' | 'preparePart' | 'prepareOffsets' | 'prepared' | 'resolve' | 'resolved'
 >;
 
 /** On disk: never renumber, never reuse. */
@@ -27,11 +46,17 @@ export const TRANSACTION_KIND = {
   checksDelivered: 19,
   park: 20,
   resume: 21,
+  begin: 13,
+  preparePart: 14,
+  prepareOffsets: 15,
+  prepared: 16,
+  resolve: 17,
+  resolved: 18,
 } as const satisfies Record<TransactionCommand['type'], number>;
 
 const DECISIONS = ['commit', 'rollback', 'unknown'] as const;
 /** On disk: never reorder. */
-const ENDERS = ['operator'] as const;
+const ENDERS = ['operator', 'refusal', 'timeout'] as const;
 
 /** Which layout the command is written in: the oldest that can hold it. */
 export function transactionVersion(command: TransactionCommand): number {
@@ -61,7 +86,29 @@ export function writeTransactionCommand(command: TransactionCommand, out: ByteWr
     case 'park':
       return writeIds(command.transactions, out);
     case 'resume':
-      return out.uint(command.transaction.term).uint(command.transaction.index);
+      return writeId(command.transaction, out);
+    default:
+      return writeParticipation(command, out);
+  }
+}
+
+/** What concerns several shards. */
+function writeParticipation(command: Participation, out: ByteWriter): ByteWriter {
+  switch (command.type) {
+    case 'begin':
+      return writeBegin(command, out);
+    case 'preparePart':
+      writeGlobalId(command.transaction, out);
+      return out.uint(command.part).uint(command.queueId).uint(command.count);
+    case 'prepareOffsets':
+      return writePrepareOffsets(command, out);
+    case 'prepared':
+      return writeIds(command.parts, writeId(command.transaction, out));
+    case 'resolve':
+      writeGlobalId(command.transaction, out);
+      return writeIds(command.parts, out.u8(command.commits ? 1 : 0));
+    case 'resolved':
+      return writeResolved(command, out);
   }
 }
 
@@ -84,6 +131,38 @@ export function readTransactionCommand(
       return { type: 'park', transactions: readList(from, readEntryId) };
     case TRANSACTION_KIND.resume:
       return { type: 'resume', transaction: readEntryId(from) };
+    default:
+      return readParticipation(kind, from);
+  }
+}
+
+function readParticipation(kind: number, from: ByteReader): TransactionCommand | undefined {
+  switch (kind) {
+    case TRANSACTION_KIND.begin:
+      return readBegin(from);
+    case TRANSACTION_KIND.preparePart:
+      return {
+        ...{ type: 'preparePart', transaction: readGlobalId(from) },
+        ...{ part: from.uint(), queueId: from.uint(), count: readCount(from) },
+      };
+    case TRANSACTION_KIND.prepareOffsets:
+      return readPrepareOffsets(from);
+    case TRANSACTION_KIND.prepared:
+      return {
+        ...{ type: 'prepared', transaction: readEntryId(from) },
+        parts: readList(from, readEntryId),
+      };
+    case TRANSACTION_KIND.resolve:
+      return {
+        ...{ type: 'resolve', transaction: readGlobalId(from) },
+        ...{ commits: readChoice(from, 2) === 1, parts: readList(from, readEntryId) },
+      };
+    case TRANSACTION_KIND.resolved:
+      return {
+        ...{ type: 'resolved', transaction: readEntryId(from) },
+        shards: readList(from, () => from.uint()),
+        shown: readList(from, () => ({ part: from.uint(), baseOffset: from.uint() })),
+      };
     default:
       return undefined;
   }
@@ -150,4 +229,111 @@ function writeLeases(checks: readonly LeaseRef[], out: ByteWriter): ByteWriter {
 
 function readLease(from: ByteReader): LeaseRef {
   return { id: readEntryId(from), lease: from.uint() };
+}
+
+function writeId({ term, index }: TransactionId, out: ByteWriter): ByteWriter {
+  return out.uint(term).uint(index);
+}
+
+export function writeGlobalId(id: GlobalTransactionId, out: ByteWriter): ByteWriter {
+  return writeId(id, out.uint(id.shard));
+}
+
+export function readGlobalId(from: ByteReader): GlobalTransactionId {
+  return { shard: from.uint(), term: from.uint(), index: from.uint() };
+}
+
+function writeBegin(command: CommandOf<'begin'>, out: ByteWriter): ByteWriter {
+  out.text(command.producerGroup).text(command.callerId);
+  out.uint(command.firstCheckAfterMs).uint(command.checkIntervalMs).uint(command.maxChecks);
+  out.uint(command.parts.length);
+  for (const part of command.parts) writePart(part, out);
+  return writeOffsetPlan(command.offsets, out);
+}
+
+function readBegin(from: ByteReader): TransactionCommand {
+  return {
+    type: 'begin',
+    producerGroup: from.text(),
+    callerId: from.text(),
+    firstCheckAfterMs: from.uint(),
+    checkIntervalMs: from.uint(),
+    maxChecks: from.uint(),
+    parts: readList(from, readPart),
+    offsets: readOffsetPlan(from),
+  };
+}
+
+export function writePart(part: PartPlan, out: ByteWriter): ByteWriter {
+  out.uint(part.shard).text(part.topic).uint(part.queueId);
+  return out.uint(part.queue).uint(part.count);
+}
+
+export function readPart(from: ByteReader): PartPlan {
+  return {
+    shard: from.uint(),
+    topic: from.text(),
+    queueId: from.uint(),
+    queue: from.uint(),
+    count: readCount(from),
+  };
+}
+
+export function writeOffsetPlan(plan: OffsetPlan | undefined, out: ByteWriter): ByteWriter {
+  return plan === undefined ? out.u8(0) : out.u8(1).uint(plan.shard).text(plan.group);
+}
+
+export function readOffsetPlan(from: ByteReader): OffsetPlan | undefined {
+  if (readChoice(from, 2) === 0) return undefined;
+  return { shard: from.uint(), group: from.text() };
+}
+
+function writePrepareOffsets(command: CommandOf<'prepareOffsets'>, out: ByteWriter): ByteWriter {
+  writeGlobalId(command.transaction, out);
+  out.text(command.group).uint(command.generation).text(command.memberId);
+  return writeTopics(command.topics, out);
+}
+
+function readPrepareOffsets(from: ByteReader): TransactionCommand {
+  const transaction = readGlobalId(from);
+  const group = from.text();
+  const generation = from.uint();
+  const memberId = from.text();
+  const topics = readTopics(from);
+  return { type: 'prepareOffsets', transaction, group, generation, memberId, topics };
+}
+
+export function writeTopics(topics: readonly TopicOffsets[], out: ByteWriter): ByteWriter {
+  out.uint(topics.length);
+  for (const { topicId, offsets } of topics) {
+    out.text(topicId).uint(offsets.length);
+    for (const { queue, from, offset } of offsets) {
+      out
+        .uint(queue)
+        .uint(from === undefined ? 0 : from + 1)
+        .uint(offset);
+    }
+  }
+  return out;
+}
+
+export function readTopics(from: ByteReader): TopicOffsets[] {
+  return readList(from, () => ({
+    topicId: from.text(),
+    offsets: readList(from, readMoved),
+  }));
+}
+
+function readMoved(from: ByteReader): MovedOffset {
+  const queue = from.uint();
+  const before = from.uint();
+  return { queue, from: before === 0 ? undefined : before - 1, offset: from.uint() };
+}
+
+function writeResolved(command: CommandOf<'resolved'>, out: ByteWriter): ByteWriter {
+  writeId(command.transaction, out).uint(command.shards.length);
+  for (const shard of command.shards) out.uint(shard);
+  out.uint(command.shown.length);
+  for (const { part, baseOffset } of command.shown) out.uint(part).uint(baseOffset);
+  return out;
 }

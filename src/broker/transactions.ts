@@ -1,18 +1,25 @@
-/** The shard's transactions with their indexes by id, by caller id and by due check. */
+/** The shard's transactions with their indexes by id, by caller id and by what falls due. */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import { Checks } from './checks.ts';
 import type { QueueId, TransactionId, TransactionRef } from './commands.ts';
+import { DueHeap } from './due-heap.ts';
 import type { DataShardLimits } from './limits.ts';
 import { MAX_FORGOTTEN_PER_ENTRY } from './limits.ts';
-import type { StateRow, StateWriter } from './state-port.ts';
+import type { StateWriter } from './state-port.ts';
 import type { Transaction } from './transaction-rows.ts';
-import { deleteTransaction, putTransaction, readTransaction } from './transaction-rows.ts';
+import { deleteTransaction, putTransaction } from './transaction-rows.ts';
+
+type Outcome = Pick<Transaction, 'parts' | 'state' | 'unresolved'>;
 
 export class Transactions {
   readonly checks = new Checks<Transaction>();
-  /** Parked ones too. By the index of their prepare entry, ascending. */
-  readonly #undecided = new Map<LogIndex, Transaction>();
-  /** Outcomes still remembered, by the index of their prepare entry, first ended first. */
+  /** By the end of the time that their preparation may take. */
+  readonly #preparing = new DueHeap<Transaction>();
+  /** Without an outcome. By the index of their first entry, ascending. */
+  readonly #open = new Map<LogIndex, Transaction>();
+  /** With an outcome that not every participant has applied: kept until all have. */
+  readonly #unresolved = new Map<LogIndex, Transaction>();
+  /** Outcomes still remembered, by the index of their first entry, first ended first. */
   readonly #ended = new Map<LogIndex, Transaction>();
   readonly #byCaller = new Map<string, Transaction>();
   readonly #limits: DataShardLimits;
@@ -22,9 +29,9 @@ export class Transactions {
     this.#limits = limits;
   }
 
-  /** Parked ones too. */
-  get undecidedCount(): number {
-    return this.#undecided.size;
+  /** Those that cannot be forgotten. */
+  get count(): number {
+    return this.#open.size + this.#unresolved.size;
   }
 
   get parkedCount(): number {
@@ -32,14 +39,23 @@ export class Transactions {
   }
 
   *open(afterIndex: LogIndex): Generator<Transaction> {
-    for (const transaction of this.#undecided.values()) {
+    for (const transaction of this.#open.values()) {
       if (transaction.id.index > afterIndex) yield transaction;
     }
   }
 
-  byId(id: TransactionId): Transaction | undefined {
-    const found = this.#undecided.get(id.index) ?? this.#ended.get(id.index);
-    return found?.id.term === id.term ? found : undefined;
+  unresolved(): Iterable<Transaction> {
+    return this.#unresolved.values();
+  }
+
+  firstToAbort(): Transaction | undefined {
+    return this.#preparing.first();
+  }
+
+  byId({ term, index }: TransactionId): Transaction | undefined {
+    const ended = this.#unresolved.get(index) ?? this.#ended.get(index);
+    const found = this.#open.get(index) ?? ended;
+    return found?.id.term === term ? found : undefined;
   }
 
   byCaller(producerGroup: string, callerId: string): Transaction | undefined {
@@ -55,37 +71,43 @@ export class Transactions {
     putTransaction(transaction, out);
   }
 
-  /** What changes its count or its next check. */
-  change(
-    transaction: Transaction,
-    what: Partial<Pick<Transaction, 'checkCount' | 'dueAtMs' | 'lease' | 'state'>>,
-    out: StateWriter,
-  ): void {
+  /** What changes its state, its count or its next due time, but gives it no outcome. */
+  change(transaction: Transaction, what: Partial<Transaction>, out: StateWriter): void {
     this.#unschedule(transaction);
     Object.assign(transaction, what);
     this.#schedule(transaction);
     putTransaction(transaction, out);
   }
 
-  /** `outcome` carries the base offset of what is committed. */
   markEnded(
     transaction: Transaction,
-    outcome: { readonly state: 'committed' | 'rolledBack'; readonly baseOffset: number },
-    { index, timeMs }: Pick<Entry, 'index' | 'timeMs'>,
+    outcome: Outcome,
+    entry: Pick<Entry, 'index' | 'timeMs'>,
     out: StateWriter,
   ): void {
-    this.#undecided.delete(transaction.id.index);
+    this.#open.delete(transaction.id.index);
     this.#unschedule(transaction);
-    Object.assign(transaction, outcome, { endedIndex: index, endedAtMs: timeMs, lease: 0 });
-    this.#ended.set(transaction.id.index, transaction);
-    putTransaction(transaction, out);
-    this.#forgetEnded(timeMs, out);
+    Object.assign(transaction, outcome, { lease: 0 });
+    this.#keepEnded(transaction, entry, out);
   }
 
+  /** Participants have applied the outcome. */
+  resolve(
+    transaction: Transaction,
+    what: Pick<Transaction, 'parts' | 'unresolved'>,
+    entry: Pick<Entry, 'index' | 'timeMs'>,
+    out: StateWriter,
+  ): void {
+    this.#unresolved.delete(transaction.id.index);
+    Object.assign(transaction, what);
+    this.#keepEnded(transaction, entry, out);
+  }
+
+  /** Those of one queue. The others lose a part of theirs elsewhere, and go on. */
   dropQueue(queueId: QueueId, out: StateWriter): void {
-    for (const transactions of [this.#undecided, this.#ended]) {
+    for (const transactions of [this.#open, this.#ended]) {
       for (const transaction of transactions.values()) {
-        if (transaction.queueId !== queueId) continue;
+        if (transaction.half?.queueId !== queueId) continue;
         this.#unschedule(transaction);
         transactions.delete(transaction.id.index);
         this.#drop(transaction, out);
@@ -93,38 +115,51 @@ export class Transactions {
     }
   }
 
-  /** Lowest log index of an undecided transaction. */
+  /** Lowest log index that an undecided transaction has its messages in. */
   lowestIndex(): LogIndex | undefined {
-    for (const index of this.#undecided.keys()) return index;
+    for (const [index, { half }] of this.#open) if (half !== undefined) return index;
     return undefined;
   }
 
-  load(rows: readonly StateRow[]): void {
-    const found = rows.map(readTransaction);
-    const undecided = found.filter(isOpen);
-    for (const transaction of undecided.sort((a, b) => a.id.index - b.id.index)) {
+  load(found: readonly Transaction[]): void {
+    for (const transaction of found.filter(isOpen).sort((a, b) => a.id.index - b.id.index)) {
       this.#index(transaction);
     }
     const ended = found.filter((transaction) => !isOpen(transaction));
     for (const transaction of ended.sort((a, b) => a.endedIndex - b.endedIndex)) {
-      this.#ended.set(transaction.id.index, transaction);
+      const isResolved = transaction.unresolved.length === 0;
+      (isResolved ? this.#ended : this.#unresolved).set(transaction.id.index, transaction);
       this.#indexCaller(transaction);
     }
   }
 
+  #keepEnded(
+    transaction: Transaction,
+    { index, timeMs }: Pick<Entry, 'index' | 'timeMs'>,
+    out: StateWriter,
+  ): void {
+    Object.assign(transaction, { endedIndex: index, endedAtMs: timeMs });
+    const isResolved = transaction.unresolved.length === 0;
+    (isResolved ? this.#ended : this.#unresolved).set(transaction.id.index, transaction);
+    putTransaction(transaction, out);
+    this.#forgetEnded(timeMs, out);
+  }
+
   #index(transaction: Transaction): void {
-    this.#undecided.set(transaction.id.index, transaction);
+    this.#open.set(transaction.id.index, transaction);
     this.#schedule(transaction);
     this.#indexCaller(transaction);
   }
 
   #schedule(transaction: Transaction): void {
     if (transaction.state === 'undecided') this.checks.add(transaction);
+    else if (transaction.state === 'preparing') this.#preparing.add(transaction);
     else if (transaction.state === 'parked') this.#parked += 1;
   }
 
   #unschedule(transaction: Transaction): void {
     if (transaction.state === 'undecided') this.checks.remove(transaction);
+    else if (transaction.state === 'preparing') this.#preparing.remove(transaction);
     else if (transaction.state === 'parked') this.#parked -= 1;
   }
 
@@ -152,8 +187,8 @@ export class Transactions {
   }
 }
 
-export function isOpen({ state }: Transaction): boolean {
-  return state === 'undecided' || state === 'parked';
+export function isOpen({ state }: Pick<Transaction, 'state'>): boolean {
+  return state === 'preparing' || state === 'undecided' || state === 'parked';
 }
 
 /** The length in front keeps two pairs from reading alike. */

@@ -114,8 +114,8 @@ async function rollback(id: string, options: ClientOptions): Promise<void> {
 
 function printEnd(id: string, { state, parts }: EndResult, options: ClientOptions): void {
   if (options.json === true) {
-    const shown = parts.map(({ queue, baseOffset, count }) => ({
-      ...{ queue, base_offset: baseOffset, count },
+    const shown = parts.map(({ topic, queue, baseOffset, count }) => ({
+      ...{ topic, queue, base_offset: baseOffset, count },
     }));
     printJson({ transaction_id: id, state, parts: shown });
     return;

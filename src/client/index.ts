@@ -39,8 +39,11 @@ export type {
   Decision,
   EndResult,
   EndTarget,
+  PreparedPart,
+  PrepareManyOptions,
   PrepareOptions,
   Transaction,
+  TransactionOffsets,
   TransactionState,
   Transactions,
 } from './transactions.ts';

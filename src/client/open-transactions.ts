@@ -9,7 +9,8 @@ export interface OpenTransaction {
   readonly transactionId: string;
   readonly callerTransactionId: string;
   readonly producerGroup: string;
-  readonly state: 'undecided' | 'parked';
+  /** `preparing`: not all of its parts are stored yet. */
+  readonly state: 'preparing' | 'undecided' | 'parked';
   readonly preparedAtMs: number;
   readonly ageMs: number;
   /** Checks that reached a producer and brought no decision. */
@@ -112,12 +113,17 @@ export class OpenTransactions {
   }
 }
 
+function openStateOf(state: unknown): OpenTransaction['state'] {
+  const known = stateOf(state);
+  return known === 'preparing' || known === 'parked' ? known : 'undecided';
+}
+
 function readOpen(from: WireObject): OpenTransaction {
   return {
     transactionId: String(from.transaction_id),
     callerTransactionId: String(from.caller_transaction_id),
     producerGroup: String(from.producer_group),
-    state: stateOf(from.state) === 'parked' ? 'parked' : 'undecided',
+    state: openStateOf(from.state),
     preparedAtMs: int(from.prepared_at_ms),
     ageMs: int(from.age_ms),
     checkCount: int(from.check_count),

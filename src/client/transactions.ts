@@ -10,8 +10,11 @@ import type { CallOptions, Durability, OutgoingMessage, Topic } from './types.ts
 
 export type Decision = 'commit' | 'rollback' | 'unknown';
 
-/** `parked`: undecided; nobody is asked any more until an operator resumes or ends it. */
-export type TransactionState = 'undecided' | 'parked' | 'committed' | 'rolledBack';
+/**
+ * `preparing`: not all of its parts are stored yet. `parked`: undecided; nobody is asked any more
+ * until an operator resumes or ends it.
+ */
+export type TransactionState = 'preparing' | 'undecided' | 'parked' | 'committed' | 'rolledBack';
 
 export interface PrepareOptions {
   readonly topic: string;
@@ -23,11 +26,42 @@ export interface PrepareOptions {
   readonly transactionId?: string | undefined;
 }
 
+/** Of several queues, and with offsets of a group: all committed, or all rolled back. */
+export interface PrepareManyOptions {
+  /** One per queue; at least one. */
+  readonly parts: readonly Omit<PrepareOptions, 'transactionId'>[];
+  /** Committed with the messages: consume, process, produce. */
+  readonly offsets?: TransactionOffsets | undefined;
+  /** At most 64 characters, unique in the producer group. Default: random. */
+  readonly transactionId?: string | undefined;
+}
+
+/** How far one group read one topic for this transaction. */
+export interface TransactionOffsets {
+  readonly group: string;
+  readonly topic: string;
+  readonly offsets: readonly {
+    readonly queue: number;
+    /** The committed offset when the work began; absent = the group had committed none. */
+    readonly from?: number | undefined;
+    /** The next offset to read from now on. */
+    readonly offset: number;
+  }[];
+}
+
 /** How a transaction ended, or did not yet. */
 export interface EndResult {
   readonly state: TransactionState;
   /** Where the messages became visible. */
-  readonly parts: readonly { queue: number; baseOffset: number; count: number }[];
+  readonly parts: readonly { topic: string; queue: number; baseOffset: number; count: number }[];
+}
+
+/** Where half messages of one queue are stored. */
+export interface PreparedPart {
+  readonly topic: string;
+  readonly queue: number;
+  readonly count: number;
+  readonly firstMessageId: string;
 }
 
 export interface EndTarget {
@@ -66,10 +100,13 @@ export interface CheckPart {
 export interface Transaction {
   readonly transactionId: string;
   readonly callerTransactionId: string;
+  /** Of the first part. */
   readonly topic: string;
   readonly queue: number;
   readonly count: number;
   readonly firstMessageId: string;
+  /** One per queue. */
+  readonly parts: readonly PreparedPart[];
   readonly term: number;
   readonly logIndex: number;
   readonly durability: Durability;
@@ -84,6 +121,7 @@ export interface Transaction {
 
 const DECISIONS = { commit: 'COMMIT', rollback: 'ROLLBACK', unknown: 'UNKNOWN' } as const;
 const STATES: Readonly<Record<string, TransactionState>> = {
+  PREPARING: 'preparing',
   PARKED: 'parked',
   COMMITTED: 'committed',
   ROLLED_BACK: 'rolledBack',
@@ -106,17 +144,26 @@ export class Transactions {
   }
 
   /** Stores the messages invisibly. Safe to retry: the transaction id makes it happen once. */
-  async prepare(prepare: PrepareOptions, options?: CallOptions): Promise<Transaction> {
+  prepare(prepare: PrepareOptions, options?: CallOptions): Promise<Transaction> {
+    const { transactionId, ...part } = prepare;
+    return this.prepareMany({ parts: [part], transactionId }, options);
+  }
+
+  /**
+   * As `prepare`, for several queues of any topics, and with the offsets of a group. Rejects with
+   * TRANSACTION_NOT_PREPARED when a part was refused: then nothing is left of any of them.
+   */
+  async prepareMany(prepare: PrepareManyOptions, options?: CallOptions): Promise<Transaction> {
     const callerId = prepare.transactionId ?? randomBytes(12).toString('hex');
     const callPlan = plan('idempotent', options);
     try {
-      return await this.#prepare(prepare, callerId, await this.#topic(prepare.topic), callPlan);
+      return await this.#prepare(prepare, callerId, callPlan);
     } catch (error) {
       const changed = error instanceof HoldfastError && error.reason === 'QUEUES_CHANGED';
       const stale = error instanceof HoldfastError && error.reason === 'TOPIC_RECREATED';
-      this.#topics.delete(prepare.topic);
+      for (const { topic } of prepare.parts) this.#topics.delete(topic);
       if (!(changed || stale) || error.outcomeUnknown) throw error;
-      return await this.#prepare(prepare, callerId, await this.#topic(prepare.topic), callPlan);
+      return await this.#prepare(prepare, callerId, callPlan);
     }
   }
 
@@ -153,33 +200,41 @@ export class Transactions {
   }
 
   async #prepare(
-    prepare: PrepareOptions,
+    { parts, offsets }: PrepareManyOptions,
     callerId: string,
-    topic: Topic,
     callPlan: CallPlan,
   ): Promise<Transaction> {
+    const batches = await Promise.all(
+      parts.map(async (part) => halfBatch(part, await this.#topic(part.topic))),
+    );
     const request = {
       producer_group: this.group,
       transaction_id: callerId,
-      parts: [halfBatch(prepare, topic)],
+      parts: batches,
+      ...(offsets === undefined ? {} : { offsets: [offsetsOut(offsets)] }),
     };
     const method = this.#proto.method('Transactions', 'Prepare');
     const answer = await this.#calls.unary(method, request, callPlan);
-    return this.#transaction(prepare.topic, callerId, answer);
+    const topics = parts.map(({ topic }) => topic);
+    return this.#transaction(topics, callerId, answer);
   }
 
-  #transaction(topic: string, callerTransactionId: string, answer: WireObject): Transaction {
-    const part = list(answer.parts)[0] ?? {};
+  #transaction(
+    topics: readonly string[],
+    callerTransactionId: string,
+    answer: WireObject,
+  ): Transaction {
+    const acks = list(answer.parts);
+    const parts = acks.map((ack, at) => readPrepared(topics[at]!, ack));
+    const part = acks[0] ?? {};
+    const first = readPrepared(topics[0]!, part);
     const transactionId = String(answer.transaction_id);
-    const queue = int(part.queue);
-    const target = { transactionId, topic, queue };
+    const target = { transactionId, topic: first.topic, queue: first.queue };
     return {
       transactionId,
       callerTransactionId,
-      topic,
-      queue,
-      count: int(part.count),
-      firstMessageId: String(part.first_message_id ?? ''),
+      ...first,
+      parts,
       term: int(part.term),
       logIndex: int(part.log_index),
       durability: durability(part.durability),
@@ -192,9 +247,31 @@ export class Transactions {
   }
 }
 
+function readPrepared(topic: string, ack: WireObject): PreparedPart {
+  return {
+    topic,
+    queue: int(ack.queue),
+    count: int(ack.count),
+    firstMessageId: String(ack.first_message_id ?? ''),
+  };
+}
+
+function offsetsOut({ group, topic, offsets }: TransactionOffsets): WireObject {
+  return {
+    group,
+    topic,
+    offsets: offsets.map(({ queue, from, offset }) => ({
+      queue,
+      ...(from === undefined ? {} : { from: String(from) }),
+      offset: String(offset),
+    })),
+  };
+}
+
 /** The answer to End. */
 export function readEndResult(answer: WireObject): EndResult {
   const parts = list(answer.parts).map((part) => ({
+    topic: String(part.topic ?? ''),
     queue: int(part.queue),
     baseOffset: int(part.base_offset),
     count: int(part.count),
@@ -206,7 +283,7 @@ export function stateOf(state: unknown): TransactionState {
   return STATES[String(state)] ?? 'undecided';
 }
 
-function halfBatch(prepare: PrepareOptions, topic: Topic): WireObject {
+function halfBatch(prepare: Omit<PrepareOptions, 'transactionId'>, topic: Topic): WireObject {
   const { queue, orderingKey, messages } = prepare;
   const chosen = queue ?? chooseQueue(orderingKey, topic.queueCount);
   return {

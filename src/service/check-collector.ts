@@ -6,15 +6,16 @@
  */
 import { encodeCommand } from '../broker/command-codec.ts';
 import type { ApplyResult, TransactionId } from '../broker/commands.ts';
-import type { LeasedCheck } from '../broker/transaction-commands.ts';
+import type { LeasedCheck, StoredPart } from '../broker/transaction-commands.ts';
 import { messageIdText, transactionIdText } from '../convert.ts';
+import type { Router } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
-import type { Call, Done } from './call.ts';
+import { type Call, type Calls, type Done, OWN_CALL } from './call.ts';
 import { gatherCallbacks } from './callbacks.ts';
 import { encodeCollected, type ShardLeases } from './collected-checks.ts';
-import { decodeJson } from './internal-methods.ts';
-import type { NodeMethod } from './methods.ts';
+import { decodeJson, encodeJson } from './internal-methods.ts';
+import { type NodeMethod, type ShardMethod, shardTarget } from './methods.ts';
 import { type CheckAnswer, encodeCheck } from './responses.ts';
 
 export interface ChecksQuestion {
@@ -29,7 +30,17 @@ interface Leased extends ShardLeases {
   readonly checks: readonly Buffer[];
 }
 
+export interface CollectorParts {
+  readonly host: ShardHost;
+  readonly router: Router;
+  readonly calls: Calls;
+  /** Messages of a part that lies in a shard which another node leads. */
+  readonly bodies: ShardMethod;
+}
+
 const NO_BYTES = new Uint8Array(0);
+/** For the messages of a part elsewhere. */
+const BODY_TIMEOUT_MS = 2_000;
 /** Shard time may run apart from this clock: look again at the latest after this. */
 const MAX_SLEEP_MS = 60_000;
 /** A check that is due "now" by our clock may be due a moment later by the shard's. */
@@ -42,13 +53,14 @@ const LOOK_PACE_MS = 50;
 
 export class CheckCollector {
   readonly method: NodeMethod;
-  readonly #host: ShardHost;
+  readonly #parts: CollectorParts;
   readonly #maxPolls: number;
   readonly #polls = new Set<CollectPoll>();
   readonly #unsubscribe: readonly (() => void)[];
 
-  constructor(host: ShardHost, maxPolls: number) {
-    this.#host = host;
+  constructor(parts: CollectorParts, maxPolls: number) {
+    const { host } = parts;
+    this.#parts = parts;
     this.#maxPolls = maxPolls;
     const wake = () => {
       for (const poll of this.#polls) poll.schedule();
@@ -77,7 +89,7 @@ export class CheckCollector {
       );
       return;
     }
-    const poll: CollectPoll = new CollectPoll(this.#host, question, (error, answer) => {
+    const poll: CollectPoll = new CollectPoll(this.#parts, question, (error, answer) => {
       this.#polls.delete(poll);
       call.hurry = undefined;
       call.abort = undefined;
@@ -91,6 +103,7 @@ export class CheckCollector {
 }
 
 class CollectPoll {
+  readonly #parts: CollectorParts;
   readonly #host: ShardHost;
   readonly #question: ChecksQuestion;
   readonly #done: Done;
@@ -101,8 +114,9 @@ class CollectPoll {
   #hurried = false;
   #finished = false;
 
-  constructor(host: ShardHost, question: ChecksQuestion, done: Done) {
-    this.#host = host;
+  constructor(parts: CollectorParts, question: ChecksQuestion, done: Done) {
+    this.#parts = parts;
+    this.#host = parts.host;
     this.#question = question;
     this.#done = done;
   }
@@ -209,17 +223,33 @@ class CollectPoll {
     });
   }
 
-  /** Damage must not hide a check: it is delivered without its messages. */
   #withMessages(
     shard: number,
     check: LeasedCheck,
     answer: (error?: CallError, check?: Buffer) => void,
   ): void {
-    this.#host.readEntry(shard, check.id.index, (error, entry) => {
-      const isIntact = error === undefined && entry?.term === check.id.term;
-      const messages = isIntact ? entry.payload : NO_BYTES;
-      answer(undefined, encodeCheck(checkAnswer(shard, check, messages)));
+    gatherCallbacks<StoredPart, Uint8Array>(
+      check.parts,
+      (part, found) => this.#readPart(part, (messages) => found(undefined, messages)),
+      (_error, messages) => answer(undefined, encodeCheck(checkAnswer(shard, check, messages))),
+    );
+  }
+
+  /** Damage or a shard without a leader must not hide a check: it goes without its messages. */
+  #readPart({ shard, at }: StoredPart, done: (messages: Uint8Array) => void): void {
+    const { bodies, calls, host, router } = this.#parts;
+    if (host.isReady(shard)) {
+      host.readEntry(shard, at.index, (error, entry) => {
+        const isIntact = error === undefined && entry?.term === at.term;
+        done(isIntact ? entry.payload : NO_BYTES);
+      });
+      return;
+    }
+    const call = calls.open(BODY_TIMEOUT_MS, OWN_CALL, (error, messages) => {
+      done(error === undefined ? messages! : NO_BYTES);
     });
+    const routed = { method: bodies, target: shardTarget(shard), body: encodeJson(at) };
+    router.route(call, routed, call.finish);
   }
 
   #finish(leased: readonly Leased[]): void {
@@ -234,16 +264,22 @@ class CollectPoll {
   }
 }
 
-function checkAnswer(shard: number, check: LeasedCheck, messages: Uint8Array): CheckAnswer {
+function checkAnswer(
+  shard: number,
+  check: LeasedCheck,
+  messages: readonly Uint8Array[],
+): CheckAnswer {
   return {
     transactionId: transactionIdText({ shard, ...check.id }),
     callerId: check.callerId,
     checkCount: check.checkCount,
     preparedAtMs: check.preparedAtMs,
-    topic: check.topic,
-    queue: check.queue,
-    firstMessageId: messageIdText(shard, check.id.index, 0),
-    count: check.count,
-    messages,
+    parts: check.parts.map((part, at) => ({
+      topic: part.topic,
+      queue: part.queue,
+      firstMessageId: messageIdText(part.shard, part.at.index, 0),
+      count: part.count,
+      messages: messages[at]!,
+    })),
   };
 }

@@ -56,6 +56,8 @@ export interface ServiceConfig {
   /** A member that is silent for its session is no member any more. */
   readonly maxSessionMs: number;
   readonly maxTopicsPerMember: number;
+  /** Queues of one transaction. */
+  readonly maxPartsPerTransaction: number;
   readonly defaultChecks: number;
   readonly maxChecks: number;
   /** A prepared transaction is first asked about after this. */
@@ -114,6 +116,7 @@ export const SERVICE_DEFAULTS: ServiceConfig = Object.freeze({
   defaultSessionMs: 10_000,
   maxSessionMs: 1_800_000,
   maxTopicsPerMember: 64,
+  maxPartsPerTransaction: 64,
   defaultChecks: 16,
   maxChecks: 256,
   firstCheckAfterMs: 6_000,

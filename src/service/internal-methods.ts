@@ -73,12 +73,14 @@ export interface ListedTransaction {
   readonly maxChecks: number;
   readonly dueAtMs: number;
   readonly parts: readonly ListedPart[];
+  readonly offsetsGroup: string;
 }
 export interface ListedPart {
   readonly topic: string;
   readonly queue: number;
   readonly count: number;
   readonly shard: number;
+  /** 0 = not stored yet. */
   readonly index: number;
 }
 
@@ -185,25 +187,22 @@ function openTransactions(
     if (found.length >= limit) break;
     if (state !== '' && transaction.state !== state) continue;
     if (producerGroup !== '' && transaction.producerGroup !== producerGroup) continue;
-    if (topic !== '' && transaction.topic !== topic) continue;
-    found.push(listed(host, shard, transaction, nowMs));
+    if (topic !== '' && !transaction.parts.some((part) => part.topic === topic)) continue;
+    found.push(listed(transaction, nowMs));
   }
   return found;
 }
 
-function listed(
-  host: ShardHost,
-  shard: number,
-  transaction: TransactionView,
-  nowMs: number,
-): ListedTransaction {
+function listed(transaction: TransactionView, nowMs: number): ListedTransaction {
   const { id, callerId, state, preparedAtMs, checkCount, maxChecks, dueAtMs } = transaction;
-  const { topic, queueId, count, producerGroup } = transaction;
-  const queue = host.data(shard).queue(queueId)?.queue ?? 0;
+  const { offsets, producerGroup } = transaction;
   const ageMs = Math.max(0, nowMs - preparedAtMs);
   const when = { preparedAtMs, ageMs, checkCount, maxChecks, dueAtMs };
-  const parts = [{ topic, queue, count, shard, index: id.index }];
-  return { id, callerId, producerGroup, state, ...when, parts };
+  const parts = transaction.parts.map(({ topic, queue, count, shard, at }) => ({
+    ...{ topic, queue, count, shard, index: at.index },
+  }));
+  const offsetsGroup = offsets?.group ?? '';
+  return { id, callerId, producerGroup, state, ...when, parts, offsetsGroup };
 }
 
 function queueRanges(host: ShardHost, target: Target, question: QueuesQuestion, done: Done): void {

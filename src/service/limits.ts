@@ -37,6 +37,7 @@ const MEANINGS: Readonly<Record<LimitName, readonly [unit: string, meaning: stri
   maxQueuesPerCall: ['queues', 'one call about offsets'],
   maxSessionMs: ['ms', 'session of a member of a group'],
   maxTopicsPerMember: ['topics', 'one member of a group'],
+  maxPartsPerTransaction: ['parts', 'queues of one transaction'],
   maxChecks: ['checks', 'one PollChecks'],
   maxChecksPerTransaction: ['checks', 'delivered before a transaction is parked'],
   maxCheckLeaseMs: ['ms', 'check_lease_ms'],

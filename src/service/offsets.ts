@@ -76,7 +76,7 @@ export class OffsetCalls {
     const offsets = this.#offsets(request.offsets);
     const member = committer(request);
     const topic = await this.topic(call, request, numbers(offsets));
-    await this.#checkPastEnd(call, topic, offsets);
+    await this.checkPastEnd(call, topic, offsets);
     const { topicId } = topic;
     const { group } = request;
     const commit = { type: 'commitOffsets', group, topicId, offsets, ...member } as const;
@@ -120,7 +120,7 @@ export class OffsetCalls {
     const topic = await this.topic(call, request, given ? numbers(given) : request.queues);
     const group = await this.group(call, request.group, topic.topicId);
     if (group.epoch === null) throw groupNotFound(request.group);
-    if (given !== undefined) await this.#checkPastEnd(call, topic, given);
+    if (given !== undefined) await this.checkPastEnd(call, topic, given);
     const offsets = given ?? (await this.#moved(call, topic, request, atMs));
     const { topicId } = topic;
     const reset = { type: 'resetOffsets', group: request.group, topicId, offsets } as const;
@@ -188,7 +188,8 @@ export class OffsetCalls {
     });
   }
 
-  async #checkPastEnd(
+  /** Refuses offsets that no message can have been read up to. */
+  async checkPastEnd(
     call: Call,
     topic: TopicView,
     offsets: readonly QueueOffsetEntry[],

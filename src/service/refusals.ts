@@ -3,6 +3,7 @@ import type { ProposalOutcome, ReadOutcome } from '../../raft/driver.ts';
 import type { ShardId } from '../../raft/types.ts';
 import type { Refusal } from '../broker/commands.ts';
 import type { MetaResult } from '../cluster/api.ts';
+import { transactionIdText } from '../convert.ts';
 import { notLeader } from '../router.ts';
 import { CallError } from '../status.ts';
 
@@ -65,6 +66,10 @@ export function refusalError(refusal: Refusal): CallError {
           `${refusal.current}. Only ResetOffsets goes back`,
         { metadata: { queue: String(refusal.queue), 'current-offset': String(refusal.current) } },
       );
+    case 'OFFSETS_PENDING':
+      return offsetsPending(refusal);
+    case 'OFFSET_MOVED':
+      return offsetMoved(refusal);
     case 'GROUP_NOT_FOUND':
       return groupNotFound(refusal.group);
     case 'GROUP_MODE':
@@ -190,12 +195,39 @@ function transactionError(refusal: TransactionRefusal): CallError {
         metadata: { 'transaction-state': state },
       });
     }
+    case 'TRANSACTION_PREPARING':
+      return new CallError(
+        'TRANSACTION_PREPARING',
+        'the parts of the transaction are not all stored yet: repeat its Prepare, or roll it back',
+        { retryAfterMs: 100 },
+      );
     case 'TRANSACTION_ID_REUSED':
       return new CallError(
         'TRANSACTION_ID_REUSED',
         'transaction_id was used for other messages in this producer_group: choose another',
       );
   }
+}
+
+function offsetsPending(refusal: Extract<Refusal, { reason: 'OFFSETS_PENDING' }>): CallError {
+  const id = transactionIdText(refusal.transaction);
+  return new CallError(
+    'OFFSETS_PENDING',
+    `queue ${refusal.queue}: transaction ${id} holds its offset until it is committed or rolled ` +
+      `back. If its producer is gone: \`holdfast txn rollback ${id}\``,
+    { retryAfterMs: 200, metadata: { queue: String(refusal.queue), 'transaction-id': id } },
+  );
+}
+
+function offsetMoved(refusal: Extract<Refusal, { reason: 'OFFSET_MOVED' }>): CallError {
+  const { queue, current, given } = refusal;
+  const shown = (offset: number | undefined) => (offset === undefined ? 'none' : String(offset));
+  return new CallError(
+    'OFFSET_MOVED',
+    `queue ${queue}: the committed offset is ${shown(current)}, not ${shown(given)} as \`from\` ` +
+      'says: somebody else was there before. Read again from the committed offset',
+    { metadata: { queue: String(queue), 'current-offset': shown(current) } },
+  );
 }
 
 export function transactionNotFound(): CallError {

@@ -244,6 +244,7 @@ export class PrepareHead {
   producerGroup = '';
   transactionId = '';
   parts: Uint8Array[] = [];
+  offsets: Uint8Array[] = [];
 }
 
 export function readPrepareHead(request: Uint8Array): PrepareHead {
@@ -254,7 +255,8 @@ export function readPrepareHead(request: Uint8Array): PrepareHead {
     if (tag === 1 * 8 + WireType.bytes) head.producerGroup = reader.text();
     else if (tag === 2 * 8 + WireType.bytes) head.transactionId = reader.text();
     else if (tag === 3 * 8 + WireType.bytes) head.parts.push(reader.slice());
-    else if (tag < 32) throw malformed(`field ${tag >> 3} has the wrong type`);
+    else if (tag === 4 * 8 + WireType.bytes) head.offsets.push(reader.slice());
+    else if (tag < 40) throw malformed(`field ${tag >> 3} has the wrong type`);
     else reader.skip(tag & 7);
   }
   return head;

@@ -53,17 +53,20 @@ export function encodeStreamAnswer(requestId: number, field: 2 | 3, result: Uint
 
 export interface PrepareAck {
   readonly transactionId: string;
-  readonly part: ProduceAck;
+  readonly parts: readonly ProduceAck[];
   readonly firstCheckAtMs: number;
   readonly duplicate: boolean;
 }
 
 export function encodePrepareAck(ack: PrepareAck): Buffer {
-  const part = encodeHalfBatchAck(ack.part);
-  const writer = new WireWriter(SMALL_ACK_BYTES + part.length);
+  const parts = ack.parts.map(encodeHalfBatchAck);
+  const bytes = parts.reduce((sum, part) => sum + bytesFieldSize(1, part.length), 0);
+  const writer = new WireWriter(SMALL_ACK_BYTES + bytes);
   writer.ascii(1, ack.transactionId);
-  writer.message(2, part.length);
-  writer.raw(part);
+  for (const part of parts) {
+    writer.message(2, part.length);
+    writer.raw(part);
+  }
   writer.number(3, ack.firstCheckAtMs);
   writer.number(4, ack.duplicate ? 1 : 0);
   return writer.done();
@@ -195,6 +198,10 @@ export interface CheckAnswer {
   readonly callerId: string;
   readonly checkCount: number;
   readonly preparedAtMs: number;
+  readonly parts: readonly CheckPartAnswer[];
+}
+
+export interface CheckPartAnswer {
   readonly topic: string;
   readonly queue: number;
   readonly firstMessageId: string;
@@ -204,32 +211,39 @@ export interface CheckAnswer {
 
 /** Check; PollChecksResponse is any number of them as field 1. */
 export function encodeCheck(check: CheckAnswer): Buffer {
-  const topicBytes = Buffer.byteLength(check.topic);
   const callerBytes = Buffer.byteLength(check.callerId);
-  const partSize =
-    textSize(topicBytes) +
-    fieldSize(1, check.queue) +
-    textSize(check.firstMessageId.length) +
-    fieldSize(1, check.count) +
-    check.messages.length;
+  const sizes = check.parts.map(checkPartSize);
+  const bytes = sizes.reduce((sum, size) => sum + bytesFieldSize(1, size), 0);
   const writer = new WireWriter(
     textSize(check.transactionId.length) +
       textSize(callerBytes) +
       fieldSize(1, check.checkCount) +
       fieldSize(1, check.preparedAtMs) +
-      bytesFieldSize(1, partSize),
+      bytes,
   );
   writer.ascii(1, check.transactionId);
   writer.text(2, check.callerId, callerBytes);
   writer.number(3, check.checkCount);
   writer.number(4, check.preparedAtMs);
-  writer.message(5, partSize);
-  writer.text(1, check.topic, topicBytes);
-  writer.number(2, check.queue);
-  writer.ascii(3, check.firstMessageId);
-  writer.number(4, check.count);
-  writer.raw(check.messages);
+  check.parts.forEach((part, at) => {
+    writer.message(5, sizes[at]!);
+    writer.text(1, part.topic, Buffer.byteLength(part.topic));
+    writer.number(2, part.queue);
+    writer.ascii(3, part.firstMessageId);
+    writer.number(4, part.count);
+    writer.raw(part.messages);
+  });
   return writer.done();
+}
+
+function checkPartSize(part: CheckPartAnswer): number {
+  return (
+    textSize(Buffer.byteLength(part.topic)) +
+    fieldSize(1, part.queue) +
+    textSize(part.firstMessageId.length) +
+    fieldSize(1, part.count) +
+    part.messages.length
+  );
 }
 
 function textSize(length: number): number {

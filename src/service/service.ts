@@ -28,7 +28,11 @@ import type { Limit } from './limits.ts';
 import { type ClusterBirth, MemberCalls } from './members.ts';
 import { shardTarget } from './methods.ts';
 import { OffsetCalls } from './offsets.ts';
+import { OutcomeAsker } from './outcome-asker.ts';
+import { OutcomePusher } from './outcome-pusher.ts';
+import { createParticipantMethods } from './participants.ts';
 import { PeerServer } from './peer-server.ts';
+import { PrepareMany } from './prepare-many.ts';
 import { ProduceCalls } from './produce.ts';
 import { Proto } from './proto.ts';
 import { QueuePicker } from './queue-picker.ts';
@@ -111,8 +115,15 @@ export function createParts(options: ServiceOptions) {
   const groupMethods = new GroupMethods(host, sessions, { clock, deadlines }, config.maxLongPolls);
   const traceMethods = createTraceMethods(host);
   const groups = new GroupCalls(shared, offsets, groupMethods);
-  const transactions = new TransactionCalls(shared);
-  const collector = new CheckCollector(host, config.maxLongPolls);
+  const participants = createParticipantMethods(host);
+  const drive = { host, router, calls, methods: participants };
+  const prepareMany = new PrepareMany(shared, offsets, drive);
+  const pushed = { ...drive, callTimeoutMs: config.defaultCallTimeoutMs };
+  const pusher = new OutcomePusher(pushed);
+  const asker = new OutcomeAsker(pushed);
+  const transactions = new TransactionCalls(shared, prepareMany, pusher);
+  const bodies = participants.body;
+  const collector = new CheckCollector({ host, router, calls, bodies }, config.maxLongPolls);
   const collect = collector.method;
   const checks = new CheckCalls({ peers, calls, router, methods, collect, proto, config });
   const topicCalls = new TopicCalls(shared, offsets);
@@ -120,6 +131,7 @@ export function createParts(options: ServiceOptions) {
   const memberCalls = new MemberCalls(shared, peers, birth);
   const onBug = (error: CallError) => logger.error({ err: error.cause ?? error }, error.message);
   return {
+    ...{ asker, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
     ...{ groupMethods, groups, growth, sessions, traceMethods },
     ...{
@@ -189,7 +201,7 @@ export function createService(options: ServiceOptions): Service {
       sendAway();
       await server.stop(graceMs);
       collector.close();
-      for (const part of [groupMethods, growth, sessions]) part.close();
+      for (const part of [groupMethods, growth, sessions, parts.pusher, parts.asker]) part.close();
       waits.close();
       router.close();
       deadlines.close();
@@ -209,13 +221,15 @@ export function createService(options: ServiceOptions): Service {
 
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
-  const { groupMethods, memberCalls, router, traceMethods, transactions } = parts;
+  const { groupMethods, memberCalls, participants, prepareMany, router } = parts;
+  const { traceMethods, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
       ...[produce.method, fetch.method, transactions.prepareMethod, transactions.endMethod],
       ...[groupMethods.heartbeat, groupMethods.list, groupMethods.view],
       ...Object.values(traceMethods),
+      ...[prepareMany.method, ...Object.values(participants)],
       ...Object.values(methods),
     ],
     nodeMethods: [collector.method, cluster.method, memberCalls.method],

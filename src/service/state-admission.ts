@@ -4,13 +4,16 @@
  */
 import type { DataShard } from '../broker/api.ts';
 import { decodeCommand } from '../broker/command-codec.ts';
-import type { Command } from '../broker/commands.ts';
+import type { Command, QueueOffsetEntry } from '../broker/commands.ts';
 import { DATA_SHARD_LIMITS } from '../broker/limits.ts';
+import type { TopicOffsets } from '../broker/transaction-commands.ts';
 import { CallError } from '../status.ts';
 import type { Limit } from './limits.ts';
 
 type AdmissionLimit =
   | 'maxUndecidedTransactions'
+  | 'maxTransactionParts'
+  | 'maxHeldOffsets'
   | 'maxGroups'
   | 'maxGroupOffsets'
   | 'maxGroupMembers'
@@ -18,6 +21,8 @@ type AdmissionLimit =
 
 const WHAT: Readonly<Record<AdmissionLimit, string>> = {
   maxUndecidedTransactions: 'undecided transactions: end some first',
+  maxTransactionParts: 'parts of transactions: end some first',
+  maxHeldOffsets: 'offsets for transactions: end some first',
   maxGroups: 'consumer groups',
   maxGroupOffsets: 'committed offsets',
   maxGroupMembers: 'members of groups',
@@ -36,18 +41,47 @@ export function refuseTransaction(data: DataShard): CallError | undefined {
   return full('maxUndecidedTransactions');
 }
 
+/** undefined = there is room for one more part. */
+export function refusePart(data: DataShard): CallError | undefined {
+  const isFull = data.counts().parts >= DATA_SHARD_LIMITS.maxTransactionParts;
+  return isFull ? full('maxTransactionParts') : undefined;
+}
+
+/** undefined = there is room for these offsets, now and when they are committed. */
+export function refuseOffsetHold(
+  data: DataShard,
+  { group, topics }: { readonly group: string; readonly topics: readonly TopicOffsets[] },
+): CallError | undefined {
+  const held = topics.reduce((sum, { offsets }) => sum + offsets.length, 0);
+  if (data.counts().heldOffsets + held > DATA_SHARD_LIMITS.maxHeldOffsets) {
+    return full('maxHeldOffsets');
+  }
+  for (const { topicId, offsets } of topics) {
+    const refused = refuseOffsets(data, group, topicId, offsets);
+    if (refused !== undefined) return refused;
+  }
+  return undefined;
+}
+
 /** Looks at commands that make groups or offsets; lets all others pass. */
 export function refuseCommand(data: DataShard, head: Uint8Array): CallError | undefined {
   const command = decodeCommand(head);
   if (command.type === 'joinGroup') return refuseMember(data, command);
   if (command.type !== 'commitOffsets' && command.type !== 'resetOffsets') return undefined;
+  return refuseOffsets(data, command.group, command.topicId, command.offsets);
+}
+
+function refuseOffsets(
+  data: DataShard,
+  group: string,
+  topicId: string,
+  offsets: readonly QueueOffsetEntry[],
+): CallError | undefined {
   const { groups, groupOffsets } = data.counts();
-  const isNew = data.groupEpoch(command.group) === undefined;
+  const isNew = data.groupEpoch(group) === undefined;
   if (isNew && groups >= DATA_SHARD_LIMITS.maxGroups) return full('maxGroups');
-  const known = new Set(
-    data.groupOffsets(command.group, command.topicId).map(({ queue }) => queue),
-  );
-  const added = command.offsets.filter(({ queue }) => !known.has(queue)).length;
+  const known = new Set(data.groupOffsets(group, topicId).map(({ queue }) => queue));
+  const added = offsets.filter(({ queue }) => !known.has(queue)).length;
   const isOver = added > 0 && groupOffsets + added > DATA_SHARD_LIMITS.maxGroupOffsets;
   return isOver ? full('maxGroupOffsets') : undefined;
 }
@@ -85,6 +119,8 @@ export function stateLimits(): Limit[] {
       unit: 'items',
       meaning: 'dedup keys that one shard remembers',
     },
+    limit('maxTransactionParts', 'parts of transactions over several queues in one shard'),
+    limit('maxHeldOffsets', 'offsets that transactions hold in one shard'),
     limit('maxGroups', 'consumer groups in one shard'),
     limit('maxGroupOffsets', 'committed offsets in one shard'),
     limit('maxGroupMembers', 'members of consumer groups in one shard'),

@@ -2,9 +2,11 @@
  * What the leader of a message's shard knows of it, and what groups committed beyond it: facts of
  * the replicated state and of the log alone. A half message shows its outcome, never its content.
  */
+
 import type { Entry, LogIndex, ShardId } from '../../raft/types.ts';
 import { decodeCommand } from '../broker/command-codec.ts';
 import type { Command, QueueId } from '../broker/commands.ts';
+import { globalText } from '../broker/transaction-parts.ts';
 import type { FetchedBatch, ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
 import type { Done } from './call.ts';
@@ -100,12 +102,13 @@ export function messageNotFound(): CallError {
   );
 }
 
-type Stored = Extract<Command, { readonly queueId: QueueId; readonly count: number }>;
+type Stored = Extract<Command, { readonly type: 'produce' | 'prepare' | 'preparePart' }>;
 
 function storedBy(entry: Entry): Stored | undefined {
   if (entry.head.length === 0) return undefined;
   const command = decodeCommand(entry.head);
-  return command.type === 'produce' || command.type === 'prepare' ? command : undefined;
+  const { type } = command;
+  return type === 'produce' || type === 'prepare' || type === 'preparePart' ? command : undefined;
 }
 
 function factsOf(host: ShardHost, shard: ShardId, entry: Entry, command: Stored): TracedMessage {
@@ -119,6 +122,12 @@ function factsOf(host: ShardHost, shard: ShardId, entry: Entry, command: Stored)
     const id = { term: entry.term, index: entry.index };
     const found = data.transaction(command.producerGroup, { by: 'id', id });
     return { ...known, kind: 'half', transaction: found?.state ?? 'forgotten' };
+  }
+  if (command.type === 'preparePart') {
+    // Its coordinator knows the outcome; here it is held until that comes.
+    const held = [...data.heldSince(entry.timeMs)].map(globalText);
+    const isHeld = held.includes(globalText(command.transaction));
+    return { ...known, kind: 'half', transaction: isHeld ? 'undecided' : 'forgotten' };
   }
   const { deliverAtMs } = command;
   return deliverAtMs === undefined

@@ -128,5 +128,6 @@ function transactionFields(shard: number, transaction: ListedTransaction): objec
       count,
       first_message_id: index === 0 ? '' : messageIdText(at, index, 0),
     })),
+    offsets_group: transaction.offsetsGroup,
   };
 }

@@ -7,12 +7,14 @@ export const STATES = {
   committed: 2,
   rolledBack: 3,
   parked: 4,
+  preparing: 5,
 } as const satisfies Record<TransactionState, number>;
 
 const LISTED: Readonly<Record<number, '' | TransactionState>> = {
   0: '',
   [STATES.undecided]: 'undecided',
   [STATES.parked]: 'parked',
+  [STATES.preparing]: 'preparing',
 };
 
 /** What a list may be narrowed to; '' = whatever has no outcome. */
@@ -21,6 +23,7 @@ export function checkedState(state: number): '' | TransactionState {
   if (known !== undefined) return known;
   throw new CallError(
     'INVALID_REQUEST',
-    `state ${state}: a list holds what has no outcome, UNDECIDED or PARKED. Leave it out for both`,
+    `state ${state}: a list holds what has no outcome, PREPARING, UNDECIDED or PARKED. ` +
+      'Leave it out for all of it',
   );
 }

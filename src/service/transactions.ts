@@ -1,15 +1,29 @@
-/** Prepare and End: half messages of one queue and their outcome (api.md section 5). */
+/** Prepare and End: half messages and their outcome (api.md section 5). */
+
+import type { TransactionView } from '../broker/api.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
-import { type ApplyResult, Durability, type TransactionRef } from '../broker/commands.ts';
+import {
+  type ApplyResult,
+  Durability,
+  type TransactionId,
+  type TransactionRef,
+} from '../broker/commands.ts';
 import { checkedId, parseTransactionId, transactionIdText } from '../convert.ts';
-import { CallError } from '../status.ts';
+import { CallError, toCallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import type { ShardMethod, Target } from './methods.ts';
+import type { OutcomePusher } from './outcome-pusher.ts';
+import { checkPart, type PrepareMany } from './prepare-many.ts';
 import { appliedError } from './produce.ts';
 import { decodeRequest, encodeResponse, type ProtoMethod } from './proto.ts';
 import { proposalError, transactionNotFound } from './refusals.ts';
-import { type ProduceHead, readPrepareHead, readProduceHead } from './request-head.ts';
+import {
+  type PrepareHead,
+  type ProduceHead,
+  readPrepareHead,
+  readProduceHead,
+} from './request-head.ts';
 import { encodePrepareAck } from './responses.ts';
 import { refuseTransaction } from './state-admission.ts';
 import { queueOf } from './topic-directory.ts';
@@ -40,10 +54,14 @@ export class TransactionCalls {
   readonly prepareMethod: ShardMethod;
   readonly endMethod: ShardMethod;
   readonly #parts: ExecutorParts;
+  readonly #many: PrepareMany;
+  readonly #pusher: OutcomePusher;
   readonly #end: ProtoMethod;
 
-  constructor(parts: ExecutorParts) {
+  constructor(parts: ExecutorParts, many: PrepareMany, pusher: OutcomePusher) {
     this.#parts = parts;
+    this.#many = many;
+    this.#pusher = pusher;
     this.#end = parts.proto.method(END_PATH);
     this.prepareMethod = {
       name: PREPARE_PATH,
@@ -60,17 +78,17 @@ export class TransactionCalls {
   }
 
   prepare(call: Call, request: Uint8Array, done: Done): void {
+    const head = readPrepareHead(request);
+    checkPrepare(head);
+    if (head.parts.length > 1 || head.offsets.length > 0) {
+      this.#many
+        .prepare(call, request, head, done)
+        .catch((error: unknown) => done(toCallError(error), undefined));
+      return;
+    }
     const prepare = this.#read(request);
     const { part } = prepare;
-    if (part.count === 0) {
-      throw new CallError('EMPTY_BATCH', 'the part holds no message: send at least one');
-    }
-    if (prepare.callerId !== '' && part.queue < 0) {
-      throw new CallError(
-        'QUEUE_REQUIRED',
-        'with a transaction_id of your own, name the queue: it is how the transaction is found',
-      );
-    }
+    checkPart(head, part);
     this.#parts.topics.find(call, part, (error, topic) => {
       if (error !== undefined) {
         done(error, undefined);
@@ -126,20 +144,6 @@ export class TransactionCalls {
 
   #read(request: Uint8Array): Prepare {
     const head = readPrepareHead(request);
-    checkGroup(head.producerGroup);
-    checkedId('transaction_id', head.transactionId);
-    if (parseTransactionId(head.transactionId) !== undefined) {
-      throw new CallError('INVALID_NAME', 'a transaction_id of your own must not begin like ours');
-    }
-    if (head.parts.length === 0) {
-      throw new CallError('INVALID_REQUEST', 'a Prepare needs one part: the messages of one queue');
-    }
-    if (head.parts.length > 1) {
-      throw new CallError(
-        'MULTI_QUEUE_TRANSACTION',
-        `${head.parts.length} parts: transactions over several queues are not built yet, send one`,
-      );
-    }
     const part = readProduceHead(head.parts[0]!, this.#parts.config);
     return { producerGroup: head.producerGroup, callerId: head.transactionId, part };
   }
@@ -164,14 +168,17 @@ export class TransactionCalls {
     });
     this.#propose(call, target.shard, command, part.payload, done, (result, replicas) => {
       if (result.type !== 'prepared') throw appliedError(result);
-      const { id, count, firstCheckAtMs, duplicate } = result;
+      const { id, firstCheckAtMs, duplicate } = result;
+      const { count } = result.parts[0]!;
       return encodePrepareAck({
         transactionId: transactionIdText({ shard: target.shard, ...id }),
-        part: {
-          ...{ shard: target.shard, term: id.term, index: id.index, baseOffset: undefined },
-          ...{ count, queue: target.queue, durability: Durability.majorityFsync },
-          ...{ replicas, duplicate },
-        },
+        parts: [
+          {
+            ...{ shard: target.shard, term: id.term, index: id.index, baseOffset: undefined },
+            ...{ count, queue: target.queue, durability: Durability.majorityFsync },
+            ...{ replicas, duplicate },
+          },
+        ],
         firstCheckAtMs,
         duplicate,
       });
@@ -187,14 +194,29 @@ export class TransactionCalls {
       decision,
       ...(end.operator ? { by: 'operator' } : {}),
     });
-    this.#propose(call, target.shard, command, NO_BYTES, done, (result) => {
+    this.#proposeFor(call, target.shard, command, NO_BYTES, done, (result) => {
       if (result.type !== 'ended') throw appliedError(result);
-      const queue = this.#parts.host.data(target.shard).queue(result.queueId)?.queue ?? 0;
-      const { baseOffset, count } = result;
-      const committed = result.state === 'committed';
-      const parts = committed ? [{ queue, base_offset: baseOffset, count }] : [];
-      return encodeResponse(this.#end, { state: STATES[result.state], parts });
+      if (result.unresolved.length === 0) done(undefined, this.#ended(result));
+      else this.#whenResolved(call, target.shard, result.id, done);
     });
+  }
+
+  /** The outcome stands; it is answered when every participant has applied it. */
+  #whenResolved(call: Call, shard: number, id: TransactionId, done: Done): void {
+    call.waitingFor = 'all shards of the transaction to apply its outcome';
+    const leave = this.#pusher.whenResolved(shard, id, (found) => {
+      call.abort = undefined;
+      if (found === undefined) done(lostResolution(), undefined);
+      else done(undefined, this.#ended(found));
+    });
+    call.abort = leave;
+  }
+
+  #ended({ state, parts }: Pick<TransactionView, 'state' | 'parts'>): Buffer {
+    const shown = parts.flatMap(({ topic, queue, count, baseOffset }) =>
+      baseOffset === undefined ? [] : [{ topic, queue, base_offset: baseOffset, count }],
+    );
+    return encodeResponse(this.#end, { state: STATES[state], parts: shown });
   }
 
   #propose(
@@ -205,12 +227,25 @@ export class TransactionCalls {
     done: Done,
     answer: (result: ApplyResult, replicas: number) => Buffer,
   ): void {
+    this.#proposeFor(call, shard, head, payload, done, (result, replicas) =>
+      done(undefined, answer(result, replicas)),
+    );
+  }
+
+  #proposeFor(
+    call: Call,
+    shard: number,
+    head: Uint8Array,
+    payload: Uint8Array,
+    done: Done,
+    applied: (result: ApplyResult, replicas: number) => void,
+  ): void {
     call.mayHaveTakenEffect = true;
     this.#parts.host.propose(shard, head, payload, 'majorityFsync', (outcome) => {
       if (outcome.status === 'applied') {
         const result = outcome.result as ApplyResult;
         if (result.type === 'refused') done(appliedError(result), undefined);
-        else done(undefined, answer(result, outcome.replicas));
+        else applied(result, outcome.replicas);
       } else if (outcome.status === 'written') {
         done(new CallError('INTERNAL', 'written is not applied'), undefined);
       } else {
@@ -218,6 +253,17 @@ export class TransactionCalls {
         done(proposalError(outcome, shard), undefined);
       }
     });
+  }
+}
+
+function checkPrepare(head: PrepareHead): void {
+  checkGroup(head.producerGroup);
+  checkedId('transaction_id', head.transactionId);
+  if (parseTransactionId(head.transactionId) !== undefined) {
+    throw new CallError('INVALID_NAME', 'a transaction_id of your own must not begin like ours');
+  }
+  if (head.parts.length === 0) {
+    throw new CallError('INVALID_REQUEST', 'a Prepare needs one part: the messages of one queue');
   }
 }
 
@@ -252,6 +298,14 @@ function checkEnd(end: EndRequest): void {
         'as List answers it, hf.…',
     );
   }
+}
+
+function lostResolution(): CallError {
+  return new CallError(
+    'OUTCOME_UNKNOWN',
+    'the outcome stands, but this node does not lead the transaction any more before every shard ' +
+      'has applied it: send the same End again to hear when all have',
+  );
 }
 
 export function checkGroup(producerGroup: string): void {

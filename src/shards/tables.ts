@@ -17,6 +17,8 @@ export const TABLE_KIND = {
   delayed: KeyKind.delayed,
   'group-member': KeyKind.groupMember,
   'dedup-key': KeyKind.dedupKey,
+  'transaction-part': KeyKind.transactionPart,
+  'offset-hold': KeyKind.offsetHold,
 } as const satisfies Record<Table, TableKind>;
 
 const KIND_TABLE: ReadonlyMap<TableKind, Table> = new Map(

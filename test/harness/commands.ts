@@ -14,6 +14,9 @@ const transaction = fc.oneof(
   id.map((value): TransactionRef => ({ by: 'id', id: value })),
   text.map((callerId): TransactionRef => ({ by: 'caller', callerId })),
 );
+const globalId = fc.record({ shard: uint, term: uint, index: uint });
+const from = fc.option(fc.nat(), { nil: undefined });
+const moved = fc.record({ queue: uint, from, offset: uint });
 const trimmed = fc.record({ queueId: uint, startOffset: uint, startIndex: uint });
 
 export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
@@ -80,7 +83,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     producerGroup: text,
     transaction,
     decision: fc.constantFrom('commit' as const, 'rollback' as const),
-    by: fc.constant('operator' as const),
+    by: fc.constantFrom('operator' as const, 'refusal' as const, 'timeout' as const),
   }),
   fc.record({
     type: fc.constant('leaseChecks' as const),
@@ -98,6 +101,52 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   fc.record({
     type: fc.constant('checksDelivered' as const),
     checks: fc.array(fc.record({ id, lease: uint }), { maxLength: 8 }),
+  }),
+  fc.record({
+    type: fc.constant('begin' as const),
+    producerGroup: text,
+    callerId: text,
+    firstCheckAfterMs: uint,
+    checkIntervalMs: uint,
+    maxChecks: uint,
+    parts: fc.array(fc.record({ shard: uint, topic: text, queueId: uint, queue: uint, count }), {
+      maxLength: 4,
+    }),
+    offsets: fc.option(fc.record({ shard: uint, group: text }), { nil: undefined }),
+  }),
+  fc.record({
+    type: fc.constant('preparePart' as const),
+    transaction: globalId,
+    part: uint,
+    queueId: uint,
+    count,
+  }),
+  fc.record({
+    type: fc.constant('prepareOffsets' as const),
+    transaction: globalId,
+    group: text,
+    generation: uint,
+    memberId: text,
+    topics: fc.array(fc.record({ topicId: text, offsets: fc.array(moved, { maxLength: 3 }) }), {
+      maxLength: 3,
+    }),
+  }),
+  fc.record({
+    type: fc.constant('prepared' as const),
+    transaction: id,
+    parts: fc.array(id, { maxLength: 4 }),
+  }),
+  fc.record({
+    type: fc.constant('resolve' as const),
+    transaction: globalId,
+    commits: fc.boolean(),
+    parts: fc.array(id, { maxLength: 4 }),
+  }),
+  fc.record({
+    type: fc.constant('resolved' as const),
+    transaction: id,
+    shards: fc.array(uint, { maxLength: 4 }),
+    shown: fc.array(fc.record({ part: uint, baseOffset: uint }), { maxLength: 4 }),
   }),
   fc.record({
     type: fc.constant('park' as const),

@@ -100,7 +100,10 @@ export class ShardFixture {
 
   /** A twin that was started from this one's rows. */
   reloaded(): ShardFixture {
-    const twin = new ShardFixture(this.#limits);
+    return this.loadInto(new ShardFixture(this.#limits));
+  }
+
+  protected loadInto<Twin extends ShardFixture>(twin: Twin): Twin {
     twin.index = this.index;
     twin.term = this.term;
     twin.timeMs = this.timeMs;

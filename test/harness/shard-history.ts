@@ -7,8 +7,10 @@ import type {
   ApplyResult,
   Command,
   Durability,
+  StoredAt,
   TransactionRef,
 } from '../../src/broker/commands.ts';
+import { outcomeFor } from '../../src/broker/coordinator.ts';
 import type { DataShardLimits } from '../../src/broker/limits.ts';
 import type { LeaseRef } from '../../src/broker/transaction-commands.ts';
 import { ShardFixture } from './data-shard.ts';
@@ -56,6 +58,7 @@ export class History {
   readonly #prepared: Prepared[] = [];
   readonly #sent: Extract<Command, { type: 'produce' }>[] = [];
   readonly #leases: LeaseRef[] = [];
+  readonly #stored: StoredAt[] = [];
   #lastQueueId = 0;
 
   constructor(tally = new Map<string, number>()) {
@@ -81,6 +84,11 @@ export class History {
       const ref: TransactionRef = callerId === '' ? byId : { by: 'caller', callerId };
       this.#prepared.push({ group: producerGroup, command, ref });
     }
+    if (result.type === 'partPrepared') this.#stored.push(result.at);
+    if (command.type === 'begin' && result.type === 'prepared' && !result.duplicate) {
+      const ref: TransactionRef = { by: 'id', id: result.id };
+      this.#prepared.push({ group: command.producerGroup, command, ref });
+    }
     if (result.type === 'leased') this.#leases.push(...result.checks);
     const isNew = result.type === 'produced' && !result.duplicate;
     if (command.type === 'produce' && command.producer !== undefined && isNew) {
@@ -98,6 +106,7 @@ export class History {
     }
     if (kind < 18) return this.#delays(queueId, step);
     if (kind < 36) return this.#produceWithSequence(queueId, step);
+    if (kind < 43) return this.#several(step);
     if (kind < 50) return this.#prepare(queueId, step);
     if (kind < 66) return this.#end(step);
     const producerGroup = GROUPS[b % 2]!;
@@ -188,6 +197,58 @@ export class History {
     return {
       type: 'resume',
       transaction: open[b % Math.max(1, open.length)] ?? { term: 1, index: 1 },
+    };
+  }
+
+  /** Of several queues, coordinated here: any step of it, also again and out of order. */
+  #several(step: Step): Command {
+    const { kind, a, b, c } = step;
+    const { state, timeMs } = this.shard;
+    const open = [...state.openTransactions(0)].filter(({ state: at }) => at === 'preparing');
+    const id = open[b % Math.max(1, open.length)]?.id ?? { term: 1, index: 1 + (a % 50) };
+    const transaction = { shard: 1, ...id };
+    const part = c % 2;
+    if (kind === 36) return this.#begin(step);
+    if (kind < 39) {
+      return { type: 'preparePart', transaction, part, queueId: this.#anyQueue(a), count: 1 };
+    }
+    if (kind === 39) {
+      const offsets = [{ queue: a % 3, from: b % 2 === 0 ? undefined : b % 20, offset: 20 }];
+      const topics = [{ topicId: `t${c % 2}`, offsets }];
+      const group = GROUPS[a % 2]!;
+      return { type: 'prepareOffsets', transaction, group, generation: 0, memberId: '', topics };
+    }
+    const stored = this.#stored.slice(-3);
+    if (kind === 40 && open.length > 0) {
+      const wanted = open[b % open.length]!;
+      const count = wanted.parts.length + (wanted.offsets === undefined ? 0 : 1);
+      const parts = Array.from({ length: count }, (_, at) => stored[at] ?? { term: 1, index: 1 });
+      return { type: 'prepared', transaction: wanted.id, parts };
+    }
+    const left = [...state.unresolved()];
+    const ended = left[b % Math.max(1, left.length)];
+    if (kind === 41 && ended !== undefined) return outcomeFor(1, ended, 1);
+    if (kind === 41) return { type: 'resolve', transaction, commits: c % 2 === 0, parts: stored };
+    if (ended !== undefined) {
+      const shown = [{ part, baseOffset: a % 9 }];
+      return { type: 'resolved', transaction: ended.id, shards: [1], shown };
+    }
+    const late = state.dueToAbort(timeMs + 100_000) ?? id;
+    const by = c % 2 === 0 ? 'refusal' : 'timeout';
+    const ref = { by: 'id', id: late } as const;
+    return { type: 'end', producerGroup: '', transaction: ref, decision: 'rollback', by };
+  }
+
+  #begin({ a, b, c }: Step): Command {
+    const part = (at: number) => {
+      const queueId = this.#anyQueue(at);
+      return { shard: 1, topic: 'orders', queueId, queue: queueId, count: 1 + (at % 3) };
+    };
+    return {
+      ...{ type: 'begin', producerGroup: GROUPS[b % 2]!, callerId: c % 3 === 0 ? `m${a % 5}` : '' },
+      ...{ firstCheckAfterMs: a % 200, checkIntervalMs: b % 200, maxChecks: c % 3 },
+      parts: [part(a), part(b)],
+      offsets: c % 2 === 0 ? undefined : { shard: 1, group: GROUPS[a % 2]! },
     };
   }
 
@@ -283,6 +344,8 @@ function outcomeName(command: Command, result: ApplyResult): string {
       return `${command.type} ${result.state}`;
     case 'copied':
       return `copy ${result.moved ? 'moved' : 'late'}`;
+    case 'resolved':
+      return `${command.type} ${result.shown.length > 0 ? 'some' : 'none'}`;
     case 'counted':
     case 'parked':
       return `${command.type} ${result.count > 0 ? 'some' : 'none'}`;

@@ -48,11 +48,12 @@ const check = {
   callerId: 'c',
   checkCount: 1,
   preparedAtMs: 400,
-  topic: 't',
-  queue: 2,
-  firstMessageId: '1-2-0',
-  count: 1,
-  messages: PRODUCE.requestSerialize({ messages: [message] }),
+  parts: [
+    {
+      ...{ topic: 't', queue: 2, firstMessageId: '1-2-0', count: 1 },
+      messages: PRODUCE.requestSerialize({ messages: [message] }),
+    },
+  ],
 };
 
 function request(path: string, value: object): Buffer {

@@ -111,7 +111,7 @@ export class Transactions {
     this.#open--;
     const isCommit = decision === 'commit';
     expectState(open, result.state, isCommit);
-    if (isCommit) history.acked(sent, result.baseOffset);
+    if (isCommit) history.acked(sent, result.parts[0]?.baseOffset);
     else history.failed(sent);
     cluster.judge.coverage.reach(isCommit ? 'transaction committed' : 'transaction rolled back');
     const drawn = random.next();

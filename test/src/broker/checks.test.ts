@@ -60,10 +60,12 @@ describe('checks', () => {
         {
           id: { term: 1, index: 2 },
           callerId: 'a',
-          topic: 'orders',
-          queueId: 1,
-          queue: 1,
-          count: 3,
+          parts: [
+            {
+              ...{ shard: 1, topic: 'orders', queueId: 1, queue: 1, count: 3 },
+              ...{ at: { term: 1, index: 2 }, baseOffset: undefined },
+            },
+          ],
           checkCount: 1,
           preparedAtMs: 1000,
           lease: 3,

@@ -11,6 +11,9 @@ function view(shard: ShardFixture): unknown {
   return {
     queues: [...state.queues()].map((queue) => ({ ...queue })).sort(byId),
     counts: state.counts(),
+    parts: [...state.heldSince(Number.MAX_SAFE_INTEGER)],
+    unresolved: [...state.unresolved()].map((seen) => ({ ...seen, heapPosition: 0 })),
+    toAbort: [state.nextToAbortAtMs(), state.dueToAbort(Number.MAX_SAFE_INTEGER)],
     held: state.heldBodies(Number.MAX_SAFE_INTEGER, 99),
     open: [...state.openTransactions(0)].map((seen) => ({ ...seen, heapPosition: 0 })),
     toPark: [state.nextToParkAtMs(), state.dueToPark(Number.MAX_SAFE_INTEGER, 99)],
@@ -29,7 +32,9 @@ function expectInvariants(shard: ShardFixture): void {
   const { state } = shard;
   const needed = state.lowestNeededIndex() ?? Number.MAX_SAFE_INTEGER;
   const held = state.heldBodies(Number.MAX_SAFE_INTEGER, 99);
-  const undecided = [...state.openTransactions(0)].map(({ id }) => id);
+  const undecided = [...state.openTransactions(0)].flatMap((one) =>
+    'half' in one && one.half !== undefined ? [one.id] : [],
+  );
   const broken = [
     ...held.filter(({ at }) => at.index < needed),
     ...[...state.queues()].filter(({ startOffset, endOffset }) => startOffset > endOffset),
@@ -76,7 +81,16 @@ const EXPECTED_OUTCOMES = [
   'checksDelivered none',
   'checksDelivered some',
   'leaseChecks some',
+  'begin new',
+  'end preparing',
   'park some',
+  'preparePart',
+  'prepareOffsets',
+  'prepareOffsets OFFSET_MOVED',
+  'prepared new',
+  'resolve none',
+  'resolve some',
+  'resolved',
   'resume',
   'openQueue QUEUE_NOT_OPEN',
   'prepare TRANSACTION_ID_REUSED',

@@ -11,10 +11,13 @@ function opened(limits: ConstructorParameters<typeof ShardFixture>[0] = {}): Sha
 describe('half messages', () => {
   it('are invisible until they are committed, then get offsets at the end', () => {
     const test = opened();
+    const part = { shard: 1, topic: 'orders', queueId: 1, queue: 1, count: 2 };
+    const stored = { ...part, at: { term: 1, index: 3 } };
     expect(test.prepare('', 2)).toEqual({
       type: 'prepared',
       id: { term: 1, index: 3 },
-      count: 2,
+      state: 'undecided',
+      parts: [{ ...stored, baseOffset: undefined }],
       firstCheckAtMs: 7000,
       duplicate: false,
     });
@@ -25,10 +28,10 @@ describe('half messages', () => {
     test.timeMs = 2000;
     expect(test.end(3, 'commit')).toEqual({
       type: 'ended',
+      id: { term: 1, index: 3 },
       state: 'committed',
-      queueId: 1,
-      baseOffset: 3,
-      count: 2,
+      parts: [{ ...stored, baseOffset: 3 }],
+      unresolved: [],
     });
     expect(test.rows.index.at(-1)).toEqual({
       queueId: 1,
@@ -93,7 +96,10 @@ describe('half messages', () => {
     expect(test.end('none', 'commit')).toMatchObject(notFound);
     const ref = { by: 'id', id: { term: 1, index: 3 } } as const;
     expect(test.state.transaction('other', ref)).toBeUndefined();
-    expect(test.state.transaction('g', ref)).toMatchObject({ callerId: 'mine', count: 1 });
+    expect(test.state.transaction('g', ref)).toMatchObject({
+      callerId: 'mine',
+      parts: [{ count: 1 }],
+    });
   });
 
   it('with a caller id can be prepared again', () => {
@@ -106,7 +112,8 @@ describe('half messages', () => {
       expect(twin.prepare('c', 2, { queueId: 2 })).toMatchObject(reused);
       expect(twin.prepare('c', 2, { group: 'other' })).toMatchObject({ duplicate: false });
       twin.end('c', 'commit');
-      expect(twin.prepare('c', 2)).toEqual({ ...first, duplicate: true });
+      const again = { state: 'committed', parts: [{ baseOffset: 0 }], duplicate: true };
+      expect(twin.prepare('c', 2)).toMatchObject(again);
     }
   });
 

@@ -34,6 +34,29 @@ describe('Transactions', () => {
     });
   });
 
+  it('prepares several queues and offsets as one', async () => {
+    cluster.createTopic('invoices', 1);
+    const parts = [
+      { topic: 'orders', queue: 1, messages: [{ body: 'o' }] },
+      { topic: 'invoices', queue: 0, messages: [{ body: 'i' }] },
+    ];
+    const offsets = {
+      group: 'billing',
+      topic: 'paid',
+      offsets: [{ queue: 0, from: 3, offset: 5 }],
+    };
+    await client.transactions('shop').prepareMany({ parts, offsets });
+    expect(cluster.requests[0]).toMatchObject({
+      parts: [
+        { topic: 'orders', queue: 1 },
+        { topic: 'invoices', queue: 0 },
+      ],
+      offsets: [
+        { group: 'billing', topic: 'paid', offsets: [{ queue: 0, from: '3', offset: '5' }] },
+      ],
+    });
+  });
+
   it('ends with the decision', async () => {
     const transaction = await client
       .transactions('shop')
@@ -41,7 +64,7 @@ describe('Transactions', () => {
     const result = await transaction.commit();
     expect(result).toEqual({
       state: 'committed',
-      parts: [{ queue: 1, baseOffset: 9, count: 1 }],
+      parts: [{ topic: '', queue: 1, baseOffset: 9, count: 1 }],
     });
     expect(cluster.ended[0]).toMatchObject({ transaction_id: 'hf.1.1.5', decision: 'COMMIT' });
   });

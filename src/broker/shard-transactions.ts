@@ -1,0 +1,129 @@
+/** All that a data shard has of transactions, as coordinator and as participant. */
+import type { Entry, LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
+import type { StateCounts } from './api.ts';
+import type { ApplyResult, QueueId, QueueOffsetEntry, Refusal } from './commands.ts';
+import { Coordinator } from './coordinator.ts';
+import type { GroupCalls } from './group-calls.ts';
+import { HalfMessages } from './half-messages.ts';
+import type { LateReferences } from './late-references.ts';
+import type { DataShardLimits } from './limits.ts';
+import { OffsetHolds } from './offset-holds.ts';
+import type { Queues } from './queues.ts';
+import type { StateRow, StateWriter, Table } from './state-port.ts';
+import type { GlobalTransactionId, TransactionCommand } from './transaction-commands.ts';
+import { TransactionParts } from './transaction-parts.ts';
+import { readTransaction } from './transaction-rows.ts';
+import { Transactions } from './transactions.ts';
+
+export interface TransactionSurroundings {
+  readonly shard: ShardId;
+  readonly limits: DataShardLimits;
+  readonly queues: Queues;
+  readonly references: LateReferences;
+  readonly groups: GroupCalls;
+}
+
+export class ShardTransactions {
+  readonly all: Transactions;
+  readonly #shard: ShardId;
+  readonly #queues: Queues;
+  readonly #halfMessages: HalfMessages;
+  readonly #coordinator: Coordinator;
+  readonly #parts: TransactionParts;
+  readonly #holds: OffsetHolds;
+
+  constructor({ shard, limits, queues, references, groups }: TransactionSurroundings) {
+    this.#shard = shard;
+    this.#queues = queues;
+    this.all = new Transactions(limits);
+    this.#halfMessages = new HalfMessages(shard, queues, this.all, references);
+    this.#coordinator = new Coordinator(this.all);
+    this.#parts = new TransactionParts(queues, references, limits);
+    this.#holds = new OffsetHolds(groups);
+  }
+
+  get counts(): Pick<StateCounts, 'transactions' | 'parked' | 'parts' | 'heldOffsets'> {
+    return {
+      transactions: this.all.count,
+      parked: this.all.parkedCount,
+      parts: this.#parts.count,
+      heldOffsets: this.#holds.count,
+    };
+  }
+
+  apply(command: TransactionCommand, entry: Entry, out: StateWriter): ApplyResult {
+    switch (command.type) {
+      case 'prepare':
+        return this.#halfMessages.prepare(command, entry, out);
+      case 'end':
+        return this.#halfMessages.end(command, entry, out);
+      case 'leaseChecks':
+        return this.#halfMessages.leaseChecks(command, entry, out);
+      case 'checksDelivered':
+        return this.#halfMessages.checksDelivered(command, out);
+      case 'park':
+        return this.#halfMessages.park(command, entry, out);
+      case 'resume':
+        return this.#halfMessages.resume(command, entry, out);
+      case 'begin':
+        return this.#coordinator.begin(command, entry, out);
+      case 'prepared':
+        return this.#coordinator.prepared(command, entry, out);
+      case 'resolved':
+        return this.#coordinator.resolved(command, entry, out);
+      case 'preparePart':
+        return this.#parts.prepare(command, entry, out);
+      case 'prepareOffsets':
+        return this.#holds.prepare(command, entry, out);
+      case 'resolve':
+        this.#holds.resolve(command, out);
+        return { type: 'resolved', shown: this.#parts.resolve(command, entry, out) };
+    }
+  }
+
+  /** Why a commit or reset of these offsets must wait; undefined = it need not. */
+  pendingOffset(
+    group: string,
+    topicId: string,
+    offsets: readonly QueueOffsetEntry[],
+  ): Refusal | undefined {
+    return this.#holds.pending(group, topicId, offsets);
+  }
+
+  dropQueue(queueId: QueueId, out: StateWriter): void {
+    this.all.dropQueue(queueId, out);
+    this.#parts.dropQueue(queueId, out);
+  }
+
+  forgetTopic(topicId: string, out: StateWriter): void {
+    this.#holds.forgetTopic(topicId, out);
+  }
+
+  /** Lowest log index that messages of transactions without an outcome lie in. */
+  lowestIndex(): LogIndex | undefined {
+    return earlier(this.all.lowestIndex(), this.#parts.lowestIndex());
+  }
+
+  *heldSince(sinceMs: ShardTimeMs): Generator<GlobalTransactionId> {
+    yield* this.#parts.heldSince(sinceMs);
+    yield* this.#holds.heldSince(sinceMs);
+  }
+
+  oldestHeldAtMs(): ShardTimeMs | undefined {
+    return earlier(this.#parts.oldestAtMs, this.#holds.oldestAtMs);
+  }
+
+  /** After the queues. */
+  load(rowsOf: (table: Table) => readonly StateRow[]): void {
+    const queueNumber = (queueId: QueueId) => this.#queues.get(queueId)?.queue ?? 0;
+    const read = (row: StateRow) => readTransaction(row, this.#shard, queueNumber);
+    this.all.load(rowsOf('transaction').map(read));
+    this.#parts.load(rowsOf('transaction-part'));
+    this.#holds.load(rowsOf('offset-hold'));
+  }
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
+}
