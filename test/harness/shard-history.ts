@@ -219,6 +219,7 @@ export class History {
       return { type: 'prepareOffsets', transaction, group, generation: 0, memberId: '', topics };
     }
     const stored = this.#stored.slice(-3);
+    // Mostly parts of others: multi-transactions.test.ts has the right order of steps.
     if (kind === 40 && open.length > 0) {
       const wanted = open[b % open.length]!;
       const count = wanted.parts.length + (wanted.offsets === undefined ? 0 : 1);

@@ -390,7 +390,7 @@ const BROKER: readonly Mutant[] = [
   {
     name: 'a decided transaction is decided again',
     file: 'src/broker/half-messages',
-    from: "if (transaction.state !== 'undecided') return endAgain(transaction, command.decision);",
+    from: 'if (!isOpen(transaction)) return endAgain(transaction, command.decision);',
     to: '',
   },
   {
