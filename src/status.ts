@@ -112,6 +112,10 @@ export const REASONS = {
     'NOT_FOUND',
     'No such member of the group: it left, or was silent for its session. Join again.',
   ),
+  SUBSCRIPTION_NOT_FOUND: refused(
+    'NOT_FOUND',
+    'The group never received from the topic. Its first Receive subscribes it.',
+  ),
   TRANSACTION_NOT_FOUND: refused(
     'NOT_FOUND',
     'No such transaction: it was never prepared here, or it ended long ago and is forgotten.',
@@ -180,6 +184,10 @@ export const REASONS = {
   NOT_DELAYED: refused(
     'FAILED_PRECONDITION',
     'Nothing to recall: the message was delivered, recalled before, or never delayed.',
+  ),
+  SUBSCRIPTION_FIFO: refused(
+    'FAILED_PRECONDITION',
+    'The group was subscribed with another `fifo`. Ask for the same, or use another group.',
   ),
   TRANSACTION_ENDED: refused(
     'FAILED_PRECONDITION',
@@ -256,7 +264,7 @@ export const REASONS = {
   ),
   SHARD_STATE_FULL: later(
     'RESOURCE_EXHAUSTED',
-    'A shard holds as many open transactions, groups or offsets as it may. The text says which.',
+    'A shard holds as many of something as it may: transactions, groups, … The text says which.',
   ),
   QUEUE_NOT_OPEN: later(
     'UNAVAILABLE',

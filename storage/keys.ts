@@ -31,8 +31,11 @@ export const KeyKind = {
   delayed: 0x29,
   transactionPart: 0x2a,
   offsetHold: 0x2b,
+  subscription: 0x2c,
+  pendingDelivery: 0x2d,
   groupMember: 0x2e,
   dedupKey: 0x2f,
+  deadLetter: 0x30,
 } as const;
 export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
 
@@ -50,8 +53,11 @@ export const TABLE_KINDS = [
   KeyKind.delayed,
   KeyKind.transactionPart,
   KeyKind.offsetHold,
+  KeyKind.subscription,
+  KeyKind.pendingDelivery,
   KeyKind.groupMember,
   KeyKind.dedupKey,
+  KeyKind.deadLetter,
 ] as const;
 export type TableKind = (typeof TABLE_KINDS)[number];
 
@@ -99,10 +105,13 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.topic]: table('topic'),
   [KeyKind.meta]: table('meta'),
   [KeyKind.delayed]: table('delayed', 4),
+  [KeyKind.subscription]: table('subscription', 5),
+  [KeyKind.pendingDelivery]: table('pending-delivery', 5),
   [KeyKind.groupMember]: table('group-member', 5),
   [KeyKind.dedupKey]: table('dedup-key', 5),
   [KeyKind.transactionPart]: table('transaction-part', 5),
   [KeyKind.offsetHold]: table('offset-hold', 5),
+  [KeyKind.deadLetter]: table('dead-letter', 5),
 });
 
 const UINT32_SIZE = 0x1_0000_0000;

@@ -9,6 +9,7 @@ import type {
   TransactionRef,
   TransactionState,
 } from './commands.ts';
+import type { DeliveriesView, DeliveryCounts } from './deliveries-view.ts';
 import type { GroupMemberState, MembershipState, QueueShare } from './group-rows.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 import type { GlobalTransactionId, StoredOffsets, StoredPart } from './transaction-commands.ts';
@@ -66,7 +67,7 @@ export interface DelayedView {
 }
 
 /** Held against the limits of limits.ts; admission happens before an entry is proposed. */
-export interface StateCounts {
+export interface StateCounts extends DeliveryCounts {
   readonly producers: number;
   /** Without an outcome, or with participants that have not applied it: parked ones too. */
   readonly transactions: number;
@@ -139,7 +140,12 @@ export interface DataShard {
   heldBodies(below: LogIndex, limit: number): readonly HeldBody[];
   /** Lowest log index that hidden or late batches need which no `copy` can move. */
   lowestFixedIndex(): LogIndex | undefined;
-  /** Lowest log index that hidden batches, or those that were shown late, of live queues need. */
+  /** Messages that are consumed one by one. */
+  readonly deliveries: DeliveriesView;
+  /**
+   * Lowest log index that something needs which does not stand in the order of its queue: hidden
+   * batches, those that were shown late, messages that are pending or dead letters.
+   */
   lowestLateIndex(): LogIndex | undefined;
   /**
    * Lowest log index that anything live may need; a `trim` must stay below it. undefined = nothing

@@ -15,6 +15,8 @@
  *   trim           = logTrim [queueId startOffset startIndex]*
  *   those of half messages: transaction-codec.ts; of members of groups: group-commands.ts
  *
+ * Those of per-message consumption are in delivery-codec.ts.
+ *
  * Heads are replayed for as long as the log is kept: kinds are never renumbered, a changed layout
  * gets a new version. A head that this version cannot read stops the replica.
  */
@@ -29,6 +31,13 @@ import type {
   ProducerSequence,
   QueueOffsetEntry,
 } from './commands.ts';
+import {
+  DELIVERY_KIND,
+  decodeDelivery,
+  encodeDelivery,
+  isDeliveryCommand,
+  isDeliveryKind,
+} from './delivery-codec.ts';
 import {
   decodeGroupCommand,
   encodeGroupCommand,
@@ -64,6 +73,7 @@ const KIND = {
   copy: 50,
   ...TRANSACTION_KIND,
   ...GROUP_KIND,
+  ...DELIVERY_KIND,
 } as const satisfies Record<Command['type'], number>;
 
 /** What a produce has besides. On disk: never renumber. */
@@ -72,7 +82,7 @@ const DELAY = 2;
 const DEDUP = 4;
 
 /** On disk: never reorder. */
-const BODY_OWNERS: readonly BodyOwner[] = ['delayed'];
+const BODY_OWNERS: readonly BodyOwner[] = ['delayed', 'delivery'];
 
 export function encodeCommand(command: Command): Uint8Array {
   const out = new ByteWriter(64).u8(KIND[command.type]);
@@ -81,6 +91,7 @@ export function encodeCommand(command: Command): Uint8Array {
   }
   out.u8(versionOf(command));
   if (isGroupCommand(command)) return encodeGroupCommand(command, out);
+  if (isDeliveryCommand(command)) return encodeDelivery(command, out);
   switch (command.type) {
     case 'produce':
       return encodeProduce(command, out);
@@ -131,6 +142,7 @@ export function firstWriteOf({ index, head }: Pick<Entry, 'index' | 'head'>): Lo
 }
 
 function decodeFields(kind: number, from: ByteReader): Command {
+  if (isDeliveryKind(kind)) return decodeDelivery(kind, from);
   switch (kind) {
     case KIND.produce:
       return decodeProduce(from);

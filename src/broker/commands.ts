@@ -3,6 +3,7 @@
  * A command is the `head` of an entry (see command-codec.ts); message bytes are its `payload`.
  */
 import type { LogIndex, ShardId, ShardTimeMs, Term } from '../../raft/types.ts';
+import type { DeliveryCommand, DeliveryRefusal, DeliveryResult } from './delivery-commands.ts';
 import type { GroupCommand, GroupMemberRef, GroupMode } from './group-commands.ts';
 import type {
   GlobalTransactionId,
@@ -95,7 +96,8 @@ export type Command =
         readonly startIndex: LogIndex;
       }[];
       readonly logTrim: LogIndex;
-    };
+    }
+  | DeliveryCommand;
 
 /**
  * `preparing`: its parts are being stored. `parked`: undecided, and nobody is asked any more until
@@ -123,7 +125,7 @@ export interface StoredAt {
 export type BatchId = StoredAt;
 
 /** What needs a body that no queue shows. The names are stored by number: see the codec. */
-export type BodyOwner = 'delayed';
+export type BodyOwner = 'delayed' | 'delivery';
 
 /** A body that may be appended again. */
 export interface HeldBody {
@@ -187,6 +189,7 @@ export type ApplyResult =
   | { readonly type: 'left'; readonly count: number }
   /** Entries up to `logTrim` are needed by nothing. */
   | { readonly type: 'trimmed'; readonly logTrim: LogIndex }
+  | DeliveryResult
   | { readonly type: 'done' };
 
 /** Closed list; the service maps each to a gRPC status and a reason of docs/errors.md. */
@@ -223,6 +226,7 @@ export type Refusal =
   /** Delivered, recalled before, or never stored. */
   | { readonly reason: 'NOT_DELAYED' }
   | { readonly reason: 'GROUP_NOT_FOUND'; readonly group: string }
+  | DeliveryRefusal
   | { readonly reason: 'GROUP_MODE'; readonly group: string; readonly mode: GroupMode }
   | { readonly reason: 'GROUP_HAS_MEMBERS'; readonly group: string; readonly members: number }
   | { readonly reason: 'MEMBER_UNKNOWN'; readonly group: string; readonly memberId: string }

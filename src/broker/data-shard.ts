@@ -30,6 +30,9 @@ import type { SequencedRequest } from './dedup.ts';
 import { Dedup } from './dedup.ts';
 import { DedupKeys } from './dedup-keys.ts';
 import { Delays } from './delays.ts';
+import { Deliveries } from './deliveries.ts';
+import type { DeliveriesView } from './deliveries-view.ts';
+import { isDeliveryCommand } from './delivery-codec.ts';
 import { GroupCalls } from './group-calls.ts';
 import { isGroupCommand } from './group-commands.ts';
 import type { MembershipState } from './group-rows.ts';
@@ -62,6 +65,7 @@ class DataShardState implements DataShard {
   readonly #transactions: ShardTransactions;
   readonly #references = new LateReferences();
   readonly #delays: Delays;
+  readonly #deliveries: Deliveries;
   readonly #groups = new GroupCalls();
   #lastIndex: LogIndex = 0;
   #lastTimeMs: ShardTimeMs = 0;
@@ -75,6 +79,7 @@ class DataShardState implements DataShard {
       ...{ references: this.#references, groups: this.#groups },
     });
     this.#delays = new Delays(this.#queues, this.#references);
+    this.#deliveries = new Deliveries(this.#queues, limits);
   }
 
   load(rows: Iterable<StateRow>): void {
@@ -92,6 +97,11 @@ class DataShardState implements DataShard {
     this.#transactions.load(rowsOf);
     this.#references.load(rowsOf('late-reference'));
     this.#delays.load(rowsOf('delayed'));
+    this.#deliveries.load(
+      rowsOf('subscription'),
+      rowsOf('pending-delivery'),
+      rowsOf('dead-letter'),
+    );
     this.#groups.load(rowsOf('group'), rowsOf('group-offset'), rowsOf('group-member'));
   }
 
@@ -102,6 +112,10 @@ class DataShardState implements DataShard {
     this.#lastTimeMs = entry.timeMs;
     if (entry.type !== EntryType.command) return DONE;
     return this.#dispatch(decodeCommand(entry.head), entry, out);
+  }
+
+  get deliveries(): DeliveriesView {
+    return this.#deliveries;
   }
 
   queue(queueId: QueueId): QueueView | undefined {
@@ -211,7 +225,8 @@ class DataShardState implements DataShard {
   }
 
   heldBodies(below: LogIndex, limit: number): readonly HeldBody[] {
-    return this.#delays.below(below, limit);
+    const found = [...this.#delays.below(below, limit), ...this.#deliveries.below(below, limit)];
+    return found.sort((a, b) => a.at.index - b.at.index).slice(0, limit);
   }
 
   lowestFixedIndex(): LogIndex | undefined {
@@ -220,7 +235,8 @@ class DataShardState implements DataShard {
 
   lowestLateIndex(): LogIndex | undefined {
     const hidden = lower(this.#transactions.lowestIndex(), this.#delays.lowestIndex());
-    return lower(hidden, this.#references.lowestIndex());
+    const shown = lower(this.#references.lowestIndex(), this.#deliveries.lowestIndex());
+    return lower(hidden, shown);
   }
 
   lowestNeededIndex(): LogIndex | undefined {
@@ -233,6 +249,7 @@ class DataShardState implements DataShard {
       ...this.#transactions.counts,
       delayed: this.#delays.count,
       dedupKeys: this.#dedupKeys.count,
+      ...this.#deliveries.counts,
       groups: this.#groups.offsets.count,
       groupOffsets: this.#groups.offsets.offsetCount,
       groupMembers: this.#groups.members.memberCount,
@@ -241,6 +258,7 @@ class DataShardState implements DataShard {
   }
 
   #dispatch(command: Command, entry: Entry, out: StateWriter): ApplyResult {
+    if (isDeliveryCommand(command)) return this.#deliveries.apply(command, entry, out);
     if (isGroupCommand(command)) return this.#groups.apply(command, entry.index, out);
     switch (command.type) {
       case 'produce':
@@ -257,7 +275,9 @@ class DataShardState implements DataShard {
       case 'recall':
         return this.#recall(command.index, out);
       case 'copy':
-        return this.#delays.move(command.id, command.from, entry, out);
+        return command.owner === 'delayed'
+          ? this.#delays.move(command.id, command.from, entry, out)
+          : this.#deliveries.move(command.from, entry, out);
       case 'openQueue':
         return this.#openQueue(command, out);
       case 'closeQueue':
@@ -345,6 +365,7 @@ class DataShardState implements DataShard {
     this.#dedup.dropQueue(queueId, out);
     this.#dedupKeys.dropQueue(queueId, out);
     this.#delays.dropQueue(queueId, out);
+    this.#deliveries.dropQueue(queueId, out);
     this.#references.trim(queueId, Number.MAX_SAFE_INTEGER, out);
     this.#queues.close(queueId, entry.index, out);
     return DONE;
@@ -352,16 +373,19 @@ class DataShardState implements DataShard {
 
   #trim(command: CommandOf<'trim'>, entry: Entry, out: StateWriter): ApplyResult {
     assert(command.logTrim < entry.index, 'log trim past its own entry');
+    // Whoever proposed it may not have seen yet that a message was given to somebody.
+    const heldIndex = this.#deliveries.lowestIndex() ?? Number.MAX_SAFE_INTEGER;
+    const logTrim = Math.min(command.logTrim, heldIndex - 1);
     for (const trim of command.queues) {
       const rises = this.#queues.trim(trim, command.logTrim, out);
       if (rises) this.#references.trim(trim.queueId, trim.startOffset, out);
     }
     const needed = lower(this.lowestLateIndex(), this.#queues.lowestIndex('exact'));
     assert(
-      needed === undefined || command.logTrim < needed,
-      `shard ${this.#shard}: log trim to ${command.logTrim}, but entry ${needed} is needed`,
+      needed === undefined || logTrim < needed,
+      `shard ${this.#shard}: log trim to ${logTrim}, but entry ${needed} is needed`,
     );
-    return { type: 'trimmed', logTrim: command.logTrim };
+    return { type: 'trimmed', logTrim };
   }
 }
 

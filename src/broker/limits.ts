@@ -1,7 +1,7 @@
 /**
  * Bounds of a data shard's state. Every replica must use the same values: they decide what `apply`
- * forgets. The three admission limits are checked by the service, against `counts()`, before an
- * entry is proposed; `apply` never refuses because of them.
+ * forgets. The admission limits are checked by the service, against `counts()`, before an entry is
+ * proposed; `apply` never refuses because of them.
  */
 export interface DataShardLimits {
   /** A producer unheard for this long (shard time) may be forgotten with its dedup window. */
@@ -32,6 +32,16 @@ export interface DataShardLimits {
   readonly maxGroupMembers: number;
   /** Admission: queues of the topics that groups with members read. */
   readonly maxGroupQueues: number;
+  /** Leases of a message before it becomes a dead letter. */
+  readonly maxDeliveryAttempts: number;
+  /** Admission: subscriptions, one per group and queue. */
+  readonly maxSubscriptions: number;
+  /** Admission: messages of one subscription that are pending; beyond it no new ones are given. */
+  readonly maxPendingPerSubscription: number;
+  /** Admission: the same over all subscriptions. */
+  readonly maxPendingDeliveries: number;
+  /** Dead letters; beyond it messages that should become some go on waiting. */
+  readonly maxDeadLetters: number;
 }
 
 const DAY_MS = 86_400_000;
@@ -51,6 +61,11 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
   maxGroupOffsets: 100_000,
   maxGroupMembers: 10_000,
   maxGroupQueues: 100_000,
+  maxDeliveryAttempts: 16,
+  maxSubscriptions: 20_000,
+  maxPendingPerSubscription: 10_000,
+  maxPendingDeliveries: 100_000,
+  maxDeadLetters: 50_000,
 });
 
 /** Requests remembered per (producer, epoch, queue): as many as may be in flight (rule 13). */

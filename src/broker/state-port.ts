@@ -19,6 +19,9 @@ export type Table =
   | 'dedup-key'
   | 'transaction-part'
   | 'offset-hold'
+  | 'subscription'
+  | 'pending-delivery'
+  | 'dead-letter'
   | 'topic'
   | 'meta';
 

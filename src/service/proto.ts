@@ -11,7 +11,9 @@ import { protoDirectory } from '../package-root.ts';
 import { CallError } from '../status.ts';
 import { asBuffer, WireReader } from './wire.ts';
 
-const FILES = ['log', 'transactions', 'groups', 'admin'].map((name) => `holdfast/v1/${name}.proto`);
+const FILES = ['log', 'transactions', 'deliveries', 'groups', 'admin'].map(
+  (name) => `holdfast/v1/${name}.proto`,
+);
 /** Numbers of 64 bits as text, so that convert.ts sees what was really sent. */
 const OPTIONS = {
   keepCase: true,
@@ -25,6 +27,7 @@ export const SERVICE_NAMES = [
   'holdfast.v1.Log',
   'holdfast.v1.Transactions',
   'holdfast.v1.Groups',
+  'holdfast.v1.Deliveries',
   'holdfast.v1.Admin',
 ] as const;
 

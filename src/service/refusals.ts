@@ -81,6 +81,10 @@ export function refusalError(refusal: Refusal): CallError {
       return keysMixed(refusal);
     case 'NOT_DELAYED':
       return notDelayed();
+    case 'SUBSCRIPTION_NOT_FOUND':
+      return subscriptionNotFound(refusal.group);
+    case 'SUBSCRIPTION_FIFO':
+      return subscriptionFifo(refusal.group, refusal.fifo);
     default:
       return transactionError(refusal);
   }
@@ -94,6 +98,22 @@ function keysMixed({ key, known }: Extract<Refusal, { reason: 'DEDUP_KEYS_MIXED'
     `some messages were stored before and some not: ${JSON.stringify(key)} ${where}. Nothing ` +
       'was stored: send each message by itself',
     { metadata: baseOffset === undefined ? {} : { offset: String(baseOffset) } },
+  );
+}
+
+export function subscriptionNotFound(group: string): CallError {
+  return new CallError(
+    'SUBSCRIPTION_NOT_FOUND',
+    `group ${JSON.stringify(group)} never received from this topic: ` +
+      'its first Receive subscribes it',
+  );
+}
+
+export function subscriptionFifo(group: string, fifo: boolean): CallError {
+  return new CallError(
+    'SUBSCRIPTION_FIFO',
+    `group ${JSON.stringify(group)} was subscribed with fifo = ${fifo}, and stays so: ` +
+      'ask for the same, or use another group',
   );
 }
 

@@ -5,6 +5,8 @@ import { type CallError, toCallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { POLL_CHECKS_PATH, WATCH_CHECKS_PATH } from './checks.ts';
 import { runCold } from './cold.ts';
+import { deliveryExecutors } from './deliveries/executors.ts';
+import { RECEIVE_PATH } from './deliveries/requests.ts';
 import { FETCH_PATH } from './fetch.ts';
 import { HEARTBEAT_PATH } from './groups.ts';
 import {
@@ -35,7 +37,9 @@ import { WatchChecksStream } from './watch-checks.ts';
 export const PRODUCE_STREAM_PATH = '/holdfast.v1.Log/ProduceStream';
 
 /** Calls that a node that stops answers at once. */
-const WAITING_PATHS: readonly string[] = [FETCH_PATH, POLL_CHECKS_PATH, HEARTBEAT_PATH];
+const WAITING: ReadonlySet<string> = new Set([
+  ...[FETCH_PATH, POLL_CHECKS_PATH, HEARTBEAT_PATH, RECEIVE_PATH],
+]);
 
 type Handler = UntypedServiceImplementation[string];
 /** Open streams, to be ended when the node stops. */
@@ -48,8 +52,7 @@ export function createHandlers(
 ): ReadonlyMap<string, Handler> {
   const handlers = new Map<string, Handler>();
   for (const [path, execute] of unaryExecutors(parts)) {
-    const waits = WAITING_PATHS.includes(path);
-    handlers.set(path, unaryHandler(parts, execute, waits ? polls : undefined));
+    handlers.set(path, unaryHandler(parts, execute, WAITING.has(path) ? polls : undefined));
   }
   for (const [path, handler] of streamHandlers(parts, streams)) handlers.set(path, handler);
   return handlers;
@@ -69,6 +72,7 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     [PREPARE_PATH, transactions.prepare.bind(transactions)],
     [END_PATH, transactions.end.bind(transactions)],
     [POLL_CHECKS_PATH, checks.poll.bind(checks)],
+    ...deliveryExecutors(parts.deliveries, proto),
     cold(RECALL_PATH, (call, request: { message_id: string }) => recall(parts, call, request)),
     cold(LIST_PATH, (call, request: ListRequest) => listTransactions(parts, call, request)),
     cold(RESUME_PATH, (call, request: { transaction_id: string }) =>

@@ -17,6 +17,7 @@ import { CheckCalls } from './checks.ts';
 import { ClusterStatus } from './cluster-status.ts';
 import { type ServiceConfig, serviceConfig } from './config.ts';
 import { Deadlines, SYSTEM_DEADLINE_CLOCK } from './deadlines.ts';
+import { DeliveryCalls } from './deliveries/delivery-calls.ts';
 import { FetchCalls } from './fetch.ts';
 import { GroupGrowth } from './group-growth.ts';
 import { GroupMethods } from './group-methods.ts';
@@ -124,6 +125,7 @@ export function createParts(options: ServiceOptions) {
   const transactions = new TransactionCalls(shared, prepareMany, pusher);
   const bodies = participants.body;
   const collector = new CheckCollector({ host, router, calls, bodies }, config.maxLongPolls);
+  const deliveries = new DeliveryCalls(shared, offsets, () => clock.nowMs());
   const collect = collector.method;
   const checks = new CheckCalls({ peers, calls, router, methods, collect, proto, config });
   const topicCalls = new TopicCalls(shared, offsets);
@@ -135,6 +137,7 @@ export function createParts(options: ServiceOptions) {
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
     ...{ groupMethods, groups, growth, sessions, traceMethods },
     ...{
+      deliveries,
       memberCalls,
       offsets,
       onBug,
@@ -153,7 +156,7 @@ export function createParts(options: ServiceOptions) {
 export function createService(options: ServiceOptions): Service {
   const parts = createParts(options);
   const { admission, calls, collector, config, deadlines, fetch, methods, router, waits } = parts;
-  const { groupMethods, growth, sessions } = parts;
+  const { deliveries, groupMethods, growth, sessions } = parts;
   const streams = new Set<{ stop(): void }>();
   const polls = new Set<Call>();
   const handlers: ReadonlyMap<string, UntypedServiceImplementation[string]> = createHandlers(
@@ -202,6 +205,7 @@ export function createService(options: ServiceOptions): Service {
       await server.stop(graceMs);
       collector.close();
       for (const part of [groupMethods, growth, sessions, parts.pusher, parts.asker]) part.close();
+      deliveries.waits.close();
       waits.close();
       router.close();
       deadlines.close();
@@ -214,14 +218,14 @@ export function createService(options: ServiceOptions): Service {
       streams: admission.streams,
       inflightRequestBytes: admission.inflightBytes,
       waitingCalls: router.waiting + waits.size,
-      longPolls: fetch.polls + collector.polls + groupMethods.waiting,
+      longPolls: fetch.polls + collector.polls + groupMethods.waiting + deliveries.waits.count,
     }),
   };
 }
 
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
-  const { groupMethods, memberCalls, participants, prepareMany, router } = parts;
+  const { deliveries, groupMethods, memberCalls, participants, prepareMany, router } = parts;
   const { traceMethods, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
@@ -231,6 +235,7 @@ function createPeerServer(parts: Parts): PeerServer {
       ...Object.values(traceMethods),
       ...[prepareMany.method, ...Object.values(participants)],
       ...Object.values(methods),
+      ...deliveries.methods,
     ],
     nodeMethods: [collector.method, cluster.method, memberCalls.method],
   });

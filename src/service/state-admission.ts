@@ -17,7 +17,10 @@ type AdmissionLimit =
   | 'maxGroups'
   | 'maxGroupOffsets'
   | 'maxGroupMembers'
-  | 'maxGroupQueues';
+  | 'maxGroupQueues'
+  | 'maxSubscriptions'
+  | 'maxPendingPerSubscription'
+  | 'maxPendingDeliveries';
 
 const WHAT: Readonly<Record<AdmissionLimit, string>> = {
   maxUndecidedTransactions: 'undecided transactions: end some first',
@@ -27,6 +30,9 @@ const WHAT: Readonly<Record<AdmissionLimit, string>> = {
   maxGroupOffsets: 'committed offsets',
   maxGroupMembers: 'members of groups',
   maxGroupQueues: 'queues that members of groups read',
+  maxSubscriptions: 'subscriptions: delete some first',
+  maxPendingPerSubscription: 'pending messages of the group in one queue: settle some first',
+  maxPendingDeliveries: 'pending messages: let consumers settle some first',
 };
 
 function full(name: AdmissionLimit): CallError {
@@ -63,10 +69,37 @@ export function refuseOffsetHold(
   return undefined;
 }
 
-/** Looks at commands that make groups or offsets; lets all others pass. */
+/** undefined = there is room for one more. */
+export function refuseSubscription(data: DataShard): CallError | undefined {
+  const { subscriptions } = data.counts();
+  return subscriptions < DATA_SHARD_LIMITS.maxSubscriptions ? undefined : full('maxSubscriptions');
+}
+
+/** Dead letters that are sent again are pending again. */
+function refuseResend(
+  data: DataShard,
+  { group, offsets, queueId }: Extract<Command, { type: 'settleDead' }>,
+): CallError | undefined {
+  const { maxPendingDeliveries, maxPendingPerSubscription } = DATA_SHARD_LIMITS;
+  const pending = data.deliveries.subscription(group, queueId)?.pending ?? 0;
+  if (pending + offsets.length > maxPendingPerSubscription) {
+    return full('maxPendingPerSubscription');
+  }
+  const isOver = data.counts().pendingDeliveries + offsets.length > maxPendingDeliveries;
+  return isOver ? full('maxPendingDeliveries') : undefined;
+}
+
+/** Looks at commands that make groups, offsets or deliveries; lets all others pass. */
 export function refuseCommand(data: DataShard, head: Uint8Array): CallError | undefined {
   const command = decodeCommand(head);
   if (command.type === 'joinGroup') return refuseMember(data, command);
+  if (command.type === 'settleDead' && command.action === 'resend') {
+    return refuseResend(data, command);
+  }
+  if (command.type === 'lease') {
+    const isKnown = data.deliveries.subscription(command.group, command.queueId) !== undefined;
+    return isKnown ? undefined : refuseSubscription(data);
+  }
   if (command.type !== 'commitOffsets' && command.type !== 'resetOffsets') return undefined;
   return refuseOffsets(data, command.group, command.topicId, command.offsets);
 }
@@ -125,5 +158,8 @@ export function stateLimits(): Limit[] {
     limit('maxGroupOffsets', 'committed offsets in one shard'),
     limit('maxGroupMembers', 'members of consumer groups in one shard'),
     limit('maxGroupQueues', 'queues that the members of groups read, in one shard'),
+    limit('maxSubscriptions', 'subscriptions (group and queue) in one shard'),
+    limit('maxPendingPerSubscription', 'messages given to a group in one queue and undecided'),
+    limit('maxPendingDeliveries', 'messages given to groups and undecided in one shard'),
   ];
 }

@@ -1,9 +1,9 @@
 /**
  * Does what is due in each shard that this node leads: delayed batches are shown, transactions that
- * nobody decided are parked, those whose preparation stopped half way are rolled back. What is due
- * goes through the log in one entry, and the next entry leaves when that one was applied. Woken by
- * applied entries, by leadership, and by one timer per shard for what falls due next, of whatever
- * kind.
+ * nobody decided are parked, those whose preparation stopped half way are rolled back, messages
+ * whose last lease has ended become dead letters. What is due goes through the log in one entry,
+ * and the next entry leaves when that one was applied. Woken by applied entries, by leadership, and
+ * by one timer per shard for what falls due next, of whatever kind.
  */
 import type { ShardId, ShardTimeMs } from '../../raft/types.ts';
 import type { DataShard } from '../broker/api.ts';
@@ -39,6 +39,13 @@ const SOURCES: readonly DueSource[] = [
     command: (data, nowMs) => ({
       ...{ type: 'end', producerGroup: '', decision: 'rollback', by: 'timeout' },
       transaction: { by: 'id', id: data.dueToAbort(nowMs) ?? { term: 0, index: 0 } },
+    }),
+  },
+  {
+    nextAtMs: (data) => data.deliveries.nextOverAtMs(),
+    command: (data, nowMs) => ({
+      type: 'expire',
+      deliveries: data.deliveries.over(nowMs, MAX_PER_ENTRY),
     }),
   },
 ];

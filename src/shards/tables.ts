@@ -19,6 +19,9 @@ export const TABLE_KIND = {
   'dedup-key': KeyKind.dedupKey,
   'transaction-part': KeyKind.transactionPart,
   'offset-hold': KeyKind.offsetHold,
+  subscription: KeyKind.subscription,
+  'pending-delivery': KeyKind.pendingDelivery,
+  'dead-letter': KeyKind.deadLetter,
 } as const satisfies Record<Table, TableKind>;
 
 const KIND_TABLE: ReadonlyMap<TableKind, Table> = new Map(

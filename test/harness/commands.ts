@@ -1,6 +1,7 @@
 /** Arbitrary commands of every kind, for property tests. */
 import fc from 'fast-check';
 import type { Command, Durability, TransactionRef } from '../../src/broker/commands.ts';
+import type { DeliveryCommand } from '../../src/broker/delivery-commands.ts';
 
 const uint = fc.oneof(fc.nat(300), fc.maxSafeNat());
 const text = fc.string({ unit: 'grapheme', maxLength: 20 });
@@ -17,9 +18,46 @@ const transaction = fc.oneof(
 const globalId = fc.record({ shard: uint, term: uint, index: uint });
 const from = fc.option(fc.nat(), { nil: undefined });
 const moved = fc.record({ queue: uint, from, offset: uint });
+const name = { group: text, queueId: uint };
+const verdict = fc.oneof(
+  fc.constant({ type: 'ack' as const }),
+  fc.record({ type: fc.constant('nack' as const), delayMs: fc.option(uint, { nil: undefined }) }),
+  fc.record({ type: fc.constant('extend' as const), extendMs: uint }),
+  fc.constant({ type: 'release' as const }),
+);
+const freshMessage = fc
+  .record({
+    ...{ term: uint, firstIndex: fc.nat(300), gap: fc.nat(300) },
+    ...{ position: uint, storedAtMs: uint, keyHash: uint },
+  })
+  .map(({ term, gap, ...place }) => ({ ...place, at: { term, index: place.firstIndex + gap } }));
+const anyDelivery: fc.Arbitrary<DeliveryCommand> = fc.oneof(
+  fc.record({
+    ...{ type: fc.constant('lease' as const), ...name, fifo: fc.boolean() },
+    fromOffset: fc.option(fc.nat(300), { nil: undefined }),
+    ...{ consumer: text, leaseMs: uint, again: fc.array(uint, { maxLength: 8 }) },
+    ...{ freshOffset: uint, fresh: fc.array(freshMessage, { maxLength: 8 }) },
+  }),
+  fc.record({
+    ...{ type: fc.constant('settle' as const), ...name },
+    items: fc.array(fc.record({ offset: uint, token: uint, verdict }), { maxLength: 8 }),
+  }),
+  fc.record({
+    type: fc.constant('expire' as const),
+    deliveries: fc.array(fc.record({ ...name, offset: uint }), { maxLength: 8 }),
+  }),
+  fc.record({ type: fc.constant('seekSubscription' as const), ...name, offset: uint }),
+  fc.record({
+    ...{ type: fc.constant('settleDead' as const), ...name },
+    action: fc.constantFrom('resend' as const, 'purge' as const),
+    offsets: fc.array(uint, { maxLength: 8 }),
+  }),
+  fc.record({ type: fc.constant('unsubscribe' as const), ...name }),
+);
 const trimmed = fc.record({ queueId: uint, startOffset: uint, startIndex: uint });
 
 export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
+  anyDelivery,
   fc.record({
     type: fc.constant('produce' as const),
     queueId: uint,
@@ -46,7 +84,10 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ type: fc.constant('deliver' as const), batches: fc.array(id, { maxLength: 8 }) }),
   fc.record({ type: fc.constant('recall' as const), index: uint }),
   fc.record({
-    ...{ type: fc.constant('copy' as const), owner: fc.constant('delayed' as const) },
+    ...{
+      type: fc.constant('copy' as const),
+      owner: fc.constantFrom('delayed' as const, 'delivery' as const),
+    },
     ...{ id, from: id },
   }),
   fc.record({ type: fc.constant('openQueue' as const), queueId: uint, topicId: text, queue: uint }),

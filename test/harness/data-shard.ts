@@ -4,8 +4,12 @@ import type { DataShard } from '../../src/broker/api.ts';
 import { encodeCommand } from '../../src/broker/command-codec.ts';
 import type { ApplyResult, Command, Durability } from '../../src/broker/commands.ts';
 import { createDataShard } from '../../src/broker/data-shard.ts';
+import type { DeliveryCommand, Verdict } from '../../src/broker/delivery-commands.ts';
 import { DATA_SHARD_LIMITS, type DataShardLimits } from '../../src/broker/limits.ts';
 import { MemoryRows } from './state-rows.ts';
+
+export type FreshPick = readonly [index: number, keyHash?: number];
+export type LeaseOptions = Partial<Extract<DeliveryCommand, { type: 'lease' }>>;
 
 export class ShardFixture {
   readonly rows = new MemoryRows();
@@ -96,6 +100,29 @@ export class ShardFixture {
         ? ({ by: 'caller', callerId: ref } as const)
         : ({ by: 'id', id: { term, index: ref } } as const);
     return this.apply({ type: 'end', producerGroup: group, transaction, decision });
+  }
+
+  /** Leases what is due, and of the new ones as many, each given as (log index, key hash). */
+  lease(fresh: readonly FreshPick[] = [], options: LeaseOptions = {}): ApplyResult {
+    const { deliveries } = this.state;
+    const { queueId = 1, group = 'g', leaseMs = 30_000, fifo = false, ...others } = options;
+    const cursor = deliveries.subscription(group, queueId)?.cursor ?? others.fromOffset ?? 0;
+    const due = deliveries.due(group, queueId, this.timeMs, 100);
+    return this.apply({
+      ...{ type: 'lease', group, queueId, fifo, leaseMs, consumer: 'c', fromOffset: 0 },
+      again: due.map(({ offset }) => offset),
+      freshOffset: Math.max(cursor, this.state.queue(queueId)?.startOffset ?? 0),
+      fresh: fresh.map(([index, keyHash = 0]) => {
+        const place = { firstIndex: index, position: 0, storedAtMs: 1000 };
+        return { at: { term: this.term, index }, ...place, keyHash };
+      }),
+      ...others,
+    });
+  }
+
+  settle(offset: number, token: number, verdict: Verdict, queueId = 1, group = 'g'): ApplyResult {
+    const items = [{ offset, token, verdict }];
+    return this.apply({ type: 'settle', group, queueId, items });
   }
 
   /** A twin that was started from this one's rows. */

@@ -12,6 +12,7 @@ import type {
 } from '../../src/broker/commands.ts';
 import { outcomeFor } from '../../src/broker/coordinator.ts';
 import type { DataShardLimits } from '../../src/broker/limits.ts';
+import type { QueueIndexRow } from '../../src/broker/state-port.ts';
 import type { LeaseRef } from '../../src/broker/transaction-commands.ts';
 import { ShardFixture } from './data-shard.ts';
 
@@ -23,6 +24,8 @@ export const SMALL_LIMITS: Partial<DataShardLimits> = {
   maxEndedTransactions: 5,
   // A closed id never comes back in these histories.
   maxClosedQueues: 1000,
+  maxDeadLetters: 2,
+  maxDeliveryAttempts: 2,
 };
 
 export interface Step {
@@ -118,7 +121,8 @@ export class History {
       const command = { type: 'leaseChecks', ...lease } as const;
       return b % 5 === 0 ? command : { ...command, countsLater: true };
     }
-    if (kind < 88) return groupCommand(step);
+    if (kind < 80) return groupCommand(step);
+    if (kind < 93) return this.#delivery(queueId, step);
     return this.#trim(a, b);
   }
 
@@ -283,6 +287,67 @@ export class History {
     return { type: 'end', producerGroup, transaction: recent.ref, decision };
   }
 
+  /** Leases of what a leader would pick, and of what it would not; settled rightly and wrongly. */
+  #delivery(queueId: number, { kind, a, b, c }: Step): Command {
+    const { shard } = this;
+    const { state, timeMs } = shard;
+    const group = GROUPS[b % 2]!;
+    const name = { group, queueId };
+    const pending = [...state.deliveries.pending(group, queueId)];
+    const any = pending[a % Math.max(1, pending.length)];
+    const offset = any?.offset ?? c % 9;
+    if (kind < 86) return this.#lease(queueId, { a, b, c, kind });
+    if (kind < 90) {
+      const token = (any?.token ?? 0) + (b % 5 === 0 ? 1 : 0);
+      const type = (['ack', 'nack', 'nack', 'extend', 'release'] as const)[c % 5]!;
+      const verdict =
+        type === 'ack' || type === 'release'
+          ? ({ type } as const)
+          : type === 'nack'
+            ? ({ type, delayMs: a % 3 === 0 ? undefined : a % 90 } as const)
+            : ({ type, extendMs: a % 200 } as const);
+      return { type: 'settle', ...name, items: [{ offset, token, verdict }] };
+    }
+    if (kind === 90) {
+      const over = state.deliveries.over(a % 3 === 0 ? Number.MAX_SAFE_INTEGER : timeMs, 4);
+      return { type: 'expire', deliveries: [...over, { ...name, offset }] };
+    }
+    if (kind === 91) {
+      const grave = [...state.deliveries.subscriptions()].find(({ dead }) => dead > 0) ?? name;
+      const where = { group: grave.group, queueId: grave.queueId };
+      const dead = state.deliveries.deadLetters(where.group, where.queueId, 0, 1 + (a % 3));
+      const action = c % 2 === 0 ? 'resend' : 'purge';
+      return { type: 'settleDead', ...where, action, offsets: dead.map((one) => one.offset) };
+    }
+    if (a % 2 === 0) return { type: 'unsubscribe', ...name };
+    return { type: 'seekSubscription', ...name, offset: a % 40 };
+  }
+
+  #lease(queueId: number, { a, b, c }: Step): Command {
+    const { shard } = this;
+    const group = GROUPS[b % 2]!;
+    const due = shard.state.deliveries.due(group, queueId, shard.timeMs, 1 + (a % 4));
+    const known = shard.state.deliveries.subscription(group, queueId);
+    const start = shard.state.queue(queueId)?.startOffset ?? 0;
+    const freshOffset = Math.max(known?.cursor ?? 0, start) + (a % 30 === 0 ? 1 : 0);
+    const rows = liveRows(shard).filter((row) => row.queueId === queueId);
+    const fresh = Array.from({ length: a % 4 }, (_, at) => freshOffset + at).flatMap((offset) => {
+      const row = rows.find(({ baseOffset, count }) => {
+        return baseOffset <= offset && offset < baseOffset + count;
+      });
+      if (row === undefined) return [];
+      const { index, term, baseOffset, storedAtMs } = row;
+      const place = { firstIndex: index, position: offset - baseOffset, storedAtMs };
+      return [{ at: { term, index }, ...place, keyHash: offset % 3 }];
+    });
+    const fifo = c % 40 === 0 ? group === 'g' : group !== 'g';
+    return {
+      ...{ type: 'lease', group, queueId, fifo, consumer: `c${c % 3}` },
+      fromOffset: a % 5 === 0 ? b % 3 : undefined,
+      ...{ leaseMs: c % 150, again: due.map(({ offset }) => offset), freshOffset, fresh },
+    };
+  }
+
   /** A trim decided now, or one decided some entries ago that comes late. */
   #trim(a: number, b: number): Command {
     const trims = this.#trims;
@@ -304,9 +369,7 @@ function groupCommand({ kind, a, b, c }: Step): Command {
 }
 
 /** What still stands in the open queues, as the index rows say. */
-export function liveRows(
-  shard: ShardFixture,
-): { queueId: number; baseOffset: number; index: number }[] {
+export function liveRows(shard: ShardFixture): QueueIndexRow[] {
   return shard.rows.index.filter(({ queueId, baseOffset, count }) => {
     const queue = shard.state.queue(queueId);
     return queue !== undefined && baseOffset + count > queue.startOffset;
@@ -347,6 +410,12 @@ function outcomeName(command: Command, result: ApplyResult): string {
       return `copy ${result.moved ? 'moved' : 'late'}`;
     case 'resolved':
       return `${command.type} ${result.shown.length > 0 ? 'some' : 'none'}`;
+    case 'given':
+      return `lease ${result.messages.length > 0 ? 'some' : 'none'}`;
+    case 'settled':
+      return `settle ${result.items[0]?.status}${result.items[0]?.isDead === true ? ' dead' : ''}`;
+    case 'buried':
+    case 'deadSettled':
     case 'counted':
     case 'parked':
       return `${command.type} ${result.count > 0 ? 'some' : 'none'}`;

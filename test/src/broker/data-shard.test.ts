@@ -18,6 +18,7 @@ function view(shard: ShardFixture): unknown {
     open: [...state.openTransactions(0)].map((seen) => ({ ...seen, heapPosition: 0 })),
     toPark: [state.nextToParkAtMs(), state.dueToPark(Number.MAX_SAFE_INTEGER, 99)],
     delayed: [state.nextDelayedAtMs(), state.dueDelayed(Number.MAX_SAFE_INTEGER, 99)],
+    deliveries: deliveriesOf(shard),
     lowest: [state.lowestLateIndex(), state.lowestNeededIndex()],
     groups: GROUPS.map((group) => ({
       epoch: state.groupEpoch(group),
@@ -26,6 +27,24 @@ function view(shard: ShardFixture): unknown {
       due: state.dueChecks(group, Number.MAX_SAFE_INTEGER, 99),
     })),
   };
+}
+
+function deliveriesOf({ state: { deliveries } }: ShardFixture): unknown {
+  const all = [...deliveries.subscriptions()].sort(
+    (a, b) => a.queueId - b.queueId || (a.group < b.group ? -1 : 1),
+  );
+  return all.map((subscription) => {
+    const { group, queueId } = subscription;
+    const pending = [...deliveries.pending(group, queueId)]
+      .map((one) => ({ ...one, heapPosition: 0 }))
+      .sort((a, b) => a.offset - b.offset);
+    const due = deliveries.due(group, queueId, Number.MAX_SAFE_INTEGER, 99);
+    return {
+      ...{ subscription, pending, due: due.map(({ offset }) => offset) },
+      dead: deliveries.deadLetters(group, queueId, 0, 99),
+      over: [deliveries.nextOverAtMs(), deliveries.over(Number.MAX_SAFE_INTEGER, 99).length],
+    };
+  });
 }
 
 function expectInvariants(shard: ShardFixture): void {
@@ -63,6 +82,10 @@ function expectDenseIndex(shard: ShardFixture): void {
 
 const EXPECTED_OUTCOMES = [
   'closeQueue',
+  'lease some',
+  'lease none',
+  'settle ok',
+  'settle stale',
   'copy late',
   'copy moved',
   'deliver none',

@@ -210,3 +210,22 @@ it('parks what was asked about often enough, in turn with what is delayed', () =
   expect(shard.state.counts()).toMatchObject({ parked: 1, delayed: 0 });
   expect(vi.getTimerCount()).toBe(0);
 });
+
+it('buries what had its last attempt when its lease ends', () => {
+  const rig = new Rig();
+  rig.shard.produce(1);
+  rig.shard.timeMs = Date.now();
+  rig.shard.lease([[2]]);
+  for (let attempt = 1; attempt < 16; attempt += 1) {
+    rig.shard.settle(0, rig.shard.index, { type: 'nack', delayMs: 0 });
+    rig.shard.lease();
+  }
+  rig.delay(40_000);
+  vi.advanceTimersByTime(29_999);
+  expect(rig.proposals).toHaveLength(0);
+  vi.advanceTimersByTime(1);
+  rig.proposals[0]!.settle();
+  expect(rig.shard.state.counts()).toMatchObject({ deadLetters: 1, pendingDeliveries: 0 });
+  vi.advanceTimersByTime(10_000);
+  expect(rig.proposals.map(({ type }) => type)).toEqual(['expire', 'deliver']);
+});

@@ -1,0 +1,275 @@
+/**
+ * Leases, on the leader of a shard: messages are picked and read first, then leased in one entry,
+ * so that nothing is leased that cannot be handed out. One queue per answer; the queues of a topic
+ * in this shard take turns.
+ */
+import type { ProposalOutcome } from '../../../raft/driver.ts';
+import { encodeCommand } from '../../broker/command-codec.ts';
+import type { ApplyResult } from '../../broker/commands.ts';
+import type { FreshMessage } from '../../broker/delivery-commands.ts';
+import type { PendingView } from '../../broker/pending-rows.ts';
+import { keyHash } from '../../cluster/hash.ts';
+import type { ShardHost } from '../../shards/api.ts';
+import { CallError } from '../../status.ts';
+import type { Call, Done } from '../call.ts';
+import { decodeJson } from '../internal-methods.ts';
+import type { ShardMethod } from '../methods.ts';
+import { appliedError } from '../produce.ts';
+import {
+  proposalError,
+  queueNotOpen,
+  subscriptionFifo,
+  subscriptionNotFound,
+} from '../refusals.ts';
+import { encodeDeliveries, encodeDelivery } from './encode.ts';
+import { type FreshRead, keyOf, type ReadMessage, readFresh, readPlaced } from './messages.ts';
+import type { Offer, Picks } from './picks.ts';
+import type { LeaseQuestion, QueueName } from './requests.ts';
+
+const NO_BYTES = new Uint8Array(0);
+
+export class LeaseMethod {
+  readonly method: ShardMethod;
+  readonly #host: ShardHost;
+  readonly #picks: Picks;
+  readonly #maxBytes: number;
+  #turn = 0;
+
+  /** `maxBytes` of messages in one answer, but for a first one that is larger. */
+  constructor(host: ShardHost, picks: Picks, maxBytes: number) {
+    this.#host = host;
+    this.#picks = picks;
+    this.#maxBytes = maxBytes;
+    this.method = {
+      name: '.deliveries/lease',
+      kind: 'write',
+      perform: (call, { shard }, body, _parsed, done) => {
+        const question = decodeJson<LeaseQuestion>(body);
+        this.#turn += 1;
+        const first = this.#turn % question.queues.length;
+        const queues = [...question.queues.slice(first), ...question.queues.slice(0, first)];
+        const parts = { host, picks: this.#picks, maxBytes: this.#maxBytes };
+        new Leasing(parts, call, shard, { ...question, queues }, done).next();
+      },
+    };
+  }
+
+  /** What a waiting Receive looks at: is there anything to lease? */
+  isFree(shard: number, group: string, queueIds: readonly number[]): boolean {
+    const data = this.#host.data(shard);
+    const nowMs = this.#host.shardTimeMs(shard);
+    return queueIds.some((queueId) => this.#picks.isFree(data, group, queueId, nowMs));
+  }
+}
+
+interface LeasingParts {
+  readonly host: ShardHost;
+  readonly picks: Picks;
+  readonly maxBytes: number;
+}
+
+/** What was read for one queue, and will be leased as far as it is still free. */
+interface Reading {
+  readonly queue: QueueName;
+  readonly again: readonly ReadMessage<PendingView>[];
+  readonly fresh: readonly ReadMessage<FreshRead>[];
+  readonly offer: Offer;
+}
+
+/** One question to one shard: its queues in turn, until one of them has something. */
+class Leasing {
+  readonly #parts: LeasingParts;
+  readonly #call: Call;
+  readonly #shard: number;
+  readonly #question: LeaseQuestion;
+  readonly #done: Done;
+  #at = -1;
+  #trouble: CallError | undefined;
+  #open = 0;
+
+  constructor(parts: LeasingParts, call: Call, shard: number, question: LeaseQuestion, done: Done) {
+    this.#parts = parts;
+    this.#call = call;
+    this.#shard = shard;
+    this.#question = question;
+    this.#done = done;
+  }
+
+  next(): void {
+    this.#at += 1;
+    const queue = this.#question.queues[this.#at];
+    if (queue === undefined) this.#finish(undefined);
+    else if (!this.#call.finished) this.#look(queue);
+  }
+
+  #finish(answer: Uint8Array | undefined): void {
+    if (answer !== undefined) this.#done(undefined, answer);
+    else if (this.#trouble !== undefined) this.#done(this.#trouble, undefined);
+    else if (this.#open === 0) this.#done(queueNotOpen(), undefined);
+    else this.#done(undefined, NO_BYTES);
+  }
+
+  #look(queue: QueueName): void {
+    const { host, picks } = this.#parts;
+    const { group, max } = this.#question;
+    const { queueId } = queue;
+    const data = host.data(this.#shard);
+    if (data.queue(queueId) !== undefined) this.#open += 1;
+    const known = data.deliveries.subscription(group, queueId)?.fifo;
+    if (known !== undefined && known !== this.#question.fifo) {
+      this.#done(subscriptionFifo(group, known), undefined);
+      return;
+    }
+    const nowMs = host.shardTimeMs(this.#shard);
+    const offer = picks.offer(data, group, queueId, nowMs, max);
+    if (!offer.isSubscribed) {
+      this.#done(subscriptionNotFound(group), undefined);
+      return;
+    }
+    if (offer.again.length + offer.freshCount === 0) {
+      this.next();
+      return;
+    }
+    picks.beginReading(group, queueId);
+    this.#read(queue, offer);
+  }
+
+  #read(queue: QueueName, offer: Offer): void {
+    const { host, maxBytes } = this.#parts;
+    readPlaced(host, this.#shard, offer.again, (found) => {
+      const readable = found.filter((message) => message !== undefined);
+      if (readable.length < found.length) this.#trouble = unreadable();
+      const again = fitting(readable, maxBytes);
+      const left = maxBytes - bytesOf(again);
+      if (offer.freshCount === 0 || left <= 0 || again.length < readable.length) {
+        this.#lease({ queue, again, fresh: [], offer });
+        return;
+      }
+      const { freshOffset: offset, freshCount: count } = offer;
+      const range = { offset, count, maxBytes: left };
+      const wanted = { shard: this.#shard, queueId: queue.queueId, ...range };
+      readFresh(host, wanted, (error, read) => {
+        if (error !== undefined) this.#trouble = error;
+        // A first message may be larger than what is left: then it waits for the next answer.
+        const fresh = again.length === 0 ? read : fitting(read, left, 0);
+        this.#lease({ queue, again, fresh, offer });
+      });
+    });
+  }
+
+  #lease(reading: Reading): void {
+    const { host, picks } = this.#parts;
+    const { group } = this.#question;
+    const { again, fresh, queue } = reading;
+    if (again.length + fresh.length === 0) {
+      picks.cancel(group, queue.queueId);
+      this.next();
+      return;
+    }
+    const offsets = again.map(({ place }) => place.offset);
+    const last = fresh.at(-1)?.place.offset;
+    const nextOffset = last === undefined ? undefined : last + 1;
+    const release = picks.claim(group, queue.queueId, offsets, nextOffset);
+    const head = this.#command(reading, offsets);
+    this.#call.mayHaveTakenEffect = true;
+    host.propose(this.#shard, head, NO_BYTES, 'majorityFsync', (outcome) => {
+      release();
+      this.#leased(reading, outcome);
+    });
+  }
+
+  #command({ fresh, offer, queue }: Reading, again: readonly number[]): Uint8Array {
+    const { consumer, fifo, group, leaseMs } = this.#question;
+    const { queueId } = queue;
+    const { freshOffset } = offer;
+    return encodeCommand({
+      ...{ type: 'lease', group, queueId, fifo, consumer, leaseMs, again, freshOffset },
+      fromOffset: undefined,
+      fresh: fresh.map((message) => freshMessage(message, fifo)),
+    });
+  }
+
+  #leased(reading: Reading, outcome: ProposalOutcome): void {
+    if (outcome.status === 'written') throw new TypeError('written is not applied');
+    if (outcome.status !== 'applied') {
+      this.#call.mayHaveTakenEffect = outcome.status === 'unknown';
+      this.#done(proposalError(outcome, this.#shard), undefined);
+      return;
+    }
+    this.#call.mayHaveTakenEffect = false;
+    const result = outcome.result as ApplyResult;
+    if (result.type !== 'given') this.#done(appliedError(result), undefined);
+    else if (this.#call.finished) this.#release(reading.queue, result);
+    else if (result.messages.length > 0) this.#finish(this.#answer(reading, result));
+    else this.#again(reading);
+  }
+
+  /** Whoever asked is gone: as if it had not been leased. */
+  #release({ queueId }: QueueName, result: Extract<ApplyResult, { type: 'given' }>): void {
+    const { group } = this.#question;
+    const { messages, token } = result;
+    const verdict = { type: 'release' } as const;
+    const items = messages.map(({ offset }) => ({ offset, token, verdict }));
+    if (items.length === 0) return;
+    const head = encodeCommand({ type: 'settle', group, queueId, items });
+    this.#parts.host.propose(this.#shard, head, NO_BYTES, 'majorityFsync', () => {});
+  }
+
+  /** All that was read is held up by its keys: what comes after it may not be. */
+  #again({ fresh, queue }: Reading): void {
+    if (fresh.length === 0 || this.#call.finished) this.next();
+    else this.#look(queue);
+  }
+
+  #answer(
+    { again, fresh, queue }: Reading,
+    result: Extract<ApplyResult, { type: 'given' }>,
+  ): Uint8Array {
+    const byOffset = new Map(
+      [...again, ...fresh].map((message) => [message.place.offset, message] as const),
+    );
+    const { token, leaseUntilMs, messages } = result;
+    return encodeDeliveries(
+      messages.map(({ offset, attempt }) => {
+        const { place, bytes } = byOffset.get(offset)!;
+        const { firstIndex, position, storedAtMs } = place;
+        const lease = { attempt, token, leaseUntilMs };
+        const message = { firstIndex, position, offset, storedAtMs, message: bytes };
+        return encodeDelivery({ shard: this.#shard, ...queue, ...lease, ...message });
+      }),
+    );
+  }
+}
+
+function freshMessage({ place, bytes }: ReadMessage<FreshRead>, fifo: boolean): FreshMessage {
+  const { at, position, firstIndex, storedAtMs } = place;
+  const key = fifo ? keyOf(bytes) : '';
+  // 0 stands for no key: one whose hash it is shares the line of 1.
+  const hash = key === '' ? 0 : keyHash(key) || 1;
+  return { at, position, firstIndex, storedAtMs, keyHash: hash };
+}
+
+/** The first ones within `maxBytes`, but at least `atLeast`. */
+function fitting<Message extends { readonly bytes: Uint8Array }>(
+  messages: readonly Message[],
+  maxBytes: number,
+  atLeast = 1,
+): readonly Message[] {
+  let total = 0;
+  const over = messages.findIndex(({ bytes }, at) => {
+    total += bytes.length;
+    return total > maxBytes && at >= atLeast;
+  });
+  return over < 0 ? messages : messages.slice(0, over);
+}
+
+function bytesOf(messages: readonly { readonly bytes: Uint8Array }[]): number {
+  return messages.reduce((total, { bytes }) => total + bytes.length, 0);
+}
+
+function unreadable(): CallError {
+  return new CallError(
+    'DATA_DAMAGED',
+    'a message that is to be given again cannot be read here: it is fetched from a replica',
+  );
+}

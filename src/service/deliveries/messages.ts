@@ -1,0 +1,107 @@
+/** Single messages out of stored batches: read for delivery, trimmed to their own bytes. */
+import type { MessagePlace } from '../../broker/delivery-commands.ts';
+import type { FetchOutcome, ShardHost } from '../../shards/api.ts';
+import { sliceMessages } from '../../shards/message-slice.ts';
+import { CallError, toCallError } from '../../status.ts';
+import { gatherCallbacks } from '../callbacks.ts';
+import { MESSAGES_TAG } from '../message-walk.ts';
+import { WireReader, WireType } from '../wire.ts';
+
+/** A message with its place. */
+export interface ReadMessage<Place extends MessagePlace> {
+  readonly place: Place;
+  /** The encoded field `messages`, tag included. */
+  readonly bytes: Uint8Array;
+}
+
+export interface FreshRead extends MessagePlace {
+  readonly offset: number;
+}
+
+const KEY_TAG = 8 + WireType.bytes;
+
+/** Undefined where it cannot be read now: damage is mended from other replicas. */
+export function readPlaced<Place extends MessagePlace>(
+  host: ShardHost,
+  shard: number,
+  places: readonly Place[],
+  done: (read: readonly (ReadMessage<Place> | undefined)[]) => void,
+): void {
+  gatherCallbacks<Place, ReadMessage<Place> | undefined>(
+    places,
+    (place, answer) => {
+      host.readEntry(shard, place.at.index, (error, entry) => {
+        const isIntact = error === undefined && entry?.term === place.at.term;
+        if (!isIntact) answer(undefined, undefined);
+        else answer(undefined, { place, bytes: oneMessage(entry.payload, place.position) });
+      });
+    },
+    (_error, read) => done(read),
+  );
+}
+
+/** Messages that stand in the queue from `offset` on. */
+export function readFresh(
+  host: ShardHost,
+  from: {
+    readonly shard: number;
+    readonly queueId: number;
+    readonly offset: number;
+    readonly count: number;
+    readonly maxBytes: number;
+  },
+  done: (error: CallError | undefined, read: readonly ReadMessage<FreshRead>[]) => void,
+): void {
+  const { shard, queueId, offset, count, maxBytes } = from;
+  const wanted = { shard, queueId, offset, maxBytes, maxMessages: count };
+  host.fetch({ ...wanted, waitMs: 0, linearizable: false }, (outcome) => {
+    if (outcome.status === 'damaged') {
+      done(new CallError('DATA_DAMAGED', outcome.message), []);
+      return;
+    }
+    try {
+      done(undefined, messagesOf(outcome));
+    } catch (error) {
+      done(toCallError(error), []);
+    }
+  });
+}
+
+function messagesOf(outcome: FetchOutcome): ReadMessage<FreshRead>[] {
+  if (outcome.status !== 'ok') return [];
+  const found: ReadMessage<FreshRead>[] = [];
+  for (const batch of outcome.batches) {
+    const { baseOffset, count, firstIndex, firstPosition, messages, row } = batch;
+    const at = { term: row.term, index: row.index };
+    let rest = messages;
+    for (let i = 0; i < count; i += 1) {
+      const bytes = oneMessage(rest, 0);
+      rest = rest.subarray(bytes.length);
+      const place = { at, firstIndex, storedAtMs: row.storedAtMs };
+      found.push({
+        place: { ...place, position: firstPosition + i, offset: baseOffset + i },
+        bytes,
+      });
+    }
+  }
+  return found;
+}
+
+function oneMessage(batch: Uint8Array, position: number): Uint8Array {
+  return sliceMessages(batch, position, 0, 1, true).bytes;
+}
+
+/** '' = it has none. */
+export function keyOf(field: Uint8Array): string {
+  const reader = new WireReader(field);
+  if (reader.varint() !== MESSAGES_TAG) throw new RangeError('not a message');
+  const length = reader.length();
+  reader.end = reader.position + length;
+  let key = '';
+  while (reader.position < reader.end) {
+    const tag = reader.varint();
+    if (tag === KEY_TAG) key = reader.text();
+    else reader.skip(tag & 7);
+  }
+  return key;
+}
