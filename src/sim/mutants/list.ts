@@ -336,6 +336,10 @@ const BROKER: readonly Mutant[] = [
     file: 'src/broker/dedup-keys',
     from: 'if (known.get(key)?.stored === stored) known.delete(key);',
     to: 'known.delete(key);',
+    test: {
+      file: 'test/src/broker/dedup-keys.test.ts',
+      name: 'that came again are not forgotten with their former life',
+    },
   },
   {
     name: 'a delayed message comes before its time',
@@ -416,6 +420,10 @@ const BROKER: readonly Mutant[] = [
     file: 'src/broker/group-members',
     from: 'return share.owner === member.memberId && share.resetIn === 0;',
     to: 'return share.owner === member.memberId;',
+    test: {
+      file: 'test/src/broker/group-members.test.ts',
+      name: 'after a reset wait until the member has seen it: no old position undoes the reset',
+    },
   },
   {
     name: 'who was given a queue is not in the rows',

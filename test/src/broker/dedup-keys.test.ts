@@ -134,6 +134,16 @@ describe('dedup keys', () => {
     expect(test.state.counts().dedupKeys).toBe(before - 16);
   });
 
+  it('that came again are not forgotten with their former life', () => {
+    const test = opened();
+    for (let i = 0; i < 60; i += 1) send(test, [`old-${i}`]);
+    test.timeMs += WINDOW_MS;
+    expect(send(test, ['old-59'])).toMatchObject({ duplicate: false });
+    for (let i = 0; i < 5; i += 1) send(test, [`new-${i}`]);
+    expect(test.state.counts().dedupKeys).toBe(6);
+    expect(send(test, ['old-59'])).toMatchObject({ duplicate: true });
+  });
+
   it('any history is the same after loading the rows in between', () => {
     const step = fc.record({
       keys: fc.uniqueArray(

@@ -130,7 +130,9 @@ describe('a group', () => {
     join(test, 'c');
     // What was taken away later is not given up by somebody who knows generation 2.
     const before = owners(test);
+    expect(next(test)).not.toEqual(before);
     acknowledge(test, 'a', 2);
+    acknowledge(test, 'b', 2);
     expect(owners(test)).toEqual(before);
   });
 
