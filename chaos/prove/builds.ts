@@ -90,11 +90,13 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       {
         file: 'src/broker/data-shard',
-        from: 'const { index, term, baseOffset } = verdict.first;',
-        to: `const at = { term: entry.term, index: entry.index };
+        from: "if (verdict.type === 'repeat') return repeated(firstAnswer(verdict.first), count);",
+        to: `if (verdict.type === 'repeat') {
+          const at = { term: entry.term, index: entry.index };
           const again = { at, count, bytes: entry.payload.length, storedAtMs: entry.timeMs };
           this.#queues.append(queue, again, out);
-          const { index, term, baseOffset } = verdict.first;`,
+          return repeated(firstAnswer(verdict.first), count);
+        }`,
       },
     ],
     scenario: 'kill-leader',

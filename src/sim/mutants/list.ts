@@ -364,6 +364,10 @@ const BROKER: readonly Mutant[] = [
     file: 'src/broker/delays',
     from: '#show({ at, queueId, count, bytes }',
     to: '#show({ id: at, queueId, count, bytes }',
+    test: {
+      file: 'test/src/broker/delays.test.ts',
+      name: 'appended again it lies there, and the log before may go; its name stays',
+    },
   },
   {
     name: 'where a delayed message lies is not in the rows',
@@ -371,6 +375,10 @@ const BROKER: readonly Mutant[] = [
     from: `this.#places.set(entry.index, batch);
       putDelayed(batch, out);`,
     to: 'this.#places.set(entry.index, batch);',
+    test: {
+      file: 'test/src/broker/delays.test.ts',
+      name: 'appended again it lies there, and the log before may go; its name stays',
+    },
   },
   {
     name: 'the log goes before what is delayed in it is due',

@@ -33,7 +33,7 @@ export const OPERATIONS = [
   'delayed',
   'offsets',
   'rewind',
-  'members',
+  'groupMembers',
   'trim',
   'queues',
   'read',
@@ -48,7 +48,7 @@ const WEIGHTS: Readonly<Record<Exclude<Operation, 'read'>, number>> = {
   delayed: 6,
   offsets: 7,
   rewind: 2,
-  members: 6,
+  groupMembers: 6,
   trim: 3,
   queues: 2,
 };
@@ -178,7 +178,7 @@ export class SimClients {
       case 'rewind':
         shard.group.reset();
         break;
-      case 'members':
+      case 'groupMembers':
         for (let left = MEMBER_TURNS; left > 0; left--) shard.team.act();
         break;
       case 'trim':
