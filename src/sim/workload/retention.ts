@@ -15,6 +15,8 @@ import { taggedOf } from './values.ts';
 const RETENTIONS_MS = [0, 300, 2000];
 const RETENTIONS_BYTES = [0, 300, 3000];
 const SLOW_REPLICA_GRACE_MS = 1000;
+/** Histories are short: so many bodies are copied long before that would be worth it. */
+const EARLY_COPIES = 2;
 
 export class Retention {
   readonly #session: Session;
@@ -31,7 +33,8 @@ export class Retention {
     if (leader === undefined || leader.isPaused) return;
     const propose = ({ copies, trim }: TrimDecision): void => {
       if (!leader.isUp) return;
-      for (const body of copies) this.#copy(shard, leader, body);
+      const early = leader.machine.data(shard).heldBodies(Number.MAX_SAFE_INTEGER, EARLY_COPIES);
+      for (const body of [...copies, ...early]) this.#copy(shard, leader, body);
       if (trim !== undefined) this.#propose(shard, leader, trim);
     };
     cluster.scheduler.promised();
