@@ -245,3 +245,12 @@ export type Refusal =
       readonly current: number;
       readonly given: number;
     };
+
+export function refused(refusal: Refusal): ApplyResult {
+  return { type: 'refused', refusal };
+}
+
+/** The same entry: an index alone may have held another one. */
+export function isAt(a: StoredAt, b: StoredAt): boolean {
+  return a.index === b.index && a.term === b.term;
+}

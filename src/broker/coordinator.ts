@@ -7,7 +7,7 @@
 import assert from 'node:assert';
 import type { Entry, ShardId } from '../../raft/types.ts';
 import type { TransactionView } from './api.ts';
-import type { ApplyResult, Refusal, StoredAt } from './commands.ts';
+import { type ApplyResult, refused, type StoredAt } from './commands.ts';
 import { newlyBegun, prepared } from './half-messages.ts';
 import type { StateWriter } from './state-port.ts';
 import {
@@ -106,10 +106,6 @@ export function outcomeFor(
 
 function rolledBack(): ApplyResult {
   return refused({ reason: 'TRANSACTION_ENDED', state: 'rolledBack' });
-}
-
-function refused(refusal: Refusal): ApplyResult {
-  return { type: 'refused', refusal };
 }
 
 function isSame(known: Transaction, command: CommandOf<'begin'>): boolean {

@@ -15,16 +15,16 @@ import type {
   TransactionView,
 } from './api.ts';
 import { decodeCommand } from './command-codec.ts';
-import type {
-  ApplyResult,
-  BatchId,
-  Command,
-  FirstAnswer,
-  HeldBody,
-  QueueId,
-  Refusal,
-  TransactionId,
-  TransactionRef,
+import {
+  type ApplyResult,
+  type BatchId,
+  type Command,
+  type FirstAnswer,
+  type HeldBody,
+  type QueueId,
+  refused,
+  type TransactionId,
+  type TransactionRef,
 } from './commands.ts';
 import type { SequencedRequest } from './dedup.ts';
 import { Dedup } from './dedup.ts';
@@ -407,8 +407,4 @@ function repeated({ at, baseOffset, position }: FirstAnswer, count: number): App
 function lower(a: LogIndex | undefined, b: LogIndex | undefined): LogIndex | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return Math.min(a, b);
-}
-
-function refused(refusal: Refusal): ApplyResult {
-  return { type: 'refused', refusal };
 }

@@ -6,7 +6,15 @@
  */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
-import type { ApplyResult, BatchId, HeldBody, QueueId, StoredAt } from './commands.ts';
+import {
+  type ApplyResult,
+  type BatchId,
+  type HeldBody,
+  isAt,
+  type QueueId,
+  refused,
+  type StoredAt,
+} from './commands.ts';
 import { type Due, DueHeap } from './due-heap.ts';
 import type { LateReferences } from './late-references.ts';
 import type { Queues } from './queues.ts';
@@ -69,7 +77,7 @@ export class Delays {
   /** Its bytes lie in `entry`, too: from now on only there. */
   move(id: BatchId, from: StoredAt, entry: Entry, out: StateWriter): ApplyResult {
     const batch = this.get(id.index);
-    const moved = batch !== undefined && isSame(batch.id, id) && isSame(batch.at, from);
+    const moved = batch !== undefined && isAt(batch.id, id) && isAt(batch.at, from);
     if (moved) {
       this.#places.delete(from.index);
       batch.at = { term: entry.term, index: entry.index };
@@ -94,7 +102,7 @@ export class Delays {
 
   recall(index: LogIndex, out: StateWriter): ApplyResult {
     const batch = this.get(index);
-    if (batch === undefined) return { type: 'refused', refusal: { reason: 'NOT_DELAYED' } };
+    if (batch === undefined) return refused({ reason: 'NOT_DELAYED' });
     this.#drop(batch, out);
     return { type: 'recalled', count: batch.count };
   }
@@ -146,10 +154,6 @@ export class Delays {
     const baseOffset = this.#queues.append(queue, shown, out);
     this.#references.add(queueId, baseOffset + count - 1, at.index, out);
   }
-}
-
-function isSame(a: StoredAt, b: StoredAt): boolean {
-  return a.index === b.index && a.term === b.term;
 }
 
 function putDelayed(batch: DelayedBatch, out: StateWriter): void {

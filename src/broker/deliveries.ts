@@ -5,7 +5,13 @@
  * after its last attempt a dead letter. Times are those of entries: nobody's clock decides.
  */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
-import type { ApplyResult, HeldBody, QueueId, Refusal, StoredAt } from './commands.ts';
+import {
+  type ApplyResult,
+  type HeldBody,
+  type QueueId,
+  refused,
+  type StoredAt,
+} from './commands.ts';
 import { DeadLetters, type DeadLetterView, type DeathCause } from './dead-letters.ts';
 import type { DeliveriesView, DeliveryCounts, SubscriptionView } from './deliveries-view.ts';
 import type {
@@ -466,8 +472,4 @@ function hold(
 
 function unknownSubscription(group: string): ApplyResult {
   return refused({ reason: 'SUBSCRIPTION_NOT_FOUND', group });
-}
-
-function refused(refusal: Refusal): ApplyResult {
-  return { type: 'refused', refusal };
 }

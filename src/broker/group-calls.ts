@@ -3,7 +3,7 @@
  * (group-members.ts).
  */
 import type { LogIndex } from '../../raft/types.ts';
-import type { ApplyResult, Command, Refusal } from './commands.ts';
+import { type ApplyResult, type Command, refused } from './commands.ts';
 import type { GroupCommand, GroupMemberRef } from './group-commands.ts';
 import { GroupMembers } from './group-members.ts';
 import { offsetsName } from './group-shares.ts';
@@ -113,8 +113,4 @@ export class GroupCalls {
   #ofMembers(group: string): string[] {
     return [...this.offsets.names()].filter((name) => name.startsWith(`${group}@`));
   }
-}
-
-function refused(refusal: Refusal): ApplyResult {
-  return { type: 'refused', refusal };
 }

@@ -10,7 +10,7 @@
  * commit what it had read. A hand-over makes no new generation: nobody else's commits fail of it.
  */
 import type { LogIndex } from '../../raft/types.ts';
-import type { ApplyResult, Refusal } from './commands.ts';
+import { type ApplyResult, type Refusal, refused } from './commands.ts';
 import type { GroupCommand, GroupMemberRef, JoinedTopic, MemberLife } from './group-commands.ts';
 import {
   dropHead,
@@ -280,8 +280,4 @@ function isLarger(
 
 function joined(state: MembershipState): ApplyResult {
   return { type: 'joined', generation: state.generation };
-}
-
-function refused(refusal: Refusal): ApplyResult {
-  return { type: 'refused', refusal };
 }

@@ -5,7 +5,7 @@
  * enough checks reached a producer and brought no decision, it waits for an operator.
  */
 import type { Entry, ShardId } from '../../raft/types.ts';
-import type { ApplyResult, Refusal } from './commands.ts';
+import { type ApplyResult, refused } from './commands.ts';
 import type { LateReferences } from './late-references.ts';
 import type { QueueState, Queues } from './queues.ts';
 import type { StateWriter } from './state-port.ts';
@@ -267,8 +267,4 @@ function ended({ id, state, parts, unresolved }: Transaction): ApplyResult {
 function leasedCheck(transaction: Transaction): LeasedCheck {
   const { id, callerId, parts, preparedAtMs, lease } = transaction;
   return { id, callerId, parts, checkCount: transaction.checkCount + 1, preparedAtMs, lease };
-}
-
-function refused(refusal: Refusal): ApplyResult {
-  return { type: 'refused', refusal };
 }

@@ -4,7 +4,13 @@
  */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
-import type { ApplyResult, QueueOffsetEntry, Refusal, StoredAt } from './commands.ts';
+import {
+  type ApplyResult,
+  isAt,
+  type QueueOffsetEntry,
+  type Refusal,
+  type StoredAt,
+} from './commands.ts';
 import type { GroupCalls } from './group-calls.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 import { readGlobalId, readTopics, writeGlobalId, writeTopics } from './transaction-codec.ts';
@@ -14,7 +20,7 @@ import type {
   TopicOffsets,
   TransactionCommand,
 } from './transaction-commands.ts';
-import { globalText, isAt } from './transaction-parts.ts';
+import { globalText } from './transaction-parts.ts';
 
 type CommandOf<Type extends TransactionCommand['type']> = Extract<
   TransactionCommand,

@@ -7,7 +7,7 @@
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
 import { readChoice } from './command-fields.ts';
-import type { ApplyResult, QueueId, StoredAt } from './commands.ts';
+import { type ApplyResult, isAt, type QueueId, refused, type StoredAt } from './commands.ts';
 import type { LateReferences } from './late-references.ts';
 import { type DataShardLimits, MAX_FORGOTTEN_PER_ENTRY } from './limits.ts';
 import type { Queues } from './queues.ts';
@@ -80,7 +80,7 @@ export class TransactionParts {
     const known = siblings.find((one) => one.part === part);
     if (known !== undefined) return { type: 'partPrepared', at: known.id };
     if (this.#queues.get(queueId) === undefined) {
-      return { type: 'refused', refusal: { reason: 'QUEUE_NOT_OPEN', queueId } };
+      return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
     }
     const id = { term: entry.term, index: entry.index };
     const bytes = entry.payload.length;
@@ -163,10 +163,6 @@ export class TransactionParts {
 
 export function globalText({ shard, term, index }: GlobalTransactionId): string {
   return `${shard}.${term}.${index}`;
-}
-
-export function isAt(a: StoredAt, b: StoredAt): boolean {
-  return a.term === b.term && a.index === b.index;
 }
 
 function rowKey({ id }: Part): Uint8Array {

@@ -125,9 +125,9 @@ export class PrepareDrive {
         this.#done(notPrepared(this.#what.transaction, error), undefined, 0);
         return;
       }
-      const { state, parts, preparedAtMs, dueAtMs: firstCheckAtMs } = found;
+      const { state, parts, dueAtMs: firstCheckAtMs } = found;
       const result = { type: 'prepared', id, state, parts, firstCheckAtMs } as const;
-      this.#done(undefined, { ...result, duplicate: preparedAtMs > 0 }, 0);
+      this.#done(undefined, { ...result, duplicate: true }, 0);
     });
   }
 
