@@ -5,6 +5,7 @@ import type {
   BatchId,
   HeldBody,
   QueueId,
+  StoredAt,
   TransactionId,
   TransactionRef,
   TransactionState,
@@ -136,6 +137,8 @@ export interface DataShard {
   dueDelayed(nowMs: ShardTimeMs, limit: number): readonly BatchId[];
   /** When the next delayed batch falls due; undefined = none waits. */
   nextDelayedAtMs(): ShardTimeMs | undefined;
+  /** Where the body lies now whose first entry is `id`: elsewhere only while no queue shows it. */
+  placeOf(id: BatchId): StoredAt;
   /** Bodies below a log index that a `copy` can move away from there, the lowest first. */
   heldBodies(below: LogIndex, limit: number): readonly HeldBody[];
   /** Lowest log index that hidden or late batches need which no `copy` can move. */

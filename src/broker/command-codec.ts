@@ -82,7 +82,7 @@ const DELAY = 2;
 const DEDUP = 4;
 
 /** On disk: never reorder. */
-const BODY_OWNERS: readonly BodyOwner[] = ['delayed', 'delivery'];
+const BODY_OWNERS: readonly BodyOwner[] = ['delayed', 'delivery', 'half', 'part'];
 
 export function encodeCommand(command: Command): Uint8Array {
   const out = new ByteWriter(64).u8(KIND[command.type]);

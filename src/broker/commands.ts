@@ -125,7 +125,7 @@ export interface StoredAt {
 export type BatchId = StoredAt;
 
 /** What needs a body that no queue shows. The names are stored by number: see the codec. */
-export type BodyOwner = 'delayed' | 'delivery';
+export type BodyOwner = 'delayed' | 'delivery' | 'half' | 'part';
 
 /** A body that may be appended again. */
 export interface HeldBody {

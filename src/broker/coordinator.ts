@@ -44,7 +44,6 @@ export class Coordinator {
     }
     const { offsets } = command;
     const transaction: Transaction = {
-      id: { term: entry.term, index: entry.index },
       half: undefined,
       parts: command.parts.map((part) => ({ ...part, at: NOWHERE, baseOffset: undefined })),
       offsets: offsets === undefined ? undefined : { ...offsets, at: NOWHERE },

@@ -23,6 +23,7 @@ import {
   type HeldBody,
   type QueueId,
   refused,
+  type StoredAt,
   type TransactionId,
   type TransactionRef,
 } from './commands.ts';
@@ -224,17 +225,24 @@ class DataShardState implements DataShard {
     return this.#delays.nextDueAtMs;
   }
 
+  placeOf(id: BatchId): StoredAt {
+    const waiting = this.#delays.places.find(id);
+    return waiting ?? this.#transactions.placeOf(id) ?? id;
+  }
+
   heldBodies(below: LogIndex, limit: number): readonly HeldBody[] {
-    const found = [...this.#delays.below(below, limit), ...this.#deliveries.below(below, limit)];
+    const waiting = this.#delays.places.below(below, limit);
+    const undecided = this.#transactions.below(below, limit);
+    const found = [...waiting, ...undecided, ...this.#deliveries.below(below, limit)];
     return found.sort((a, b) => a.at.index - b.at.index).slice(0, limit);
   }
 
   lowestFixedIndex(): LogIndex | undefined {
-    return lower(this.#transactions.lowestIndex(), this.#references.lowestIndex());
+    return this.#references.lowestIndex();
   }
 
   lowestLateIndex(): LogIndex | undefined {
-    const hidden = lower(this.#transactions.lowestIndex(), this.#delays.lowestIndex());
+    const hidden = lower(this.#transactions.lowestIndex(), this.#delays.places.lowestIndex());
     const shown = lower(this.#references.lowestIndex(), this.#deliveries.lowestIndex());
     return lower(hidden, shown);
   }
@@ -275,9 +283,7 @@ class DataShardState implements DataShard {
       case 'recall':
         return this.#recall(command.index, out);
       case 'copy':
-        return command.owner === 'delayed'
-          ? this.#delays.move(command.id, command.from, entry, out)
-          : this.#deliveries.move(command.from, entry, out);
+        return this.#move(command, entry, out);
       case 'openQueue':
         return this.#openQueue(command, out);
       case 'closeQueue':
@@ -286,6 +292,17 @@ class DataShardState implements DataShard {
         return this.#trim(command, entry, out);
       default:
         return this.#transactions.apply(command, entry, out);
+    }
+  }
+
+  #move({ owner, id, from }: CommandOf<'copy'>, entry: Entry, out: StateWriter): ApplyResult {
+    switch (owner) {
+      case 'delayed':
+        return this.#delays.move(id, from, entry, out);
+      case 'delivery':
+        return this.#deliveries.move(from, entry, out);
+      default:
+        return this.#transactions.move({ owner, id, from }, entry, out);
     }
   }
 

@@ -5,12 +5,11 @@
  * brought them. One that is recalled before is forgotten.
  */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
+import { BodyPlaces } from './body-places.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
 import {
   type ApplyResult,
   type BatchId,
-  type HeldBody,
-  isAt,
   type QueueId,
   refused,
   type StoredAt,
@@ -36,8 +35,7 @@ export class Delays {
   readonly #references: LateReferences;
   readonly #due = new DueHeap<DelayedBatch>();
   readonly #batches = new Map<LogIndex, DelayedBatch>();
-  /** By the index of the entry that holds the bytes, ascending: new and copied ones come last. */
-  readonly #places = new Map<LogIndex, DelayedBatch>();
+  readonly places = new BodyPlaces<DelayedBatch>('delayed');
 
   constructor(queues: Queues, references: LateReferences) {
     this.#queues = queues;
@@ -71,20 +69,15 @@ export class Delays {
     const bytes = entry.payload.length;
     const added = { id, at: id, queueId, count, bytes, dueAtMs, heapPosition: -1 };
     this.#keep(added);
+    this.places.add(added);
     putDelayed(added, out);
   }
 
   /** Its bytes lie in `entry`, too: from now on only there. */
   move(id: BatchId, from: StoredAt, entry: Entry, out: StateWriter): ApplyResult {
-    const batch = this.get(id.index);
-    const moved = batch !== undefined && isAt(batch.id, id) && isAt(batch.at, from);
-    if (moved) {
-      this.#places.delete(from.index);
-      batch.at = { term: entry.term, index: entry.index };
-      this.#places.set(entry.index, batch);
-      putDelayed(batch, out);
-    }
-    return { type: 'copied', moved };
+    const moved = this.places.move(id, from, entry);
+    if (moved !== undefined) putDelayed(moved, out);
+    return { type: 'copied', moved: moved !== undefined };
   }
 
   /** Of those named: what is there, and due. The time of the entry decides, nobody's clock. */
@@ -113,36 +106,20 @@ export class Delays {
     }
   }
 
-  /** Lowest log index of a batch that still waits. */
-  lowestIndex(): LogIndex | undefined {
-    for (const index of this.#places.keys()) return index;
-    return undefined;
-  }
-
-  /** Whose bytes lie below `index`, the lowest first. */
-  below(index: LogIndex, limit: number): HeldBody[] {
-    const found: HeldBody[] = [];
-    for (const [at, batch] of this.#places) {
-      if (at >= index || found.length === limit) break;
-      found.push({ owner: 'delayed', id: batch.id, at: batch.at });
-    }
-    return found;
-  }
-
   load(rows: readonly StateRow[]): void {
     const found = rows.map(readDelayed);
-    for (const batch of found.sort((a, b) => a.at.index - b.at.index)) this.#keep(batch);
+    for (const batch of found) this.#keep(batch);
+    this.places.load(found);
   }
 
   #keep(batch: DelayedBatch): void {
     this.#batches.set(batch.id.index, batch);
-    this.#places.set(batch.at.index, batch);
     this.#due.add(batch);
   }
 
   #drop(batch: DelayedBatch, out: StateWriter): void {
     this.#batches.delete(batch.id.index);
-    this.#places.delete(batch.at.index);
+    this.places.remove(batch);
     this.#due.remove(batch);
     out.put('delayed', rowKey(batch.id), undefined);
   }

@@ -166,14 +166,14 @@ export class HalfMessages {
 
   /** That of one queue is shown at once; of others the outcome is told to every participant. */
   #commit(transaction: Transaction, entry: Entry, out: StateWriter): void {
-    const { id, half } = transaction;
+    const { at, half } = transaction;
     let { parts } = transaction;
     if (half !== undefined) {
       const { count } = parts[0]!;
-      const batch = { at: id, count, bytes: half.bytes, storedAtMs: entry.timeMs };
+      const batch = { at, count, bytes: half.bytes, storedAtMs: entry.timeMs };
       // Closing a queue drops its transactions, so those that are left have theirs open.
       const baseOffset = this.#queues.append(this.#queues.get(half.queueId)!, batch, out);
-      this.#references.add(half.queueId, baseOffset + count - 1, id.index, out);
+      this.#references.add(half.queueId, baseOffset + count - 1, at.index, out);
       parts = [{ ...parts[0]!, baseOffset }];
     }
     const unresolved = participants(transaction);
@@ -195,7 +195,6 @@ export class HalfMessages {
     const firstCheckAtMs = entry.timeMs + firstCheckAfterMs;
     const part = { shard: this.#shard, topic, queueId, queue, count, at: id };
     return {
-      id,
       half: { queueId, bytes: entry.payload.length },
       parts: [{ ...part, baseOffset: undefined }],
       offsets: undefined,
@@ -209,14 +208,15 @@ export class HalfMessages {
 
 type Begun = Omit<
   Transaction,
-  'id' | 'half' | 'parts' | 'offsets' | 'firstCheckAtMs' | 'dueAtMs' | 'state'
+  'half' | 'parts' | 'offsets' | 'firstCheckAtMs' | 'dueAtMs' | 'state'
 >;
 
 /** What all new transactions have in common. */
 export function newlyBegun(command: CommandOf<'prepare' | 'begin'>, entry: Entry): Begun {
+  const id = { term: entry.term, index: entry.index };
   const { producerGroup, callerId, firstCheckAfterMs, checkIntervalMs } = command;
   return {
-    ...{ producerGroup, callerId, firstCheckAfterMs, checkIntervalMs },
+    ...{ id, at: id, producerGroup, callerId, firstCheckAfterMs, checkIntervalMs },
     maxChecks: command.maxChecks ?? DEFAULT_MAX_CHECKS,
     preparedAtMs: entry.timeMs,
     checkCount: 0,

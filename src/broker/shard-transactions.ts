@@ -1,7 +1,15 @@
 /** All that a data shard has of transactions, as coordinator and as participant. */
 import type { Entry, LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import type { StateCounts } from './api.ts';
-import type { ApplyResult, QueueId, QueueOffsetEntry, Refusal } from './commands.ts';
+import type {
+  ApplyResult,
+  BatchId,
+  HeldBody,
+  QueueId,
+  QueueOffsetEntry,
+  Refusal,
+  StoredAt,
+} from './commands.ts';
 import { Coordinator } from './coordinator.ts';
 import type { GroupCalls } from './group-calls.ts';
 import { HalfMessages } from './half-messages.ts';
@@ -25,16 +33,12 @@ export interface TransactionSurroundings {
 
 export class ShardTransactions {
   readonly all: Transactions;
-  readonly #shard: ShardId;
-  readonly #queues: Queues;
   readonly #halfMessages: HalfMessages;
   readonly #coordinator: Coordinator;
   readonly #parts: TransactionParts;
   readonly #holds: OffsetHolds;
 
   constructor({ shard, limits, queues, references, groups }: TransactionSurroundings) {
-    this.#shard = shard;
-    this.#queues = queues;
     this.all = new Transactions(limits);
     this.#halfMessages = new HalfMessages(shard, queues, this.all, references);
     this.#coordinator = new Coordinator(this.all);
@@ -101,7 +105,26 @@ export class ShardTransactions {
 
   /** Lowest log index that messages of transactions without an outcome lie in. */
   lowestIndex(): LogIndex | undefined {
-    return earlier(this.all.lowestIndex(), this.#parts.lowestIndex());
+    return earlier(this.all.places.lowestIndex(), this.#parts.places.lowestIndex());
+  }
+
+  /** Bodies of transactions without an outcome below `index`; of each kind the lowest first. */
+  below(index: LogIndex, limit: number): readonly HeldBody[] {
+    return [...this.all.places.below(index, limit), ...this.#parts.places.below(index, limit)];
+  }
+
+  placeOf(id: BatchId): StoredAt | undefined {
+    return this.all.places.find(id) ?? this.#parts.places.find(id);
+  }
+
+  /** Their bytes lie in `entry`, too: from now on only there. */
+  move(
+    { owner, id, from }: { owner: 'half' | 'part'; id: BatchId; from: StoredAt },
+    entry: Entry,
+    out: StateWriter,
+  ): ApplyResult {
+    if (owner === 'part') return this.#parts.move(id, from, entry, out);
+    return { type: 'copied', moved: this.all.move(id, from, entry, out) };
   }
 
   *heldSince(sinceMs: ShardTimeMs): Generator<GlobalTransactionId> {
@@ -113,11 +136,8 @@ export class ShardTransactions {
     return earlier(this.#parts.oldestAtMs, this.#holds.oldestAtMs);
   }
 
-  /** After the queues. */
   load(rowsOf: (table: Table) => readonly StateRow[]): void {
-    const queueNumber = (queueId: QueueId) => this.#queues.get(queueId)?.queue ?? 0;
-    const read = (row: StateRow) => readTransaction(row, this.#shard, queueNumber);
-    this.all.load(rowsOf('transaction').map(read));
+    this.all.load(rowsOf('transaction').map(readTransaction));
     this.#parts.load(rowsOf('transaction-part'));
     this.#holds.load(rowsOf('offset-hold'));
   }

@@ -5,8 +5,9 @@
  * again.
  */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
+import { BodyPlaces } from './body-places.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
-import { readChoice } from './command-fields.ts';
+import { readChoice, readEntryId } from './command-fields.ts';
 import { type ApplyResult, isAt, type QueueId, refused, type StoredAt } from './commands.ts';
 import type { LateReferences } from './late-references.ts';
 import { type DataShardLimits, MAX_FORGOTTEN_PER_ENTRY } from './limits.ts';
@@ -22,6 +23,8 @@ type CommandOf<Type extends TransactionCommand['type']> = Extract<
 
 interface Part {
   readonly id: StoredAt;
+  /** Where its bytes lie now. */
+  at: StoredAt;
   readonly transaction: GlobalTransactionId;
   readonly part: number;
   readonly queueId: QueueId;
@@ -34,9 +37,11 @@ interface Part {
     | undefined;
 }
 
-const VERSION = 1;
+const VERSION = 2;
 
 export class TransactionParts {
+  /** Of those held back. */
+  readonly places = new BodyPlaces<Part>('part');
   readonly #queues: Queues;
   readonly #references: LateReferences;
   readonly #limits: DataShardLimits;
@@ -68,12 +73,6 @@ export class TransactionParts {
     }
   }
 
-  /** Lowest log index of a part that is held back. */
-  lowestIndex(): LogIndex | undefined {
-    for (const index of this.#held.keys()) return index;
-    return undefined;
-  }
-
   prepare(command: CommandOf<'preparePart'>, entry: Entry, out: StateWriter): ApplyResult {
     const { transaction, part, queueId, count } = command;
     const siblings = this.#byTransaction.get(globalText(transaction)) ?? [];
@@ -84,11 +83,19 @@ export class TransactionParts {
     }
     const id = { term: entry.term, index: entry.index };
     const bytes = entry.payload.length;
-    const what = { id, transaction, part, queueId, count, bytes, preparedAtMs: entry.timeMs };
-    const added: Part = { ...what, shown: undefined };
+    const what = { transaction, part, queueId, count, bytes, preparedAtMs: entry.timeMs };
+    const added: Part = { ...what, id, at: id, shown: undefined };
     this.#keep(added);
+    this.places.add(added);
     putPart(added, out);
     return { type: 'partPrepared', at: id };
+  }
+
+  /** Its bytes lie in `entry`, too: from now on only there. */
+  move(id: StoredAt, from: StoredAt, entry: Entry, out: StateWriter): ApplyResult {
+    const moved = this.places.move(id, from, entry);
+    if (moved !== undefined) putPart(moved, out);
+    return { type: 'copied', moved: moved !== undefined };
   }
 
   /** Shows those that the outcome names, drops the rest. */
@@ -117,6 +124,7 @@ export class TransactionParts {
     const order = (part: Part) => part.shown?.index ?? 0;
     for (const part of found) if (part.shown === undefined) this.#keep(part);
     for (const part of shown.sort((a, b) => order(a) - order(b))) this.#keep(part);
+    this.places.load(this.#held.values());
   }
 
   #keep(part: Part): void {
@@ -128,7 +136,7 @@ export class TransactionParts {
   }
 
   #drop(part: Part, out: StateWriter): void {
-    this.#held.delete(part.id.index);
+    if (this.#held.delete(part.id.index)) this.places.remove(part);
     this.#shown.delete(part.id.index);
     const key = globalText(part.transaction);
     const left = this.#byTransaction.get(key)!.filter((one) => one !== part);
@@ -139,12 +147,13 @@ export class TransactionParts {
 
   /** Closing a queue drops the parts for it, so those that are left have theirs open. */
   #show(part: Part, entry: Entry, out: StateWriter): void {
-    const { id, queueId, count, bytes } = part;
-    const batch = { at: id, count, bytes, storedAtMs: entry.timeMs };
+    const { id, at, queueId, count, bytes } = part;
+    const batch = { at, count, bytes, storedAtMs: entry.timeMs };
     const baseOffset = this.#queues.append(this.#queues.get(queueId)!, batch, out);
-    this.#references.add(queueId, baseOffset + count - 1, id.index, out);
+    this.#references.add(queueId, baseOffset + count - 1, at.index, out);
     part.shown = { baseOffset, index: entry.index, atMs: entry.timeMs };
     this.#held.delete(id.index);
+    this.places.remove(part);
     this.#shown.set(id.index, part);
     putPart(part, out);
   }
@@ -172,7 +181,7 @@ function rowKey({ id }: Part): Uint8Array {
 function putPart(part: Part, out: StateWriter): void {
   const row = writeGlobalId(part.transaction, new ByteWriter(64).u8(VERSION));
   row.uint(part.id.term).uint(part.part).uint(part.queueId).uint(part.count).uint(part.bytes);
-  row.uint(part.preparedAtMs);
+  row.uint(part.preparedAtMs).uint(part.at.term).uint(part.at.index);
   const { shown } = part;
   if (shown === undefined) row.u8(0);
   else row.u8(1).uint(shown.baseOffset).uint(shown.index).uint(shown.atMs);
@@ -191,6 +200,7 @@ function readRow({ key, value }: StateRow): Part {
     count: from.uint(),
     bytes: from.uint(),
     preparedAtMs: from.uint(),
+    at: readEntryId(from),
     shown:
       readChoice(from, 2) === 0
         ? undefined

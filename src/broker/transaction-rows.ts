@@ -1,20 +1,22 @@
 /** A transaction in memory, and as a row of 'transaction' (key: index of its first entry). */
 import type { LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import type { TransactionView } from './api.ts';
-import { ByteReader, ByteWriter, FormatError } from './bytes.ts';
+import { ByteReader, ByteWriter, FormatError, readVersioned } from './bytes.ts';
 import { readChoice, readEntryId, readList } from './command-fields.ts';
-import type { QueueId, TransactionId, TransactionState } from './commands.ts';
+import type { QueueId, StoredAt, TransactionId, TransactionState } from './commands.ts';
 import type { Due } from './due-heap.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 import { readOffsetPlan, readPart, writeOffsetPlan, writePart } from './transaction-codec.ts';
-import { DEFAULT_MAX_CHECKS, type StoredOffsets, type StoredPart } from './transaction-commands.ts';
+import type { StoredOffsets, StoredPart } from './transaction-commands.ts';
 
 export interface Transaction extends TransactionView, Due {
   readonly id: TransactionId;
   readonly firstCheckAfterMs: number;
   readonly checkIntervalMs: number;
-  /** Its one queue, here, and the bytes in its own entry; undefined = it has participants. */
+  /** Its one queue, here, and its bytes there; undefined = it has participants. */
   readonly half: { readonly queueId: QueueId; readonly bytes: number } | undefined;
+  /** Where the bytes of `half` lie now; without `half` as `id`. */
+  at: StoredAt;
   offsets: StoredOffsets | undefined;
   parts: readonly StoredPart[];
   preparedAtMs: ShardTimeMs;
@@ -31,8 +33,7 @@ export interface Transaction extends TransactionView, Due {
   endedAtMs: ShardTimeMs;
 }
 
-/** 1: one queue, no parking. */
-const VERSION = 2;
+const VERSION = 3;
 /** On disk: never reorder. */
 const STATES = ['undecided', 'committed', 'rolledBack', 'parked', 'preparing'] as const;
 
@@ -46,6 +47,7 @@ export function putTransaction(transaction: Transaction, out: StateWriter): void
   const { half } = transaction;
   if (half === undefined) row.u8(0);
   else row.u8(1).uint(half.queueId).uint(half.bytes);
+  row.uint(transaction.at.term).uint(transaction.at.index);
   row.uint(transaction.parts.length);
   for (const part of transaction.parts) putPart(part, row);
   writeOffsetPlan(transaction.offsets, row);
@@ -78,27 +80,17 @@ export function deleteTransaction(transaction: Transaction, out: StateWriter): v
   out.put('transaction', transactionKey(transaction), undefined);
 }
 
-/** `shard` and the numbers of its queues: what rows of version 1 leave out. */
-export function readTransaction(
-  { key, value }: StateRow,
-  shard: ShardId,
-  queueNumber: (queueId: QueueId) => number,
-): Transaction {
+export function readTransaction({ key, value }: StateRow): Transaction {
   const index = new ByteReader(key).u64be();
-  const from = new ByteReader(value);
-  const version = from.u8();
-  if (version < 1 || version > VERSION) throw new FormatError(`version ${version} is not known`);
+  const from = readVersioned(value, VERSION);
   const state = STATES[from.u8()];
   if (state === undefined) throw new FormatError('transaction state is not known here');
-  const transaction =
-    version === 1
-      ? readFirst(state, index, from, shard, queueNumber)
-      : readSecond(state, index, from);
+  const transaction = readFields(state, index, from);
   from.expectEnd();
   return transaction;
 }
 
-function readSecond(state: TransactionState, index: LogIndex, from: ByteReader): Transaction {
+function readFields(state: TransactionState, index: LogIndex, from: ByteReader): Transaction {
   return {
     state,
     id: { term: from.uint(), index },
@@ -115,33 +107,11 @@ function readSecond(state: TransactionState, index: LogIndex, from: ByteReader):
     endedIndex: from.uint(),
     endedAtMs: from.uint(),
     half: readChoice(from, 2) === 0 ? undefined : { queueId: from.uint(), bytes: from.uint() },
+    at: readEntryId(from),
     parts: readList(from, readStoredPart),
     offsets: readStoredOffsets(from),
     unresolved: readList(from, () => from.uint()),
     heapPosition: -1,
-  };
-}
-
-function readFirst(
-  state: TransactionState,
-  index: LogIndex,
-  from: ByteReader,
-  shard: ShardId,
-  queueNumber: (queueId: QueueId) => number,
-): Transaction {
-  const id = { term: from.uint(), index };
-  const [producerGroup, callerId, topic] = [from.text(), from.text(), from.text()];
-  const [queueId, count, bytes] = [from.uint(), from.uint(), from.uint()];
-  const [preparedAtMs, firstCheckAtMs, checkIntervalMs] = [from.uint(), from.uint(), from.uint()];
-  const [dueAtMs, checkCount, baseOffset] = [from.uint(), from.uint(), from.uint()];
-  const part = { shard, topic, queueId, queue: queueNumber(queueId), count, at: id };
-  return {
-    ...{ state, id, producerGroup, callerId, preparedAtMs, firstCheckAtMs, checkIntervalMs },
-    ...{ dueAtMs, checkCount, maxChecks: DEFAULT_MAX_CHECKS, lease: 0, unresolved: [] },
-    firstCheckAfterMs: firstCheckAtMs - preparedAtMs,
-    half: { queueId, bytes },
-    parts: [{ ...part, baseOffset: state === 'committed' ? baseOffset : undefined }],
-    ...{ offsets: undefined, endedIndex: from.uint(), endedAtMs: from.uint(), heapPosition: -1 },
   };
 }
 

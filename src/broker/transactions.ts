@@ -1,7 +1,8 @@
 /** The shard's transactions with their indexes by id, by caller id and by what falls due. */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
+import { BodyPlaces } from './body-places.ts';
 import { Checks } from './checks.ts';
-import type { QueueId, TransactionId, TransactionRef } from './commands.ts';
+import type { QueueId, StoredAt, TransactionId, TransactionRef } from './commands.ts';
 import { DueHeap } from './due-heap.ts';
 import type { DataShardLimits } from './limits.ts';
 import { MAX_FORGOTTEN_PER_ENTRY } from './limits.ts';
@@ -13,6 +14,8 @@ type Outcome = Pick<Transaction, 'parts' | 'state' | 'unresolved'>;
 
 export class Transactions {
   readonly checks = new Checks<Transaction>();
+  /** Of those of one queue that have no outcome. */
+  readonly places = new BodyPlaces<Transaction>('half');
   /** By the end of the time that their preparation may take. */
   readonly #preparing = new DueHeap<Transaction>();
   /** Without an outcome. By the index of their first entry, ascending. */
@@ -68,6 +71,7 @@ export class Transactions {
 
   add(transaction: Transaction, out: StateWriter): void {
     this.#index(transaction);
+    if (transaction.half !== undefined) this.places.add(transaction);
     putTransaction(transaction, out);
   }
 
@@ -85,8 +89,7 @@ export class Transactions {
     entry: Pick<Entry, 'index' | 'timeMs'>,
     out: StateWriter,
   ): void {
-    this.#open.delete(transaction.id.index);
-    this.#unschedule(transaction);
+    this.#close(transaction);
     Object.assign(transaction, outcome, { lease: 0 });
     this.#keepEnded(transaction, entry, out);
   }
@@ -105,26 +108,27 @@ export class Transactions {
 
   /** Those of one queue. The others lose a part of theirs elsewhere, and go on. */
   dropQueue(queueId: QueueId, out: StateWriter): void {
-    for (const transactions of [this.#open, this.#ended]) {
-      for (const transaction of transactions.values()) {
-        if (transaction.half?.queueId !== queueId) continue;
-        this.#unschedule(transaction);
-        transactions.delete(transaction.id.index);
-        this.#drop(transaction, out);
-      }
+    for (const transaction of [...this.#open.values(), ...this.#ended.values()]) {
+      if (transaction.half?.queueId !== queueId) continue;
+      if (isOpen(transaction)) this.#close(transaction);
+      this.#ended.delete(transaction.id.index);
+      this.#drop(transaction, out);
     }
   }
 
-  /** Lowest log index that an undecided transaction has its messages in. */
-  lowestIndex(): LogIndex | undefined {
-    for (const [index, { half }] of this.#open) if (half !== undefined) return index;
-    return undefined;
+  /** The bytes of one of one queue lie in `entry`, too: from now on only there. */
+  move(id: TransactionId, from: StoredAt, entry: Entry, out: StateWriter): boolean {
+    const moved = this.places.move(id, from, entry);
+    if (moved !== undefined) putTransaction(moved, out);
+    return moved !== undefined;
   }
 
   load(found: readonly Transaction[]): void {
     for (const transaction of found.filter(isOpen).sort((a, b) => a.id.index - b.id.index)) {
       this.#index(transaction);
     }
+    const halves = [...this.#open.values()].filter(({ half }) => half !== undefined);
+    this.places.load(halves);
     const ended = found.filter((transaction) => !isOpen(transaction));
     for (const transaction of ended.sort((a, b) => a.endedIndex - b.endedIndex)) {
       const isResolved = transaction.unresolved.length === 0;
@@ -149,6 +153,12 @@ export class Transactions {
     this.#open.set(transaction.id.index, transaction);
     this.#schedule(transaction);
     this.#indexCaller(transaction);
+  }
+
+  #close(transaction: Transaction): void {
+    this.#open.delete(transaction.id.index);
+    this.#unschedule(transaction);
+    if (transaction.half !== undefined) this.places.remove(transaction);
   }
 
   #schedule(transaction: Transaction): void {

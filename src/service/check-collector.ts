@@ -14,6 +14,7 @@ import { CallError } from '../status.ts';
 import { type Call, type Calls, type Done, OWN_CALL } from './call.ts';
 import { gatherCallbacks } from './callbacks.ts';
 import { encodeCollected, type ShardLeases } from './collected-checks.ts';
+import { readHiddenBody } from './hidden-body.ts';
 import { decodeJson, encodeJson } from './internal-methods.ts';
 import { type NodeMethod, type ShardMethod, shardTarget } from './methods.ts';
 import { type CheckAnswer, encodeCheck } from './responses.ts';
@@ -239,10 +240,7 @@ class CollectPoll {
   #readPart({ shard, at }: StoredPart, done: (messages: Uint8Array) => void): void {
     const { bodies, calls, host, router } = this.#parts;
     if (host.isReady(shard)) {
-      host.readEntry(shard, at.index, (error, entry) => {
-        const isIntact = error === undefined && entry?.term === at.term;
-        done(isIntact ? entry.payload : NO_BYTES);
-      });
+      readHiddenBody(host, shard, at, done);
       return;
     }
     const call = calls.open(BODY_TIMEOUT_MS, OWN_CALL, (error, messages) => {

@@ -16,6 +16,7 @@ import { notLeader } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import type { Done } from './call.ts';
 import { gatherCallbacks } from './callbacks.ts';
+import { readHiddenBody } from './hidden-body.ts';
 import { afterRound, decodeJson, encodeJson } from './internal-methods.ts';
 import { decodeFrame } from './json-frame.ts';
 import type { ShardMethod } from './methods.ts';
@@ -86,11 +87,7 @@ export function createParticipantMethods(host: ShardHost): ParticipantMethods {
       }),
     ),
     body: method('body', (_call, { shard }, body, _parsed, done) => {
-      const { term, index } = decodeJson<StoredAt>(body);
-      host.readEntry(shard, index, (error, entry) => {
-        const isThere = error === undefined && entry?.term === term;
-        done(undefined, isThere ? entry.payload : NO_BYTES);
-      });
+      readHiddenBody(host, shard, decodeJson<StoredAt>(body), (found) => done(undefined, found));
     }),
   };
 }

@@ -1,12 +1,12 @@
 /**
  * Delayed messages on real processes: they come once and not before their time, whatever was killed
- * meanwhile; and what waits for long holds no log, though its name stays.
+ * meanwhile; and what waits for long, delayed or half, holds no log, though its name stays.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { connect, type Holdfast, type Message } from '../../src/client/index.ts';
+import { type Check, connect, type Holdfast, type Message } from '../../src/client/index.ts';
 import { UpProcess } from '../processes/up-process.ts';
 import { eventually } from './stubs.ts';
 
@@ -118,18 +118,26 @@ it(
     const producer = client.producer({ topic });
     const deliverAtMs = Date.now() + 3_600_000;
     const kept = await producer.send({ body: 'in an hour', deliverAtMs });
-    const soon = await producer.send({ body: 'soon', deliverAtMs: Date.now() + 20_000 });
+    const half = await client.transactions('g').prepare({ topic, messages: [{ body: 'half' }] });
     const shard = Number(kept.messageId.split('-')[0]);
     const passed = async (): Promise<number> => {
       for (let i = 0; i < 100; i++) await producer.send({ body: Buffer.alloc(500) });
       return logStart(shard);
     };
-    await eventually(passed, (start) => start > soon.logIndex, 60_000);
+    await eventually(passed, (start) => start > half.logIndex, 60_000);
     const follower = new Follower(topic);
-    await follower.until((seen) => bodies(seen).includes('soon'));
-    const found = follower.seen.find(({ message }) => message.body.toString() === 'soon');
-    expect(found?.message.messageId).toBe(soon.messageId);
     expect(await client.recall(kept.messageId)).toEqual(1);
+    const checks: Check[] = [];
+    const loop = client.transactions('g').checks((check) => {
+      checks.push(check);
+      return 'commit';
+    });
+    await follower.until((seen) => bodies(seen).includes('half'));
+    await loop.close();
+    const shown = follower.seen.find(({ message }) => message.body.toString() === 'half');
+    expect(shown?.message.messageId).toBe(half.firstMessageId);
+    const asked = checks.flatMap(({ parts }) => parts.flatMap(({ messages }) => messages));
+    expect(asked.map(({ body }) => body.toString())).toEqual(['half']);
   },
   TIMEOUT_MS,
 );

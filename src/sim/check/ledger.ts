@@ -11,6 +11,7 @@ import { META_SHARD } from '../../cluster/birth-placement.ts';
 import { expect } from '../failure.ts';
 import { AppliedOnce } from '../invariants/applied-once.ts';
 import { ClosedQueues } from '../invariants/closed-queues.ts';
+import { CopiedBodies } from '../invariants/copied-bodies.ts';
 import { DedupOnce } from '../invariants/dedup-once.ts';
 import { DelayHidden } from '../invariants/delay-hidden.ts';
 import { DenseOffsets } from '../invariants/dense-offsets.ts';
@@ -40,8 +41,9 @@ export class Ledger {
   readonly #starts = new Map<QueueId, number>();
   readonly #closed = new ClosedQueues();
   readonly #dense = new DenseOffsets();
-  readonly #half = new HalfHidden();
-  readonly #delays = new DelayHidden();
+  readonly #copies = new CopiedBodies();
+  readonly #half = new HalfHidden(this.#copies);
+  readonly #delays = new DelayHidden(this.#copies);
   readonly #fencing = new GroupFencing();
   readonly #keys = new DedupOnce();
   readonly once = new AppliedOnce();
@@ -65,6 +67,7 @@ export class Ledger {
       this.#show(shard, row.queueId, row.index, row);
     }
     if (command === undefined) return;
+    this.#copies.applied(shard, entry, command, result as ApplyResult);
     this.#delays.applied(shard, entry, command, result as ApplyResult);
     this.#keys.applied(entry, command, result as ApplyResult);
     this.#fencing.applied(entry.index, command, result as ApplyResult);

@@ -6,9 +6,15 @@ import type { Entry, LogIndex, ShardId } from '../../../raft/types.ts';
 import type { Command } from '../../broker/commands.ts';
 import type { QueueIndexRow } from '../../broker/state-port.ts';
 import { expect } from '../failure.ts';
+import type { CopiedBodies } from './copied-bodies.ts';
 
 export class HalfHidden {
   readonly #prepared = new Map<string, 'half' | 'shown'>();
+  readonly #copies: CopiedBodies;
+
+  constructor(copies: CopiedBodies) {
+    this.#copies = copies;
+  }
 
   prepared(shard: ShardId, index: LogIndex): void {
     this.#prepared.set(`${shard}/${index}`, 'half');
@@ -23,7 +29,7 @@ export class HalfHidden {
       return;
     }
     const isCommit = command?.type === 'end' && command.decision === 'commit';
-    const key = `${shard}/${row.index}`;
+    const key = `${shard}/${this.#copies.firstOf(shard, row.index)}`;
     expect(isCommit && this.#prepared.get(key) === 'half', 'half-hidden', detail);
     this.#prepared.set(key, 'shown');
   }

@@ -350,7 +350,7 @@ const BROKER: readonly Mutant[] = [
   {
     name: 'a delayed message is not in the rows',
     file: 'src/broker/delays',
-    from: 'this.#keep(added);\n    putDelayed(added, out);',
+    from: 'this.#keep(added);\n    this.places.add(added);\n    putDelayed(added, out);',
     to: '',
   },
   {
@@ -372,18 +372,37 @@ const BROKER: readonly Mutant[] = [
   {
     name: 'where a delayed message lies is not in the rows',
     file: 'src/broker/delays',
-    from: `this.#places.set(entry.index, batch);
-      putDelayed(batch, out);`,
-    to: 'this.#places.set(entry.index, batch);',
+    from: 'if (moved !== undefined) putDelayed(moved, out);',
+    to: '',
     test: {
       file: 'test/src/broker/delays.test.ts',
       name: 'appended again it lies there, and the log before may go; its name stays',
     },
   },
   {
+    name: 'a half message that was appended again stands where it was first',
+    file: 'src/broker/half-messages',
+    from: 'const { at, half } = transaction;',
+    to: 'const { id: at, half } = transaction;',
+    test: {
+      file: 'test/src/broker/half-messages.test.ts',
+      name: 'appended again lie there, keep their name, and are shown from there',
+    },
+  },
+  {
+    name: 'where a part of a transaction lies is not in the rows',
+    file: 'src/broker/transaction-parts',
+    from: 'if (moved !== undefined) putPart(moved, out);',
+    to: '',
+    test: {
+      file: 'test/src/broker/multi-transactions.test.ts',
+      name: 'has parts that may be appended again, and are shown from there',
+    },
+  },
+  {
     name: 'the log goes before what is delayed in it is due',
     file: 'src/broker/data-shard',
-    from: 'lower(this.#transactions.lowestIndex(), this.#delays.lowestIndex())',
+    from: 'lower(this.#transactions.lowestIndex(), this.#delays.places.lowestIndex())',
     to: 'this.#transactions.lowestIndex()',
     test: {
       file: 'test/src/broker/delays.test.ts',

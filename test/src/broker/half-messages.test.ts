@@ -9,6 +9,40 @@ function opened(limits: ConstructorParameters<typeof ShardFixture>[0] = {}): Sha
 }
 
 describe('half messages', () => {
+  it('appended again lie there, keep their name, and are shown from there', () => {
+    const test = opened();
+    test.prepare('a', 1);
+    test.prepare('b', 1);
+    const copy = (index: number, from = index) => {
+      const body = { owner: 'half', id: { term: 1, index }, from: { term: 1, index: from } };
+      return test.apply({ type: 'copy', ...body, owner: 'half' }, 10);
+    };
+    expect(copy(3)).toEqual({ type: 'copied', moved: true });
+    expect(copy(3)).toEqual({ type: 'copied', moved: false });
+    expect(copy(4)).toEqual({ type: 'copied', moved: true });
+    expect(copy(3, 5)).toEqual({ type: 'copied', moved: true });
+    for (const twin of [test, test.reloaded()]) {
+      expect(twin.state.lowestLateIndex()).toBe(7);
+      expect(twin.state.lowestFixedIndex()).toBeUndefined();
+      expect(twin.state.placeOf({ term: 1, index: 3 })).toEqual({ term: 1, index: 8 });
+      expect(twin.state.placeOf({ term: 2, index: 3 })).toEqual({ term: 2, index: 3 });
+      const held = twin.state.heldBodies(99, 9);
+      expect(held.map(({ owner, id, at }) => [owner, id.index, at.index])).toEqual([
+        ['half', 4, 7],
+        ['half', 3, 8],
+      ]);
+    }
+    test.end(4, 'rollback');
+    expect(test.state.lowestLateIndex()).toBe(8);
+    expect(test.end(3, 'commit')).toMatchObject({
+      id: { index: 3 },
+      parts: [{ at: { index: 3 } }],
+    });
+    expect(test.rows.index).toMatchObject([{ queueId: 1, baseOffset: 0, index: 8 }]);
+    expect(test.state.lowestFixedIndex()).toBe(8);
+    expect(copy(3, 8)).toEqual({ type: 'copied', moved: false });
+  });
+
   it('are invisible until they are committed, then get offsets at the end', () => {
     const test = opened();
     const part = { shard: 1, topic: 'orders', queueId: 1, queue: 1, count: 2 };

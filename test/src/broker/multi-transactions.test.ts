@@ -105,6 +105,30 @@ describe('a transaction over two queues', () => {
     }
   });
 
+  it('has parts that may be appended again, and are shown from there', () => {
+    const test = multi().ready();
+    const from = { term: 1, index: 4 };
+    const copy = { type: 'copy', owner: 'part', id: from, from } as const;
+    expect(test.apply(copy, 10)).toEqual({ type: 'copied', moved: true });
+    expect(test.apply(copy, 10)).toEqual({ type: 'copied', moved: false });
+    for (const twin of [test, test.reloaded()]) {
+      expect(twin.state.lowestLateIndex()).toBe(5);
+      const held = twin.state.heldBodies(99, 9);
+      expect(held.map(({ owner, id, at }) => [owner, id.index, at.index])).toEqual([
+        ['part', 5, 5],
+        ['part', 4, 7],
+      ]);
+      twin.end('c', 'commit');
+      expect(twin.resolve()).toMatchObject({ shown: [{ part: 0 }, { part: 1 }] });
+      expect(twin.rows.index.slice(-2)).toMatchObject([
+        { queueId: 1, index: 7 },
+        { queueId: 2, index: 5 },
+      ]);
+      expect(twin.state.lowestFixedIndex()).toBe(5);
+      expect(twin.state.heldBodies(99, 9)).toEqual([]);
+    }
+  });
+
   it('can be told again at any point: the same answers, nothing twice', () => {
     const test = multi();
     const first = test.begin();

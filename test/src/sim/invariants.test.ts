@@ -8,6 +8,7 @@ import { AppliedOnce } from '../../../src/sim/invariants/applied-once.ts';
 import { AppliedState } from '../../../src/sim/invariants/applied-state.ts';
 import { ClosedQueues } from '../../../src/sim/invariants/closed-queues.ts';
 import { brokenStep, ConfigRules } from '../../../src/sim/invariants/config-rules.ts';
+import { CopiedBodies } from '../../../src/sim/invariants/copied-bodies.ts';
 import { DelayHidden } from '../../../src/sim/invariants/delay-hidden.ts';
 import { DenseOffsets } from '../../../src/sim/invariants/dense-offsets.ts';
 import { ElectionSafety } from '../../../src/sim/invariants/election-safety.ts';
@@ -371,7 +372,7 @@ describe('queues', () => {
   });
 
   it('half messages appear by their commit, once', () => {
-    const hidden = new HalfHidden();
+    const hidden = new HalfHidden(new CopiedBodies());
     hidden.shows(0, entry(5, 1), PRODUCE, row(5, 0));
     hidden.prepared(0, 1);
     hidden.shows(0, entry(2, 1), end('commit'), row(1, 0));
@@ -384,9 +385,35 @@ describe('queues', () => {
     ['that nobody prepared', end('commit'), 3],
     ['by nothing', undefined, 2],
   ])('half messages %s', (_, command, index) => {
-    const hidden = new HalfHidden();
+    const hidden = new HalfHidden(new CopiedBodies());
     hidden.prepared(0, 2);
     expect(() => hidden.shows(0, entry(4, 1), command, row(index, 0))).toThrow('half-hidden');
+  });
+
+  it('bodies that were appended again appear where the last copy lies', () => {
+    const copies = new CopiedBodies();
+    const hidden = new HalfHidden(copies);
+    hidden.prepared(0, 1);
+    const copy = (index: number, from: number, moved = true) => {
+      const at = { id: { term: 1, index: 1 }, from: { term: 1, index: from } };
+      copies.applied(
+        0,
+        entry(index, 1),
+        { type: 'copy', owner: 'half', ...at },
+        {
+          ...{ type: 'copied', moved },
+        },
+      );
+    };
+    copy(3, 1);
+    copy(5, 3);
+    copy(6, 3, false);
+    for (const index of [1, 3]) {
+      const shows = () => hidden.shows(0, entry(7, 1), end('commit'), row(index, 0));
+      expect(shows).toThrow('body-place');
+    }
+    hidden.shows(0, entry(7, 1), end('commit'), row(5, 0));
+    expect(() => hidden.shows(0, entry(8, 1), end('commit'), row(5, 1))).toThrow('half-hidden');
   });
 
   describe('delayed messages', () => {
@@ -395,7 +422,7 @@ describe('queues', () => {
     const place = { at: { term: 1, index: 1 }, baseOffset: undefined };
     const delayed = { type: 'produced', ...place, count: 1, duplicate: false } as const;
     function waiting(): DelayHidden {
-      const hidden = new DelayHidden();
+      const hidden = new DelayHidden(new CopiedBodies());
       hidden.applied(0, at(1, 10), later, delayed);
       return hidden;
     }
@@ -412,7 +439,7 @@ describe('queues', () => {
 
     it('nothing else appears like them', () => {
       expect(() => waiting().shows(0, at(3, 200), row(2, 0))).toThrow('delay-once');
-      const prompt = new DelayHidden();
+      const prompt = new DelayHidden(new CopiedBodies());
       prompt.applied(0, at(1, 10), later, { ...delayed, baseOffset: 0 });
       expect(() => prompt.shows(0, at(3, 200), row(1, 0))).toThrow('delay-once');
     });
