@@ -5,19 +5,12 @@
  * it until every participant has applied it (`resolved`).
  */
 import assert from 'node:assert';
-import type { Entry, ShardId } from '../../raft/types.ts';
-import type { TransactionView } from './api.ts';
+import type { Entry } from '../../raft/types.ts';
 import { type ApplyResult, refused, type StoredAt } from './commands.ts';
 import { newlyBegun, prepared } from './half-messages.ts';
+import type { DataShardLimits } from './limits.ts';
 import type { StateWriter } from './state-port.ts';
-import {
-  type OffsetPlan,
-  type PartPlan,
-  PREPARE_TIMEOUT_MS,
-  type StoredOffsets,
-  type StoredPart,
-  type TransactionCommand,
-} from './transaction-commands.ts';
+import type { OffsetPlan, PartPlan, TransactionCommand } from './transaction-commands.ts';
 import type { Transaction } from './transaction-rows.ts';
 import type { Transactions } from './transactions.ts';
 
@@ -31,9 +24,11 @@ const DONE: ApplyResult = Object.freeze({ type: 'done' });
 
 export class Coordinator {
   readonly #transactions: Transactions;
+  readonly #limits: DataShardLimits;
 
-  constructor(transactions: Transactions) {
+  constructor(transactions: Transactions, limits: DataShardLimits) {
     this.#transactions = transactions;
+    this.#limits = limits;
   }
 
   begin(command: CommandOf<'begin'>, entry: Entry, out: StateWriter): ApplyResult {
@@ -49,7 +44,7 @@ export class Coordinator {
       offsets: offsets === undefined ? undefined : { ...offsets, at: NOWHERE },
       ...newlyBegun(command, entry),
       firstCheckAtMs: entry.timeMs + command.firstCheckAfterMs,
-      dueAtMs: entry.timeMs + PREPARE_TIMEOUT_MS,
+      dueAtMs: entry.timeMs + this.#limits.prepareTimeoutMs,
       state: 'preparing',
     };
     this.#transactions.add(transaction, out);
@@ -88,19 +83,6 @@ export class Coordinator {
     this.#transactions.resolve(transaction, { parts, unresolved }, entry, out);
     return DONE;
   }
-}
-
-/** What `shard` is told of the outcome. */
-export function outcomeFor(
-  coordinator: ShardId,
-  { id, state, parts, offsets }: Pick<TransactionView, 'id' | 'state' | 'parts' | 'offsets'>,
-  shard: ShardId,
-): CommandOf<'resolve'> {
-  const commits = state === 'committed';
-  const stored: readonly (StoredPart | StoredOffsets)[] =
-    offsets === undefined ? parts : [...parts, offsets];
-  const own = stored.filter((one) => commits && one.shard === shard).map(({ at }) => at);
-  return { type: 'resolve', transaction: { shard: coordinator, ...id }, commits, parts: own };
 }
 
 function rolledBack(): ApplyResult {

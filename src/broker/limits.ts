@@ -14,6 +14,8 @@ export interface DataShardLimits {
   readonly maxEndedTransactions: number;
   /** Closed queue ids remembered, so that a late `openQueue` cannot open them again. */
   readonly maxClosedQueues: number;
+  /** Begun, and not prepared after this (shard time): rolled back. */
+  readonly prepareTimeoutMs: number;
   /** Admission: undecided transactions. */
   readonly maxUndecidedTransactions: number;
   /** Admission: parts of transactions over several queues that wait for their outcome. */
@@ -52,6 +54,7 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
   endedTransactionKeepMs: DAY_MS,
   maxEndedTransactions: 20_000,
   maxClosedQueues: 4096,
+  prepareTimeoutMs: 60_000,
   maxUndecidedTransactions: 20_000,
   maxTransactionParts: 40_000,
   maxHeldOffsets: 20_000,

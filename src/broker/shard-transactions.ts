@@ -41,7 +41,7 @@ export class ShardTransactions {
   constructor({ shard, limits, queues, references, groups }: TransactionSurroundings) {
     this.all = new Transactions(limits);
     this.#halfMessages = new HalfMessages(shard, queues, this.all, references);
-    this.#coordinator = new Coordinator(this.all);
+    this.#coordinator = new Coordinator(this.all, limits);
     this.#parts = new TransactionParts(queues, references, limits);
     this.#holds = new OffsetHolds(groups);
   }

@@ -168,8 +168,6 @@ export type TransactionCommand =
 
 export type Ender = 'operator' | 'refusal' | 'timeout';
 
-/** Not prepared by then (shard time): rolled back. */
-export const PREPARE_TIMEOUT_MS = 60_000;
 /** A part whose outcome has not come by then asks its coordinator. */
 export const ASK_AFTER_MS = 60_000;
 

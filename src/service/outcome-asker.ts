@@ -3,14 +3,14 @@
  * did not hear of. Nothing is decided here. One timer per shard, only while something is held.
  */
 import { encodeCommand } from '../broker/command-codec.ts';
+import { outcomesToAsk, type Resolve } from '../broker/outcomes.ts';
 import type { GlobalTransactionId } from '../broker/transaction-commands.ts';
 import { ASK_AFTER_MS } from '../broker/transaction-commands.ts';
-import { globalText } from '../broker/transaction-parts.ts';
 import { OWN_CALL } from './call.ts';
 import { decodeJson, encodeJson } from './internal-methods.ts';
 import { shardTarget } from './methods.ts';
 import type { PusherParts } from './outcome-pusher.ts';
-import type { OutcomesQuestion, Resolve } from './participants.ts';
+import type { OutcomesQuestion } from './participants.ts';
 
 const ASK_AGAIN_MS = 30_000;
 /** Shard time may stand still where this clock does not. */
@@ -69,16 +69,12 @@ export class OutcomeAsker {
     const { host } = this.#parts;
     if (!host.isReady(shard)) return;
     const sinceMs = host.shardTimeMs(shard) - ASK_AFTER_MS;
-    const asked = new Map<number, Map<string, GlobalTransactionId>>();
-    for (const id of host.data(shard).heldSince(sinceMs)) {
-      const ids = asked.get(id.shard) ?? new Map();
-      asked.set(id.shard, ids.set(globalText(id), id));
-    }
+    const asked = outcomesToAsk(host.data(shard), sinceMs);
     if (asked.size === 0) {
       this.#look(shard);
       return;
     }
-    for (const [coordinator, ids] of asked) this.#ask(shard, coordinator, [...ids.values()]);
+    for (const [coordinator, ids] of asked) this.#ask(shard, coordinator, ids);
     this.#sleep(shard, ASK_AGAIN_MS, true);
   }
 

@@ -8,14 +8,14 @@
 import type { TransactionView } from '../broker/api.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
 import type { TransactionId } from '../broker/commands.ts';
-import { outcomeFor } from '../broker/coordinator.ts';
+import { outcomesToTell, type Resolve, resolvedBy } from '../broker/outcomes.ts';
 import type { ShownPart } from '../broker/transaction-commands.ts';
 import type { Router } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { type Calls, OWN_CALL } from './call.ts';
 import { decodeJson, encodeJson } from './internal-methods.ts';
 import { shardTarget } from './methods.ts';
-import type { ParticipantMethods, Resolve } from './participants.ts';
+import type { ParticipantMethods } from './participants.ts';
 
 /** Outcomes in one call. */
 const BATCH_MAX = 256;
@@ -92,15 +92,8 @@ export class OutcomePusher {
     const isReady = host.isReady(shard);
     this.#tellWaiters(shard, isReady);
     if (!isReady) return;
-    const batches = new Map<number, Resolve[]>();
-    for (const transaction of host.data(shard).unresolved()) {
-      for (const to of transaction.unresolved) {
-        if (this.#busy.has(`${shard}>${to}`)) continue;
-        const batch = batches.get(to) ?? [];
-        batches.set(to, batch);
-        if (batch.length < BATCH_MAX) batch.push(outcomeFor(shard, transaction, to));
-      }
-    }
+    const isBusy = (to: number) => this.#busy.has(`${shard}>${to}`);
+    const batches = outcomesToTell(shard, host.data(shard), isBusy, BATCH_MAX);
     for (const [to, batch] of batches) this.#push(shard, to, batch);
   }
 
@@ -138,13 +131,13 @@ export class OutcomePusher {
 
   #resolved(
     shard: number,
-    { transaction }: Resolve,
+    told: Resolve,
     to: number,
     shown: readonly ShownPart[],
     done: () => void,
   ): void {
-    const command = { type: 'resolved', transaction, shards: [to], shown } as const;
-    this.#parts.host.propose(shard, encodeCommand(command), NO_BYTES, 'majorityFsync', done);
+    const head = encodeCommand(resolvedBy(to, told, shown));
+    this.#parts.host.propose(shard, head, NO_BYTES, 'majorityFsync', done);
   }
 
   #rest(shard: number, way: string, isWhole: boolean): void {

@@ -5,13 +5,12 @@
 import type { ProposalOutcome } from '../../raft/driver.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
 import type { ApplyResult, StoredAt } from '../broker/commands.ts';
-import { outcomeFor } from '../broker/coordinator.ts';
+import { answerAbout, type Resolve } from '../broker/outcomes.ts';
 import type {
   GlobalTransactionId,
   ShownPart,
   TransactionCommand,
 } from '../broker/transaction-commands.ts';
-import { isOpen } from '../broker/transactions.ts';
 import { notLeader } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import type { Done } from './call.ts';
@@ -28,7 +27,6 @@ type CommandOf<Type extends TransactionCommand['type']> = Extract<
   TransactionCommand,
   { type: Type }
 >;
-export type Resolve = CommandOf<'resolve'>;
 
 /** Where a part was stored, and on how many replicas. */
 export interface PartStored {
@@ -82,7 +80,8 @@ export function createParticipantMethods(host: ShardHost): ParticipantMethods {
     outcomes: method('outcomes', (_call, target, body, _parsed, done) =>
       afterRound(host, target, done, () => {
         const { shard, transactions } = decodeJson<OutcomesQuestion>(body);
-        const answers = transactions.map((id) => outcomeOf(host, target.shard, id, shard));
+        const data = host.data(target.shard);
+        const answers = transactions.map((id) => answerAbout(data, id, shard));
         done(undefined, encodeJson(answers));
       }),
     ),
@@ -143,19 +142,4 @@ function propose(
   done: (outcome: ProposalOutcome) => void,
 ): void {
   host.propose(shard, encodeCommand(command), payload, 'majorityFsync', done);
-}
-
-/**
- * What is forgotten was applied by every participant: a part that is still held came late, and is
- * dropped.
- */
-function outcomeOf(
-  host: ShardHost,
-  coordinator: number,
-  transaction: GlobalTransactionId,
-  shard: number,
-): Resolve | null {
-  const found = host.data(coordinator).coordinated(transaction);
-  if (found === undefined) return { type: 'resolve', transaction, commits: false, parts: [] };
-  return isOpen(found) ? null : outcomeFor(coordinator, found, shard);
 }

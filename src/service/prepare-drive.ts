@@ -5,6 +5,7 @@
  */
 import { encodeCommand } from '../broker/command-codec.ts';
 import type { ApplyResult, StoredAt } from '../broker/commands.ts';
+import { allStored, type OffsetsPlan, oneRefused, storeSteps } from '../broker/preparation.ts';
 import type {
   GlobalTransactionId,
   StoredPart,
@@ -19,7 +20,6 @@ import { decodeJson, encodeJson } from './internal-methods.ts';
 import { encodeFrame } from './json-frame.ts';
 import { type ShardMethod, shardTarget } from './methods.ts';
 import type { ParticipantMethods, PartStored } from './participants.ts';
-import type { OffsetsPlan } from './prepare-many.ts';
 import { appliedError } from './produce.ts';
 import { proposalError } from './refusals.ts';
 
@@ -66,14 +66,10 @@ export class PrepareDrive {
   start(): void {
     const { offsets, parts, payloads, transaction } = this.#what;
     const { prepareOffsets, preparePart } = this.#drive.methods;
-    parts.forEach(({ shard, queueId, count }, part) => {
-      const command = { type: 'preparePart', transaction, part, queueId, count } as const;
-      this.#store(preparePart, shard, encodeFrame(command, payloads[part]!), part);
-    });
-    if (offsets !== undefined) {
-      const { shard, ...what } = offsets;
-      const command = { type: 'prepareOffsets', transaction, ...what } as const;
-      this.#store(prepareOffsets, shard, encodeJson(command), parts.length);
+    for (const [place, { shard, command }] of storeSteps(transaction, parts, offsets).entries()) {
+      if (command.type === 'preparePart') {
+        this.#store(preparePart, shard, encodeFrame(command, payloads[place]!), place);
+      } else this.#store(prepareOffsets, shard, encodeJson(command), place);
     }
     this.#settle();
   }
@@ -101,25 +97,15 @@ export class PrepareDrive {
   }
 
   #prepared(): void {
-    const { transaction } = this.#what;
-    const command = { type: 'prepared', transaction, parts: this.#places } as const;
-    this.#propose(command, (result) => {
+    this.#propose(allStored(this.#what.transaction, this.#places), (result) => {
       if (result.type === 'prepared') this.#done(undefined, result, this.#replicas);
       else this.#done(appliedError(result), undefined, 0);
     });
   }
 
-  /** Only what is still being prepared is rolled back; another drive may have been faster. */
   #abort(error: CallError): void {
     const { shard, ...id } = this.#what.transaction;
-    const ref = { by: 'id', id } as const;
-    const command = {
-      type: 'end',
-      producerGroup: '',
-      transaction: ref,
-      decision: 'rollback',
-    } as const;
-    this.#propose({ ...command, by: 'refusal' }, () => {
+    this.#propose(oneRefused(this.#what.transaction), () => {
       const found = this.#drive.host.data(shard).coordinated(id);
       if (found === undefined || found.state === 'rolledBack') {
         this.#done(notPrepared(this.#what.transaction, error), undefined, 0);

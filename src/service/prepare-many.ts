@@ -4,6 +4,7 @@
  */
 import { encodeCommand } from '../broker/command-codec.ts';
 import { type ApplyResult, Durability } from '../broker/commands.ts';
+import type { OffsetsPlan } from '../broker/preparation.ts';
 import type { MovedOffset, PartPlan, TopicOffsets } from '../broker/transaction-commands.ts';
 import type { TopicView } from '../cluster/api.ts';
 import { checkedName, transactionIdText } from '../convert.ts';
@@ -39,14 +40,6 @@ export interface PreparePlan {
   readonly callerId: string;
   readonly parts: readonly PartPlan[];
   readonly offsets: OffsetsPlan | undefined;
-}
-
-export interface OffsetsPlan {
-  readonly shard: number;
-  readonly group: string;
-  readonly generation: number;
-  readonly memberId: string;
-  readonly topics: readonly TopicOffsets[];
 }
 
 export class PrepareMany {

@@ -5,53 +5,11 @@
  * and the next entry leaves when that one was applied. Woken by applied entries, by leadership, and
  * by one timer per shard for what falls due next, of whatever kind.
  */
-import type { ShardId, ShardTimeMs } from '../../raft/types.ts';
-import type { DataShard } from '../broker/api.ts';
+import type { ShardId } from '../../raft/types.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
-import type { Command } from '../broker/commands.ts';
 import type { ShardHost } from './api.ts';
+import { type FirstDue, firstDue } from './due-sources.ts';
 
-/** A kind of thing that falls due. */
-interface DueSource {
-  /** Of the first one; undefined = none waits. */
-  nextAtMs(data: DataShard): ShardTimeMs | undefined;
-  /** Names what is due at `nowMs`: apply looks at each again. */
-  command(data: DataShard, nowMs: ShardTimeMs): Command;
-}
-
-const SOURCES: readonly DueSource[] = [
-  {
-    nextAtMs: (data) => data.nextDelayedAtMs(),
-    command: (data, nowMs) => ({
-      type: 'deliver',
-      batches: data.dueDelayed(nowMs, MAX_PER_ENTRY),
-    }),
-  },
-  {
-    nextAtMs: (data) => data.nextToParkAtMs(),
-    command: (data, nowMs) => ({
-      type: 'park',
-      transactions: data.dueToPark(nowMs, MAX_PER_ENTRY),
-    }),
-  },
-  {
-    nextAtMs: (data) => data.nextToAbortAtMs(),
-    command: (data, nowMs) => ({
-      ...{ type: 'end', producerGroup: '', decision: 'rollback', by: 'timeout' },
-      transaction: { by: 'id', id: data.dueToAbort(nowMs) ?? { term: 0, index: 0 } },
-    }),
-  },
-  {
-    nextAtMs: (data) => data.deliveries.nextOverAtMs(),
-    command: (data, nowMs) => ({
-      type: 'expire',
-      deliveries: data.deliveries.over(nowMs, MAX_PER_ENTRY),
-    }),
-  },
-];
-
-/** One entry stays small, and applying it short. */
-const MAX_PER_ENTRY = 1000;
 /** Shard time may run apart from this clock: look again at the latest after this. */
 const MAX_SLEEP_MS = 60_000;
 /** After an entry whose fate is not known, or that found no room. */
@@ -98,10 +56,10 @@ export class DueSweeper {
       this.#wake(shard);
       return;
     }
-    const first = earliest(this.#host.data(shard));
+    const first = firstDue(this.#host.data(shard));
     if (first === undefined) return;
     const nowMs = this.#host.shardTimeMs(shard);
-    if (first.atMs <= nowMs) this.#sweep(shard, first.source, nowMs);
+    if (first.atMs <= nowMs) this.#sweep(shard, first, nowMs);
     else this.#sleep(shard, first.atMs, nowMs);
   }
 
@@ -125,10 +83,10 @@ export class DueSweeper {
     this.#asleep.delete(shard);
   }
 
-  #sweep(shard: ShardId, source: DueSource, nowMs: number): void {
+  #sweep(shard: ShardId, due: FirstDue, nowMs: number): void {
     this.#wake(shard);
     this.#busy.add(shard);
-    const head = encodeCommand(source.command(this.#host.data(shard), nowMs));
+    const head = encodeCommand(due.command(nowMs));
     this.#host.propose(shard, head, NO_BYTES, 'majorityFsync', ({ status }) => {
       this.#busy.delete(shard);
       if (this.#isStopped || status === 'notLeader') return;
@@ -136,15 +94,4 @@ export class DueSweeper {
       else this.#timer(shard, nowMs, RETRY_MS);
     });
   }
-}
-
-/** By time, so that no kind keeps another waiting. */
-function earliest(data: DataShard): { source: DueSource; atMs: ShardTimeMs } | undefined {
-  let first: { source: DueSource; atMs: ShardTimeMs } | undefined;
-  for (const source of SOURCES) {
-    const atMs = source.nextAtMs(data);
-    if (atMs === undefined || (first !== undefined && first.atMs <= atMs)) continue;
-    first = { source, atMs };
-  }
-  return first;
 }

@@ -15,6 +15,7 @@ import type { TableRow } from '../../storage/level-db.ts';
 import type { AppliedMark } from '../../storage/row-codec.ts';
 import type { DataShard } from '../broker/api.ts';
 import { createDataShard } from '../broker/data-shard.ts';
+import { DATA_SHARD_LIMITS, type DataShardLimits } from '../broker/limits.ts';
 import type { StateWriter } from '../broker/state-port.ts';
 import type { MetaState } from '../cluster/meta-state.ts';
 import type { StateFlush } from './state-flush.ts';
@@ -47,6 +48,7 @@ export class ShardMachine implements StateMachine {
   readonly #flush: StateFlush;
   readonly #waiters: QueueWaiters;
   readonly #onApplied: (shard: ShardId) => void;
+  readonly #limits: DataShardLimits;
   readonly #held = new Map<ShardId, HeldShard>();
   readonly #prepared = new Map<ShardId, Prepared>();
 
@@ -55,7 +57,9 @@ export class ShardMachine implements StateMachine {
     flush: StateFlush,
     waiters: QueueWaiters,
     onApplied: (shard: ShardId) => void,
+    limits = DATA_SHARD_LIMITS,
   ) {
+    this.#limits = limits;
     this.#meta = meta;
     this.#flush = flush;
     this.#waiters = waiters;
@@ -106,7 +110,7 @@ export class ShardMachine implements StateMachine {
    */
   prepare(mark: AppliedMark, tables: readonly TableRow[]): void {
     const { shard } = mark;
-    const data = shard === META_SHARD ? undefined : createDataShard(shard);
+    const data = shard === META_SHARD ? undefined : createDataShard(shard, this.#limits);
     data?.load(stateRows(tables));
     this.#prepared.set(shard, { mark, tables, data });
   }

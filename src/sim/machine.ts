@@ -24,6 +24,7 @@ import { Effects, ShardRows, teed } from './effects.ts';
 import { expect } from './failure.ts';
 import { CHECKPOINT_DIRECTORY } from './keeper.ts';
 import { type LevelHost, SimLevel } from './level.ts';
+import { SIM_LIMITS } from './limits.ts';
 import type { Random } from './random.ts';
 
 export interface Applied {
@@ -122,7 +123,8 @@ export class SimMachine implements StateMachine {
     const meta = createMetaState(host.birth);
     this.#tap(meta);
     const waiters = new QueueWaiters(1);
-    const machine = new ShardMachine(meta, flush, waiters, (shard) => host.onApplied(shard));
+    const onApplied = (shard: ShardId) => host.onApplied(shard);
+    const machine = new ShardMachine(meta, flush, waiters, onApplied, SIM_LIMITS);
     return {
       state,
       flush,

@@ -17,6 +17,7 @@ import { type FlippedPart, flipFile, flipRecord } from './flips.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { CHECKPOINT_DIRECTORY, keepLog } from './keeper.ts';
 import type { LevelFaultKind } from './level.ts';
+import { SIM_LIMITS } from './limits.ts';
 import { type MachineWatcher, SimMachine } from './machine.ts';
 import type { MetaDone } from './metadata.ts';
 import type { Swarm } from './options.ts';
@@ -248,6 +249,7 @@ export class SimNode {
       flush: this.machine.life.flush,
       snapshots,
       meta: this.machine.life.meta,
+      limits: SIM_LIMITS,
       logger: { info: () => {} },
       tombstones: this.disk.log.tombstones,
       onLeft: (shard) => this.#house?.leadershipChanged(shard),

@@ -3,6 +3,7 @@
  * and a phase without, in which everything must become well. The seed alone reproduces it.
  */
 import type { ShardId } from '../../raft/types.ts';
+import { expectFinalStates } from './check/final-state.ts';
 import { checkHistory, type Findings } from './check/history-checker.ts';
 import { SimCluster } from './cluster.ts';
 import type { Point } from './coverage.ts';
@@ -87,6 +88,7 @@ class Run {
     this.#clients.stop();
     await this.#getWell();
     this.#cluster.judge.end();
+    expectFinalStates(this.#cluster);
     const [problem] = this.findings().problems;
     expect(problem === undefined, 'history', () => problem ?? '');
   }

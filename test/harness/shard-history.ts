@@ -10,8 +10,8 @@ import type {
   StoredAt,
   TransactionRef,
 } from '../../src/broker/commands.ts';
-import { outcomeFor } from '../../src/broker/coordinator.ts';
 import type { DataShardLimits } from '../../src/broker/limits.ts';
+import { outcomeFor } from '../../src/broker/outcomes.ts';
 import type { QueueIndexRow } from '../../src/broker/state-port.ts';
 import type { LeaseRef } from '../../src/broker/transaction-commands.ts';
 import { ShardFixture } from './data-shard.ts';

@@ -5,18 +5,23 @@
  */
 import type { LogIndex, ShardId } from '../../../raft/types.ts';
 import { EntryType } from '../../../raft/types.ts';
+import type { DataShard } from '../../broker/api.ts';
 import { decodeCommand } from '../../broker/command-codec.ts';
 import type { ApplyResult, Command, QueueId } from '../../broker/commands.ts';
+import type { QueueIndexRow } from '../../broker/state-port.ts';
 import { META_SHARD } from '../../cluster/birth-placement.ts';
 import { expect } from '../failure.ts';
 import { AppliedOnce } from '../invariants/applied-once.ts';
+import { ChecksCounted } from '../invariants/checks-counted.ts';
 import { ClosedQueues } from '../invariants/closed-queues.ts';
 import { CopiedBodies } from '../invariants/copied-bodies.ts';
 import { DedupOnce } from '../invariants/dedup-once.ts';
 import { DelayHidden } from '../invariants/delay-hidden.ts';
+import { DeliveryRules } from '../invariants/delivery-rules.ts';
 import { DenseOffsets } from '../invariants/dense-offsets.ts';
 import { GroupFencing } from '../invariants/group-fencing.ts';
 import { HalfHidden } from '../invariants/half-hidden.ts';
+import { SpanningWhole } from '../invariants/spanning-whole.ts';
 import type { Applied } from '../machine.ts';
 import type { Stand } from '../workload/history.ts';
 import { taggedOf } from '../workload/values.ts';
@@ -31,6 +36,7 @@ export interface Shown {
 
 export class Ledger {
   readonly #queues = new Map<QueueId, Shown[]>();
+  readonly #rows = new Map<QueueId, QueueIndexRow[]>();
   /** The batch that each entry holds. */
   readonly #batches = new Map<string, string>();
   /** Where each delayed batch lies. */
@@ -46,7 +52,10 @@ export class Ledger {
   readonly #delays = new DelayHidden(this.#copies);
   readonly #fencing = new GroupFencing();
   readonly #keys = new DedupOnce();
+  readonly #checks = new ChecksCounted();
+  readonly #deliveries = new DeliveryRules(this);
   readonly once = new AppliedOnce();
+  readonly spanning = new SpanningWhole(this.#copies);
 
   /** In log order of each shard, every index once. */
   applied(shard: ShardId, { entry, result, effects }: Applied): void {
@@ -58,20 +67,47 @@ export class Ledger {
     if (command?.type === 'produce' && command.deliverAtMs !== undefined) {
       this.#entries.set(batch, [shard, entry.index]);
     }
-    if (isPrepared(result)) this.#half.prepared(shard, entry.index);
+    const isHalf = command?.type === 'prepare' && isPrepared(result);
+    if (isHalf) this.#half.prepared(shard, entry.index);
     for (const row of effects.shown) {
       if (command?.type === 'deliver') this.#delays.shows(shard, entry, row);
+      else if (command?.type === 'resolve') this.spanning.shows(shard, entry, command, row);
       else this.#half.shows(shard, entry, command, row);
       this.#dense.shows(row);
       this.#closed.shows(row);
-      this.#show(shard, row.queueId, row.index, row);
+      this.#show(shard, row);
     }
     if (command === undefined) return;
-    this.#copies.applied(shard, entry, command, result as ApplyResult);
-    this.#delays.applied(shard, entry, command, result as ApplyResult);
-    this.#keys.applied(entry, command, result as ApplyResult);
-    this.#fencing.applied(entry.index, command, result as ApplyResult);
+    this.#copies.applied(shard, entry, command, result);
+    this.#delays.applied(shard, entry, command, result);
+    this.#keys.applied(entry, command, result);
+    this.#fencing.applied(entry.index, command, result);
+    this.#checks.applied(shard, entry, command, result);
+    this.#deliveries.applied(shard, entry, command, result);
+    this.#transactions(shard, { entry, result, effects }, command);
     this.#applied(command, result);
+  }
+
+  #transactions(
+    shard: ShardId,
+    { entry, result, effects }: Pick<Applied, 'entry' | 'result' | 'effects'>,
+    command: Command,
+  ): void {
+    if (command.type !== 'resolve') {
+      const current = (group: string, topicId: string, queue: number) =>
+        this.#offsets.get(offsetKey(group, topicId, queue));
+      this.spanning.applied(shard, entry, command, result, current);
+      return;
+    }
+    const hasMoved = effects.puts.some(({ name }) => name.startsWith('group-offset '));
+    const moved = this.spanning.resolved(shard, entry, command, hasMoved);
+    if (moved === undefined) return;
+    this.#begins(moved.group);
+    for (const { topicId, offsets } of moved.topics) {
+      for (const { queue, offset } of offsets) {
+        this.#offsets.set(offsetKey(moved.group, topicId, queue), offset);
+      }
+    }
   }
 
   #applied(command: Command, result: ApplyResult): void {
@@ -84,12 +120,15 @@ export class Ledger {
     else if (command.type === 'closeQueue') this.#closed.closes(command.queueId);
   }
 
-  #show(shard: ShardId, queueId: QueueId, at: LogIndex, row: Omit<Shown, 'batch'>): void {
-    const batch = this.#batches.get(`${shard}/${at}`) ?? '';
-    const { baseOffset, count } = row;
+  #show(shard: ShardId, row: QueueIndexRow): void {
+    const { baseOffset, count, index, queueId } = row;
+    const batch = this.#batches.get(`${shard}/${index}`) ?? '';
     const queue = this.#queues.get(queueId);
     if (queue === undefined) this.#queues.set(queueId, [{ batch, baseOffset, count }]);
     else queue.push({ batch, baseOffset, count });
+    const rows = this.#rows.get(queueId);
+    if (rows === undefined) this.#rows.set(queueId, [row]);
+    else rows.push(row);
   }
 
   #trims({ queues }: CommandOf<'trim'>): void {
@@ -126,6 +165,27 @@ export class Ledger {
     return this.#queues.get(queueId) ?? [];
   }
 
+  /** The batch that holds the offset, which somebody has seen. */
+  rowAt(queueId: QueueId, offset: number): QueueIndexRow {
+    const rows = this.#rows.get(queueId) ?? [];
+    let low = 0;
+    let high = rows.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (rows[middle]!.baseOffset <= offset) low = middle;
+      else high = middle - 1;
+    }
+    const row = rows[low];
+    const isThere = row !== undefined && offset < row.baseOffset + row.count;
+    expect(isThere, 'queue-seen', () => `queue ${queueId} has no offset ${offset}`);
+    return row!;
+  }
+
+  endOf(queueId: QueueId): number {
+    const last = this.#rows.get(queueId)?.at(-1);
+    return last === undefined ? 0 : last.baseOffset + last.count;
+  }
+
   queues(): Iterable<QueueId> {
     return this.#queues.keys();
   }
@@ -138,6 +198,22 @@ export class Ledger {
 
   startOf(queueId: QueueId): number {
     return this.#starts.get(queueId) ?? 0;
+  }
+
+  /** Of a replica that has applied everything. */
+  expectState(shard: ShardId, data: DataShard, logTrim: LogIndex): void {
+    this.spanning.expectState(shard, data);
+    this.#checks.expectState(shard, data);
+    this.#deliveries.expectState(shard, data, logTrim);
+    for (const group of data.groupNames('', Number.MAX_SAFE_INTEGER)) {
+      for (const topicId of data.groupTopicIds(group)) {
+        for (const { queue, offset } of data.groupOffsets(group, topicId)) {
+          const expected = this.committed(group, topicId, queue).offset;
+          const what = () => `${group} ${topicId}/${queue}: ${offset}, not ${expected}`;
+          expect(offset === expected, 'offsets-kept', what);
+        }
+      }
+    }
   }
 
   epochOf(group: string): number {

@@ -47,6 +47,11 @@ export class GroupFencing {
       case 'commitOffsets':
         this.#committed(index, command);
         break;
+      case 'prepareOffsets':
+        if (result.type === 'partPrepared' && result.at.index === index) {
+          this.#prepared(index, command);
+        }
+        break;
       default:
     }
   }
@@ -89,6 +94,16 @@ export class GroupFencing {
     if (team.members.size === 0) return;
     team.generation = index;
     for (const { queue } of offsets) team.resets.set(`${topicId}/${queue}`, index);
+  }
+
+  /** Whoever prepares offsets is checked as if it committed them there and then. */
+  #prepared(index: LogIndex, command: CommandOf<'prepareOffsets'>): void {
+    const { generation, group, memberId, topics } = command;
+    for (const { offsets, topicId } of topics) {
+      const what = { type: 'commitOffsets', group, topicId, offsets } as const;
+      const member = { memberId, generation };
+      this.#committed(index, memberId === '' ? what : { ...what, member });
+    }
   }
 
   #committed(index: LogIndex, command: CommandOf<'commitOffsets'>): void {

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { Failure } from '../../failure.ts';
 import { packageRoot } from '../../package-root.ts';
 import { runPool } from '../pool.ts';
-import { MUTANTS, type Mutant } from './list.ts';
+import { MUTANTS } from './list.ts';
+import type { Mutant } from './mutant.ts';
 import { plantCompiled, plantSources } from './plant.ts';
 
 /** Reliability section 7, point 8. */
@@ -151,7 +152,7 @@ export function mutantsPage(findings: readonly Finding[]): string {
     '# Planted bugs, and what finds them',
     '',
     `Written by \`npm run mutants\`: ${found} of ${findings.length} found. Each is the real code`,
-    'with one place changed (`src/sim/mutants/list.ts`), in a copy; the code itself carries no',
+    'with one place changed (`src/sim/mutants/`), in a copy; the code itself carries no',
     'switches. Found by: the first seed that fails with the bug and passes without it, and the',
     'invariant it broke, or a named test. To see one:',
     '',

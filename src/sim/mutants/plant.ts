@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { packageRoot } from '../../package-root.ts';
-import type { Mutant } from './list.ts';
+import type { Mutant } from './mutant.ts';
 
 const COMPILED_FOLDERS = ['raft', 'storage', 'src'];
 const SOURCE_FOLDERS = [...COMPILED_FOLDERS, 'test'];

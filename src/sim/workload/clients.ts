@@ -5,15 +5,21 @@ import { Durability, type QueueId } from '../../broker/commands.ts';
 import type { SimCluster } from '../cluster.ts';
 import type { SimNode } from '../node.ts';
 import type { Random } from '../random.ts';
+import { Abandoned } from './abandoned.ts';
+import { Checkers } from './checkers.ts';
 import { Delays } from './delays.ts';
 import { Group, TOPIC_ID } from './groups.ts';
 import { Keys } from './keys.ts';
 import { Lane } from './lane.ts';
 import { Readers } from './readers.ts';
+import { Receivers } from './receivers.ts';
 import { Retention } from './retention.ts';
 import { type Reply, Session } from './session.ts';
 import { ShortQueues } from './short-queues.ts';
+import { Spanning } from './spanning.ts';
+import { Sweeps } from './sweeps.ts';
 import { Team } from './teams.ts';
+import { Tellers } from './tellers.ts';
 import { Transactions } from './transactions.ts';
 
 const LEVELS: readonly ProposalLevel[] = ['majorityFsync', 'majorityFsync', 'majority', 'leader'];
@@ -24,31 +30,38 @@ const BURST_MAX = 8;
 const OPEN_AGAIN_MS = 300;
 /** What members do is small, and much has to come together. */
 const MEMBER_TURNS = 3;
+const RECEIVER_TURNS = 4;
 
 export const OPERATIONS = [
   'plain',
   'idempotent',
   'keyed',
   'transaction',
+  'spanning',
+  'checks',
   'delayed',
   'offsets',
   'rewind',
   'groupMembers',
+  'receive',
   'trim',
   'queues',
   'read',
 ] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
-const WEIGHTS: Readonly<Record<Exclude<Operation, 'read'>, number>> = {
-  plain: 28,
-  idempotent: 30,
+/** Of a hundred. Reads have a pace of their own, checks come of what is undecided. */
+const WEIGHTS: Readonly<Record<Exclude<Operation, 'read' | 'checks'>, number>> = {
+  plain: 21,
+  idempotent: 23,
   keyed: 5,
-  transaction: 11,
+  transaction: 9,
+  spanning: 7,
   delayed: 6,
-  offsets: 7,
+  offsets: 6,
   rewind: 2,
   groupMembers: 6,
+  receive: 10,
   trim: 3,
   queues: 2,
 };
@@ -59,6 +72,7 @@ interface Shard {
   readonly lanes: readonly Lane[];
   readonly group: Group;
   readonly team: Team;
+  readonly receivers: readonly Receivers[];
 }
 
 export class SimClients {
@@ -67,6 +81,10 @@ export class SimClients {
   readonly #random: Random;
   readonly #shards: readonly Shard[];
   readonly #transactions: Transactions;
+  readonly #spanning: Spanning;
+  readonly #checkers: Checkers;
+  readonly #tellers: Tellers;
+  readonly #sweeps: Sweeps;
   readonly #delays: Delays;
   readonly #keys: Keys;
   readonly #readers: Readers;
@@ -82,8 +100,12 @@ export class SimClients {
     const session = new Session(cluster, random.fork());
     this.session = session;
     cluster.onFlood = (node, shard, count) => this.#flood(node, shard, count);
-    this.#transactions = new Transactions(session);
-    this.#delays = new Delays(session, cluster.dataShards);
+    const abandoned = new Abandoned();
+    this.#transactions = new Transactions(session, abandoned);
+    this.#checkers = new Checkers(session, abandoned);
+    this.#tellers = new Tellers(session, cluster.dataShards);
+    this.#sweeps = new Sweeps(session, cluster.dataShards);
+    this.#delays = new Delays(session);
     this.#keys = new Keys(session);
     this.#readers = new Readers(session);
     this.#retention = new Retention(session);
@@ -95,8 +117,17 @@ export class SimClients {
       );
       const lanes = queueIds.map((queueId) => new Lane(session, shard, queueId));
       const groups = { group: new Group(session, shard), team: new Team(session, shard) };
-      return { shard, queueIds, lanes, ...groups };
+      const [many, inLine] = queueIds as [QueueId, QueueId];
+      const receivers = [
+        new Receivers(session, shard, many, false),
+        new Receivers(session, shard, inLine, true),
+      ];
+      return { shard, queueIds, lanes, receivers, ...groups };
     });
+    const homes = this.#shards.flatMap(({ shard, queueIds }) =>
+      queueIds.map((queueId) => ({ shard, queueId })),
+    );
+    this.#spanning = new Spanning(session, homes, abandoned);
   }
 
   get proposals(): number {
@@ -110,8 +141,9 @@ export class SimClients {
   /** Nothing waits to be sent again, every queue is open. */
   get isSettled(): boolean {
     const isSent = this.#shards.every(({ lanes }) => lanes.every(({ isSettled }) => isSettled));
-    const isEnded = this.#transactions.isSettled && this.#shortQueues.isSettled;
-    return isSent && isEnded && this.#delays.isSettled && this.#unopened === 0;
+    const parts = [this.#transactions, this.#spanning, this.#shortQueues, this.#delays];
+    const isEnded = parts.every((part) => part.isSettled) && this.#unopened === 0;
+    return isSent && isEnded && this.#tellers.isSettled && this.#sweeps.isSettled;
   }
 
   start(): void {
@@ -121,7 +153,9 @@ export class SimClients {
         this.#open(shard, queueId, queue);
       });
     }
-    this.#delays.start();
+    this.#sweeps.start();
+    this.#tellers.start();
+    if (!this.#without.has('checks')) this.#checkers.start(this.#cluster.dataShards);
     const { proposalsPerSecond, readsPerSecond } = this.#cluster.swarm;
     this.#repeat(proposalsPerSecond, () => this.#act());
     this.#repeat(readsPerSecond, () => this.#read());
@@ -169,6 +203,9 @@ export class SimClients {
       case 'transaction':
         this.#transactions.begin(shard.shard, shard.queueIds[at]!);
         break;
+      case 'spanning':
+        this.#spanning.act();
+        break;
       case 'delayed':
         this.#delays.send(shard.shard, shard.queueIds[at]!);
         break;
@@ -180,6 +217,9 @@ export class SimClients {
         break;
       case 'groupMembers':
         for (let left = MEMBER_TURNS; left > 0; left--) shard.team.act();
+        break;
+      case 'receive':
+        for (let left = RECEIVER_TURNS; left > 0; left--) shard.receivers[at]!.act();
         break;
       case 'trim':
         this.#retention.trim(shard.shard);

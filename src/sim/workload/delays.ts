@@ -1,10 +1,9 @@
 /**
- * Delayed messages: sent for a time that comes soon, some taken back before, and shown by whoever
- * leads when they are due, as production's sweeper does it. Now and then a leader names some that
- * are not due, or were shown before: nothing may come of it.
+ * Delayed messages: sent for a time that comes soon, some taken back before. Leaders show what is
+ * due (sweeps.ts).
  */
 import type { LogIndex, ShardId } from '../../../raft/types.ts';
-import { type BatchId, Durability, type QueueId } from '../../broker/commands.ts';
+import { Durability, type QueueId } from '../../broker/commands.ts';
 import { expect } from '../failure.ts';
 import type { SimNode } from '../node.ts';
 import type { SentBatch } from './history.ts';
@@ -14,38 +13,19 @@ import type { Reply, Session } from './session.ts';
 const OPEN_MAX = 12;
 const DELAY_MAX_MS = 2000;
 const PADDING_MAX_BYTES = 100;
-const LOOK_EVERY_MS = 150;
-const NAMED_MAX = 4;
 const RECALLED_SHARE = 0.2;
-const WRONG_SHARE = 0.1;
 
 export class Delays {
   readonly #session: Session;
-  readonly #shards: readonly ShardId[];
   /** Requests without an answer so far. */
   #open = 0;
 
-  constructor(session: Session, shards: readonly ShardId[]) {
+  constructor(session: Session) {
     this.#session = session;
-    this.#shards = shards;
   }
 
-  /**
-   * Nothing that is due waits any more. Where most clocks were set back, the time of a shard stands
-   * still for as long: what is delayed then waits beyond the run.
-   */
   get isSettled(): boolean {
-    const { cluster } = this.#session;
-    const isShown = (shard: ShardId): boolean => {
-      const leader = cluster.leaderOf(shard);
-      if (leader === undefined) return false;
-      return leader.machine.data(shard).dueDelayed(nowMs(leader, shard), 1).length === 0;
-    };
-    return this.#open === 0 && this.#shards.every(isShown);
-  }
-
-  start(): void {
-    for (const shard of this.#shards) this.#look(shard);
+    return this.#open === 0;
   }
 
   send(shard: ShardId, queueId: QueueId): void {
@@ -96,30 +76,6 @@ export class Delays {
       } else sent.outcome = 'ok';
     });
   }
-
-  /** Until the run ends: also what clients heard nothing of has to be shown. */
-  #look(shard: ShardId): void {
-    const leader = this.#session.cluster.leaderOf(shard);
-    const isAtWork = leader !== undefined && !leader.isPaused && leader.isUp;
-    const batches = isAtWork ? this.#named(leader, shard) : [];
-    if (isAtWork && batches.length > 0) {
-      this.#session.request(shard, { command: { type: 'deliver', batches } }, () => {}, leader);
-    }
-    this.#session.after(2 * LOOK_EVERY_MS, () => this.#look(shard));
-  }
-
-  #named(leader: SimNode, shard: ShardId): readonly BatchId[] {
-    const { random } = this.#session;
-    const data = leader.machine.data(shard);
-    const due = data.dueDelayed(nowMs(leader, shard), random.between(1, NAMED_MAX));
-    if (!random.chance(WRONG_SHARE)) return due;
-    const waiting = data.dueDelayed(Number.MAX_SAFE_INTEGER, NAMED_MAX);
-    return [...waiting, ...due];
-  }
-}
-
-function nowMs(leader: SimNode, shard: ShardId): number {
-  return leader.driver!.shardTimeMs(shard);
 }
 
 /** What the shard has surely reached: a clock that was set ahead would delay beyond the run. */

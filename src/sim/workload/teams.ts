@@ -28,6 +28,10 @@ interface Reader {
   held: ReadonlySet<number>;
 }
 
+export function teamOf(shard: ShardId): string {
+  return `team-${shard}`;
+}
+
 export class Team {
   readonly group: string;
   readonly #session: Session;
@@ -38,7 +42,7 @@ export class Team {
   constructor(session: Session, shard: ShardId) {
     this.#session = session;
     this.#shard = shard;
-    this.group = `team-${shard}`;
+    this.group = teamOf(shard);
     this.#readers = Array.from({ length: READERS }, (_, at) => ({
       ...{ memberId: `reader-${at}`, instance: 0, isIn: false },
       ...{ joinedIn: 0, generation: 0, table: 0, held: new Set<number>() },

@@ -3,8 +3,10 @@
  * steps are repeated until they are answered, and an outcome is asked for again afterwards.
  */
 import type { ShardId } from '../../../raft/types.ts';
-import type { ApplyResult, Command, QueueId } from '../../broker/commands.ts';
+import type { ApplyResult, Command, QueueId, TransactionId } from '../../broker/commands.ts';
 import { expect } from '../failure.ts';
+import type { Abandoned } from './abandoned.ts';
+import { CHECK_MS, CHECKS_MAX, PRODUCER_GROUP } from './checkers.ts';
 import type { SentBatch } from './history.ts';
 import type { Reply, Session } from './session.ts';
 
@@ -16,22 +18,25 @@ interface Open {
   readonly callerId: string;
   readonly batch: string;
   readonly count: number;
+  readonly maxChecks: number;
+  /** Set once an operator decides it. */
+  operatorOf: TransactionId | undefined;
 }
 
 const OPEN_MAX = 4;
 const COUNT_MAX = 3;
 const THINK_MAX_MS = 600;
 const BACKOFF_MAX_MS = 300;
-const CHECK_MS = 500;
-const GROUP = 'transactions';
 const AGAIN_SHARE = 0.3;
 
 export class Transactions {
   readonly #session: Session;
+  readonly #abandoned: Abandoned;
   #open = 0;
 
-  constructor(session: Session) {
+  constructor(session: Session, abandoned: Abandoned) {
     this.#session = session;
+    this.#abandoned = abandoned;
   }
 
   get isSettled(): boolean {
@@ -44,29 +49,36 @@ export class Transactions {
     const { history, random } = this.#session;
     const batch = history.name('b');
     const count = random.between(1, COUNT_MAX);
-    this.#prepare({ shard, queueId, callerId: `t-${batch}`, batch, count });
+    const maxChecks = random.between(1, CHECKS_MAX);
+    const what = { shard, queueId, callerId: `t-${batch}`, batch, count, maxChecks };
+    this.#prepare({ ...what, operatorOf: undefined });
   }
 
   #prepare(open: Open): void {
-    const { queueId, callerId, batch, count } = open;
-    const when = { firstCheckAfterMs: CHECK_MS, checkIntervalMs: CHECK_MS };
-    const what = { producerGroup: GROUP, callerId, topic: 'topic', queueId, count, ...when };
+    const { queueId, callerId, batch, count, maxChecks } = open;
+    const when = { firstCheckAfterMs: CHECK_MS, checkIntervalMs: CHECK_MS, maxChecks };
+    const who = { producerGroup: PRODUCER_GROUP, callerId };
+    const what = { ...who, topic: 'topic', queueId, count, ...when };
     const command: Command = { type: 'prepare', ...what };
     this.#session.request(open.shard, { command, batch, paddingBytes: 20 }, (reply) => {
       if (reply.status === 'applied' && reply.result.type === 'prepared') this.#prepared(open);
-      else if (this.#session.isStopped) this.#left(open);
+      else if (this.#session.isStopped) this.#open--;
       else this.#session.after(BACKOFF_MAX_MS, () => this.#prepare(open));
     });
   }
 
-  /** Nobody decides it any more: whether it was prepared or not, it must stay out of sight. */
+  /** It must stay out of sight until somebody else decides it. */
   #left(open: Open): void {
     this.#open--;
-    this.#session.history.failed(this.#sends(open));
+    this.#abandoned.add(open.callerId, (decision, operatorOf) => {
+      this.#open++;
+      open.operatorOf = operatorOf;
+      this.#end(open, this.#sends(open), decision);
+    });
   }
 
   #sends({ queueId, batch, count }: Open): SentBatch {
-    const what = { kind: 'transaction', client: GROUP, queueId, batch, count } as const;
+    const what = { kind: 'transaction', client: PRODUCER_GROUP, queueId, batch, count } as const;
     return this.#session.history.sends(what);
   }
 
@@ -95,10 +107,8 @@ export class Transactions {
     });
   }
 
-  #ask({ shard, callerId }: Open, decision: Decision, done: (reply: Reply) => void): void {
-    const transaction = { by: 'caller', callerId } as const;
-    const command: Command = { type: 'end', producerGroup: GROUP, transaction, decision };
-    this.#session.request(shard, { command }, done);
+  #ask(open: Open, decision: Decision, done: (reply: Reply) => void): void {
+    this.#session.request(open.shard, { command: endOf(open, decision) }, done);
   }
 
   #ended(
@@ -140,4 +150,16 @@ export class Transactions {
 function expectState({ callerId }: Open, state: string, isCommit: boolean): void {
   const wanted = isCommit ? 'committed' : 'rolledBack';
   expect(state === wanted, 'one-outcome', () => `${callerId}: ${state}, not ${wanted}`);
+}
+
+export function endOf(
+  { callerId, operatorOf }: Pick<Open, 'callerId' | 'operatorOf'>,
+  decision: Decision,
+): Command {
+  if (operatorOf === undefined) {
+    const transaction = { by: 'caller', callerId } as const;
+    return { type: 'end', producerGroup: PRODUCER_GROUP, transaction, decision };
+  }
+  const transaction = { by: 'id', id: operatorOf } as const;
+  return { type: 'end', producerGroup: '', transaction, decision, by: 'operator' };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ApplyResult } from '../../../src/broker/commands.ts';
-import { outcomeFor } from '../../../src/broker/coordinator.ts';
+import { outcomeFor } from '../../../src/broker/outcomes.ts';
 import type { MovedOffset } from '../../../src/broker/transaction-commands.ts';
 import { ShardFixture } from '../../harness/data-shard.ts';
 
