@@ -95,10 +95,8 @@ export class SettleCalls {
         }
       }),
     );
-    // One that was refused outright, or all of them failed: then the call failed.
-    const refusal = errors.find((error) => !error.retryable && !error.outcomeUnknown);
-    if (refusal !== undefined) throw refusal;
-    if (errors.length === byQueue.size) throw errors[0]!;
+    // An error is said of all tokens: it stands for none that was settled, or may have been.
+    if (errors.length === byQueue.size) throw mostOpen(errors);
     return { results };
   }
 
@@ -119,6 +117,12 @@ export class SettleCalls {
       return toCallError(error);
     }
   }
+}
+
+/** Where one queue may have applied it the outcome is not known; else a refusal counts most. */
+function mostOpen(errors: readonly CallError[]): CallError {
+  const unknown = errors.find(({ outcomeUnknown }) => outcomeUnknown);
+  return unknown ?? errors.find(({ retryable }) => !retryable) ?? errors[0]!;
 }
 
 function resultOf(outcome: readonly Settled[] | CallError, at: number): object {

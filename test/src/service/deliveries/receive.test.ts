@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EMPTY_BYTES } from '../../../../raft/types.ts';
+import { encodeCommand } from '../../../../src/broker/command-codec.ts';
 import { DATA_SHARD_LIMITS } from '../../../../src/broker/limits.ts';
 import {
   connect,
@@ -282,6 +284,32 @@ describe('Ack, Nack, Extend', () => {
     expect((await nack(second!))[0]).toMatchObject({ status: 3 });
     expect((await receive())[0]).toMatchObject({ attempt: 3 });
     expect((await ack(second!))[0]).toMatchObject({ status: 2 });
+  });
+
+  it('where one queue refuses and another may be settled, nobody says that none is', async () => {
+    const name = `${topic}-both`;
+    cluster.createTopic(name, 2);
+    for (const queue of [0, 1]) {
+      await client.call('Log/Produce', { topic: name, queue, messages: [message(`q${queue}`)] });
+    }
+    const found = [...(await receive({ topic: name })), ...(await receive({ topic: name }))];
+    const tokens = found.map(({ token }) => token);
+    const [refusing, other] = found.map(({ queue }) => {
+      return cluster.node(1).meta.topic(name)!.queues[queue]!;
+    });
+    cluster.intercept = (one) =>
+      one === refusing!.shard ? { status: 'overloaded' } : { status: 'unknown', reason: 'deposed' };
+    const none = await refusal(settle('Ack', { topic: name, tokens }));
+    expect(none.reason).toBe('OUTCOME_UNKNOWN');
+    cluster.intercept = undefined;
+    const gone = { type: 'unsubscribe', group: 'g', queueId: refusing!.queueId } as const;
+    cluster.append(refusing!.shard, encodeCommand(gone), EMPTY_BYTES);
+    const results = await settle('Ack', { topic: name, tokens });
+    expect(results[0]).toMatchObject({ status: 6, reason: 'SUBSCRIPTION_NOT_FOUND' });
+    expect(results[1]).toMatchObject({ status: 1, reason: '' });
+    expect(other!.shard).not.toBe(refusing!.shard);
+    const again = await refusal(settle('Ack', { topic: name, tokens: tokens.slice(0, 1) }));
+    expect(again.reason).toBe('SUBSCRIPTION_NOT_FOUND');
   });
 
   it('where one shard does not answer, the others’ results stand', async () => {
