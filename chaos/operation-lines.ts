@@ -1,4 +1,9 @@
 /** The lines of a history that clients write: one per attempt, in order of completion. */
+import type { Drained, Receive, Settle } from './delivery-lines.ts';
+import type { Check, End, Open, Prepare } from './transaction-lines.ts';
+
+export type * from './delivery-lines.ts';
+export type * from './transaction-lines.ts';
 
 /** `fail` = proven to have had no effect; a write whose answer never came is `unknown`. */
 export type Outcome = 'ok' | 'fail' | 'unknown';
@@ -31,6 +36,8 @@ export interface Produce extends Attempt, InQueue {
   readonly baseOffset?: number;
   /** The node said: this is the answer of an earlier, equal request. */
   readonly duplicate?: boolean;
+  /** Of all its messages: a group in FIFO mode gets them one after the other. */
+  readonly key?: string;
   /** In no queue before then; by the clock of the run. */
   readonly deliverAtMs?: number;
 }
@@ -38,32 +45,6 @@ export interface Produce extends Attempt, InQueue {
 /** Delayed messages are taken back, all that one request sent. */
 export interface Recall extends Attempt, InQueue {
   readonly type: 'recall';
-  readonly values: readonly string[];
-}
-
-export interface Prepare extends Attempt, InQueue {
-  readonly type: 'prepare';
-  readonly transaction: string;
-  readonly values: readonly string[];
-}
-
-export type Decision = 'commit' | 'rollback';
-
-export interface End extends Attempt, InQueue {
-  readonly type: 'end';
-  readonly transaction: string;
-  readonly decision: Decision;
-  /** What the node said is the outcome, in an answer or in a refusal. */
-  readonly state?: 'UNDECIDED' | 'COMMITTED' | 'ROLLED_BACK';
-  /** Where the messages became visible (commit only). */
-  readonly baseOffset?: number;
-}
-
-/** A producer group was asked what became of a transaction. */
-export interface Check extends Attempt {
-  readonly type: 'check';
-  readonly transaction: string;
-  readonly count: number;
   readonly values: readonly string[];
 }
 
@@ -165,6 +146,10 @@ export interface OperationLines {
   prepare: Prepare;
   end: End;
   check: Check;
+  open: Open;
+  receive: Receive;
+  settle: Settle;
+  drained: Drained;
   read: Read;
   listed: Listed;
   final: Final;

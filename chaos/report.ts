@@ -1,4 +1,5 @@
 /** Judgements as text for people and as JSON for scripts; the exit code of a whole run. */
+import type { TransactionCounts } from './transactions.ts';
 import type { FaultCount, Judgement, Verdict } from './verdict.ts';
 
 const REASONS_SHOWN = 20;
@@ -21,6 +22,7 @@ export function asText(judgement: Judgement): string {
     `${scenario}, seed ${seed}, ${nodes} nodes: ${faultsText(judgement.faults)}`,
     `  ${acked} messages acknowledged in ${judgement.seconds} s`,
     `  ${judgement.unknown_attempts} attempts without an answer, settled later`,
+    ...(judgement.transactions === undefined ? [] : [transactionsText(judgement.transactions)]),
     `  ${found.join(', ')}`,
     gap === null
       ? '  no time without an ack measured'
@@ -29,6 +31,11 @@ export function asText(judgement: Judgement): string {
     ...(hidden > 0 ? [`  and ${hidden} more`] : []),
     `  verdict: ${judgement.verdict}`,
   ].join('\n');
+}
+
+function transactionsText({ begun, ...outcomes }: TransactionCounts): string {
+  const parts = Object.entries(outcomes).map(([what, n]) => `${n} ${what.replaceAll('_', ' ')}`);
+  return `  ${begun} transactions: ${parts.join(', ')}`;
 }
 
 function faultsText(faults: Readonly<Record<string, FaultCount>>): string {

@@ -2,6 +2,7 @@
 import { type Broken, CHECK_TIME_MS, checkHistory } from './checker/check.ts';
 import { type GapSummary, gapsByNemesis, gapsOf, summarizeGaps } from './gaps.ts';
 import { eventsOf, type Fault, type History } from './history.ts';
+import { countTransactions, type TransactionCounts } from './transactions.ts';
 import { doubtsAbout, writesOf } from './validity.ts';
 
 export type Verdict = 'pass' | 'fail' | 'invalid';
@@ -21,6 +22,8 @@ export interface Judgement {
   readonly acked_operations: number;
   /** Attempts that ended without an answer to rely on, all settled later. */
   readonly unknown_attempts: number;
+  /** How many of them ended how; absent where there were none. */
+  readonly transactions?: TransactionCounts;
   /** How often each property is broken. */
   readonly counts: Readonly<Record<string, number>>;
   /** Of the faults that hit a leader: the longest time without an ack. */
@@ -43,6 +46,7 @@ export function judge(history: History, checkTimeMs = CHECK_TIME_MS): Judgement 
   const writes = writesOf(history);
   const doubts = doubtsAbout(history);
   const gaps = gapsOf(history);
+  const transactions = countTransactions(history);
   const start = eventsOf(history, 'start')[0];
   const stop = eventsOf(history, 'stop')[0];
   return {
@@ -54,6 +58,7 @@ export function judge(history: History, checkTimeMs = CHECK_TIME_MS): Judgement 
     acked: ackedMessages(history),
     acked_operations: writes.filter(({ outcome }) => outcome === 'ok').length,
     unknown_attempts: writes.filter(({ outcome }) => outcome === 'unknown').length,
+    ...(transactions === undefined ? {} : { transactions }),
     counts,
     longest_gap_ms: summarizeGaps(gaps),
     gaps_ms: gapsByNemesis(gaps),

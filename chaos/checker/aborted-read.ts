@@ -1,5 +1,5 @@
 /** P5 (G1a): what was refused for certain, or rolled back, never shows. */
-import { effectFromMs, type Facts, isTransaction, type Send, type Transaction } from './facts.ts';
+import { effectFromMs, type Facts, isPart, type Send, type Transaction } from './facts.ts';
 import type { Finding, Property } from './property.ts';
 
 export const abortedRead: Property = {
@@ -12,7 +12,7 @@ export const abortedRead: Property = {
       const sender = facts.senders.get(value);
       const shown = facts.places.shown(value);
       if (sender === undefined || shown === undefined) continue;
-      const why = isTransaction(sender) ? rolledBack(sender) : refused(sender);
+      const why = isPart(sender) ? rolledBack(sender.transaction) : refused(sender);
       if (why === undefined) continue;
       const at = `${places[0]!.log}, offset ${shown.offset}`;
       yield {

@@ -1,5 +1,6 @@
 /** P13: a committed offset is a register that only rises; a reset alone begins anew. */
-import { type Facts, type Line, logOf } from './facts.ts';
+import type { InQueue } from '../history.ts';
+import { commitsOf, type Facts, type Line, logOf } from './facts.ts';
 import type { Finding, Property } from './property.ts';
 import { countBelow } from './sorted.ts';
 
@@ -11,8 +12,11 @@ interface Proof {
   readonly line: number;
 }
 
+/** A commit, or the end of a transaction that moves the offset. */
+type Move = Pick<Line<'commit'>, 'outcome' | 'invokedMs' | 'completedMs' | 'offset' | 'line'>;
+
 interface Register {
-  readonly commits: Line<'commit'>[];
+  readonly commits: Move[];
   readonly resets: Line<'reset'>[];
   readonly looks: Line<'committed'>[];
 }
@@ -34,7 +38,7 @@ export const committedOffset: Property = {
 
 function registersOf(facts: Facts): Map<string, Register> {
   const registers = new Map<string, Register>();
-  const of = (line: Line<'commit'> | Line<'reset'> | Line<'committed'>): Register => {
+  const of = (line: InQueue & { readonly group: string }): Register => {
     facts.bound.step();
     const name = `${line.group}, ${logOf(line)}`;
     const known = registers.get(name) ?? { commits: [], resets: [], looks: [] };
@@ -42,6 +46,12 @@ function registersOf(facts: Facts): Map<string, Register> {
     return known;
   };
   for (const line of facts.of('commit')) of(line).commits.push(line);
+  for (const transaction of facts.transactions.values()) {
+    for (const move of transaction.moves) {
+      const { commits } = of(move);
+      for (const end of commitsOf(transaction)) commits.push({ ...end, offset: move.offset });
+    }
+  }
   for (const line of facts.of('reset')) of(line).resets.push(line);
   for (const line of facts.of('committed')) of(line).looks.push(line);
   return registers;
@@ -84,7 +94,7 @@ function proofsOf({ commits, resets, looks }: Register): Proof[] {
   for (const { outcome, completedMs: atMs, epoch, offset, line } of resets) {
     if (outcome === 'ok' && epoch !== undefined) proofs.push({ atMs, epoch, offset, line });
   }
-  const epochOf = epochs(resets);
+  const epochOf = epochs({ resets, looks });
   for (const { outcome, invokedMs, completedMs: atMs, offset, line } of commits) {
     if (outcome === 'ok') proofs.push({ atMs, epoch: epochOf(invokedMs), offset, line });
   }
@@ -92,7 +102,13 @@ function proofsOf({ commits, resets, looks }: Register): Proof[] {
 }
 
 /** The epoch at a time is at least this one; a reset that is under way may raise it any moment. */
-function epochs(resets: readonly Line<'reset'>[]): (atMs: number) => number {
+function epochs({ resets, looks }: Omit<Register, 'commits'>): (atMs: number) => number {
+  if (resets.every(({ outcome }) => outcome === 'fail')) {
+    // Nobody raised it: it is the one that a group begins with.
+    const seen = looks.filter(({ offset }) => offset !== undefined);
+    const only = seen.reduce((least, { epoch = 0 }) => Math.min(least, epoch), Infinity);
+    return () => (Number.isFinite(only) ? only : 0);
+  }
   const done = resets
     .filter(({ outcome }) => outcome === 'ok')
     .sort((a, b) => a.completedMs - b.completedMs);

@@ -1,5 +1,5 @@
 /** P7: stored once, unless the program itself sent it again without a sequence. */
-import { ackOf, type Facts, isTransaction } from './facts.ts';
+import { ackOf, type Facts, isPart } from './facts.ts';
 import type { Finding, Property } from './property.ts';
 
 export const duplicate: Property = {
@@ -39,7 +39,7 @@ function* answeredAsNew(facts: Facts): Generator<Finding> {
 
 function copiesAllowed(facts: Facts, value: string): number {
   const sender = facts.senders.get(value);
-  if (sender === undefined || isTransaction(sender)) return 1;
+  if (sender === undefined || isPart(sender)) return 1;
   if (sender.attempts.some(({ producer }) => producer !== undefined)) return 1;
   return Math.max(1, sender.attempts.filter(({ outcome }) => outcome !== 'fail').length);
 }

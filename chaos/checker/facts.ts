@@ -1,5 +1,5 @@
 /** A history, put the way the properties ask: what was sent, acknowledged and shown, and where. */
-import type { EventOf, EventType, History, InQueue } from '../history.ts';
+import type { CommittedAt, EventOf, EventType, History, InQueue, MovedOffset } from '../history.ts';
 import type { Bound } from './bound.ts';
 import { type Place, Places } from './places.ts';
 
@@ -16,10 +16,21 @@ export interface Send {
   readonly attempts: readonly Line<'produce'>[];
 }
 
+/** What a transaction writes to one queue. */
+export interface Part {
+  readonly log: string;
+  /** Of all its messages. */
+  readonly key: string | undefined;
+  readonly values: readonly string[];
+  readonly transaction: Transaction;
+}
+
 export interface Transaction {
   readonly id: string;
-  readonly log: string;
-  readonly values: readonly string[];
+  /** The first one coordinates. */
+  readonly parts: readonly Part[];
+  /** Offsets that are committed with it. */
+  readonly moves: readonly MovedOffset[];
   readonly prepares: readonly Line<'prepare'>[];
   readonly ends: readonly Line<'end'>[];
 }
@@ -65,7 +76,9 @@ export class Facts {
   readonly sends: readonly Send[];
   readonly transactions: ReadonlyMap<string, Transaction>;
   /** Every value that any attempt carried. */
-  readonly senders: ReadonlyMap<string, Send | Transaction>;
+  readonly senders: ReadonlyMap<string, Send | Part>;
+  /** Of all transactions. */
+  readonly parts: readonly Part[];
   readonly places: Places;
   readonly finals: readonly FinalRead[];
   /** Of answers only. */
@@ -81,8 +94,9 @@ export class Facts {
     }
     this.sends = collectSends(this.of('produce'));
     this.transactions = collectTransactions(this.of('prepare'), this.of('end'));
+    this.parts = [...this.transactions.values()].flatMap(({ parts }) => parts);
     this.senders = new Map(
-      [...this.sends, ...this.transactions.values()].flatMap((write) =>
+      [...this.sends, ...this.parts].flatMap((write) =>
         write.values.map((value) => [value, write] as const),
       ),
     );
@@ -142,6 +156,37 @@ export function commitAckOf({ ends }: Transaction): Line<'end'> | undefined {
   );
 }
 
+/** Everything that it writes, in the order of its parts. */
+export function valuesOf({ parts }: Transaction): string[] {
+  return parts.flatMap(({ values }) => values);
+}
+
+/** Where the answer to a commit says that a queue got its messages. */
+export function basesIn(end: Line<'end'>): CommittedAt[] {
+  const { topic, queue, baseOffset, others = [] } = end;
+  if (baseOffset === undefined) return [...others];
+  return [{ ...(topic === undefined ? {} : { topic }), queue, baseOffset }, ...others];
+}
+
+/** The answer that says first where the messages of a part are. */
+export function partAckOf({
+  log,
+  transaction,
+}: Part): { readonly end: Line<'end'>; readonly baseOffset: number } | undefined {
+  const end = commitAckOf(transaction);
+  const base = end && basesIn(end).find((place) => logOf(place) === log);
+  return end && base && { end, baseOffset: base.baseOffset };
+}
+
+/** Said in an answer, or shown by a read. */
+export function isCommitted(facts: Facts, transaction: Transaction): boolean {
+  return (
+    commitAckOf(transaction) !== undefined ||
+    transaction.ends.some(({ state }) => state === 'COMMITTED') ||
+    valuesOf(transaction).some((value) => facts.places.isShown(value))
+  );
+}
+
 /** From when on it may have had an effect; undefined: every attempt was refused for certain. */
 export function effectFromMs(
   attempts: readonly { readonly outcome: string; readonly invokedMs: number }[],
@@ -151,8 +196,12 @@ export function effectFromMs(
   return possible.reduce((ms, { invokedMs }) => Math.min(ms, invokedMs), Infinity);
 }
 
-export function isTransaction(write: Send | Transaction): write is Transaction {
-  return 'ends' in write;
+export function isPart(write: Send | Part): write is Part {
+  return 'transaction' in write;
+}
+
+export function commitsOf({ ends }: Transaction): Line<'end'>[] {
+  return ends.filter(({ decision }) => decision === 'commit');
 }
 
 function lookOf(answer: Line<'read'> | Line<'listed'>): Look {
@@ -189,13 +238,17 @@ function collectTransactions(
   const ended = new Map<string, Line<'end'>[]>();
   for (const prepare of prepares) listOf(prepared, prepare.transaction).push(prepare);
   for (const end of ends) listOf(ended, end.transaction).push(end);
-  return new Map(
-    [...prepared].map(([id, all]) => {
-      const { values } = all[0]!;
-      const log = logOf(all[0]!);
-      return [id, { id, log, values, prepares: all, ends: ended.get(id) ?? [] }];
-    }),
-  );
+  const transactions = new Map<string, Transaction>();
+  for (const [id, all] of prepared) {
+    const { others = [], moves = [] } = all[0]!;
+    const parts: Part[] = [];
+    const transaction = { id, parts, moves, prepares: all, ends: ended.get(id) ?? [] };
+    for (const part of [all[0]!, ...others]) {
+      parts.push({ log: logOf(part), values: part.values, key: part.key, transaction });
+    }
+    transactions.set(id, transaction);
+  }
+  return transactions;
 }
 
 function collectFinals(facts: Facts): FinalRead[] {

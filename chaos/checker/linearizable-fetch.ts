@@ -1,5 +1,5 @@
 /** P11: a linearizable fetch, or a list of offsets, knows of all that was known before it began. */
-import { ackOf, commitAckOf, type Facts, type Line, type Look, listOf, logOf } from './facts.ts';
+import { ackOf, type Facts, type Line, type Look, listOf, logOf, partAckOf } from './facts.ts';
 import type { Finding, Property } from './property.ts';
 
 /** From `atMs` on the queue is known to reach to `end`. */
@@ -31,12 +31,19 @@ export const linearizableFetch: Property = {
 };
 
 function* acknowledgements(facts: Facts): Generator<{ log: string; proof: Proof }> {
-  for (const write of [...facts.sends, ...facts.transactions.values()]) {
+  for (const send of facts.sends) {
     facts.bound.step();
-    const ack = 'ends' in write ? commitAckOf(write) : ackOf(write);
+    const ack = ackOf(send);
     if (ack?.baseOffset === undefined) continue;
-    const end = ack.baseOffset + write.values.length;
-    yield { log: write.log, proof: { atMs: ack.completedMs, end, line: ack.line } };
+    const end = ack.baseOffset + send.values.length;
+    yield { log: send.log, proof: { atMs: ack.completedMs, end, line: ack.line } };
+  }
+  for (const part of facts.parts) {
+    facts.bound.step();
+    const ack = partAckOf(part);
+    if (ack === undefined) continue;
+    const { completedMs: atMs, line } = ack.end;
+    yield { log: part.log, proof: { atMs, end: ack.baseOffset + part.values.length, line } };
   }
 }
 

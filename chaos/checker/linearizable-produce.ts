@@ -1,5 +1,5 @@
 /** P10: what was acknowledged before another write began stands before it. */
-import { ackOf, commitAckOf, effectFromMs, type Facts, listOf } from './facts.ts';
+import { ackOf, commitsOf, effectFromMs, type Facts, listOf, partAckOf } from './facts.ts';
 import type { Finding, Property } from './property.ts';
 
 interface Acked {
@@ -45,10 +45,12 @@ function* writes(facts: Facts) {
     const [value, count] = [send.values[0]!, send.values.length];
     yield { log: send.log, value, count, ack: ackOf(send), fromMs };
   }
-  for (const transaction of facts.transactions.values()) {
-    const { log, values, ends } = transaction;
-    const fromMs = effectFromMs(ends.filter(({ decision }) => decision === 'commit'));
-    yield { log, value: values[0]!, count: values.length, ack: commitAckOf(transaction), fromMs };
+  for (const part of facts.parts) {
+    const { log, values, transaction } = part;
+    const found = partAckOf(part);
+    const ack = found && { ...found.end, baseOffset: found.baseOffset };
+    const fromMs = effectFromMs(commitsOf(transaction));
+    yield { log, value: values[0]!, count: values.length, ack, fromMs };
   }
 }
 

@@ -1,5 +1,5 @@
 /** P4: nothing is read that was not sent there, byte for byte. */
-import type { Facts } from './facts.ts';
+import { type Facts, isPart, type Part, type Send, type Transaction } from './facts.ts';
 import type { Finding, Property } from './property.ts';
 
 export const phantom: Property = {
@@ -22,14 +22,12 @@ export const phantom: Property = {
   },
 };
 
-/** A check may come without its messages, never with others. */
+/** A check may come without the messages of a part, never with others. */
 function* checks(facts: Facts): Generator<Finding> {
   for (const { transaction, values, line } of facts.of('check')) {
     facts.bound.step();
     const prepared = facts.transactions.get(transaction);
-    if (prepared !== undefined && (values.length === 0 || `${values}` === `${prepared.values}`)) {
-      continue;
-    }
+    if (prepared !== undefined && isMadeOf(prepared, values)) continue;
     const sent = prepared === undefined ? [] : [prepared.prepares[0]!.line];
     const what = values.length === 0 ? 'nothing' : values.join(', ');
     const text = `transaction ${transaction}: asked about ${what}, which was never prepared so`;
@@ -37,8 +35,15 @@ function* checks(facts: Facts): Generator<Finding> {
   }
 }
 
-function firstLine(
-  sender: { attempts: readonly { line: number }[] } | { prepares: readonly { line: number }[] },
-): number {
-  return ('attempts' in sender ? sender.attempts : sender.prepares)[0]!.line;
+function isMadeOf({ parts }: Transaction, values: readonly string[]): boolean {
+  let at = 0;
+  for (const part of parts) {
+    const end = at + part.values.length;
+    if (`${values.slice(at, end)}` === `${part.values}`) at = end;
+  }
+  return at === values.length;
+}
+
+function firstLine(sender: Send | Part): number {
+  return (isPart(sender) ? sender.transaction.prepares : sender.attempts)[0]!.line;
 }

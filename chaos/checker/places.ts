@@ -1,6 +1,6 @@
 /** Which value stood at which offset of which queue, by all acknowledgements and all reads. */
 import type { Facts } from './facts.ts';
-import { commitAckOf, listOf } from './facts.ts';
+import { listOf, partAckOf } from './facts.ts';
 
 export interface Place {
   readonly log: string;
@@ -89,10 +89,9 @@ function* acknowledged(facts: Facts): Generator<Place> {
       if (outcome === 'ok' && baseOffset !== undefined) yield* run(log, baseOffset, values, line);
     }
   }
-  for (const transaction of facts.transactions.values()) {
-    const { baseOffset, line } = commitAckOf(transaction) ?? {};
-    if (baseOffset === undefined || line === undefined) continue;
-    yield* run(transaction.log, baseOffset, transaction.values, line);
+  for (const part of facts.parts) {
+    const ack = partAckOf(part);
+    if (ack !== undefined) yield* run(part.log, ack.baseOffset, part.values, ack.end.line);
   }
 }
 

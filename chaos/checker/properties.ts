@@ -8,9 +8,11 @@ import { duplicate } from './duplicate.ts';
 import { groupExclusivity } from './group-exclusivity.ts';
 import { halfInvisible } from './half-invisible.ts';
 import { inconsistentOffsets } from './inconsistent-offsets.ts';
+import { keyOrder } from './key-order.ts';
 import { linearizableFetch } from './linearizable-fetch.ts';
 import { linearizableProduce } from './linearizable-produce.ts';
 import { lostWrite } from './lost-write.ts';
+import { oneHolder } from './one-holder.ts';
 import { oneLeader } from './one-leader.ts';
 import { oneOutcome } from './one-outcome.ts';
 import { phantom } from './phantom.ts';
@@ -21,6 +23,7 @@ import { sendOrder } from './send-order.ts';
 import { transactionAtomicity } from './transaction-atomicity.ts';
 import { transactionDurability } from './transaction-durability.ts';
 import { unseen } from './unseen.ts';
+import { workedOff } from './worked-off.ts';
 
 export const PROPERTIES: readonly Property[] = [
   lostWrite,
@@ -44,4 +47,7 @@ export const PROPERTIES: readonly Property[] = [
   delayNeverEarly,
   retention,
   oneLeader,
+  oneHolder,
+  workedOff,
+  keyOrder,
 ];

@@ -11,6 +11,7 @@ import { fsyncError } from './fsync-error.ts';
 import { halves } from './halves.ts';
 import { isolateLeader } from './isolate-leader.ts';
 import { killAll } from './kill-all.ts';
+import { killEnded, killEnding, killPrepared, killPreparing } from './kill-at-step.ts';
 import { killFollower } from './kill-follower.ts';
 import { killInTurn } from './kill-in-turn.ts';
 import { killLeader } from './kill-leader.ts';
@@ -55,6 +56,10 @@ export const NEMESES: readonly Nemesis[] = [
   killRandom,
   killAll,
   killInTurn,
+  killPreparing,
+  killPrepared,
+  killEnding,
+  killEnded,
   pauseShort,
   pauseLong,
   pauseMajority,

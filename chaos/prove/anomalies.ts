@@ -1,10 +1,12 @@
 /** At least one anomaly of every kind that the checker promises to find, to be planted in a run. */
 import { eventsOf, type History } from '../history.ts';
 import { DELAY_ANOMALIES } from './delay-anomalies.ts';
+import { DELIVERY_ANOMALIES } from './delivery-anomalies.ts';
 import { middle, withReads } from './edit.ts';
 import { GROUP_ANOMALIES } from './group-anomalies.ts';
 import { LATE_ANOMALIES } from './late-anomalies.ts';
 import { ORDER_ANOMALIES } from './order-anomalies.ts';
+import { SEVERAL_QUEUES_ANOMALIES } from './several-queues-anomalies.ts';
 import { TRANSACTION_ANOMALIES } from './transaction-anomalies.ts';
 import { ackedWrites, inMainTopic, isWrite, type Written } from './written.ts';
 
@@ -132,10 +134,12 @@ export const ANOMALIES: readonly Anomaly[] = [
     },
   },
   ...DELAY_ANOMALIES,
+  ...DELIVERY_ANOMALIES,
   ...GROUP_ANOMALIES,
   ...LATE_ANOMALIES,
   ...ORDER_ANOMALIES,
   ...TRANSACTION_ANOMALIES,
+  ...SEVERAL_QUEUES_ANOMALIES,
 ];
 
 function kept(value: string, isKept: boolean): string | undefined {

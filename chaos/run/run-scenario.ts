@@ -8,7 +8,7 @@ import { nemesisNamed } from '../nemesis/list.ts';
 import { buildShim } from '../shim/build.ts';
 import { readEverything } from '../workload/final-read.ts';
 import { Load } from '../workload/load.ts';
-import { createTopic, runWorkload, settleWorkload } from '../workload/workload.ts';
+import { createTopics, runWorkload, settleWorkload } from '../workload/workload.ts';
 import { attack, RECOVERY_TIMEOUT_MS } from './attack.ts';
 import { observeLeaders } from './observer.ts';
 import type { Scenario } from './scenario-file.ts';
@@ -77,9 +77,10 @@ function startOwn(
 
 async function underAttack(cluster: AttackedCluster, load: Load, plan: RunPlan): Promise<void> {
   const { scenario, seed, onFaults = () => undefined } = plan;
-  const shardOfQueue = await createTopic(load, TOPIC_TIMEOUT_MS);
+  const shardOfQueue = await createTopics(load, TOPIC_TIMEOUT_MS);
   if (shardOfQueue === undefined) return;
-  const clients = Promise.all([runWorkload(load), observeLeaders(cluster, load)]).then(() => {});
+  const workload = runWorkload(load, scenario.workload);
+  const clients = Promise.all([workload, observeLeaders(cluster, load)]).then(() => {});
   // A client that breaks down ends the load; the settling below passes its error on.
   clients.catch(() => load.stop());
   try {

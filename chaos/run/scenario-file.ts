@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { UsageError } from '../../test/processes/options.ts';
 import { packageFolder } from '../../test/processes/package-folder.ts';
 import { NEMESES } from '../nemesis/list.ts';
+import { WORKLOADS } from '../workload/workload.ts';
 
 const NAME = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 const SECONDS_MAX = 86_400;
@@ -28,6 +29,7 @@ const frame = {
   level: z.enum(LEVELS).default('majority_fsync'),
   /** Write requests a second that the load aims at; 0 = as many as it can. */
   rate: z.number().int().min(0).max(RATE_MAX).default(250),
+  workload: z.enum(WORKLOADS).default('mixed'),
   /** Of the nodes, over their configuration: log.segmentBytes and the like. */
   settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
   warmUpSeconds: seconds.default(3),

@@ -1,6 +1,6 @@
 /** Decides half messages whose own decision got lost, when asked; sometimes it stays silent. */
 import { Client } from './client.ts';
-import { endTransaction } from './half-messages.ts';
+import { endTransaction } from './end-transaction.ts';
 import { attemptOf, type Load } from './load.ts';
 import type { Check } from './methods.ts';
 import { observedValue } from './payload.ts';
@@ -45,7 +45,7 @@ export class CheckBacks {
     answer: Parameters<typeof attemptOf>[1],
   ): Promise<void> {
     const [part] = parts;
-    const values = (part?.messages ?? []).map(observedValue);
+    const values = parts.flatMap(({ messages }) => messages.map(observedValue));
     this.#load.record({
       type: 'check',
       ...attemptOf(this.#name, answer),
@@ -53,8 +53,8 @@ export class CheckBacks {
     });
     if (part === undefined || random(SILENT_EVERY) === 0) return;
     const decision = random(2) === 0 ? 'commit' : 'rollback';
-    const where = { id: transaction, group: this.#group, queue: part.queue };
+    const where = { id: transaction, group: this.#group, queue: part.queue, decision } as const;
     // The producer may decide at the same time, in another way: then it is its word that counts.
-    await endTransaction(this.#load, this.#client, this.#name, where, decision);
+    await endTransaction(this.#load, this.#client, this.#name, where);
   }
 }

@@ -6,21 +6,28 @@ import type { Answer } from './node-stub.ts';
 
 type Offsets = Answer<Response<'Log.GetOffset'>>;
 
+/** A group and what it reads; without a topic that of the run. */
+export interface Reading {
+  readonly group: string;
+  readonly topic?: { readonly name: string; readonly id: string; readonly queues: number };
+}
+
 /** Through the client's node. */
 export async function readCommitted(
   load: Load,
   client: Client,
   process: string,
-  group: string,
+  { group, topic }: Reading,
 ): Promise<Offsets> {
   const { node } = client;
-  const answer = await client.attempt('Log.GetOffset', { group, topic: TOPIC, queues: [] });
+  const request = { group, topic: topic?.name ?? TOPIC, queues: [] };
+  const answer = await client.attempt('Log.GetOffset', request);
   const epoch = answer.outcome === 'ok' ? answer.value.epoch : 0;
-  for (const { queue, offset } of registersIn(answer, load.queues)) {
+  for (const { queue, offset } of registersIn(answer, topic?.queues ?? load.queues)) {
     load.record({
       type: 'committed',
       ...attemptOf(process, answer),
-      ...{ node, group, queue },
+      ...{ node, group, ...(topic === undefined ? {} : { topic: topic.id }), queue },
       ...(offset === undefined ? {} : { offset }),
       ...(epoch === 0 ? {} : { epoch }),
     });

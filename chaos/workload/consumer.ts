@@ -85,7 +85,7 @@ export class Consumer {
     }
     this.#committed = offset;
     this.#commits.useNext();
-    const stands = await readCommitted(this.#load, this.#commits, this.#name, group);
+    const stands = await readCommitted(this.#load, this.#commits, this.#name, { group });
     if (random(DIES_EVERY) === 0) this.#goOnAt(offsetIn(stands, queue) ?? offset);
     return true;
   }

@@ -1,11 +1,15 @@
 /** After the run: everything again, from offset 0, through every node. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from './client.ts';
-import { readCommitted } from './committed.ts';
-import type { Load } from './load.ts';
+import { type Reading, readCommitted } from './committed.ts';
+import { drain } from './drain.ts';
+import { WORK_GROUPS } from './leases.ts';
+import type { Load, Topic } from './load.ts';
 import { NodeStub } from './node-stub.ts';
+import { listOpen } from './open-transactions.ts';
 import { poll } from './read.ts';
-import { groupsOf } from './workload.ts';
+import { WORK_QUEUES } from './work-topic.ts';
+import { readingsOf } from './workload.ts';
 
 const CONNECT_WAIT_MS = 1000;
 /** A damaged entry comes from another node within a fraction of this. */
@@ -18,26 +22,42 @@ export async function readEverything(load: Load): Promise<void> {
   await Promise.all(nodes.map((node) => readThrough(load, node)));
   const client = new Client(load.addresses, 0, load.giveUp);
   for (const _ of nodes) {
-    for (const group of groupsOf(load)) await readGroup(load, client, group);
+    for (const reading of readingsOf(load)) await readGroup(load, client, reading);
     client.useNext();
   }
+  await listOpen(load, client);
+  for (const of of WORK_GROUPS) await drain({ load, client, of, process: `final-${of.group}` });
   client.close();
 }
 
 async function readThrough(load: Load, node: number): Promise<void> {
   const stub = new NodeStub(node, load.addresses[node - 1]!);
-  for (let queue = 0; queue < load.queues; queue++) {
-    if (!(await readQueue(load, stub, queue))) break;
+  const own = Array.from({ length: load.queues }, (_, queue) => ({ queue }));
+  const work = Array.from({ length: WORK_QUEUES }, (_, queue) => ({ topic: load.work, queue }));
+  for (const place of [...own, ...work]) {
+    if (!(await readQueue(load, stub, place))) break;
   }
   stub.close();
 }
 
-async function readQueue(load: Load, stub: NodeStub, queue: number): Promise<boolean> {
+interface Place {
+  readonly topic?: Topic;
+  readonly queue: number;
+}
+
+async function readQueue(load: Load, stub: NodeStub, place: Place): Promise<boolean> {
+  const { topic, queue } = place;
   const process = `final-${stub.node}`;
   let from = 0;
   let failures = 0;
   for (;;) {
-    const answer = await poll(load, stub, { process, queue, from, linearizable: true, last: true });
+    const answer = await poll(load, stub, {
+      process,
+      ...place,
+      from,
+      linearizable: true,
+      last: true,
+    });
     if (answer.outcome !== 'ok') {
       if (++failures < FAILURES_MAX && load.isWorthRepeating(answer)) {
         if (!answer.retryable) await delay(REPAIR_WAIT_MS);
@@ -50,7 +70,8 @@ async function readQueue(load: Load, stub: NodeStub, queue: number): Promise<boo
     failures = 0;
     const { next_offset: next, end_offset: end } = answer.value;
     if (next >= end) {
-      load.record({ type: 'final', node: stub.node, queue, endOffset: end });
+      const where = topic === undefined ? { queue } : { topic: topic.id, queue };
+      load.record({ type: 'final', node: stub.node, ...where, endOffset: end });
       return true;
     }
     if (next <= from) {
@@ -61,12 +82,12 @@ async function readQueue(load: Load, stub: NodeStub, queue: number): Promise<boo
   }
 }
 
-async function readGroup(load: Load, client: Client, group: string): Promise<void> {
+async function readGroup(load: Load, client: Client, reading: Reading): Promise<void> {
   for (let failures = 0; failures < FAILURES_MAX; failures++) {
-    const answer = await readCommitted(load, client, 'final', group);
+    const answer = await readCommitted(load, client, 'final', reading);
     // A group that never committed has nothing to fall.
     if (answer.outcome === 'ok' || !answer.retryable) return;
     await client.pauseAfter(answer);
   }
-  load.trouble('final', `the committed offsets of ${group} are not readable`);
+  load.trouble('final', `the committed offsets of ${reading.group} are not readable`);
 }

@@ -1,36 +1,35 @@
-/** A producer of half messages under ids of its own; some stay undecided over many faults. */
+/**
+ * A producer of half messages under ids of its own, for one queue or for several; some stay
+ * undecided over many faults.
+ */
+import type { PreparedPart } from '../history.ts';
 import { Client } from './client.ts';
+import { endTransaction } from './end-transaction.ts';
 import { LateEnds } from './late-ends.ts';
-import { attemptOf, type Load, TOPIC } from './load.ts';
-import type { Request, Response } from './methods.ts';
-import type { Answer } from './node-stub.ts';
-import { messageOf } from './payload.ts';
+import type { Load } from './load.ts';
+import { prepareRequest, recordPrepare, type Transaction } from './prepare.ts';
+import { random } from './produce.ts';
 
 const UNDECIDED_MAX = 8;
 const MESSAGES_MAX = 3;
+/** One in so many has parts for other queues, too: up to this many in all. */
+const SEVERAL_EVERY = 3;
+const PARTS_MAX = 3;
 const SHARE_COMMITTED = 0.6;
 const SHARE_ROLLED_BACK = 0.25;
 
 /** `lost`: it never decides, and has to be asked. */
 type Fate = 'commit' | 'rollback' | 'lost';
 
-/** What an End has to name. */
-export interface Prepared {
-  readonly id: string;
-  readonly queue: number;
-  readonly group: string;
-}
-
-interface Transaction extends Prepared {
+interface Half extends Transaction {
   readonly fate: Fate;
-  readonly values: readonly string[];
 }
 
 export class HalfMessageProducer {
   readonly group: string;
   readonly #load: Load;
   readonly #client: Client;
-  readonly #undecided: Transaction[] = [];
+  readonly #undecided: Half[] = [];
   readonly #late: LateEnds;
   #count = 0;
 
@@ -52,95 +51,61 @@ export class HalfMessageProducer {
   }
 
   async #prepareOne(): Promise<boolean> {
-    const { queues } = this.#load;
     const id = `${this.group}-${this.#count++}`;
-    const length = 1 + Math.floor(Math.random() * MESSAGES_MAX);
-    const transaction: Transaction = {
-      id,
-      group: this.group,
-      queue: Math.floor(Math.random() * queues),
-      fate: drawFate(),
-      values: Array.from({ length }, (_, i) => `${id}.${i}`),
-    };
-    const answer = await this.#prepare(transaction);
+    const half: Half = { id, group: this.group, parts: this.#someParts(id), fate: drawFate() };
+    const request = prepareRequest(this.#load, half);
+    this.#load.steps.pass('preparing', half.parts[0].queue);
+    const answer = await this.#client.settle('Transactions.Prepare', request, (attempt) => {
+      recordPrepare(this.#load, this.group, half, attempt);
+    });
     if (answer.outcome === 'ok') {
-      this.#undecided.push(transaction);
+      this.#load.steps.pass('prepared', half.parts[0].queue);
+      this.#undecided.push(half);
+      return true;
+    }
+    // The time for it was over, or a part was refused because its shard had just no leader.
+    if (answer.reason === 'TRANSACTION_NOT_PREPARED' || answer.reason === 'TRANSACTION_ENDED') {
       return true;
     }
     this.#load.trouble(this.group, `prepare ${id}: ${answer.text}`);
     return false;
   }
 
-  #prepare({ id, queue, values }: Transaction): Promise<Answer<Response<'Transactions.Prepare'>>> {
-    const request: Request<'Transactions.Prepare'> = {
-      producer_group: this.group,
-      transaction_id: id,
-      parts: [{ topic: TOPIC, queue, messages: values.map(messageOf) }],
+  /** Queues one after the other are in shards of their own. */
+  #someParts(id: string): Half['parts'] {
+    const { queues } = this.#load;
+    const count = random(SEVERAL_EVERY) === 0 ? 2 + random(PARTS_MAX - 1) : 1;
+    const queue = random(queues);
+    const part = (at: number): PreparedPart => {
+      const length = 1 + random(MESSAGES_MAX);
+      const name = count === 1 ? id : `${id}.${at}`;
+      const values = Array.from({ length }, (_, i) => `${name}.${i}`);
+      return { queue: (queue + at) % queues, values };
     };
-    return this.#client.settle('Transactions.Prepare', request, (answer) => {
-      const attempt = attemptOf(this.group, answer);
-      this.#load.record({ type: 'prepare', ...attempt, transaction: id, queue, values });
-    });
+    const others = Array.from({ length: Math.min(count, queues) - 1 }, (_, i) => part(i + 1));
+    return [part(0), ...others];
   }
 
   /** Any of those that wait, so that ends come in another order than prepares. */
   async #endOne(): Promise<boolean> {
-    const at = Math.floor(Math.random() * this.#undecided.length);
-    const transaction = this.#undecided.splice(at, 1)[0]!;
-    const { id, fate, values } = transaction;
-    if (fate === 'lost') return true;
-    const answer = await endTransaction(this.#load, this.#client, this.group, transaction, fate);
+    const [half] = this.#undecided.splice(random(this.#undecided.length), 1);
+    if (half === undefined || half.fate === 'lost') return true;
+    const { id, fate: decision, group, parts } = half;
+    const prepared = { id, group, queue: parts[0].queue };
+    const ending = { ...prepared, decision };
+    const answer = await endTransaction(this.#load, this.#client, this.group, ending);
     if (answer.outcome === 'ok' || answer.reason === 'TRANSACTION_ENDED') {
-      await this.#late.after(transaction);
+      await this.#late.after(prepared);
     }
     // Whoever was asked meanwhile may have decided first; the checker knows who asked for what.
     if (answer.outcome !== 'ok') return answer.reason === 'TRANSACTION_ENDED';
-    const count = answer.value.parts[0]?.count ?? 0;
-    if (fate === 'commit' && count !== values.length) {
-      this.#load.trouble(this.group, `${fate} of ${id}: ${count} messages`);
+    const count = answer.value.parts.reduce((sum, part) => sum + part.count, 0);
+    const due = parts.reduce((sum, { values }) => sum + values.length, 0);
+    if (decision === 'commit' && count !== due) {
+      this.#load.trouble(this.group, `${decision} of ${id}: ${count} messages`);
     }
     return true;
   }
-}
-
-/** Repeated until the outcome is known. */
-export async function endTransaction(
-  load: Load,
-  client: Client,
-  process: string,
-  { id, queue, group }: Prepared,
-  decision: 'commit' | 'rollback',
-): Promise<Answer<Response<'Transactions.End'>>> {
-  const request: Request<'Transactions.End'> = {
-    producer_group: group,
-    transaction_id: id,
-    decision: decision === 'commit' ? 'COMMIT' : 'ROLLBACK',
-    topic: TOPIC,
-    queue,
-  };
-  const answer = await client.settle('Transactions.End', request, (attempt) => {
-    const part = attempt.outcome === 'ok' ? attempt.value.parts[0] : undefined;
-    load.record({
-      type: 'end',
-      ...attemptOf(process, attempt),
-      ...{ transaction: id, queue, decision },
-      ...stateIn(attempt),
-      ...(part === undefined ? {} : { baseOffset: part.base_offset }),
-    });
-  });
-  if (answer.outcome !== 'ok' && answer.reason !== 'TRANSACTION_ENDED') {
-    load.trouble(process, `${decision} of ${id}: ${answer.text}`);
-  }
-  return answer;
-}
-
-const STATES = ['UNDECIDED', 'COMMITTED', 'ROLLED_BACK'] as const;
-
-/** In an answer or in a refusal. */
-function stateIn(answer: Answer<Response<'Transactions.End'>>) {
-  const text = answer.outcome === 'ok' ? answer.value.state : answer.transactionState;
-  const state = STATES.find((one) => one === text);
-  return state === undefined ? {} : { state };
 }
 
 function drawFate(): Fate {

@@ -1,6 +1,6 @@
 /** Ends of transactions that have long ended: the same decision again, or the opposite one. */
 import { Client } from './client.ts';
-import { endTransaction, type Prepared } from './half-messages.ts';
+import { endTransaction, type Prepared } from './end-transaction.ts';
 import type { Load } from './load.ts';
 import { random } from './produce.ts';
 
@@ -28,7 +28,7 @@ export class LateEnds {
     if (random(LATE_EVERY) > 0 || late === undefined) return;
     this.#client.useNext();
     const decision = random(2) === 0 ? 'commit' : 'rollback';
-    await endTransaction(this.#load, this.#client, this.#process, late, decision);
+    await endTransaction(this.#load, this.#client, this.#process, { ...late, decision });
   }
 
   close(): void {

@@ -5,8 +5,15 @@ import { type HistoryEvent, type HistoryWriter, nowMs, type Outcome } from '../h
 import { isAckedWrite } from '../validity.ts';
 import type { Answer, Refusal } from './node-stub.ts';
 import { Rate } from './rate.ts';
+import { Steps } from './steps.ts';
 
 export const TOPIC = 'chaos';
+
+/** A topic by its name, and which life of it. */
+export interface Topic {
+  readonly name: string;
+  readonly id: string;
+}
 
 /** The level at which nothing takes an ack back, and acks say where the messages are. */
 export const ACKS_LAST_AT = 'majority_fsync';
@@ -19,6 +26,9 @@ export class Load {
   readonly queues: number;
   /** How far an acknowledged write has got: the topic's default. */
   readonly level: string;
+  /** What transactions are at, for faults that wait for it. */
+  readonly steps = new Steps();
+  #work: Topic | undefined;
   readonly #history: HistoryWriter;
   readonly #rate: Rate;
   readonly #stop = new AbortController();
@@ -41,6 +51,16 @@ export class Load {
     this.#rate = new Rate(rate);
     this.#history = history;
     setMaxListeners(0, this.#stop.signal);
+  }
+
+  /** The topic whose messages are worked on. */
+  get work(): Topic {
+    if (this.#work === undefined) throw new Error('its topics were not created');
+    return this.#work;
+  }
+
+  set work(topic: Topic) {
+    this.#work = topic;
   }
 
   get running(): boolean {

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { packageFolder } from '../../test/processes/package-folder.ts';
+import type { DeliveryMethods } from './delivery-methods.ts';
 
 export interface Message {
   readonly key: string;
+  readonly tag?: string;
   readonly body: Buffer;
 }
 
@@ -57,14 +59,25 @@ export interface Fetched {
   }[];
 }
 
+interface HalfBatch {
+  readonly topic: string;
+  readonly queue: number;
+  readonly messages: readonly Message[];
+}
+
+/** What an operator sees of a transaction that has not ended. */
+export interface OpenTransaction {
+  readonly transaction_id: string;
+  readonly caller_transaction_id: string;
+  readonly producer_group: string;
+  readonly state: 'PREPARING' | 'UNDECIDED' | 'PARKED';
+  readonly parts: readonly { readonly topic: string; readonly queue: number }[];
+}
+
 export interface Check {
   readonly caller_transaction_id: string;
   readonly check_count: number;
-  readonly parts: readonly {
-    topic: string;
-    queue: number;
-    messages: readonly Message[];
-  }[];
+  readonly parts: readonly HalfBatch[];
 }
 
 /** An error as an element of a stream. */
@@ -77,7 +90,7 @@ export interface StreamError {
   readonly retry_after_ms: number;
 }
 
-interface Call<Request, Response> {
+export interface Call<Request, Response> {
   readonly request: Request;
   readonly response: Response;
 }
@@ -88,7 +101,7 @@ interface QueueEnds {
   readonly end_offset: number;
 }
 
-interface GroupTopic {
+export interface GroupTopic {
   readonly group: string;
   readonly topic: string;
 }
@@ -106,7 +119,7 @@ export interface Assignment {
   readonly topics: readonly { readonly queues: readonly { readonly queue: number }[] }[];
 }
 
-export interface Methods {
+export interface Methods extends DeliveryMethods {
   'Admin.CreateTopic': Call<
     {
       name: string;
@@ -168,7 +181,11 @@ export interface Methods {
     {
       producer_group: string;
       transaction_id: string;
-      parts: readonly { topic: string; queue: number; messages: readonly Message[] }[];
+      parts: readonly HalfBatch[];
+      offsets?: readonly (GroupTopic & {
+        readonly topic_id: string;
+        readonly offsets: readonly (QueueOffset & { readonly from?: number })[];
+      })[];
     },
     object
   >;
@@ -177,11 +194,20 @@ export interface Methods {
       producer_group: string;
       transaction_id: string;
       decision: 'COMMIT' | 'ROLLBACK';
-      topic: string;
-      queue: number;
+      topic?: string;
+      queue?: number;
+      operator?: boolean;
     },
-    { state: string; parts: readonly { queue: number; base_offset: number; count: number }[] }
+    {
+      state: string;
+      parts: readonly { topic: string; queue: number; base_offset: number; count: number }[];
+    }
   >;
+  'Transactions.List': Call<
+    { state?: 'PARKED'; page_size: number; page_token: string },
+    { transactions: readonly OpenTransaction[]; next_page_token: string }
+  >;
+  'Transactions.Resume': Call<{ transaction_id: string }, object>;
   'Transactions.PollChecks': Call<
     { producer_group: string; max_wait_ms: number; check_lease_ms: number },
     { checks: readonly Check[] }
@@ -206,7 +232,9 @@ export interface Streams {
 export type StreamName = keyof Streams;
 
 const definitions = loadSync(
-  ['log', 'admin', 'groups', 'transactions'].map((name) => `holdfast/v1/${name}.proto`),
+  ['log', 'admin', 'groups', 'transactions', 'deliveries'].map(
+    (name) => `holdfast/v1/${name}.proto`,
+  ),
   {
     includeDirs: [join(packageFolder(), 'proto')],
     keepCase: true,

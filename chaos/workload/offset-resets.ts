@@ -25,7 +25,7 @@ export class OffsetResets {
 
   async run(): Promise<void> {
     while (this.#load.running && (await this.#goOn()) && (await this.#goBack())) {
-      await readCommitted(this.#load, this.#client, 'resets', RESET_GROUP);
+      await readCommitted(this.#load, this.#client, 'resets', { group: RESET_GROUP });
       this.#client.useNext();
       await this.#load.pace(PACE_MS);
     }

@@ -1,4 +1,4 @@
-/** Messages that prove themselves: the key is a value used once, the body follows from it. */
+/** Messages that prove themselves: they name a value used once, the body follows from it. */
 import { createHash } from 'node:crypto';
 import type { Message } from './methods.ts';
 
@@ -11,18 +11,24 @@ const LARGE_EVERY = 1024;
 const LARGEST_EVERY = 8192;
 
 export function messageOf(value: string): Message {
-  return { key: value, body: bodyOf(value) };
+  return { key: value, body: bodyOf(value, '') };
+}
+
+/** With a key that others have, too: its tag names its value. */
+export function keyedMessageOf(value: string, key: string): Message {
+  return { key, tag: value, body: bodyOf(value, key) };
 }
 
 /** The value of a message whose body is what was sent with it, else one that nobody sent. */
-export function observedValue({ key, body }: Message): string {
-  if (body.equals(bodyOf(key))) return key;
-  return `damaged ${key} ${createHash('sha256').update(body).digest('hex').slice(0, 8)}`;
+export function observedValue({ key, tag = '', body }: Message): string {
+  const value = tag === '' ? key : tag;
+  if (body.equals(bodyOf(value, tag === '' ? '' : key))) return value;
+  return `damaged ${value} ${createHash('sha256').update(body).digest('hex').slice(0, 8)}`;
 }
 
-function bodyOf(value: string): Buffer {
+function bodyOf(value: string, key: string): Buffer {
   const digest = createHash('sha256').update(value).digest();
-  const largest = largestBody(value);
+  const largest = largestBody(value) - (key === '' ? 0 : fieldBytes(key));
   const bytes = bodyBytes(digest.readUInt32LE(0), digest.readUInt32LE(4) / 2 ** 32, largest);
   return Buffer.alloc(bytes, digest);
 }
@@ -35,6 +41,10 @@ function bodyBytes(kind: number, size: number, largest: number): number {
 }
 
 /** Field heads are a tag and a length; that of a key takes one byte, that of such a body four. */
-function largestBody(key: string): number {
-  return MESSAGE_BYTES_MAX - (1 + 1 + Buffer.byteLength(key)) - (1 + 4);
+function largestBody(value: string): number {
+  return MESSAGE_BYTES_MAX - fieldBytes(value) - (1 + 4);
+}
+
+function fieldBytes(text: string): number {
+  return 1 + 1 + Buffer.byteLength(text);
 }

@@ -1,14 +1,16 @@
 /** A request to store messages, and the line that every attempt at it leaves. */
-import { ACKS_LAST_AT, attemptOf, type Load, TOPIC } from './load.ts';
+import { ACKS_LAST_AT, attemptOf, type Load, TOPIC, type Topic } from './load.ts';
 import type { ProduceAck, ProduceRequest } from './methods.ts';
 import type { Answer } from './node-stub.ts';
-import { messageOf } from './payload.ts';
+import { keyedMessageOf, messageOf } from './payload.ts';
 
 export interface Write {
   readonly queue: number;
   readonly values: readonly string[];
   /** Absent: the topic of the run. */
-  readonly topic?: { readonly name: string; readonly id: string };
+  readonly topic?: Topic;
+  /** Of all its messages. */
+  readonly key?: string;
   /** Absent: a plain one, of which a repetition may be stored again. */
   readonly producer?: { readonly id: string; readonly epoch: number; readonly sequence: number };
   /** Delayed until then, by the clock of the run. */
@@ -18,7 +20,7 @@ export interface Write {
 }
 
 export function requestOf(write: Write): ProduceRequest {
-  const { queue, values, topic, producer, deliverAtMs, keyedBy } = write;
+  const { queue, values, topic, key, producer, deliverAtMs, keyedBy } = write;
   return {
     ...(keyedBy === undefined ? {} : { dedup_keys: values }),
     topic: topic?.name ?? TOPIC,
@@ -32,14 +34,16 @@ export function requestOf(write: Write): ProduceRequest {
           sequence: producer.sequence,
         }),
     ...(deliverAtMs === undefined ? {} : { deliver_at_ms: wallMs(deliverAtMs) }),
-    messages: values.map(messageOf),
+    messages: values.map((value) => {
+      return key === undefined ? messageOf(value) : keyedMessageOf(value, key);
+    }),
   };
 }
 
 export function recordProduce(
   load: Load,
   process: string,
-  { queue, values, topic, producer, deliverAtMs, keyedBy }: Write,
+  { queue, values, topic, key, producer, deliverAtMs, keyedBy }: Write,
   answer: Answer<ProduceAck>,
 ): void {
   const acked = answer.outcome === 'ok' ? answer.value : undefined;
@@ -55,6 +59,7 @@ export function recordProduce(
       ? { ...(sequence === undefined ? {} : { sequence }) }
       : { deliverAtMs }),
     values,
+    ...(key === undefined ? {} : { key }),
     ...(acked?.base_offset === undefined ? {} : { baseOffset: acked.base_offset }),
     ...(acked?.duplicate === true ? { duplicate: true } : {}),
   });

@@ -1,5 +1,5 @@
 /** One fetch, or one element of a subscription, and the line that it leaves. */
-import { attemptOf, type Load, TOPIC } from './load.ts';
+import { attemptOf, type Load, TOPIC, type Topic } from './load.ts';
 import type { Fetched, Request } from './methods.ts';
 import type { Answer, NodeStub } from './node-stub.ts';
 import { observedValue } from './payload.ts';
@@ -11,7 +11,7 @@ const MAX_BYTES = 1024 * 1024;
 export interface Poll {
   readonly process: string;
   /** Absent: the topic of the run. */
-  readonly topic?: { readonly name: string; readonly id: string };
+  readonly topic?: Topic;
   readonly queue: number;
   readonly from: number;
   /** Sees every message acknowledged before it; else it waits for new ones. */

@@ -3,15 +3,22 @@ import type {
   Check,
   Commit,
   Committed,
+  Delivery,
+  Drained,
   End,
   Fault,
   HistoryEvent,
   Leader,
   Listed,
+  MovedOffset,
+  Open,
   Prepare,
   Produce,
   Read,
+  Receive,
   Reset,
+  Settle,
+  Settled,
   TopicChange,
 } from '../../chaos/history.ts';
 
@@ -107,6 +114,17 @@ export function end(
   return { type: 'end', ...attempt(50), transaction, queue: 0, decision, ...other };
 }
 
+/** What a group consumed of queue 9, which nothing else is about. */
+export function moved(from: number | undefined, offset: number): MovedOffset {
+  return { group: 'g', queue: 9, ...(from === undefined ? {} : { from }), offset };
+}
+
+/** After the run: what is listed as undecided. */
+export function open(transactions: readonly string[], other: Partial<Open> = {}): Open {
+  const listed = transactions.map((transaction) => ({ transaction, state: 'UNDECIDED' }) as const);
+  return { type: 'open', ...attempt(2000), process: 'final', transactions: listed, ...other };
+}
+
 export function commit(atMs: number, offset: number, other: Partial<Commit> = {}): Commit {
   return { type: 'commit', ...attempt(atMs), group: 'g', queue: 0, offset, ...other };
 }
@@ -119,6 +137,56 @@ export function reset(
 ): Reset {
   const begun = epoch === undefined ? {} : { epoch };
   return { type: 'reset', ...attempt(atMs), group: 'g', queue: 0, offset, ...begun, ...other };
+}
+
+const WORK = { group: 'g', topic: 'w' };
+/** Of every lease here. */
+export const LEASE_MS = 100;
+
+/** The message at `offset` of queue 0 is leased: its fencing token is the time of it. */
+export function given(
+  offset: number,
+  attempt: number,
+  atMs: number,
+  other: Partial<Delivery> = {},
+): Delivery {
+  const until = { untilMs: atMs + LEASE_MS };
+  return { queue: 0, offset, value: `w.${offset}`, attempt, fence: atMs, ...until, ...other };
+}
+
+export function receive(
+  atMs: number,
+  deliveries: readonly Delivery[],
+  other: Partial<Receive> = {},
+): Receive {
+  return { type: 'receive', ...attempt(atMs), ...WORK, leaseMs: LEASE_MS, deliveries, ...other };
+}
+
+/** One that shows one message alone. */
+export function take(offset: number, nth: number, atMs: number, other: Partial<Receive> = {}) {
+  return receive(atMs, [given(offset, nth, atMs)], other);
+}
+
+export function settle(
+  verdict: Settle['verdict'],
+  atMs: number,
+  items: readonly Settled[],
+  other: Partial<Settle> = {},
+): Settle {
+  return { type: 'settle', ...attempt(atMs), ...WORK, verdict, items, ...other };
+}
+
+export function acked(
+  offset: number,
+  fence: number,
+  atMs: number,
+  status: Settled['status'] = 'SETTLED',
+): Settle {
+  return settle('ack', atMs, [{ queue: 0, offset, fence, status }]);
+}
+
+export function drained(cursor: number, other: Partial<Drained> = {}): Drained {
+  return { type: 'drained', ...WORK, queue: 0, cursor, dead: [], ...other };
 }
 
 export function topic(name: string, other: Partial<TopicChange> = {}): TopicChange {

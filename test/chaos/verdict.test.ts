@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type HistoryEvent, parseHistory } from '../../chaos/history.ts';
 import { asJson, asText, exitCode } from '../../chaos/report.ts';
 import { judge } from '../../chaos/verdict.ts';
-import { fault, finalRead, leader, produce, read } from './histories.ts';
+import { end, fault, finalRead, leader, open, prepare, produce, read } from './histories.ts';
 
 const WRITES = 120;
 const values = Array.from({ length: WRITES }, (_, i) => `a.${i}`);
@@ -130,6 +130,28 @@ describe('the report', () => {
     const text = asText(judge([...clean, ...unread]));
     expect(text).toContain('and 10 more');
     expect(text.endsWith('verdict: fail')).toBe(true);
+  });
+
+  it('says how many transactions ended how', () => {
+    const ids = ['shown', 'committed', 'back', 'parked', 'undecided', 'never', 'lost'];
+    const half = (id: string) =>
+      prepare(id, [`${id}.0`], id === 'never' ? { outcome: 'unknown' } : {});
+    const listed = (['parked', 'undecided'] as const).map((transaction) => {
+      return { transaction, state: transaction === 'parked' ? 'PARKED' : 'UNDECIDED' } as const;
+    });
+    const judgement = judge([
+      ...ids.map(half),
+      ...[end('committed', 'commit'), end('back', 'rollback')],
+      ...['shown', 'lost'].map((id) => end(id, 'commit', { outcome: 'unknown' })),
+      ...[read(0, ['shown.0']), open([], { transactions: listed })],
+    ]);
+    expect(judgement.transactions).toEqual({
+      ...{ begun: 7, committed: 2, rolled_back: 1, undecided: 1, parked: 1 },
+      ...{ not_prepared: 1, unanswered: 1 },
+    });
+    const text = '7 transactions: 2 committed, 1 rolled back, 1 undecided, 1 parked';
+    expect(asText(judgement)).toContain(text);
+    expect(asText(judge(clean))).not.toContain('transactions:');
   });
 
   it('exit codes', () => {

@@ -1,8 +1,11 @@
 import { committedOffset } from '../../../chaos/checker/committed-offset.ts';
-import { commit, committed, reset } from '../histories.ts';
+import { commit, committed, end, moved, prepare, reset } from '../histories.ts';
 import { labelled } from './labelled.ts';
 
 const unknown = { outcome: 'unknown' } as const;
+
+const mover = prepare('m', ['m.0'], { moves: [moved(undefined, 4)] });
+const looks = (atMs: number, offset?: number) => committed(atMs, offset, { queue: 9 });
 
 labelled(committedOffset, {
   good: [
@@ -19,6 +22,12 @@ labelled(committedOffset, {
       'each queue by itself',
       [commit(10, 9), commit(10, 3, { queue: 1 }), committed(20, 3, { queue: 1 })],
     ],
+    ['moved by a transaction', [mover, end('m', 'commit'), looks(60, 4)]],
+    [
+      'a commit of a transaction without an answer',
+      [mover, end('m', 'commit', unknown), looks(60), looks(70, 4)],
+    ],
+    ['groups begin with an epoch', [commit(10, 9), committed(20, 9, { epoch: 1 })]],
     ['a reset', [commit(10, 9), reset(20, 3, 1), committed(30, 3, { epoch: 1 })]],
     [
       'a commit while it is reset',
@@ -31,6 +40,12 @@ labelled(committedOffset, {
   ],
   bad: [
     ['below an acknowledged commit', [commit(10, 5), commit(20, 9), committed(40, 5)], [2, 3]],
+    [
+      'below an acknowledged commit in the epoch that groups begin with',
+      [commit(10, 9), committed(20, 5, { epoch: 1 })],
+      [1, 2],
+      [2],
+    ],
     ['gone', [commit(10, 5), committed(40, undefined)], [1, 2]],
     [
       'below an earlier look',
@@ -39,6 +54,8 @@ labelled(committedOffset, {
     ],
     ['higher than anybody committed', [commit(10, 5), committed(20, 6)], [2]],
     ['refused for certain', [commit(10, 5, { outcome: 'fail' }), committed(20, 5)], [2]],
+    ['a transaction moved it, and it is back', [mover, end('m', 'commit'), looks(60)], [2, 3]],
+    ['a transaction that rolled back moved it', [mover, end('m', 'rollback'), looks(60, 4)], [3]],
     ['a reset is undone', [commit(10, 9), reset(20, 3, 1), committed(30, 9)], [2, 3]],
     [
       'below a commit behind a reset',

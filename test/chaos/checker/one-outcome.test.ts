@@ -1,9 +1,12 @@
 import { oneOutcome } from '../../../chaos/checker/one-outcome.ts';
-import { check, end, prepare } from '../histories.ts';
+import { check, end, open, prepare } from '../histories.ts';
 import { labelled } from './labelled.ts';
 
 const half = prepare('t', ['t.0']);
 const at = (baseOffset: number) => ({ baseOffset, state: 'COMMITTED' }) as const;
+const several = prepare('s', ['s.0'], { others: [{ queue: 1, values: ['s.1'] }] });
+const severalAt = (baseOffset: number) =>
+  end('s', 'commit', { ...at(0), others: [{ queue: 1, baseOffset }] });
 const refused = { outcome: 'fail', reason: 'TRANSACTION_ENDED' } as const;
 
 labelled(oneOutcome, {
@@ -34,8 +37,12 @@ labelled(oneOutcome, {
       ],
     ],
     ['two unknown ends', [half, end('t', 'commit', { outcome: 'unknown' }), end('t', 'rollback')]],
+    ['several queues, each with its place', [several, severalAt(3), severalAt(3)]],
+    ['listed while it is open', [half, open(['t'])]],
   ],
   bad: [
+    ['two places in the second queue', [several, severalAt(3), severalAt(4)], [2, 3]],
+    ['listed after its end', [half, end('t', 'rollback'), open(['t'])], [2, 3]],
     ['both', [half, end('t', 'commit', at(0)), end('t', 'rollback')], [2, 3]],
     [
       'the opposite of what was asked',

@@ -13,6 +13,8 @@ import { labelled } from './labelled.ts';
 
 const half = prepare('t', ['t.0']);
 
+const several = prepare('s', ['s.0'], { others: [{ queue: 1, values: ['s.1', 's.2'] }] });
+
 labelled(phantom, {
   good: [
     ['sent, outcome unknown', [unknownProduce(0, 1), ...finalRead(['a.0'])]],
@@ -20,6 +22,8 @@ labelled(phantom, {
     ['nothing', finalRead([])],
     ['asked about', [half, check('t', 20, { values: ['t.0'] })]],
     ['asked about, without its messages', [half, check('t', 20)]],
+    ['asked about all parts', [several, check('s', 20, { values: ['s.0', 's.1', 's.2'] })]],
+    ['asked about without one part', [several, check('s', 20, { values: ['s.1', 's.2'] })]],
   ],
   bad: [
     ['nobody sent it', finalRead(['b.0']), [1]],
@@ -35,6 +39,8 @@ labelled(phantom, {
       [2, 3],
     ],
     ['asked about with other messages', [half, check('t', 20, { values: ['t.1'] })], [1, 2]],
+    ['asked about half a part', [several, check('s', 20, { values: ['s.0', 's.1'] })], [1, 2]],
+    ['a part in the queue of another', [several, read(0, ['s.1'])], [1, 2]],
     ['asked about what nobody prepared', [check('x', 20)], [1]],
     ['told once', [read(0, ['b.0']), read(0, ['b.0'], { node: 2 })], [1]],
   ],

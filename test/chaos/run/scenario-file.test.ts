@@ -13,6 +13,7 @@ it('what is not written has a default', () => {
     level: 'majority_fsync',
     settings: {},
     rate: 250,
+    workload: 'mixed',
     warmUpSeconds: 3,
     seconds: 60,
     gapSeconds: 2,
@@ -32,6 +33,7 @@ it.each([
   ['faults: [kill-all]\nholdSeconds: [3, 1]', 'holdSeconds: must be [least, most]'],
   ['faults: [kill-all]\nfualts: [kill-all]', 'fualts'],
   ['faults: [kill-all]\nlevel: best', 'level: '],
+  ['faults: [kill-all]\nworkload: heavy', 'workload: '],
   ['faults: [kill-all', 'Flow sequence'],
 ])('refused: %s', (text, sentence) => {
   expect(() => scenarioFrom(HEAD + text, 'mine.yaml')).toThrow(UsageError);

@@ -1,6 +1,11 @@
 import { expect, it } from 'vitest';
 import { methodDefinition } from '../../../chaos/workload/methods.ts';
-import { MESSAGE_BYTES_MAX, messageOf, observedValue } from '../../../chaos/workload/payload.ts';
+import {
+  keyedMessageOf,
+  MESSAGE_BYTES_MAX,
+  messageOf,
+  observedValue,
+} from '../../../chaos/workload/payload.ts';
 import { requestOf } from '../../../chaos/workload/produce.ts';
 
 /** Large ones are so rare that only these keys show them. */
@@ -8,6 +13,14 @@ const values = Array.from({ length: 30_000 }, (_, i) => `producer-0.${i}`);
 
 it('a message proves itself', () => {
   for (const value of values.slice(0, 2000)) expect(observedValue(messageOf(value))).toBe(value);
+});
+
+it('beside a key that others have, too, its tag names it', () => {
+  for (const value of values.slice(0, 2000)) {
+    expect(observedValue(keyedMessageOf(value, 'key'))).toBe(value);
+  }
+  const { body } = keyedMessageOf('producer-0.3', 'key');
+  expect(observedValue({ key: 'key', tag: 'producer-0.4', body })).toMatch(/^damaged /);
 });
 
 it('other bytes under the same key are another value', () => {
