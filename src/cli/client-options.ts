@@ -37,6 +37,22 @@ export async function withClient(
   }
 }
 
+/** Runs `work` with a signal that the first SIGINT or SIGTERM fires; a second one ends it hard. */
+export async function untilInterrupted(
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stop = new AbortController();
+  const interrupt = () => stop.abort();
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  try {
+    await work(stop.signal);
+  } finally {
+    process.removeListener('SIGINT', interrupt);
+    process.removeListener('SIGTERM', interrupt);
+  }
+}
+
 function open(servers: string): Holdfast {
   try {
     return connect({ servers });

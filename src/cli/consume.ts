@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Consumer, Holdfast, Message, StartFrom } from '../client/index.ts';
 import { ExitCode, Failure } from '../failure.ts';
@@ -8,8 +7,10 @@ import {
   durationOption,
   print,
   timeFrom,
+  untilInterrupted,
   withClient,
 } from './client-options.ts';
+import { jsonLine, messageJson, rawLine } from './message-lines.ts';
 import { wholeNumber } from './options.ts';
 
 interface ConsumeOptions extends ClientOptions {
@@ -69,24 +70,16 @@ function checkJoin({ follow, group, join, queue }: ConsumeOptions): void {
 
 async function consumeTopic(topic: string, options: ConsumeOptions): Promise<void> {
   checkJoin(options);
-  const stop = new AbortController();
-  const interrupt = () => stop.abort();
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
-  try {
-    await withClient(options, async (client) => {
+  await untilInterrupted((signal) =>
+    withClient(options, async (client) => {
       const { from, group, queue } = options;
       const queues = queue === undefined ? undefined : [queue];
       const join = options.join === true ? { clientName: 'holdfast-consume' } : false;
-      const { signal } = stop;
       const consumer = client.consumer({ topic, from, group, queues, join, signal });
       if (options.follow === true) await follow(consumer, options);
-      else await readToEnds(client, consumer, options, stop.signal);
-    });
-  } finally {
-    process.removeListener('SIGINT', interrupt);
-    process.removeListener('SIGTERM', interrupt);
-  }
+      else await readToEnds(client, consumer, options, signal);
+    }),
+  );
 }
 
 async function follow(consumer: Consumer, options: ConsumeOptions): Promise<void> {
@@ -145,34 +138,9 @@ async function readToEnds(
 }
 
 async function printMessages(messages: readonly Message[], options: ClientOptions): Promise<void> {
-  const format = options.json === true ? jsonLine : rawLine;
   const chunks: Buffer[] = [];
-  for (const message of messages) chunks.push(...format(message));
+  for (const message of messages) {
+    chunks.push(...(options.json === true ? jsonLine(messageJson(message)) : rawLine(message)));
+  }
   if (chunks.length > 0) await print(Buffer.concat(chunks));
-}
-
-const NEWLINE = Buffer.from('\n');
-
-function rawLine({ body }: Message): Buffer[] {
-  return [body, NEWLINE];
-}
-
-/** Scripts outside rely on this shape. */
-function jsonLine(message: Message): Buffer[] {
-  const { queue, offset, key, tag, body, properties, messageId } = message;
-  const content = isUtf8(body)
-    ? { body: body.toString('utf8') }
-    : { body_base64: body.toString('base64') };
-  const facts = {
-    queue,
-    offset,
-    key,
-    tag,
-    ...content,
-    properties,
-    message_id: messageId,
-    stored_at_ms: message.storedAtMs,
-    born_at_ms: message.bornAtMs,
-  };
-  return [Buffer.from(`${JSON.stringify(facts)}\n`)];
 }

@@ -1,6 +1,6 @@
 import { backoffMs, pause } from './backoff.ts';
 import { type Calls, plan } from './calls.ts';
-import { int, list } from './convert.ts';
+import { int, list, messageContent } from './convert.ts';
 import { HoldfastError } from './errors.ts';
 import type { Method, WireObject } from './proto.ts';
 import type { Check, CheckHandler, CheckPart, Decision, EndTarget } from './transactions.ts';
@@ -113,12 +113,6 @@ function readPart(from: WireObject): CheckPart {
     topic: String(from.topic),
     queue: int(from.queue),
     firstMessageId: String(from.first_message_id),
-    messages: list(from.messages).map((message) => ({
-      key: String(message.key),
-      tag: String(message.tag),
-      properties: message.properties as Record<string, string>,
-      body: message.body as Buffer,
-      bornAtMs: int(message.born_at_ms),
-    })),
+    messages: list(from.messages).map(messageContent),
   };
 }

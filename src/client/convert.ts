@@ -1,7 +1,7 @@
 /** From what @grpc/proto-loader builds to our types: int64 comes as text and is converted once. */
 import { durabilityName, durabilityNumber } from './produce-codec.ts';
 import type { WireObject } from './proto.ts';
-import type { Durability, Topic, TopicConfig } from './types.ts';
+import type { Durability, Message, Topic, TopicConfig } from './types.ts';
 
 export function int(value: unknown): number {
   const number = Number(value ?? 0);
@@ -21,6 +21,19 @@ export function list(value: unknown): readonly WireObject[] {
 
 export function object(value: unknown): WireObject {
   return (value ?? {}) as WireObject;
+}
+
+/** What the producer gave. */
+export function messageContent(
+  from: WireObject,
+): Pick<Message, 'key' | 'tag' | 'properties' | 'body' | 'bornAtMs'> {
+  return {
+    key: String(from.key),
+    tag: String(from.tag),
+    properties: from.properties as Record<string, string>,
+    body: from.body as Buffer,
+    bornAtMs: int(from.born_at_ms),
+  };
 }
 
 export function durability(value: unknown): Durability {

@@ -1,6 +1,8 @@
 import { Admin } from './admin.ts';
 import { Calls, plan } from './calls.ts';
 import { Consumer, type ConsumerHost, type ConsumerOptions } from './consumer.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { Deliveries } from './deliveries.ts';
 import { Fetcher, type FetchOptions, type FetchResult } from './fetcher.ts';
 import { Groups } from './groups.ts';
 import { OpenTransactions } from './open-transactions.ts';
@@ -8,6 +10,7 @@ import { produceStreams } from './produce-stream.ts';
 import { Producer, type ProducerHost } from './producer.ts';
 import type { ProducerOptions } from './producer-options.ts';
 import { Proto } from './proto.ts';
+import { type DeliveryHandler, Receiver, type ReceiverOptions } from './receiver.ts';
 import { parseServers, Servers } from './servers.ts';
 import { subscriptions } from './subscription.ts';
 import { Transactions } from './transactions.ts';
@@ -29,13 +32,15 @@ export class Holdfast implements AsyncDisposable {
   /** Half messages of all producer groups without an outcome: for operators. */
   readonly openTransactions: OpenTransactions;
   readonly groups: Groups;
+  readonly deliveries: Deliveries;
+  readonly deadLetters: DeadLetters;
   readonly #proto = new Proto();
   readonly #servers: Servers;
   readonly #calls: Calls;
   readonly #fetcher: Fetcher;
   readonly #producerHost: ProducerHost;
   readonly #consumerHost: ConsumerHost;
-  readonly #open = new Set<Producer | Consumer>();
+  readonly #open = new Set<Producer | Consumer | Receiver>();
   #closing: Promise<void> | undefined;
 
   constructor(options: ConnectOptions) {
@@ -44,6 +49,8 @@ export class Holdfast implements AsyncDisposable {
     this.admin = new Admin(this.#calls, this.#proto);
     this.openTransactions = new OpenTransactions(this.#calls, this.#proto);
     this.groups = new Groups(this.#calls, this.#proto);
+    this.deliveries = new Deliveries(this.#calls, this.#proto);
+    this.deadLetters = new DeadLetters(this.#calls, this.#proto);
     this.#fetcher = new Fetcher(this.#calls, this.#proto);
     const shared = {
       admin: this.admin,
@@ -69,6 +76,17 @@ export class Holdfast implements AsyncDisposable {
     const consumer = new Consumer(options, this.#consumerHost);
     this.#open.add(consumer);
     return consumer;
+  }
+
+  /**
+   * Consumes one topic message by message: each is leased, handed to `handler`, and acknowledged
+   * when that is done with it. Begins at once.
+   */
+  receiver(options: ReceiverOptions, handler: DeliveryHandler): Receiver {
+    const closed = (one: Receiver) => void this.#open.delete(one);
+    const receiver = new Receiver(options, handler, { deliveries: this.deliveries, closed });
+    this.#open.add(receiver);
+    return receiver;
   }
 
   /** The half messages of one producer group. */

@@ -9,6 +9,19 @@ export type {
 } from './admin.ts';
 export type { CheckLoop, CheckLoopOptions } from './check-loop.ts';
 export type { Consumer, ConsumerOptions, JoinOptions } from './consumer.ts';
+export type { DeadLetter, DeadLetters, ReadDeadLetter, WhichDeadLetters } from './dead-letters.ts';
+export type {
+  Deliveries,
+  Delivery,
+  DeliverySubscription,
+  Nack,
+  ReceiveOptions,
+  SeekSubscription,
+  SettleResult,
+  SettleStatus,
+  SubscribedQueue,
+  SubscriptionName,
+} from './deliveries.ts';
 export { HoldfastError, type StatusName } from './errors.ts';
 export type { FetchOptions, FetchResult } from './fetcher.ts';
 export type {
@@ -31,6 +44,7 @@ export type {
 } from './open-transactions.ts';
 export type { Producer } from './producer.ts';
 export type { ProducerOptions } from './producer-options.ts';
+export type { DeliveryHandler, Lease, Receiver, ReceiverOptions } from './receiver.ts';
 export type { StartFrom } from './start-positions.ts';
 export type {
   Check,

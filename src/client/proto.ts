@@ -8,10 +8,12 @@ export type WireObject = Readonly<Record<string, unknown>>;
 export type Method = MethodDefinition<WireObject, WireObject>;
 export type RawMethod = MethodDefinition<Buffer, Buffer>;
 
-const FILES = ['log', 'transactions', 'groups', 'admin'].map((name) => `holdfast/v1/${name}.proto`);
+const FILES = ['log', 'transactions', 'groups', 'deliveries', 'admin'].map(
+  (name) => `holdfast/v1/${name}.proto`,
+);
 const OPTIONS = { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true };
 
-export type Service = 'Log' | 'Transactions' | 'Groups' | 'Admin';
+export type Service = 'Log' | 'Transactions' | 'Groups' | 'Deliveries' | 'Admin';
 
 export class Proto {
   readonly #definition: PackageDefinition;
