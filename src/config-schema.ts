@@ -30,6 +30,23 @@ const address = z
 
 const endpoints = z.strictObject({ grpc: address.optional(), peer: address.optional() });
 
+/** Read by every node: each asks for the transactions that it coordinates. */
+const WEBHOOKS_MAX = 256;
+const webhook = z.strictObject({
+  url: z.string().refine(isWebhookUrl, 'must be http://… or https://…, without a password or #'),
+  timeoutMs: whole(100, 60_000).default(DEFAULTS.webhookTimeoutMs),
+});
+const webhooks = z
+  .record(z.string().min(1, 'a producer group has a name').max(127), webhook)
+  .refine((all) => Object.keys(all).length <= WEBHOOKS_MAX, `at most ${WEBHOOKS_MAX} of them`);
+
+/** fetch takes no password in a URL, and sends no fragment. */
+function isWebhookUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { hash, password, protocol, username } = new URL(text);
+  return /^https?:$/.test(protocol) && `${hash}${username}${password}` === '';
+}
+
 export const configSchema = z.strictObject({
   node: whole(1, NODE_MAX),
   data: z.string().min(1),
@@ -78,6 +95,7 @@ export const configSchema = z.strictObject({
       maxChecksPerTransaction: whole(1, 1_000_000).default(
         DEFAULTS.transactions.maxChecksPerTransaction,
       ),
+      webhooks: webhooks.prefault({}),
     })
     .prefault({}),
   retention: z
@@ -148,7 +166,9 @@ function deepFreeze<T extends object>(value: T): T {
 
 /** The first relation between fields that does not hold, as one line; undefined when all do. */
 export function brokenRelation(config: NodeConfig): string | undefined {
-  return brokenListen(config) ?? brokenSizes(config) ?? brokenTimes(config);
+  return (
+    brokenListen(config) ?? brokenWebhook(config) ?? brokenSizes(config) ?? brokenTimes(config)
+  );
 }
 
 function brokenListen({ node, listen, advertise, insecure }: NodeConfig): string | undefined {
@@ -166,6 +186,19 @@ function brokenListen({ node, listen, advertise, insecure }: NodeConfig): string
   }
   if (formatAddress(listen.grpc) !== formatAddress(listen.peer)) return undefined;
   return `listen.peer: ${formatAddress(listen.peer)} is listen.grpc too; give it a port of its own`;
+}
+
+function brokenWebhook({ insecure, transactions }: NodeConfig): string | undefined {
+  for (const [group, { url }] of Object.entries(transactions.webhooks)) {
+    const { hostname, protocol } = new URL(url);
+    // A URL writes ::1 in brackets.
+    if (protocol === 'https:' || insecure || isLoopback(hostname.replace(/^\[|\]$/g, ''))) continue;
+    return (
+      `transactions.webhooks.${group}: ${url} sends messages to another machine without ` +
+      'encryption; use https, or write insecure: true if that network is trusted'
+    );
+  }
+  return undefined;
 }
 
 function brokenSizes({ limits, log, raft }: NodeConfig): string | undefined {

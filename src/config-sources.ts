@@ -130,9 +130,24 @@ export function variableOf(key: string): string {
 /** The legal keys of the section at `path`. */
 function keysAt(path: readonly PropertyKey[]): readonly string[] {
   if (path.length === 0) return Object.keys(configSchema.shape);
-  const section = configSchema.shape[String(path[0]) as keyof typeof configSchema.shape];
-  const inner = 'unwrap' in section ? section.unwrap() : section;
-  return 'shape' in inner ? Object.keys(inner.shape) : [];
+  let section: unknown = configSchema;
+  for (const step of path) {
+    const { shape, valueType } = bare(section);
+    section = shape === undefined ? valueType : shape[String(step)];
+  }
+  return Object.keys(bare(section).shape ?? {});
+}
+
+interface Section {
+  readonly shape?: Readonly<Record<string, unknown>>;
+  /** Of a record: what stands under each name. */
+  readonly valueType?: unknown;
+}
+
+/** Without its default. */
+function bare(section: unknown): Section {
+  const holder = section as Section & { unwrap?: () => unknown };
+  return holder.unwrap === undefined ? holder : bare(holder.unwrap());
 }
 
 function describeIssue(issue: z.core.$ZodIssue): string {

@@ -65,6 +65,14 @@ export interface TransactionConfig {
   readonly checkIntervalMs: number;
   /** After so many that reached a producer and brought no decision, it waits for an operator. */
   readonly maxChecksPerTransaction: number;
+  /** Producer groups that are asked over HTTP, by name. */
+  readonly webhooks: Readonly<Record<string, WebhookConfig>>;
+}
+
+export interface WebhookConfig {
+  readonly url: string;
+  /** For the whole answer. */
+  readonly timeoutMs: number;
 }
 
 export interface RetentionConfig {
@@ -138,7 +146,9 @@ export const DEFAULTS = Object.freeze({
     firstCheckAfterMs: 6000,
     checkIntervalMs: 30_000,
     maxChecksPerTransaction: 15,
+    webhooks: Object.freeze({}),
   }),
+  webhookTimeoutMs: 5000,
   retention: Object.freeze({
     checkIntervalMs: 10_000,
     checkpointBytes: 64 * 1024 * 1024,

@@ -1,7 +1,7 @@
 /** `holdfast up`: a local cluster of real processes, kept alive until Ctrl-C. */
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { lockDirectory } from '../../storage/lock.ts';
 import { formatAddress } from '../address.ts';
 import { makeDirectoryDurably } from '../cluster/durable-file.ts';
@@ -15,6 +15,7 @@ import { launchNodeProcess } from '../cluster/node-process.ts';
 import { assertCanListen } from '../cluster/ports.ts';
 import { Supervisor, type SupervisorEvent, startFailure } from '../cluster/supervisor.ts';
 import { GRPC_PORT_BASE } from '../config.ts';
+import { loadConfig } from '../config-sources.ts';
 import { packageVersion } from '../package-root.ts';
 import { repeated, wholeNumber } from './options.ts';
 
@@ -33,6 +34,12 @@ interface UpOptions {
   readonly fresh: boolean;
   readonly leash: boolean;
   readonly set: readonly string[];
+  readonly webhook: readonly WebhookOption[];
+}
+
+interface WebhookOption {
+  readonly group: string;
+  readonly url: string;
 }
 
 export function registerUp(program: Command): void {
@@ -50,11 +57,34 @@ export function registerUp(program: Command): void {
     .option('--fresh', 'delete the data of the cluster in --data first', false)
     .option('--leash', 'stop when standard input ends, as it does when its starter dies', false)
     .option('--set <key=value>', 'a setting for all nodes, see docs/operations.md', repeated, [])
+    .option(
+      '--webhook <GROUP=URL>',
+      'ask this producer group about its undecided transactions by POST to this URL',
+      webhookOption,
+      [],
+    )
     .action(up);
+}
+
+function webhookOption(text: string, before: readonly WebhookOption[]): readonly WebhookOption[] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('must be GROUP=URL.');
+  return [...before, { group: text.slice(0, at), url: text.slice(at + 1) }];
+}
+
+/** With what --webhook means, as the nodes take it. */
+function settingsOf({ set, webhook }: UpOptions): readonly string[] {
+  if (webhook.length === 0) return set;
+  const webhooks = Object.fromEntries(webhook.map(({ group, url }) => [group, { url }]));
+  const settings = [...set, `transactions.webhooks=${JSON.stringify(webhooks)}`];
+  // Here, and not first in the logs of the nodes.
+  loadConfig({ settings: ['node=1', 'data=.', ...settings] });
+  return settings;
 }
 
 async function up(options: UpOptions): Promise<void> {
   const root = resolve(options.data);
+  const settings = settingsOf(options);
   makeDirectoryDurably(root);
   const lock = lockDirectory(root);
   try {
@@ -67,7 +97,7 @@ async function up(options: UpOptions): Promise<void> {
       createdAtMs: Date.now(),
     });
     await assertPortsFree(cluster, options.basePort);
-    await supervise(cluster, options);
+    await supervise(cluster, options, settings);
   } finally {
     lock.release();
   }
@@ -82,14 +112,18 @@ async function assertPortsFree({ nodes }: LocalCluster, basePort: number): Promi
 }
 
 /** Until the cluster is stopped by a signal, or cannot start. */
-async function supervise(cluster: LocalCluster, options: UpOptions): Promise<void> {
+async function supervise(
+  cluster: LocalCluster,
+  options: UpOptions,
+  settings: readonly string[],
+): Promise<void> {
   let supervisor: Supervisor | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       supervisor = new Supervisor(
         cluster.nodes.map(({ node }) => node),
         {
-          launch: (node, events) => launch(cluster.nodes[node - 1]!, options.set, events),
+          launch: (node, events) => launch(cluster.nodes[node - 1]!, settings, events),
           nowMs: () => performance.now(),
           after: cancellableTimer,
           onEvent: (event) => {

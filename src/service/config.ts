@@ -1,5 +1,6 @@
 /** What the service may be told, and what it does when it is not. */
 import { DEFAULT_MAX_CHECKS } from '../broker/transaction-commands.ts';
+import type { Webhook } from './webhooks/group-webhook.ts';
 
 export interface ServiceConfig {
   /** One encoded Message; a test holds that the limit itself still passes default stubs. */
@@ -67,6 +68,10 @@ export interface ServiceConfig {
   /** After so many delivered checks without a decision it is parked. */
   readonly maxChecksPerTransaction: number;
   readonly maxCheckLeaseMs: number;
+  /** Producer groups that are asked over HTTP. */
+  readonly webhooks: Readonly<Record<string, Webhook>>;
+  /** Questions to one webhook that this node waits for at once. */
+  readonly maxWebhookCallsPerGroup: number;
   /** How long a poll waits for the other nodes' checks once one node has answered. */
   readonly checksMergeMs: number;
   /** How long DescribeCluster waits for the other nodes. */
@@ -123,6 +128,8 @@ export const SERVICE_DEFAULTS: ServiceConfig = Object.freeze({
   checkIntervalMs: 30_000,
   maxChecksPerTransaction: DEFAULT_MAX_CHECKS,
   maxCheckLeaseMs: 86_400_000,
+  webhooks: Object.freeze({}),
+  maxWebhookCallsPerGroup: 16,
   checksMergeMs: 250,
   statusTimeoutMs: 1_000,
   busyRetryAfterMs: 100,

@@ -41,6 +41,7 @@ const MEANINGS: Readonly<Record<LimitName, readonly [unit: string, meaning: stri
   maxChecks: ['checks', 'one PollChecks'],
   maxChecksPerTransaction: ['checks', 'delivered before a transaction is parked'],
   maxCheckLeaseMs: ['ms', 'check_lease_ms'],
+  maxWebhookCallsPerGroup: ['calls', 'questions of one node to one webhook at once'],
   maxSessionMemoryMb: ['MB', 'HTTP/2 buffers of one connection'],
 };
 

@@ -43,6 +43,7 @@ import { TopicDirectory } from './topic-directory.ts';
 import { TopicCalls } from './topics.ts';
 import { createTraceMethods } from './trace-methods.ts';
 import { TransactionCalls } from './transactions.ts';
+import { Webhooks } from './webhooks/webhooks.ts';
 
 const META_SHARD = 0;
 /** Topics whose round-robin position is remembered. */
@@ -128,6 +129,9 @@ export function createParts(options: ServiceOptions) {
   const deliveries = new DeliveryCalls(shared, offsets, () => clock.nowMs());
   const collect = collector.method;
   const checks = new CheckCalls({ peers, calls, router, methods, collect, proto, config });
+  const webhooks = new Webhooks({
+    ...{ calls, checks, collect, config, logger, proto, transactions },
+  });
   const topicCalls = new TopicCalls(shared, offsets);
   const cluster = new ClusterStatus(host, peers, birth.clusterId, config.statusTimeoutMs);
   const memberCalls = new MemberCalls(shared, peers, birth);
@@ -149,6 +153,7 @@ export function createParts(options: ServiceOptions) {
       topicCalls,
       transactions,
       waits,
+      webhooks,
     },
   };
 }
@@ -183,6 +188,7 @@ export function createService(options: ServiceOptions): Service {
   let readiness: Readiness | undefined;
   const sendAway = () => {
     readiness?.close();
+    parts.webhooks.close();
     server.setServing(false);
     admission.stop();
     for (const stream of [...streams]) stream.stop();
@@ -193,6 +199,7 @@ export function createService(options: ServiceOptions): Service {
     async start(listen) {
       const bound = await server.start(listen);
       readiness = new Readiness(parts, (isReady) => server.setServing(isReady));
+      parts.webhooks.start();
       return bound;
     },
     retire() {

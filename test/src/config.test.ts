@@ -128,6 +128,54 @@ describe('listening beyond this machine', () => {
   });
 });
 
+describe('webhooks', () => {
+  const withUrl = (url: string, more: object = {}) => ({
+    ...LEAST,
+    ...more,
+    transactions: { webhooks: { shop: { url } } },
+  });
+
+  it('a URL is enough', () => {
+    const { transactions } = checkConfig(withUrl('https://shop.example/checks?k=1'), 'f');
+    expect(transactions.webhooks).toEqual({
+      shop: { url: 'https://shop.example/checks?k=1', timeoutMs: DEFAULTS.webhookTimeoutMs },
+    });
+    for (const at of ['http://localhost:1', 'http://127.0.0.1:1/x', 'http://[::1]:1']) {
+      expect(() => checkConfig(withUrl(at), 'f')).not.toThrow();
+    }
+  });
+
+  it('unencrypted to another machine only where that is said', () => {
+    expect(refusal(withUrl('http://shop.example'))).toMatch(/webhooks\.shop: .*insecure: true/);
+    expect(() =>
+      checkConfig(withUrl('http://shop.example', { insecure: true }), 'f'),
+    ).not.toThrow();
+  });
+
+  it.each([
+    [{ shop: { url: 'ftp://shop.example' } }, /webhooks\.shop\.url: must be http/],
+    [{ shop: { url: 'https://me:secret@shop.example' } }, /without a password/],
+    [{ shop: { url: 'https://shop.example/#x' } }, /shop\.url: must be http/],
+    [{ shop: { url: 'shop' } }, /shop\.url: must be http/],
+    [{ shop: {} }, /webhooks\.shop\.url: missing/],
+    [{ shop: { url: 'https://a', timeout: 1 } }, /webhooks\.shop\.timeout .*mean timeoutMs\?/],
+    [{ shop: { url: 'https://a', timeoutMs: 99 } }, /shop\.timeoutMs: /],
+    [{ '': { url: 'https://a' } }, /webhooks/],
+    [Object.fromEntries(Array.from({ length: 257 }, (_, i) => [i, { url: 'https://a' }])), /256/],
+  ])('refused: %j', (webhooks, expected) => {
+    expect(refusal({ ...LEAST, transactions: { webhooks } })).toMatch(expected);
+  });
+
+  it('from a flag or the environment as JSON', () => {
+    const text = '{"shop":{"url":"https://a/b"}}';
+    const settings = ['node=1', 'data=d', `transactions.webhooks=${text}`];
+    expect(loadConfig({ settings }).transactions.webhooks.shop!.url).toBe('https://a/b');
+    const environment = { HOLDFAST_TRANSACTIONS_WEBHOOKS: text };
+    const config = loadConfig({ settings: ['node=1', 'data=d'], environment });
+    expect(config.transactions.webhooks.shop!.url).toBe('https://a/b');
+  });
+});
+
 describe('sources', () => {
   function fileWith(text: string): string {
     const file = join(temporaryDirectory(), 'node.yaml');

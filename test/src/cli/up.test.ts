@@ -129,6 +129,8 @@ describe('wrong usage', () => {
     [['upp'], 2, /Did you mean up\?/],
     [['up', '--nodes', '0'], 2, /whole number from 1 to 7/],
     [['up', '--wings'], 2, /unknown option/],
+    [['up', '--webhook', 'http://a'], 2, /must be GROUP=URL/],
+    [['up', '--webhook', 'shop=http://a.example'], 2, /webhooks\.shop: .*insecure: true/],
     [['toString'], 2, /unknown command/],
     [[], 2, /Usage: holdfast/],
     [['--help'], 0, /inspect/],
