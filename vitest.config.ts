@@ -7,6 +7,7 @@ const SLOW = [
   'test/e2e/bad-node.test.ts',
   'test/e2e/damaged-log.test.ts',
   'test/e2e/delay.test.ts',
+  'test/e2e/exactly-once.test.ts',
   'test/e2e/grow.test.ts',
   'test/e2e/kill.test.ts',
   'test/e2e/leash.test.ts',

@@ -99,6 +99,7 @@ async function liveClients() {
     for (const { name, command } of [
       { name: 'TypeScript example: orders', command: example('orders.js') },
       { name: 'TypeScript example: web shop', command: [...example('web-shop.js'), '--fast'] },
+      { name: 'TypeScript example: exactly once', command: example('exactly-once.js') },
       { name: 'TypeScript from the proto alone', command: example('plain-grpc.js') },
       { name: 'Python example', command: ['bash', join('examples', 'python', 'run.sh')] },
       { name: 'grpcurl', command: ['bash', join('examples', 'grpcurl.sh')] },
