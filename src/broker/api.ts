@@ -3,6 +3,7 @@ import type { Entry, LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts'
 import type {
   ApplyResult,
   BatchId,
+  FirstAnswer,
   HeldBody,
   QueueId,
   StoredAt,
@@ -120,6 +121,8 @@ export interface DataShard {
   dedupKeysEndMs(): ShardTimeMs | undefined;
   /** None of them was stored in the queue within its window. */
   areDedupKeysNew(queueId: QueueId, keys: readonly string[], nowMs: ShardTimeMs): boolean;
+  /** The message that first brought this key, while that is remembered. */
+  dedupAnswer(queueId: QueueId, key: string, nowMs: ShardTimeMs): FirstAnswer | undefined;
   /** Preparations that were not ended in time. */
   dueToAbort(nowMs: ShardTimeMs): TransactionId | undefined;
   nextToAbortAtMs(): ShardTimeMs | undefined;

@@ -147,6 +147,11 @@ class DataShardState implements DataShard {
     return this.#dedupKeys.nextEndMs;
   }
 
+  dedupAnswer(queueId: QueueId, key: string, nowMs: ShardTimeMs): FirstAnswer | undefined {
+    const verdict = this.#dedupKeys.check({ queueId, keys: [key] }, nowMs);
+    return verdict.type === 'repeat' ? verdict.first : undefined;
+  }
+
   areDedupKeysNew(queueId: QueueId, keys: readonly string[], nowMs: ShardTimeMs): boolean {
     return this.#dedupKeys.check({ queueId, keys }, nowMs).type === 'new';
   }

@@ -2,6 +2,7 @@ import { type CallKind, type Calls, plan } from './calls.ts';
 import { members, shard } from './cluster-convert.ts';
 import { int, list, optionalInt, topic, topicConfigOut } from './convert.ts';
 import type { Proto, Service, WireObject } from './proto.ts';
+import { traceIn, traceOut } from './trace-convert.ts';
 import type {
   CallOptions,
   ClusterDescription,
@@ -15,6 +16,7 @@ import type {
   Topic,
   TopicConfig,
   TopicDescription,
+  TraceTarget,
 } from './types.ts';
 
 export interface CreateTopic extends Partial<TopicConfig> {
@@ -47,6 +49,15 @@ export interface CommitOffsets {
   readonly offsets: readonly QueueOffset[];
   /** Who commits, where the group has members. */
   readonly member?: { readonly memberId: string; readonly generation: number } | undefined;
+}
+
+export interface GroupOffsetsQuery {
+  readonly group: string;
+  readonly topic: string;
+  /** Default: all. */
+  readonly queues?: readonly number[] | undefined;
+  /** Whose, in a BROADCAST group; members of others share theirs. */
+  readonly memberId?: string | undefined;
 }
 
 export interface ResetOffsets {
@@ -157,17 +168,8 @@ export class Admin {
   }
 
   /** The life of one message, in order. Rejects with MESSAGE_NOT_FOUND. */
-  async trace(messageId: string, options?: CallOptions): Promise<MessageTrace> {
-    const request = { message_id: messageId };
-    const answer = await this.#call('Admin', 'Trace', request, 'read', options);
-    const events = list(answer.events).map(({ what, at_ms: time, facts }) => ({
-      what: String(what),
-      atMs: int(time) === 0 ? undefined : int(time),
-      facts: facts as Readonly<Record<string, string>>,
-    }));
-    const { topic: name, topic_id: topicId } = answer;
-    const where = { topic: String(name), topicId: String(topicId), queue: int(answer.queue) };
-    return { messageId, ...where, events };
+  async trace(target: TraceTarget, options?: CallOptions): Promise<MessageTrace> {
+    return traceIn(await this.#call('Admin', 'Trace', traceOut(target), 'read', options));
   }
 
   /** Every limit that a call can run into. */
@@ -193,12 +195,9 @@ export class Admin {
     }));
   }
 
-  async groupOffsets(
-    query: { group: string; topic: string; queues?: readonly number[] },
-    options?: CallOptions,
-  ): Promise<GroupOffset[]> {
-    const { group, topic: name, queues = [] } = query;
-    const request = { group, topic: name, queues };
+  async groupOffsets(query: GroupOffsetsQuery, options?: CallOptions): Promise<GroupOffset[]> {
+    const { group, topic: name, queues = [], memberId = '' } = query;
+    const request = { group, topic: name, queues, member_id: memberId };
     const answer = await this.#call('Log', 'GetOffset', request, 'read', options);
     return list(answer.queues).map((queue) => ({
       queue: int(queue.queue),

@@ -3,6 +3,7 @@ export type {
   Admin,
   CommitOffsets,
   CreateTopic,
+  GroupOffsetsQuery,
   OffsetsQuery,
   ResetOffsets,
   UpdateTopic,

@@ -198,7 +198,28 @@ export interface MessageTrace {
     readonly atMs: number | undefined;
     readonly facts: Readonly<Record<string, string>>;
   }[];
+  /** By a key: messages that have it, the newest first; the life is that of the first. */
+  readonly matches: readonly {
+    readonly messageId: string;
+    readonly queue: number;
+    readonly offset: number | undefined;
+    /** undefined = not known. */
+    readonly storedAtMs: number | undefined;
+  }[];
+  /** By the key of a message: what was looked at, all from `fromOffset` to the end. */
+  readonly scanned: readonly {
+    readonly queue: number;
+    readonly fromOffset: number;
+    readonly endOffset: number;
+  }[];
 }
+
+/** A message by its id, or messages of a topic by one of their keys. */
+export type TraceTarget =
+  | string
+  | { readonly topic: string; readonly dedupKey: string }
+  /** Bounded: `scanned` says how far back. */
+  | { readonly topic: string; readonly key: string };
 
 export interface QueueOffset {
   readonly queue: number;

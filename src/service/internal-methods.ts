@@ -2,8 +2,9 @@
  * What nodes ask of each other for the cold calls: short JSON in and out. Each runs on the leader
  * of a shard, after it has proved that it leads.
  */
-import type { TransactionView } from '../broker/api.ts';
+import type { DataShard, TransactionView } from '../broker/api.ts';
 import type { TransactionId, TransactionState } from '../broker/commands.ts';
+import { offsetsName } from '../broker/group-shares.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { type CallError, toCallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
@@ -46,6 +47,8 @@ export interface QueueRange {
 export interface GroupQuestion {
   readonly group: string;
   readonly topicId: string;
+  /** Whose, where each member has its own; '' = the group's. */
+  readonly memberId: string;
 }
 export interface GroupAnswer {
   /** null = the group does not exist. */
@@ -125,7 +128,7 @@ export function createInternalMethods(host: ShardHost): InternalMethods {
           const data = host.data(target.shard);
           const answer: GroupAnswer = {
             epoch: data.groupEpoch(question.group) ?? null,
-            offsets: data.groupOffsets(question.group, question.topicId),
+            offsets: data.groupOffsets(committerName(data, question), question.topicId),
           };
           done(undefined, encodeJson(answer));
         }),
@@ -173,6 +176,12 @@ function propose(host: ShardHost, call: Call, target: Target, head: Uint8Array, 
     call.mayHaveTakenEffect = outcome.status === 'unknown';
     done(proposalError(outcome, target.shard), undefined);
   });
+}
+
+/** Under whose name the offsets are kept. */
+function committerName(data: DataShard, { group, memberId }: GroupQuestion): string {
+  const mode = data.membership(group)?.mode ?? 'cluster';
+  return memberId === '' ? group : offsetsName(group, mode, memberId);
 }
 
 function openTransactions(

@@ -12,7 +12,13 @@ import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
 import type { ExecutorParts } from './executor-parts.ts';
-import type { GroupAnswer, Proposed, QueueRange, QueuesQuestion } from './internal-methods.ts';
+import type {
+  GroupAnswer,
+  GroupQuestion,
+  Proposed,
+  QueueRange,
+  QueuesQuestion,
+} from './internal-methods.ts';
 import { appliedError } from './produce.ts';
 import { groupNotFound } from './refusals.ts';
 
@@ -40,6 +46,7 @@ export interface CommitOffsetRequest extends TopicFields {
 export interface GetOffsetRequest extends TopicFields {
   readonly group: string;
   readonly queues: readonly number[];
+  readonly member_id?: string;
 }
 export interface ResetOffsetsRequest extends TopicFields {
   readonly group: string;
@@ -86,9 +93,10 @@ export class OffsetCalls {
 
   async getOffset(call: Call, request: GetOffsetRequest): Promise<object> {
     checkedName('group', request.group);
+    const memberId = checkedId('member_id', request.member_id ?? '');
     const topic = await this.topic(call, request, request.queues);
     const queues = chosen(topic, request.queues);
-    const group = await this.group(call, request.group, topic.topicId);
+    const group = await this.group(call, request.group, topic.topicId, memberId);
     if (group.epoch === null) throw groupNotFound(request.group);
     const ranges = await this.ranges(call, queues, undefined);
     const committed = new Map(group.offsets.map((entry) => [entry.queue, entry.offset]));
@@ -148,9 +156,10 @@ export class OffsetCalls {
     );
   }
 
-  group(call: Call, group: string, topicId: string): Promise<GroupAnswer> {
+  group(call: Call, group: string, topicId: string, memberId = ''): Promise<GroupAnswer> {
     const shard = this.#parts.host.meta().shardOfGroup(group);
-    return ask(this.#parts.router, call, this.#parts.methods.group, shard, { group, topicId });
+    const question: GroupQuestion = { group, topicId, memberId };
+    return ask(this.#parts.router, call, this.#parts.methods.group, shard, question);
   }
 
   /** Ranges of queues, in their order, one question per shard. */

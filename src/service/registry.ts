@@ -23,7 +23,7 @@ import { RECALL_PATH, recall } from './recall.ts';
 import type { Parts } from './service.ts';
 import { stateLimits } from './state-admission.ts';
 import { SUBSCRIBE_PATH, SubscribeStream } from './subscribe.ts';
-import { trace } from './trace.ts';
+import { type TraceRequest, trace } from './tracing/trace.ts';
 import {
   LIST_PATH,
   type ListRequest,
@@ -82,9 +82,7 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     cold('/holdfast.v1.Log/CommitOffset', offsets.commitOffset.bind(offsets)),
     cold('/holdfast.v1.Log/GetOffset', offsets.getOffset.bind(offsets)),
     cold('/holdfast.v1.Log/ResetOffsets', offsets.resetOffsets.bind(offsets)),
-    cold('/holdfast.v1.Admin/Trace', (call, request: { message_id: string }) =>
-      trace(parts, call, request),
-    ),
+    cold('/holdfast.v1.Admin/Trace', (call, request: TraceRequest) => trace(parts, call, request)),
     cold('/holdfast.v1.Groups/Join', groups.join.bind(groups)),
     cold(HEARTBEAT_PATH, groups.heartbeat.bind(groups)),
     cold('/holdfast.v1.Groups/Leave', groups.leave.bind(groups)),

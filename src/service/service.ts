@@ -1,5 +1,4 @@
 /** The service of one node, put together: executors, the gRPC façade, answers to other nodes. */
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { ShardId } from '../../raft/types.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
 import type { ApplyResult, Command } from '../broker/commands.ts';
@@ -41,7 +40,7 @@ import { Readiness } from './readiness.ts';
 import { createHandlers } from './registry.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import { TopicCalls } from './topics.ts';
-import { createTraceMethods } from './trace-methods.ts';
+import { createTraceMethods } from './tracing/methods.ts';
 import { TransactionCalls } from './transactions.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
 
@@ -164,11 +163,7 @@ export function createService(options: ServiceOptions): Service {
   const { deliveries, groupMethods, growth, sessions } = parts;
   const streams = new Set<{ stop(): void }>();
   const polls = new Set<Call>();
-  const handlers: ReadonlyMap<string, UntypedServiceImplementation[string]> = createHandlers(
-    parts,
-    streams,
-    polls,
-  );
+  const handlers = createHandlers(parts, streams, polls);
   const server = new GrpcServer(parts.proto, handlers, config);
   const peerServer = createPeerServer(parts);
 

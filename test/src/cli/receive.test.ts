@@ -82,6 +82,30 @@ describe('holdfast receive', () => {
   });
 });
 
+describe('holdfast trace', () => {
+  it('by id and by key: who has the message now', async () => {
+    const [one] = await hold('--consumer', 'script');
+    const found = await text('trace', one!.message_id);
+    expect(found).toMatch(/^message \S+ of topic \S+, queue 0\nTIME +WHAT +FACTS\n/);
+    expect(found).toMatch(/leased until +group \S+, attempt 1, consumer script, fencing_token \d+/);
+    const keys = { key: 'k' };
+    await client.call('Log/Produce', {
+      ...{ topic, queue: 0, messages: [message('a', keys), message('b', keys)] },
+    });
+    const byKey = await text('trace', '--topic', topic, '--key', 'k');
+    expect(byKey).toMatch(/^2 messages among the newest 5 have this key; this is the newest\n/);
+    const [json] = (await run('trace', one!.message_id, '--json')).json();
+    expect(json).toMatchObject({ message_id: one!.message_id, matches: [], scanned: [] });
+  });
+
+  it('what to look for must be said', async () => {
+    await expect(run('trace')).rejects.toThrow(/give a message id, --key or --dedup-key/);
+    await expect(run('trace', '1-2-3', '--key', 'k')).rejects.toThrow(/one of them/);
+    await expect(run('trace', '--key', 'k')).rejects.toThrow(/needs --topic/);
+    await expect(run('trace', '1-2-3', '--topic', topic)).rejects.toThrow(/leave --topic out/);
+  });
+});
+
 describe('holdfast subscription', () => {
   it('lists, moves, ends', async () => {
     await receive();

@@ -270,6 +270,15 @@ describe('a group', () => {
     expect(described.queues).toHaveLength(8);
     const { assignment } = await beat('a', {});
     expect(assignment!.topics[0]!.queues[0]).toMatchObject({ queue: 0, offset: '2' });
+    const own = async (member: string) => {
+      const request = { group, topic, queues: [0], member_id: member };
+      const { queues: found } = await client.call<{ queues: object[] }>('Log/GetOffset', request);
+      return found;
+    };
+    expect(await own('a')).toMatchObject([{ offset: '2' }]);
+    expect(await own('b')).toMatchObject([{ offset: '1' }]);
+    expect(await own('')).not.toHaveProperty('0.offset');
+    expect(await own('nobody')).not.toHaveProperty('0.offset');
     expect((await refusal(join('c'))).reason).toBe('GROUP_MODE');
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   type Ack,
   connect,
@@ -36,9 +36,17 @@ interface Trace {
   }[];
 }
 
+interface TraceByKey extends Trace {
+  readonly message_id: string;
+  readonly matches: readonly { readonly message_id: string; readonly queue: number }[];
+  readonly scanned: readonly object[];
+}
+
 const trace = (id: string): Promise<Trace> => client.call<Trace>('Admin/Trace', { message_id: id });
 const produce = (fields: object = {}): Promise<Ack> =>
   client.call<Ack>('Log/Produce', { topic, messages: [message('x'), message('y')], ...fields });
+const traceBy = (fields: object): Promise<TraceByKey> =>
+  client.call<TraceByKey>('Admin/Trace', { topic, ...fields });
 const what = ({ events }: Trace): string[] => events.map((event) => event.what);
 
 it('a plain message: where it is stored, where it stands, who committed beyond it', async () => {
@@ -85,14 +93,182 @@ it('a half message shows its state and nothing of its content', async () => {
   const id = prepared.parts[0]!.first_message_id;
   const found = await trace(id);
   expect(what(found)).toEqual(['STORED', 'HALF_MESSAGE']);
-  expect(found.events[1]!.facts).toEqual({ state: 'undecided' });
-  expect(JSON.stringify(found)).not.toContain('secret');
   const { transaction_id } = prepared;
+  const names = { transaction: transaction_id, producer_group: 'g', checks: '0 of 15' };
+  expect(found.events[1]!.facts).toEqual({ state: 'undecided', ...names });
+  expect(JSON.stringify(found)).not.toContain('secret');
   const end = { producer_group: 'g', transaction_id, decision: 1 };
   await client.call('Transactions/End', end);
   const after = await trace(id);
   expect(what(after)).toEqual(['STORED', 'HALF_MESSAGE', 'VISIBLE']);
+  expect(after.events[1]!.facts).toEqual({ state: 'committed', ...names });
   expect(after.events[2]!.facts).toEqual({ offset: '0' });
+});
+
+it('a part of a transaction over several queues: its coordinator knows the state', async () => {
+  cluster.createTopic(`${topic}-many`, 3);
+  const begin = async (producerGroup: string) => {
+    const parts = [0, 1, 2].map((queue) => {
+      return { topic: `${topic}-many`, queue, messages: [message('half')] };
+    });
+    return client.call<{ transaction_id: string; parts: Ack[] }>('Transactions/Prepare', {
+      ...{ producer_group: producerGroup, parts },
+    });
+  };
+  const states = async ({ parts }: { readonly parts: readonly Ack[] }) => {
+    const found = await Promise.all(parts.map((part) => trace(part.first_message_id)));
+    return found.map(({ events }) => events[1]!.facts.state);
+  };
+  const end = (id: string, decision: number) =>
+    client.call('Transactions/End', {
+      ...{ producer_group: 'g', transaction_id: id, decision },
+    });
+  const first = await begin('g');
+  expect(await states(first)).toEqual(Array(3).fill('undecided'));
+  await end(first.transaction_id, 1);
+  expect(await states(first)).toEqual(Array(3).fill('committed'));
+  const second = await begin('g');
+  await end(second.transaction_id, 2);
+  expect(await states(second)).toEqual(Array(3).fill('rolled back'));
+  expect(what(await trace(second.parts[1]!.first_message_id))).toEqual(['STORED', 'HALF_MESSAGE']);
+});
+
+describe('groups that receive one by one', () => {
+  const receive = async (group: string, fields: object = {}) => {
+    const request = { group, topic, consumer: 'me', max_messages: 1, ...fields };
+    const { deliveries } = await client.call<{
+      deliveries: { token: string; fencing_token: string; message_id: string }[];
+    }>('Deliveries/Receive', request);
+    return deliveries[0]!;
+  };
+  const nack = (group: string, token: string, delayMs: number) =>
+    client.call('Deliveries/Nack', { group, topic, items: [{ token, delay_ms: delayMs }] });
+  const last = async (id: string) => (await trace(id)).events.at(-1)!;
+
+  it('from the first lease to the acknowledgement', async () => {
+    const { first_message_id: id } = await produce({ messages: [message('x')] });
+    const group = `${topic}-g`;
+    await client.call('Deliveries/Receive', { group, topic, from: 2 });
+    expect(await last(id)).toMatchObject({ what: 'DECIDED_BY_GROUP', facts: { group } });
+    const seek = { group, topic, from: 1 };
+    await client.call('Deliveries/SeekSubscription', seek);
+    expect(await last(id)).toMatchObject({ what: 'NOT_GIVEN_YET', facts: { group } });
+
+    const lease = await receive(group, { lease_ms: 5000 });
+    const facts = { group, consumer: 'me', attempt: '1', fencing_token: lease.fencing_token };
+    const until = String(cluster.timeMs + 5000);
+    expect(await last(id)).toEqual({ what: 'LEASED_UNTIL', at_ms: until, facts });
+    cluster.timeMs += 5000;
+    expect(await last(id)).toEqual({ what: 'LEASE_ENDED', at_ms: until, facts });
+
+    await nack(group, lease.token, 7000);
+    const again = { what: 'NEXT_ATTEMPT_AT', at_ms: String(cluster.timeMs + 7000), facts };
+    expect(await last(id)).toEqual(again);
+    cluster.timeMs += 7000;
+    const { token } = await receive(group);
+    expect(await last(id)).toMatchObject({ facts: { attempt: '2' } });
+    await client.call('Deliveries/Ack', { group, topic, tokens: [token] });
+    expect(await last(id)).toMatchObject({ what: 'DECIDED_BY_GROUP' });
+  });
+
+  it('a dead letter, also when its entry is gone from the log', async () => {
+    const { first_message_id: id } = await produce({ messages: [message('x')] });
+    const group = `${topic}-g`;
+    for (let attempt = 1; attempt <= 16; attempt += 1) {
+      await nack(group, (await receive(group)).token, 0);
+    }
+    const facts = { group, attempts: '16', cause: 'nacked', consumer: 'me' };
+    const dead = { what: 'DEAD_LETTER', at_ms: String(cluster.timeMs), facts };
+    expect(await last(id)).toEqual(dead);
+    const leader = cluster.node(cluster.leaders.get(shard)!);
+    const { readEntry } = leader.host;
+    leader.host.readEntry = (_shard, _index, done) => done(undefined, undefined);
+    const found = await trace(id);
+    leader.host.readEntry = readEntry;
+    expect(what(found)).toEqual(['STORED', 'VISIBLE', 'DEAD_LETTER']);
+    expect(found).toMatchObject({ topic, queue: 0 });
+    expect(found.events[0]!.facts.term).toBeUndefined();
+    expect(found.events[2]).toEqual(dead);
+  });
+
+  it('each group by itself, and no group of another queue', async () => {
+    const { first_message_id: id } = await produce({ messages: [message('x')] });
+    await receive(`${topic}-b`);
+    await receive(`${topic}-a`);
+    const found = (await trace(id)).events.slice(2);
+    expect(found.map(({ facts }) => facts.group)).toEqual([`${topic}-a`, `${topic}-b`]);
+  });
+});
+
+describe('by key', () => {
+  it('the newest message that has it, all that have it, and how far was looked', async () => {
+    const keyed = (key: string) => produce({ messages: [message('x', { key }), message('y')] });
+    await keyed('a');
+    cluster.timeMs += 1000;
+    const second = await keyed('a');
+    await keyed('b');
+    const found = await traceBy({ key: 'a' });
+    expect(found.message_id).toBe(second.first_message_id);
+    expect(what(found)).toEqual(['STORED', 'VISIBLE']);
+    expect(found.matches).toMatchObject([
+      { message_id: second.first_message_id, queue: 0, offset: '2' },
+      { queue: 0, offset: '0', stored_at_ms: String(cluster.timeMs - 1000) },
+    ]);
+    expect(found.scanned).toEqual([{ queue: 0, from_offset: '0', end_offset: '6' }]);
+  });
+
+  it('at most twenty; the scan ends with them', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      await produce({ messages: Array.from({ length: 150 }, () => message('x', { key: 'a' })) });
+    }
+    const found = await traceBy({ key: 'a' });
+    expect(found.matches).toHaveLength(20);
+    expect(found.matches[0]).toMatchObject({ offset: '449' });
+    expect(found.scanned).toEqual([{ queue: 0, from_offset: '194', end_offset: '450' }]);
+  });
+
+  it('what was too much to read was not looked at, and the answer says so', async () => {
+    const large = 'z'.repeat(3_900_000);
+    await produce({ messages: [message('old', { key: 'a' })] });
+    for (let left = 11; left > 0; left -= 1) await produce({ messages: [message(large)] });
+    await produce({ messages: Array.from({ length: 255 }, () => message('new')) });
+    const { reason, error } = await refusal(traceBy({ key: 'a' }));
+    expect(reason).toBe('MESSAGE_NOT_FOUND');
+    expect(error.details).toMatch(
+      /none of the newest \d+ messages .* older ones were not looked at/,
+    );
+  });
+
+  it('a dedup key is known exactly, also of what is delayed', async () => {
+    const keyed = await produce({ dedup_keys: ['one', 'two'] });
+    const found = await traceBy({ dedup_key: 'two' });
+    const id = keyed.first_message_id.replace(/-0$/, '-1');
+    expect(found).toMatchObject({ message_id: id, matches: [{ offset: '1' }], scanned: [] });
+    const later = { dedup_keys: ['later'], deliver_at_ms: cluster.timeMs + 5000 };
+    const { first_message_id: delayed } = await produce({ ...later, messages: [message('x')] });
+    const found2 = await traceBy({ dedup_key: 'later' });
+    expect(found2.message_id).toBe(delayed);
+    expect(what(found2)).toEqual(['STORED', 'DELAYED_UNTIL']);
+    const { reason, error } = await refusal(traceBy({ dedup_key: 'three' }));
+    expect([reason, error.details]).toEqual([
+      'MESSAGE_NOT_FOUND',
+      expect.stringMatching(/remembers no message with this dedup_key/),
+    ]);
+  });
+
+  it.each<[object, string, RegExp]>([
+    [{}, 'INVALID_REQUEST', /one of message_id, dedup_key and key/],
+    [{ key: 'a', dedup_key: 'b' }, 'INVALID_REQUEST', /one of message_id, dedup_key and key/],
+    [{ key: 'a', message_id: '1-1-0' }, 'INVALID_REQUEST', /one of message_id/],
+    [{ message_id: '1-1-0' }, 'INVALID_REQUEST', /leave `topic` out/],
+    [{ key: 'a', topic: '' }, 'INVALID_NAME', /topic ""/],
+    [{ key: 'a', topic: 'none' }, 'TOPIC_NOT_FOUND', /does not exist/],
+    [{ key: 'a' }, 'MESSAGE_NOT_FOUND', /none of the newest 0 messages/],
+  ])('refused: %o', async (fields, reason, text) => {
+    const { error, reason: found } = await refusal(traceBy(fields));
+    expect(found).toBe(reason);
+    expect(error.details).toMatch(text);
+  });
 });
 
 it('what was stored before under its sequence stands in its queue once', async () => {
