@@ -54,6 +54,18 @@ export function checkedName(field: string, text: string): string {
   );
 }
 
+/** Lists by name go on after the last name of the page before. */
+export function pageTokenAfter(name: string): string {
+  return Buffer.from(name).toString('base64url');
+}
+
+/** '' = from the beginning. */
+export function nameBeforePage(token: string): string {
+  const name = Buffer.from(token, 'base64url').toString('utf8');
+  if (token === '' || isName(name)) return name;
+  throw new CallError('INVALID_REQUEST', 'page_token is not one that an earlier page gave');
+}
+
 /** Producer ids, producer groups, transaction ids: free text, but short. */
 export function checkedId(field: string, text: string, maxBytes = 64): string {
   if (text.length * 3 <= maxBytes) return text;

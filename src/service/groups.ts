@@ -4,7 +4,15 @@ import { encodeCommand } from '../broker/command-codec.ts';
 import type { ApplyResult, Command } from '../broker/commands.ts';
 import type { JoinedTopic } from '../broker/group-commands.ts';
 import type { TopicQueue } from '../cluster/api.ts';
-import { checkedId, checkedName, checkedNumber, int64, MAX_INT32 } from '../convert.ts';
+import {
+  checkedId,
+  checkedName,
+  checkedNumber,
+  int64,
+  MAX_INT32,
+  nameBeforePage,
+  pageTokenAfter,
+} from '../convert.ts';
 import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
@@ -108,9 +116,9 @@ export class GroupCalls {
 
   async list(call: Call, request: ListGroupsRequest): Promise<object> {
     const { defaultPageSize, maxPageSize } = this.#parts.config;
-    const asked = checkedNumber('page_size', request.page_size) || defaultPageSize;
-    const limit = Math.min(asked, maxPageSize);
-    const after = Buffer.from(request.page_token, 'base64url').toString('utf8');
+    const asked = checkedNumber('page_size', request.page_size, maxPageSize);
+    const limit = asked || defaultPageSize;
+    const after = nameBeforePage(request.page_token);
     const { host, router } = this.#parts;
     const shards = host.shards().filter((shard) => shard !== 0);
     const question: GroupListQuestion = { after, limit: limit + 1 };
@@ -123,7 +131,7 @@ export class GroupCalls {
     const all = found.flat().sort((a, b) => (a.group < b.group ? -1 : 1));
     const groups = all.slice(0, limit);
     const last = all.length > limit ? groups.at(-1)!.group : '';
-    return { groups, next_page_token: Buffer.from(last).toString('base64url') };
+    return { groups, next_page_token: pageTokenAfter(last) };
   }
 
   async describe(call: Call, { group }: { readonly group: string }): Promise<object> {

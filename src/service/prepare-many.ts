@@ -213,10 +213,33 @@ export function checkPart(head: PrepareHead, part: ProduceHead): void {
       'a half message cannot be delayed as well: its time is the commit. Leave deliver_at_ms out',
     );
   }
+  refuseOtherFields(part);
   if (head.transactionId !== '' && part.queue < 0) {
     throw new CallError(
       'QUEUE_REQUIRED',
       'with a transaction_id of your own, name the queue: it is how the transaction is found',
     );
   }
+}
+
+/** A ProduceRequest's fields that a HalfBatch does not have: whoever sends them means something. */
+function refuseOtherFields(part: ProduceHead): void {
+  const { dedupKeys, durability, producerEpoch, producerId, sequence } = part;
+  if (dedupKeys !== undefined) {
+    throw new CallError(
+      'INVALID_REQUEST',
+      'a half message has no dedup_keys: a transaction_id of your own keeps it from coming twice',
+    );
+  }
+  if (durability !== 0 && durability !== Durability.majorityFsync) {
+    throw new CallError(
+      'INVALID_REQUEST',
+      'a half message needs durability MAJORITY_FSYNC: what waits for its outcome must not be lost',
+    );
+  }
+  if (producerId === '' && sequence === 0 && producerEpoch === 0) return;
+  throw new CallError(
+    'INVALID_REQUEST',
+    'a half message has no producer_id and sequence: its transaction_id takes their place',
+  );
 }

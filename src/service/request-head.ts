@@ -210,9 +210,19 @@ export function readFetchHead(request: Uint8Array): FetchHead {
     else if ((tag & 7) === WireType.varint && tag >> 3 <= 8 && tag >= 8) {
       readFetchNumber(tag >> 3, reader.varint(), head);
     } else if (tag < 9 * 8) throw malformed(`field ${tag >> 3} has the wrong type`);
+    else if (tag >> 3 === FETCH_FILTER) throw filterNotYet();
     else reader.skip(tag & 7);
   }
   return head;
+}
+
+/** Reserved in the proto. */
+const FETCH_FILTER = 9;
+
+/** Who asked for some messages would take all of them for these. */
+function filterNotYet(): CallError {
+  const advice = 'leave it out, and look at the tag of each message';
+  return new CallError('NOT_YET', `field 9, a filter, is for a later version: ${advice}`);
 }
 
 function readFetchNumber(field: number, value: number, head: FetchHead): void {

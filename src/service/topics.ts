@@ -8,7 +8,7 @@ import {
   type TopicView,
 } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
-import { checkedName, checkedNumber, int64 } from '../convert.ts';
+import { checkedName, checkedNumber, int64, nameBeforePage, pageTokenAfter } from '../convert.ts';
 import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
@@ -90,16 +90,16 @@ export class TopicCalls {
 
   async list(call: Call, request: ListTopicsRequest): Promise<object> {
     const { defaultPageSize, maxPageSize } = this.#parts.config;
-    const asked = checkedNumber('page_size', request.page_size) || defaultPageSize;
-    const pageSize = Math.min(asked, maxPageSize);
-    const after = Buffer.from(request.page_token, 'base64url').toString('utf8');
+    const asked = checkedNumber('page_size', request.page_size, maxPageSize);
+    const pageSize = asked || defaultPageSize;
+    const after = nameBeforePage(request.page_token);
     await step((done) => this.#parts.topics.catchUp(call, (error) => done(error, undefined)));
     const topics = this.#parts.host.meta().topics(after, pageSize + 1);
     const page = topics.slice(0, pageSize);
     const last = topics.length > pageSize ? page.at(-1)!.name : '';
     return {
       topics: page.map(topicFields),
-      next_page_token: Buffer.from(last).toString('base64url'),
+      next_page_token: pageTokenAfter(last),
     };
   }
 

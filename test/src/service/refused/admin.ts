@@ -1,0 +1,73 @@
+import { LONG_NAME, paged, type RefusedTables, TAKES_NOTHING, TOPIC, table } from './table.ts';
+
+const BAD = 'INVALID_ARGUMENT';
+const four = { node: 4, incarnation: 'i4', grpc_address: 'h:1', peer_address: 'h:2' };
+
+const badNames = [
+  [{ name: '' }, BAD, 'INVALID_NAME', /name "" is not a name/],
+  [{ name: 'a/b' }, BAD, 'INVALID_NAME', /name "a\/b" is not a name/],
+  [{ name: LONG_NAME }, BAD, 'INVALID_NAME', /1 to 127/],
+] as const;
+const badConfigs = [
+  [{ queue_count: 1025 }, BAD, 'NUMBER_OUT_OF_RANGE', /queue_count is 1025/],
+  [{ queue_count: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /queue_count is -1/],
+  [{ config: { retention_ms: -1 } }, BAD, 'NUMBER_OUT_OF_RANGE', /retention_ms is -1/],
+  [{ config: { retention_bytes: -1 } }, BAD, 'NUMBER_OUT_OF_RANGE', /retention_bytes is -1/],
+  [{ config: { durability: 7 } }, BAD, 'INVALID_REQUEST', /durability 7 does not exist/],
+  [{ config: { dedup_window_ms: 604_800_001 } }, BAD, 'NUMBER_OUT_OF_RANGE', /dedup_window_ms/],
+  [{ config: { order: 3 } }, BAD, 'INVALID_REQUEST', /order 3 does not exist/],
+] as const;
+const unknown = [
+  [{ name: 'none' }, 'NOT_FOUND', 'TOPIC_NOT_FOUND', /topic create none/],
+  [{ topic_id: '999' }, 'NOT_FOUND', 'TOPIC_RECREATED', /./],
+] as const;
+
+export const ADMIN: RefusedTables = {
+  'Admin/CreateTopic': table({ name: 'refused-new' }, [
+    ...badNames,
+    ...badConfigs,
+    [{ name: TOPIC }, 'ALREADY_EXISTS', 'TOPIC_EXISTS', /./],
+  ]),
+  'Admin/UpdateTopic': table({ name: TOPIC }, [
+    ...badNames,
+    ...badConfigs,
+    ...unknown,
+    [{ queue_count: 2 }, 'FAILED_PRECONDITION', 'QUEUES_ONLY_GROW', /./],
+  ]),
+  'Admin/DeleteTopic': table({ name: TOPIC }, [...badNames, ...unknown]),
+  'Admin/ListTopics': table({}, Object.values(paged)),
+  'Admin/DescribeTopic': table({ name: TOPIC }, [...badNames, unknown[0]]),
+  'Admin/DescribeCluster': TAKES_NOTHING,
+  'Admin/DescribeLimits': TAKES_NOTHING,
+  'Admin/DescribeMembers': TAKES_NOTHING,
+  'Admin/Rebalance': TAKES_NOTHING,
+  'Admin/AddMember': table(four, [
+    [{ node: 0 }, BAD, 'INVALID_REQUEST', /the number of a node, from 1/],
+    [{ node: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /node is -1/],
+    [{ incarnation: '' }, BAD, 'INVALID_REQUEST', /incarnation: 1 to 64/],
+    [{ grpc_address: '' }, BAD, 'INVALID_REQUEST', /grpc_address: must be host:port/],
+    [{ peer_address: 'nowhere' }, BAD, 'INVALID_REQUEST', /peer_address: must be host:port/],
+    [{ node: 1 }, 'ALREADY_EXISTS', 'MEMBER_EXISTS', /./],
+  ]),
+  'Admin/RemoveMember': table({ node: 9 }, [
+    [{}, 'NOT_FOUND', 'MEMBER_NOT_FOUND', /./],
+    [{ node: 0 }, BAD, 'INVALID_REQUEST', /from 1/],
+    [{ node: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /node is -1/],
+  ]),
+  'Admin/TransferLeader': table({ shard: 1, node: 1 }, [
+    [{ shard: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /shard is -1/],
+    [{ shard: 99 }, 'NOT_FOUND', 'SHARD_NOT_FOUND', /./],
+    [{ node: 0 }, BAD, 'INVALID_REQUEST', /from 1/],
+    [{ node: 9 }, 'FAILED_PRECONDITION', 'NOT_A_VOTER', /./],
+  ]),
+  'Admin/Trace': table({ message_id: '1-1-0' }, [
+    [{}, 'NOT_FOUND', 'MESSAGE_NOT_FOUND', /never stored/],
+    [{ message_id: '' }, BAD, 'INVALID_REQUEST', /one of message_id, dedup_key and key/],
+    [{ key: 'k' }, BAD, 'INVALID_REQUEST', /one of message_id, dedup_key and key/],
+    [{ topic: TOPIC }, BAD, 'INVALID_REQUEST', /leave `topic` out/],
+    [{ message_id: 'x' }, BAD, 'INVALID_REQUEST', /is not a message id/],
+    [{ message_id: '', key: 'k', topic: 'a/b' }, BAD, 'INVALID_NAME', /topic "a\/b"/],
+    [{ message_id: '', dedup_key: 'k', topic: 'none' }, 'NOT_FOUND', 'TOPIC_NOT_FOUND', /none/],
+    [{ message_id: '', key: 'k', topic: TOPIC }, 'NOT_FOUND', 'MESSAGE_NOT_FOUND', /newest/],
+  ]),
+};

@@ -1,0 +1,56 @@
+/** Inputs that each call of the API refuses: with which code and reason, and in which words. */
+import type { GrpcCode, REASONS } from '../../../../src/status.ts';
+
+export interface RefusedInput {
+  /** Over the request of its table, which is fine by itself. */
+  readonly fields: object;
+  readonly code: keyof typeof GrpcCode;
+  readonly reason: keyof typeof REASONS;
+  readonly text: RegExp;
+}
+
+export interface RefusedInputs {
+  /** A request that is taken, or refused only for what is not there. */
+  readonly request: object;
+  readonly rows: readonly RefusedInput[];
+}
+
+/** By method, such as `Log/Produce`. */
+export type RefusedTables = Readonly<Record<string, RefusedInputs>>;
+
+type Row = readonly [
+  fields: object,
+  code: RefusedInput['code'],
+  reason: RefusedInput['reason'],
+  text: RegExp,
+];
+
+export function table(request: object, rows: readonly Row[]): RefusedInputs {
+  const read = ([fields, code, reason, text]: Row) => ({ fields, code, reason, text });
+  return { request, rows: rows.map(read) };
+}
+
+/** Takes no input: nothing can be wrong with it. */
+export const TAKES_NOTHING: RefusedInputs = { request: {}, rows: [] };
+
+/** The topic `refused` has three queues, and `refused-off` remembers no dedup keys. */
+export const TOPIC = 'refused';
+export const LONG_NAME = 'x'.repeat(128);
+
+export const inTopic = {
+  badName: [{ topic: 'a/b' }, 'INVALID_ARGUMENT', 'INVALID_NAME', /topic "a\/b" is not a name/],
+  noName: [{ topic: '' }, 'INVALID_ARGUMENT', 'INVALID_NAME', /topic "" is not a name/],
+  unknown: [{ topic: 'none' }, 'NOT_FOUND', 'TOPIC_NOT_FOUND', /holdfast topic create none/],
+  recreated: [{ topic_id: '999' }, 'NOT_FOUND', 'TOPIC_RECREATED', /topic_id/],
+} as const satisfies Record<string, Row>;
+
+export const ofGroup = {
+  noName: [{ group: '' }, 'INVALID_ARGUMENT', 'INVALID_NAME', /group "" is not a name/],
+  badName: [{ group: 'a@b' }, 'INVALID_ARGUMENT', 'INVALID_NAME', /group "a@b" is not a name/],
+} as const satisfies Record<string, Row>;
+
+export const paged = {
+  negative: [{ page_size: -1 }, 'INVALID_ARGUMENT', 'NUMBER_OUT_OF_RANGE', /page_size is -1/],
+  large: [{ page_size: 1001 }, 'INVALID_ARGUMENT', 'NUMBER_OUT_OF_RANGE', /between 0 and 1000/],
+  token: [{ page_token: '!' }, 'INVALID_ARGUMENT', 'INVALID_REQUEST', /page_token is not one/],
+} as const satisfies Record<string, Row>;
