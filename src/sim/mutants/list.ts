@@ -1,6 +1,8 @@
 /** Planted bugs, all of them: what is wrong in Raft and in the log here, the broker's beside it. */
 import { BROKER } from './broker.ts';
+import { DELIVERIES } from './deliveries.ts';
 import type { Mutant } from './mutant.ts';
+import { TRANSACTIONS } from './transactions.ts';
 
 const SEND_AFTER_DURABLE = 'const last = this.#afterDurable.at(-1);';
 
@@ -298,4 +300,12 @@ const CLUSTER: readonly Mutant[] = [
   },
 ];
 
-export const MUTANTS: readonly Mutant[] = [...RAFT, ...RARE, ...STORAGE, ...BROKER, ...CLUSTER];
+export const MUTANTS: readonly Mutant[] = [
+  ...RAFT,
+  ...RARE,
+  ...STORAGE,
+  ...BROKER,
+  ...TRANSACTIONS,
+  ...DELIVERIES,
+  ...CLUSTER,
+];

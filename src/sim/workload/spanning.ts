@@ -54,6 +54,7 @@ const LATE_SHARE = 0.25;
 const AGAIN_SHARE = 0.3;
 const MOVE_SHARE = 0.25;
 const MEMBER_SHARE = 0.3;
+const BACK_SHARE = 0.4;
 
 export function spanGroupOf(shard: ShardId): string {
   return `span-${shard}`;
@@ -259,9 +260,20 @@ export class Spanning {
     const shards = new Set(span.parts.map(({ shard }) => shard));
     const name = isCommit ? 'committed' : 'rolled back';
     if (shards.size > 1) coverage.reach(`transaction over shards ${name}`);
-    if (isCommit && span.offsets !== undefined) coverage.reach('offsets moved by a transaction');
+    if (isCommit && span.offsets !== undefined) {
+      coverage.reach('offsets moved by a transaction');
+      if (random.chance(BACK_SHARE)) this.#putBack(span.offsets);
+    }
     if (random.chance(AGAIN_SHARE)) this.#endAgain(span, isCommit);
     if (random.chance(LATE_SHARE)) this.#storeLate(span, id);
+  }
+
+  /** An operator does; an outcome that is told again then must leave it there. */
+  #putBack({ group, shard, topics }: OffsetsPlan): void {
+    const [{ topicId, offsets }] = topics as [OffsetsPlan['topics'][number]];
+    const back = offsets.map(({ queue }) => ({ queue, offset: 0 }));
+    const command = { type: 'resetOffsets', group, topicId, offsets: back } as const;
+    this.#session.after(THINK_MAX_MS, () => this.#session.request(shard, { command }, () => {}));
   }
 
   /** Visible everywhere; only then is it acknowledged. */

@@ -22,7 +22,7 @@ const ASK_SHARE = 0.2;
 const ASK_AFTER_MS = 800;
 const LIMIT = 8;
 const LOST_SHARE = 0.15;
-const AGAIN_SHARE = 0.2;
+const AGAIN_SHARE = 0.3;
 const AGAIN_WITHIN_MS = 3000;
 
 export class Tellers {
