@@ -1,7 +1,9 @@
 /** Sends at half of what the cluster takes, alone and while gigabytes of backlog are read. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Holdfast, Producer } from '../../src/client/index.ts';
+import { Worker } from 'node:worker_threads';
+import { HoldfastError, type Producer } from '../../src/client/index.ts';
 import { percentile } from '../percentiles.ts';
+import type { BacklogReader } from './backlog-reader.ts';
 import { type Part, rounded } from './row.ts';
 
 const BODY_BYTES = 1024;
@@ -11,7 +13,7 @@ const TICK_MS = 5;
 const FACTOR_MAX = 2;
 const MB = 1e6;
 
-export const backlog: Part = async ({ client, gb, seconds, tell }) => {
+export const backlog: Part = async ({ client, servers, gb, seconds, tell }) => {
   const topic = 'bench-backlog';
   await client.admin.createTopic({ name: topic, queueCount: QUEUES });
   const producer = client.producer({ topic, maxInFlight: 16 });
@@ -21,7 +23,7 @@ export const backlog: Part = async ({ client, gb, seconds, tell }) => {
   const alone = await sendPaced(producer, perS / 2, AbortSignal.timeout(1000 * seconds));
   const reading = new AbortController();
   const sends = sendPaced(producer, perS / 2, reading.signal);
-  const { mbPerS } = await readAll(client, topic, gb * 1000 * MB);
+  const bytesPerS = await readAll({ servers, topic, bytes: gb * 1000 * MB });
   reading.abort();
   const beside = await sends;
   await producer.close();
@@ -31,7 +33,7 @@ export const backlog: Part = async ({ client, gb, seconds, tell }) => {
     durability: 'MAJORITY_FSYNC',
     figures: {
       produced_per_s: rounded(perS / 2),
-      read_mb_per_s: rounded(mbPerS),
+      read_mb_per_s: rounded(bytesPerS / MB),
       p99_alone_ms: rounded(p99.alone),
       p99_beside_ms: rounded(p99.beside),
       factor: rounded(p99.beside / p99.alone),
@@ -56,34 +58,44 @@ async function fill(producer: Producer, bytes: number): Promise<number> {
   return bytes / BODY_BYTES / ((performance.now() - startMs) / 1000);
 }
 
-/** Whether earlier ones were answered or not; answers how long each took, in ms. */
+/**
+ * Each has its time, whether earlier ones were answered or not; answers how long after it each was
+ * acknowledged, in ms. One that finds no room waits, and that counts.
+ */
 async function sendPaced(producer: Producer, perS: number, signal: AbortSignal) {
   const body = Buffer.alloc(BODY_BYTES, 'y');
   const tookMs: number[] = [];
   const sends: Promise<void>[] = [];
   const startMs = performance.now();
-  const one = async (): Promise<void> => {
-    const begunMs = performance.now();
-    await producer.send({ body });
-    tookMs.push(performance.now() - begunMs);
+  const one = async (dueMs: number): Promise<void> => {
+    while (!(await isSent(producer, body))) await producer.whenRoom();
+    tookMs.push(performance.now() - dueMs);
   };
   while (!signal.aborted) {
     const due = ((performance.now() - startMs) * perS) / 1000;
-    while (sends.length < due) sends.push(one());
+    while (sends.length < due) sends.push(one(startMs + (1000 * sends.length) / perS));
     await delay(TICK_MS);
   }
   await Promise.all(sends);
   return tookMs;
 }
 
-async function readAll(client: Holdfast, topic: string, bytes: number) {
-  const consumer = client.consumer({ topic, from: 'earliest', credits: 20_000 });
-  const startMs = performance.now();
-  let read = 0;
-  for await (const { body } of consumer) {
-    read += body.length;
-    if (read >= bytes) break;
-  }
-  await consumer.close();
-  return { mbPerS: read / MB / ((performance.now() - startMs) / 1000) };
+/** False: there was no room for it. */
+function isSent(producer: Producer, body: Buffer): Promise<boolean> {
+  return producer.send({ body }).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof HoldfastError && error.reason === 'CLIENT_BUFFER_FULL') return false;
+      throw error;
+    },
+  );
+}
+
+/** In a thread of its own; answers bytes per second. */
+function readAll(workerData: BacklogReader): Promise<number> {
+  const thread = new Worker(new URL('./backlog-reader.js', import.meta.url), { workerData });
+  return new Promise((resolve, reject) => {
+    thread.once('message', resolve);
+    thread.once('error', reject);
+  });
 }
