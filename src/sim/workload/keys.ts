@@ -10,7 +10,7 @@ import type { Reply, Session } from './session.ts';
 const KEYS_MAX = 3;
 const KEPT = 12;
 const AGAIN_SHARE = 0.4;
-const MIXED_SHARE = 0.1;
+const MIXED_SHARE = 0.3;
 const WINDOW_MIN_MS = 300;
 const WINDOW_MAX_MS = 6000;
 
