@@ -14,6 +14,12 @@ import type { LogReads } from './paced-reads.ts';
 /** Rows looked up at a time; a fetch that needs more is continued by the reader's next call. */
 const ROWS_PER_READ_MAX = 4096;
 
+/**
+ * What was half once lies in the log in another order than in its queue: then every batch may be a
+ * read of its own. The reader comes again for the rest, before its patience ends.
+ */
+const RUNS_PER_READ_MAX = 256;
+
 export interface RowSource {
   rowsFrom(
     shard: ShardId,
@@ -56,13 +62,14 @@ export class QueueReader {
   }
 
   #readRows(gathering: Gathering, onBatches: OnBatches): void {
-    if (gathering.complete) {
+    if (gathering.complete || gathering.runs === RUNS_PER_READ_MAX) {
       onBatches(undefined, gathering.batches);
       return;
     }
     const { shard } = gathering.request;
     const at = gathering.nextRow;
     const budget = gathering.bytesLeft;
+    gathering.runs++;
     readRun(this.#tail, this.#store, shard, gathering.rows, at, budget, (error, entries) => {
       if (error === undefined && entries.length > 0) {
         const failure = gathering.take(entries);
@@ -92,6 +99,7 @@ class Gathering {
   readonly rows: readonly QueueIndexRow[];
   readonly batches: FetchedBatch[] = [];
   nextRow = 0;
+  runs = 0;
   bytesLeft: number;
   #messagesLeft: number;
   #full = false;

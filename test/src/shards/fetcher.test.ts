@@ -185,6 +185,19 @@ describe('fetch', () => {
     expect(text(rig.fetch({ maxBytes: first + 4 }).outcome)).toHaveLength(1);
   });
 
+  test('batches that lie scattered in the log are read a few hundred at a time', () => {
+    const rig = new Rig();
+    const count = 600;
+    for (let i = 0; i < count; i++) rig.add(100 * (count - i), `${i}`);
+    rig.cachedFrom = Number.MAX_SAFE_INTEGER;
+    const maxBytes = 1_000_000;
+    const first = rig.fetch({ maxBytes }).outcome;
+    expect(rig.storeReads).toBe(256);
+    expect(first).toMatchObject({ status: 'ok', nextOffset: 256, endOffset: count });
+    const rest = rig.fetch({ offset: 256, maxBytes }).outcome;
+    expect(rest).toMatchObject({ status: 'ok', nextOffset: 512 });
+  });
+
   test('what lies past maxMessages is not read', () => {
     const rig = rigWithThree();
     rig.cachedFrom = 1000;
