@@ -26,18 +26,21 @@ interface Half extends Transaction {
 }
 
 export class HalfMessageProducer {
-  readonly group: string;
+  readonly #group: string;
+  readonly #name: string;
   readonly #load: Load;
   readonly #client: Client;
   readonly #undecided: Half[] = [];
   readonly #late: LateEnds;
   #count = 0;
 
-  constructor(load: Load, index: number) {
+  /** Others may be in its group. */
+  constructor(load: Load, index: number, group: string) {
     this.#load = load;
-    this.group = `halves-${index}`;
+    this.#group = group;
+    this.#name = `halves-${index}`;
     this.#client = new Client(load.addresses, index, load.giveUp);
-    this.#late = new LateEnds(load, this.group, index);
+    this.#late = new LateEnds(load, this.#name, index);
   }
 
   async run(): Promise<void> {
@@ -51,12 +54,12 @@ export class HalfMessageProducer {
   }
 
   async #prepareOne(): Promise<boolean> {
-    const id = `${this.group}-${this.#count++}`;
-    const half: Half = { id, group: this.group, parts: this.#someParts(id), fate: drawFate() };
+    const id = `${this.#name}-${this.#count++}`;
+    const half: Half = { id, group: this.#group, parts: this.#someParts(id), fate: drawFate() };
     const request = prepareRequest(this.#load, half);
     this.#load.steps.pass('preparing', half.parts[0].queue);
     const answer = await this.#client.settle('Transactions.Prepare', request, (attempt) => {
-      recordPrepare(this.#load, this.group, half, attempt);
+      recordPrepare(this.#load, this.#name, half, attempt);
     });
     if (answer.outcome === 'ok') {
       this.#load.steps.pass('prepared', half.parts[0].queue);
@@ -67,7 +70,7 @@ export class HalfMessageProducer {
     if (answer.reason === 'TRANSACTION_NOT_PREPARED' || answer.reason === 'TRANSACTION_ENDED') {
       return true;
     }
-    this.#load.trouble(this.group, `prepare ${id}: ${answer.text}`);
+    this.#load.trouble(this.#name, `prepare ${id}: ${answer.text}`);
     return false;
   }
 
@@ -93,7 +96,7 @@ export class HalfMessageProducer {
     const { id, fate: decision, group, parts } = half;
     const prepared = { id, group, queue: parts[0].queue };
     const ending = { ...prepared, decision };
-    const answer = await endTransaction(this.#load, this.#client, this.group, ending);
+    const answer = await endTransaction(this.#load, this.#client, this.#name, ending);
     if (answer.outcome === 'ok' || answer.reason === 'TRANSACTION_ENDED') {
       await this.#late.after(prepared);
     }
@@ -102,7 +105,7 @@ export class HalfMessageProducer {
     const count = answer.value.parts.reduce((sum, part) => sum + part.count, 0);
     const due = parts.reduce((sum, { values }) => sum + values.length, 0);
     if (decision === 'commit' && count !== due) {
-      this.#load.trouble(this.group, `${decision} of ${id}: ${count} messages`);
+      this.#load.trouble(this.#name, `${decision} of ${id}: ${count} messages`);
     }
     return true;
   }

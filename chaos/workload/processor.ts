@@ -16,6 +16,8 @@ import { poll } from './read.ts';
 import { INPUT_QUEUES, someKey, WORK_QUEUES } from './work-topic.ts';
 
 export const PROCESSOR_GROUP = 'group-processors';
+/** Of producers: who ends their transactions, and is asked about them. */
+export const PROCESSORS = 'processors';
 const CONSUMED_MAX = 8;
 const MADE_MAX = 2;
 /** Of those that were prepared. */
@@ -32,7 +34,7 @@ const PACE_MS = 100;
 const REFUSED = new Set(['TRANSACTION_NOT_PREPARED', 'TRANSACTION_ENDED']);
 
 export class Processor {
-  readonly group: string;
+  readonly #name: string;
   readonly #load: Load;
   readonly #client: Client;
   readonly #stubs: readonly NodeStub[];
@@ -42,7 +44,7 @@ export class Processor {
 
   constructor(load: Load, index: number) {
     this.#load = load;
-    this.group = `processor-${index}`;
+    this.#name = `processor-${index}`;
     this.#client = new Client(load.addresses, index, load.giveUp);
     this.#stubs = load.addresses.map((address, i) => new NodeStub(i + 1, address));
   }
@@ -68,7 +70,7 @@ export class Processor {
   async #consume(queue: number): Promise<MovedOffset | undefined> {
     const { work } = this.#load;
     const reading = { group: PROCESSOR_GROUP, topic: { ...work, queues: WORK_QUEUES } };
-    const stands = await readCommitted(this.#load, this.#client, this.group, reading);
+    const stands = await readCommitted(this.#load, this.#client, this.#name, reading);
     if (stands.outcome !== 'ok' && stands.reason !== 'GROUP_NOT_FOUND') {
       await this.#client.pauseAfter(stands);
       return undefined;
@@ -76,11 +78,11 @@ export class Processor {
     const from = offsetIn(stands, queue);
     const stub = this.#stubs[random(this.#stubs.length)]!;
     const begin = from ?? 0;
-    const what = { process: this.group, topic: work, queue, from: begin, seek: true };
+    const what = { process: this.#name, topic: work, queue, from: begin, seek: true };
     const read = await poll(this.#load, stub, what);
     if (read.outcome !== 'ok') {
       if (this.#load.isWorthRepeating(read)) await this.#client.pauseAfter(read);
-      else this.#load.trouble(this.group, `fetch at ${begin}: ${read.text}`);
+      else this.#load.trouble(this.#name, `fetch at ${begin}: ${read.text}`);
       return undefined;
     }
     const count = Math.min(read.value.next_offset - begin, 1 + random(CONSUMED_MAX));
@@ -92,7 +94,7 @@ export class Processor {
   /** Messages for two queues of the one topic, and half of the time for one of the other. */
   #made(consumed: MovedOffset): Transaction {
     const { queues, work } = this.#load;
-    const id = `${this.group}-${this.#count++}`;
+    const id = `${this.#name}-${this.#count++}`;
     const valuesFor = (part: number): string[] =>
       Array.from({ length: 1 + random(MADE_MAX) }, (_, i) => `${id}.${part}.${i}`);
     const queue = random(queues);
@@ -103,7 +105,7 @@ export class Processor {
       others.push({ topic: work.id, queue: output, values: valuesFor(2), key: someKey() });
     }
     const parts = [{ queue, values: valuesFor(0) }, ...others] as const;
-    return { id, group: this.group, parts, moves: [consumed] };
+    return { id, group: PROCESSORS, parts, moves: [consumed] };
   }
 
   async #produce(transaction: Transaction): Promise<boolean> {
@@ -113,19 +115,19 @@ export class Processor {
     steps.pass('preparing', queue);
     if (random(DIES_EVERY) === 0) {
       const answer = await this.#client.attempt('Transactions.Prepare', request);
-      recordPrepare(this.#load, this.group, transaction, answer);
+      recordPrepare(this.#load, this.#name, transaction, answer);
       this.#client.useNext();
       return true;
     }
     const answer = await this.#client.settle('Transactions.Prepare', request, (attempt) => {
-      recordPrepare(this.#load, this.group, transaction, attempt);
+      recordPrepare(this.#load, this.#name, transaction, attempt);
     });
     if (answer.outcome === 'ok') {
       steps.pass('prepared', queue);
       return this.#decide(transaction);
     }
     if (REFUSED.has(answer.reason)) return true;
-    this.#load.trouble(this.group, `prepare ${transaction.id}: ${answer.text}`);
+    this.#load.trouble(this.#name, `prepare ${transaction.id}: ${answer.text}`);
     return false;
   }
 
@@ -140,12 +142,12 @@ export class Processor {
 
   async #end({ id, group, parts }: Transaction, decision: 'commit' | 'rollback'): Promise<boolean> {
     const ending = { id, group, queue: parts[0].queue, decision };
-    const answer = await endTransaction(this.#load, this.#client, this.group, ending);
+    const answer = await endTransaction(this.#load, this.#client, this.#name, ending);
     // Whoever was asked meanwhile may have decided first; the checker knows who asked for what.
     if (answer.outcome !== 'ok') return answer.reason === 'TRANSACTION_ENDED';
     const places = answer.value.parts.length;
     if (decision === 'commit' && places !== parts.length) {
-      this.#load.trouble(this.group, `commit of ${id}: ${places} of ${parts.length} parts`);
+      this.#load.trouble(this.#name, `commit of ${id}: ${places} of ${parts.length} parts`);
     }
     return true;
   }

@@ -16,7 +16,7 @@ import type { Request, Response } from './methods.ts';
 import { OffsetLists } from './offset-lists.ts';
 import { OffsetResets, RESET_GROUP } from './offset-resets.ts';
 import { PlainProducer } from './plain-producer.ts';
-import { PROCESSOR_GROUP, Processor } from './processor.ts';
+import { PROCESSOR_GROUP, PROCESSORS, Processor } from './processor.ts';
 import { Producer } from './producer.ts';
 import { Receiver } from './receiver.ts';
 import { StreamProducer } from './stream-producer.ts';
@@ -32,8 +32,8 @@ const PLAIN_PRODUCERS = 2;
 const STREAM_PRODUCERS = 2;
 const DELAYED_PRODUCERS = 2;
 /** Of each kind that has to do with transactions. */
-const MIXED = { halves: 2, processors: 2, workProducers: 1 };
-const MOSTLY_TRANSACTIONS = { halves: 6, processors: 6, workProducers: 2 };
+const MIXED = { groups: 2, halves: 2, processors: 2, workProducers: 1 };
+const MOSTLY_TRANSACTIONS = { groups: 4, halves: 24, processors: 4, workProducers: 1 };
 const KEYED_PRODUCERS = 2;
 const GROUP_MEMBERS = 3;
 /** Of each group that takes work message by message. */
@@ -105,15 +105,13 @@ export async function runWorkload(load: Load, workload: Workload): Promise<void>
 
 function transactionClients(
   load: Load,
-  { halves, processors, workProducers }: typeof MIXED,
+  { groups, halves, processors, workProducers }: typeof MIXED,
 ): Running[] {
-  const producers = [
-    ...several(halves).map((i) => new HalfMessageProducer(load, i)),
-    ...several(processors).map((i) => new Processor(load, i)),
-  ];
+  const asked = [...several(groups).map((i) => `halves-of-${i}`), PROCESSORS];
   return [
-    ...producers,
-    ...producers.map(({ group }, i) => new CheckBacks(load, group, i)),
+    ...several(halves).map((i) => new HalfMessageProducer(load, i, asked[i % groups]!)),
+    ...several(processors).map((i) => new Processor(load, i)),
+    ...asked.map((group, i) => new CheckBacks(load, group, i)),
     ...several(workProducers).map((i) => new WorkProducer(load, i)),
     new TransactionOperator(load),
   ];
