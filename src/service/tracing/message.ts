@@ -144,11 +144,31 @@ function movedFacts(
     const known = { ...queueFacts(host, shard, queueId, index), term: id.term, storedAtMs: 0 };
     return { ...known, kind: 'delayed', deliverAtMs: dueAtMs };
   }
+  const half = undecidedHalf(host, shard, { index, position });
+  if (half !== undefined) return half;
   const held = heldPlace(host, shard, index, position);
   if (held === undefined) return undefined;
   const { atMs, queueId } = held;
   const known = { ...queueFacts(host, shard, queueId, index), term: 0, storedAtMs: atMs };
   return withDeliveries(host, shard, { ...known, kind: 'plain', shown: held });
+}
+
+/** Of a transaction that this shard coordinates alone. */
+function undecidedHalf(
+  host: ShardHost,
+  shard: ShardId,
+  { index, position }: TraceQuestion,
+): TracedMessage | undefined {
+  for (const { id, parts, preparedAtMs } of host.data(shard).openTransactions(index - 1)) {
+    const [part] = parts;
+    const isIt = id.index === index && part?.at.index === index && position < part.count;
+    if (!isIt) return undefined;
+    const { term } = id;
+    const known = { ...queueFacts(host, shard, part.queueId, index), term };
+    const transaction = { shard, term, index };
+    return { ...known, storedAtMs: preparedAtMs, kind: 'half', transaction };
+  }
+  return undefined;
 }
 
 function queueFacts(host: ShardHost, shard: ShardId, queueId: QueueId, index: LogIndex) {

@@ -105,6 +105,22 @@ it('a half message shows its state and nothing of its content', async () => {
   expect(after.events[2]!.facts).toEqual({ offset: '0' });
 });
 
+it('a half message whose entry is gone from the log is told from its transaction', async () => {
+  const parts = [{ topic, queue: 0, messages: [message('half')] }];
+  const prepared = await client.call<{ transaction_id: string; parts: Ack[] }>(
+    'Transactions/Prepare',
+    { producer_group: 'g', parts },
+  );
+  const leader = cluster.node(cluster.leaders.get(shard)!);
+  const { readEntry } = leader.host;
+  leader.host.readEntry = (_shard, _index, done) => done(undefined, undefined);
+  const found = await trace(prepared.parts[0]!.first_message_id);
+  leader.host.readEntry = readEntry;
+  expect(what(found)).toEqual(['STORED', 'HALF_MESSAGE']);
+  expect(found).toMatchObject({ topic, queue: 0 });
+  expect(found.events[1]!.facts).toMatchObject({ transaction: prepared.transaction_id });
+});
+
 it('a part of a transaction over several queues: its coordinator knows the state', async () => {
   cluster.createTopic(`${topic}-many`, 3);
   const begin = async (producerGroup: string) => {
