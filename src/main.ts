@@ -6,9 +6,16 @@ import { ExitCode, errorCode, Failure, oneLine } from './failure.ts';
 function exitWith(thrown: unknown): never {
   const failure = thrown instanceof Failure ? thrown : undefined;
   const verbose = failure === undefined && process.env.HOLDFAST_DEBUG !== undefined;
-  const text = verbose && thrown instanceof Error ? (thrown.stack ?? '') : oneLine(thrown);
+  const text = verbose && thrown instanceof Error ? (thrown.stack ?? '') : codedLine(thrown);
   if (text !== '') reportLastWords(`holdfast: ${text}\n`);
   process.exit(failure?.exitCode ?? ExitCode.failed);
+}
+
+/** With its code in front, where the text does not say it. */
+function codedLine(thrown: unknown): string {
+  const text = oneLine(thrown);
+  const code = errorCode(thrown) ?? '';
+  return text.includes(code) ? text : `${code}: ${text}`;
 }
 
 /** Straight to the descriptor: `process.stderr` may still hold bytes when the process is gone. */

@@ -29,6 +29,16 @@ export class StorageError extends Error {
   }
 }
 
+/** Bytes of the log are not what they were: said before anything was modified. */
+export function lostBytes(what: string): StorageError {
+  return new StorageError(
+    'DATA_LOSS',
+    `${what}. These bytes were known to be on the disk, so the disk has lost or changed them. ` +
+      'Nothing was modified. Restore the directory from a copy, or replace this node: remove it ' +
+      'from the cluster and add it with an empty directory.',
+  );
+}
+
 /** `DATA_LOSS` of one entry: a peer that has it can give it again (`repair`). */
 export class DamagedEntryError extends StorageError {
   readonly damaged: EntryId;

@@ -8,7 +8,7 @@
  * verifies is the *tail*: it may live in the page cache only, so it is written again elsewhere.
  */
 import path from 'node:path';
-import { StorageError } from './errors.ts';
+import { lostBytes, type StorageError } from './errors.ts';
 import type { Files, Handle } from './files.ts';
 import { promised, promisedDone } from './files.ts';
 import type { Marker } from './marker.ts';
@@ -123,13 +123,7 @@ export function damaged(file: string, bad: BadPlace): StorageError {
     bad.header === undefined
       ? ''
       : ` (shard ${bad.header.shard}, index ${bad.header.index}, term ${bad.header.term})`;
-  return new StorageError(
-    'DATA_LOSS',
-    `${file} at byte ${bad.position}: ${bad.reason}${entry}. These bytes were known to be on the ` +
-      'disk, so the disk has lost or changed them. Nothing was modified. Restore the directory ' +
-      'from a copy, or replace this node: remove it from the cluster and add it with an empty ' +
-      'directory.',
-  );
+  return lostBytes(`${file} at byte ${bad.position}: ${bad.reason}${entry}`);
 }
 
 class Recoverer {
@@ -163,7 +157,7 @@ class Recoverer {
     const got = await promised<number>((done) => this.files.read(handle, block, 0, done));
     const header = decodeSegmentHeader(block.subarray(0, got), file);
     if (header.sequence !== sequence) {
-      throw new StorageError('DATA_LOSS', `${file} says that it is segment ${header.sequence}`);
+      throw lostBytes(`${file} says that it is segment ${header.sequence}`);
     }
     return { ...header, file, handle, fileBytes };
   }

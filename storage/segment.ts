@@ -6,7 +6,7 @@
 import assert from 'node:assert';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
-import { ioError, StorageError } from './errors.ts';
+import { ioError, lostBytes, StorageError } from './errors.ts';
 import type { Done, Files, Handle } from './files.ts';
 import type { SegmentIdentity } from './record.ts';
 
@@ -53,7 +53,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
 /** Throws what is wrong with the block: another format, or damage. */
 export function decodeSegmentHeader(block: Buffer, file: string): SegmentHeader {
   const damaged = (what: string): never => {
-    throw new StorageError('DATA_LOSS', `${file}: segment header ${what}`);
+    throw lostBytes(`${file}: segment header ${what}`);
   };
   if (block.length < SEGMENT_HEADER_BYTES) damaged('cut short');
   if (block.toString('latin1', 0, 8) !== SEGMENT_MAGIC) damaged('does not begin as a segment');

@@ -60,10 +60,18 @@ export function someNodes(stage: Stage): number[] {
   return nodes;
 }
 
-/** The largest number of nodes that is no majority. */
-export function someMinority(stage: Stage): number[] {
-  const { length } = stage.cluster.nodes;
-  const nodes = inAnyOrder(stage).slice(0, (length - 1) >> 1);
+/**
+ * As many nodes as can be without a majority of any group among them: two of five nodes may have
+ * two of a shard's three replicas.
+ */
+export function someMinority(stage: Stage, groups: readonly (readonly number[])[]): number[] {
+  const nodes: number[] = [];
+  for (const node of inAnyOrder(stage)) {
+    const others = groups.map((group) =>
+      group.filter((one) => one === node || nodes.includes(one)),
+    );
+    if (others.every(({ length }, at) => 2 * length < groups[at]!.length)) nodes.push(node);
+  }
   stage.claim(nodes);
   return nodes;
 }

@@ -46,6 +46,27 @@ describe('whom to hit', () => {
     expect(sizes).toEqual(new Set([1, 2]));
   });
 
+  it('a minority has no majority of any group', () => {
+    const five = (groups: number[][]) => (seed: number) => {
+      const on = { ...stage(seed), cluster: { nodes: [1, 2, 3, 4, 5] } } as unknown as Stage;
+      return someMinority(on, groups).sort((a, b) => a - b);
+    };
+    const sizes = (groups: number[][]) => new Set(SEEDS.map(five(groups)).map((n) => n.length));
+    expect(sizes([[1, 2, 3, 4, 5]])).toEqual(new Set([2]));
+    const apart = [
+      [1, 2, 3],
+      [2, 3, 4],
+      [3, 4, 5],
+    ];
+    for (const nodes of SEEDS.map(five(apart))) {
+      expect(nodes.length).toBeGreaterThan(0);
+      for (const group of apart) {
+        expect(group.filter((node) => nodes.includes(node)).length).toBeLessThan(2);
+      }
+    }
+    expect(sizes([[1, 2]])).toEqual(new Set([3]));
+  });
+
   it('follows from the seed', () => {
     expect(drawn(someNodes)).toEqual(drawn(someNodes));
   });
@@ -66,7 +87,8 @@ describe('of two faults of one step', () => {
     expect(new Set(pairs(takes(2), someNode))).toEqual(new Set([1, 3]));
     expect(new Set(pairs(takes(2), someFollower))).toEqual(new Set([1, 3]));
     expect(new Set(pairs(takes(2), someNodes).flat())).toEqual(new Set([1, 3]));
-    expect(new Set(pairs(takes(2), someMinority).flat())).toEqual(new Set([1, 3]));
+    const minority = (on: Stage) => someMinority(on, [[1, 2, 3]]);
+    expect(new Set(pairs(takes(2), minority).flat())).toEqual(new Set([1, 3]));
     expect(new Set(pairs(takes(2), inAnyOrder).map((order) => order.at(-1)))).toEqual(new Set([2]));
   });
 

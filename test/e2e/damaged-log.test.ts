@@ -131,4 +131,18 @@ describe('a node whose log was damaged while it was down', { timeout: TIMEOUT_MS
     await expectAllMessages();
     nodes[1] = await cluster.launch(2).serving();
   });
+
+  it('in the first block of a file, says so and waits for the file', async () => {
+    await nodes[2]!.kill('SIGTERM');
+    const [name] = readdirSync(logOf(3)).filter((each) => each.endsWith('.log'));
+    const file = join(logOf(3), name!);
+    const whole = readFileSync(file);
+    writeFileSync(file, whole.subarray(0, 100));
+    const { code, stderr } = await cluster.launch(3).ended;
+    expect(code).toBe(1);
+    expect(stderr).toContain(`holdfast: DATA_LOSS: ${file}: segment header cut short`);
+    expect(stderr).toContain('replace this node');
+    writeFileSync(file, whole);
+    nodes[2] = await cluster.launch(3).serving();
+  });
 });

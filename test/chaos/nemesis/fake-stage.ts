@@ -30,6 +30,7 @@ export function fakeStage(seed = 1) {
       process: (node: number) => processOf(of(node), node),
       disk: (node: number) => diskOf(of(node)),
       whole: async () => new Map(),
+      view: async () => ({ shards: [{ replicas: [{ node: 1 }, { node: 2 }, { node: 3 }] }] }),
     },
     random: new Random(seed),
     load: {
