@@ -4,6 +4,8 @@ import type { RecoveredShard, ShardId } from '../raft/types.ts';
 import { type CommitLog, closeCommitLog, openCommitLog } from '../storage/commit-log.ts';
 import type { LevelState, LoadedShard } from '../storage/level-state.ts';
 import { openState } from '../storage/open-state.ts';
+import { condemnState } from '../storage/state-directory.ts';
+import { SHORT_STARTS_MAX, StateStarts } from '../storage/state-starts.ts';
 import { contentOf } from './cluster/birth.ts';
 import { initialShardStates, missingAtBirth } from './cluster/first-configuration.ts';
 import { type Identity, isLogBorn, markLogBorn } from './cluster/identity.ts';
@@ -34,8 +36,15 @@ export async function openNodeStorage(
 ): Promise<NodeStorage> {
   const log = await openLog(config, identity, onFatal);
   const checkpointDirectory = join(config.data, 'checkpoints');
+  const directory = join(config.data, 'state');
+  const starts = new StateStarts(join(config.data, 'state-starts'));
+  const doubts: string[] = [];
+  if (starts.begin()) {
+    doubts.push(`the last ${SHORT_STARTS_MAX} starts soon ended: LevelDB's files are not believed`);
+    condemnState(directory);
+  }
   const opened = await openState({
-    directory: join(config.data, 'state'),
+    directory,
     identity: `${identity.clusterId}/${identity.node}/${identity.incarnation}`,
     logEnds: new Map(log.recovered.map((found) => [found.shard, endsOf(found)])),
     checkpointDirectory,
@@ -47,8 +56,9 @@ export async function openNodeStorage(
     recovered: log.recovered,
     loaded: opened.shards,
     checkpointDirectory,
-    report: [...log.report.damage, ...opened.report],
+    report: [...log.report.damage, ...doubts, ...opened.report],
     async close() {
+      starts.end();
       await opened.state.close();
       await closeCommitLog(log);
     },

@@ -312,7 +312,7 @@ export class LevelState {
   }
 
   async loadShard(shard: ShardId): Promise<LoadedShard> {
-    const snapshot = await this.snapshotShard(shard);
+    const snapshot = await this.#snapshot(shard);
     try {
       const loaded: TableRow[] = [];
       for await (const step of snapshot.rows()) for (const row of step) loaded.push(row);
@@ -322,8 +322,18 @@ export class LevelState {
     }
   }
 
-  /** A shard that is being replaced or dropped has nothing to show. */
+  /** Of an open store. A shard that is being replaced or dropped has nothing to show. */
   async snapshotShard(shard: ShardId): Promise<ShardSnapshot> {
+    try {
+      const snapshot = await this.#snapshot(shard);
+      return { ...snapshot, rows: () => this.#watched(snapshot.rows()) };
+    } catch (error) {
+      this.#notice(error as Error);
+      throw error;
+    }
+  }
+
+  async #snapshot(shard: ShardId): Promise<ShardSnapshot> {
     if (this.#swapping.has(shard)) return NO_SNAPSHOT;
     const snapshot = this.#database.snapshot();
     const key = keys.appliedKey(shard);
@@ -429,8 +439,21 @@ export class LevelState {
   #noticing<T>(onRead: (error: Error | undefined, found: T) => void): typeof onRead {
     return (error, found) => {
       onRead(error, found);
-      if (isDamaged(error) && !this.#closing) this.#fail('read', error);
+      this.#notice(error);
     };
+  }
+
+  async *#watched<T>(steps: AsyncGenerator<T>): AsyncGenerator<T> {
+    try {
+      yield* steps;
+    } catch (error) {
+      this.#notice(error as Error);
+      throw error;
+    }
+  }
+
+  #notice(error: Error | undefined): void {
+    if (isDamaged(error) && !this.#closing) this.#fail('read', error);
   }
 
   /** Nothing mends a damaged row here: all of it is made again, from a checkpoint and the log. */

@@ -5,8 +5,8 @@ import { HOLDFAST } from '../../test/processes/up-process.ts';
 import type { Keeper } from './keeper.ts';
 
 const LAST_WORDS_CHARACTERS = 600;
-/** What a node says that ends over damaged bytes. */
-const DAMAGE_WORDS = /DATA_LOSS/;
+/** What a node says that ends over damaged bytes, or LevelDB, before the node can say a word. */
+const DAMAGE_WORDS = /DATA_LOSS|leveldb.*Assertion/;
 
 export interface NodeFiles {
   readonly config: string;

@@ -357,6 +357,33 @@ describe('queue index', () => {
       expect(again.verdict).toMatchObject({ kind: 'rebuild' });
     });
 
+    it('so it does when a checkpoint meets the rot', async () => {
+      const directory = temporaryDirectory();
+      const first = await openNew(directory);
+      const value = Buffer.alloc(100, 'a row');
+      const ops = Array.from({ length: 1000 }, (_, at) => {
+        return { key: keys.tableKey(keys.TABLE_KINDS[0]!, 1, Buffer.from(`row ${at}`)), value };
+      });
+      first.write({ ops, applied: effectsOf(1, 1).applied });
+      await first.close();
+      const fatal: Error[] = [];
+      const state = await open(directory, [], { onFatal: (error) => void fatal.push(error) });
+      for (const name of readdirSync(directory).filter((each) => each.endsWith('.ldb'))) {
+        const table = path.join(directory, name);
+        const bytes = readFileSync(table);
+        for (let at = 100; at < bytes.length / 2; at += 100) bytes[at]! ^= 0x10;
+        writeFileSync(table, bytes);
+      }
+      const readAll = async () => {
+        const snapshot = await state.snapshotShard(1);
+        for await (const step of snapshot.rows()) expect(step.length).toBeGreaterThan(0);
+      };
+      await expect(readAll()).rejects.toMatchObject({ code: 'DATA_LOSS' });
+      expect(fatal).toMatchObject([{ code: 'DATA_LOSS' }]);
+      await state.close();
+      expect((await open(directory)).verdict).toMatchObject({ kind: 'rebuild' });
+    });
+
     it('a row that is not there is reported, and nothing else', async () => {
       const { state, fatal } = await withTables();
       const gone = indexOp(1, row(7, 5, 1, 6));

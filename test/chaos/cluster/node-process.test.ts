@@ -44,6 +44,7 @@ async function ended(node: NodeProcess): Promise<void> {
 it.each([
   ['DATA_LOSS', true, true],
   ['DATA_LOSS', false, false],
+  ['node: ../deps/leveldb/dbformat.h:99: Assertion `key.size() >= 8` failed.', true, true],
   ['a bug', true, false],
 ])('a node that ends over %s (damage known: %s) starts again: %s', async (words, known, starts) => {
   const { node, lost } = process(words);
