@@ -1,7 +1,7 @@
 /**
  * How often in a row a node has started and soon ended, not in order. LevelDB checks little of what
- * it reads: damage may trip an assertion of its own, which ends the process before anybody here can
- * learn why, and again at each start. So after some such starts its files are not believed any more.
+ * it reads: damage may trip an assertion of its own, which ends the process before anybody here
+ * can learn why, and again at each start. After some such starts its files are not believed.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 

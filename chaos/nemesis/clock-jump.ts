@@ -6,7 +6,7 @@ const JUMP_MAX_MS = 3_600_000;
 
 export const clockJump: Nemesis = {
   name: 'clock-jump',
-  does: 'wall clocks of a minority of each shard jump by up to an hour either way, and return later',
+  does: 'wall clocks of a minority of each shard jump by up to an hour, ahead or back, for a while',
   needs: ['processes', 'shim'],
   movesLeader: false,
   async strike(stage, holdMs) {
