@@ -1,5 +1,5 @@
 /** How long the queues whose leader a fault hit went without an acknowledgement. */
-import { eventsOf, type Fault, type History } from './history.ts';
+import { type Attempt, eventsOf, type Fault, type History, type InQueue } from './history.ts';
 
 /** Acks that were in our socket may arrive after the fault: gaps that begin this soon count too. */
 const AFTERGLOW_MS = 500;
@@ -23,14 +23,20 @@ export interface GapSummary {
   readonly calm: number;
 }
 
-/** Per installed fault that hit a leader, the longest gap of any of its queues. */
+/**
+ * Per installed fault that hit a leader, the longest gap of any of its queues. Where no ack came
+ * before it there is nothing to measure from.
+ */
 export function gapsOf(history: History): Gap[] {
   const acks = ackTimes(history);
   const endMs = Math.max(0, ...[...acks.values()].map((times) => times.at(-1) ?? 0));
   return eventsOf(history, 'fault')
-    .filter(({ state, queues }) => state === 'installed' && queues.length > 0)
-    .map((fault) => {
-      const times = fault.queues.map((queue) => acks.get(queue) ?? []);
+    .filter(({ state }) => state === 'installed')
+    .flatMap((fault) => {
+      const times = fault.queues
+        .map((queue) => acks.get(queue) ?? [])
+        .filter(([first = Infinity]) => first <= fault.atMs);
+      if (times.length === 0) return [];
       return {
         nemesis: fault.nemesis,
         atMs: fault.atMs,
@@ -40,10 +46,13 @@ export function gapsOf(history: History): Gap[] {
     });
 }
 
-/** Between two acks, of all that began before the fault ended; the last lasts to the end of all. */
+/**
+ * Between two acks, of all that began before the fault ended; the last lasts to the end of all, and
+ * no less than the fault.
+ */
 function gapMs(acks: readonly number[], { atMs, endMs: healedMs }: Fault, endMs: number): number {
   let longest = 0;
-  const times = [...acks, Math.max(endMs, acks.at(-1) ?? 0)];
+  const times = [...acks, Math.max(endMs, healedMs)];
   for (let i = 1; i < times.length; i++) {
     const [from, to] = [times[i - 1]!, times[i]!];
     if (to > atMs && from < healedMs + AFTERGLOW_MS) longest = Math.max(longest, to - from);
@@ -58,15 +67,28 @@ function calmMs(acks: readonly number[], untilMs: number): number {
 
 function ackTimes(history: History): Map<number, number[]> {
   const times = new Map<number, number[]>();
-  for (const { topic, queue, outcome, completedMs } of eventsOf(history, 'produce')) {
-    // A fault names the queues that it hit of the topic of the run.
-    if (outcome !== 'ok' || topic !== undefined) continue;
-    const known = times.get(queue);
-    if (known === undefined) times.set(queue, [completedMs]);
-    else known.push(completedMs);
+  for (const { outcome, completedMs, queues } of writesIn(history)) {
+    if (outcome !== 'ok') continue;
+    for (const { topic, queue } of queues) {
+      // A fault names the queues that it hit of the topic of the run.
+      if (topic !== undefined) continue;
+      const known = times.get(queue);
+      if (known === undefined) times.set(queue, [completedMs]);
+      else known.push(completedMs);
+    }
   }
   for (const list of times.values()) list.sort((a, b) => a - b);
   return times;
+}
+
+/** With the queues that had to take part before the answer. */
+function* writesIn(history: History): Generator<Attempt & { readonly queues: readonly InQueue[] }> {
+  for (const produce of eventsOf(history, 'produce')) yield { ...produce, queues: [produce] };
+  for (const type of ['prepare', 'end'] as const) {
+    for (const one of eventsOf(history, type)) {
+      yield { ...one, queues: [one, ...(one.others ?? [])] };
+    }
+  }
 }
 
 export function summarizeGaps(gaps: readonly Pick<Gap, 'ms' | 'calmMs'>[]): GapSummary | null {

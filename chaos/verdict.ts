@@ -17,7 +17,7 @@ export interface Judgement {
   readonly nodes: number;
   /** By nemesis. */
   readonly faults: Readonly<Record<string, FaultCount>>;
-  /** Messages with an acknowledged offset. */
+  /** Messages whose produce, or the commit of whose transaction, was acknowledged. */
   readonly acked: number;
   readonly acked_operations: number;
   /** Attempts that ended without an answer to rely on, all settled later. */
@@ -77,11 +77,21 @@ function countFaults(history: History): Record<string, FaultCount> {
   return counts;
 }
 
-/** Messages of produce requests; half messages count as operations only. */
+/** Half messages that were not committed count as operations only. */
 function ackedMessages(history: History): number {
   const acked = new Set<string>();
+  const committed = new Set<string>();
   for (const { outcome, values } of eventsOf(history, 'produce')) {
     if (outcome === 'ok') for (const value of values) acked.add(value);
+  }
+  for (const { transaction, decision, outcome } of eventsOf(history, 'end')) {
+    if (outcome === 'ok' && decision === 'commit') committed.add(transaction);
+  }
+  for (const prepare of eventsOf(history, 'prepare')) {
+    if (!committed.has(prepare.transaction)) continue;
+    for (const { values } of [prepare, ...(prepare.others ?? [])]) {
+      for (const value of values) acked.add(value);
+    }
   }
   return acked.size;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { gapsByNemesis, gapsOf, summarizeGaps } from '../../chaos/gaps.ts';
 import type { History } from '../../chaos/history.ts';
-import { fault, produce } from './histories.ts';
+import { end, fault, prepare, produce } from './histories.ts';
 
 const msOf = (history: History) => gapsOf(history).map(({ ms }) => ms);
 const acks = (queue: number, ...times: number[]) =>
@@ -44,6 +44,35 @@ describe('the time without an acknowledgement', () => {
     const failed = { ...produce(9, 1, undefined), completedMs: 120, outcome: 'fail' as const };
     expect(msOf([...acks(0, 90, 190), failed, fault(100)])).toEqual([100]);
     expect(msOf([...acks(0, 90, 190), fault(100, { state: 'indeterminate' })])).toEqual([]);
+  });
+
+  it('lasts as long as the fault, at least, when nothing at all was acknowledged after it', () => {
+    expect(msOf([...acks(0, 40, 90), fault(100, { endMs: 700 })])).toEqual([610]);
+  });
+
+  it('is not measured where nothing was acknowledged before', () => {
+    expect(msOf([...acks(1, 50, 150), fault(100)])).toEqual([]);
+    expect(msOf([...acks(0, 700, 800), fault(100)])).toEqual([]);
+    expect(summarizeGaps(gapsOf([...acks(1, 50, 150), fault(100)]))).toBeNull();
+    const both = [...acks(0, 160, 400), ...acks(1, 50, 150, 250, 350)];
+    expect(msOf([...both, fault(100, { queues: [0, 1] })])).toEqual([100]);
+  });
+
+  it('counts what transactions write, in each of their queues', () => {
+    const others = [{ queue: 1, values: ['t.1'] }];
+    const committed = [{ queue: 1, baseOffset: 0 }];
+    const half = (completedMs: number) => prepare('t', ['t.0'], { completedMs, others });
+    const ended = (completedMs: number) =>
+      end('t', 'commit', { completedMs, baseOffset: 0, others: committed });
+    const back = end('u', 'rollback', { completedMs: 450 });
+    const unknown = { ...half(150), outcome: 'unknown' as const };
+    const history = [half(90), unknown, ended(190), half(400), back, ended(800)];
+    expect(msOf([...history, fault(100, { queues: [1], endMs: 300 })])).toEqual([400]);
+    expect(msOf([...history, fault(100, { queues: [0], endMs: 300 })])).toEqual([350]);
+    const elsewhere = history.map((event) =>
+      'others' in event ? { ...event, others: [{ ...event.others![0]!, topic: 't' }] } : event,
+    ) as History;
+    expect(msOf([...elsewhere, fault(100, { queues: [1] })])).toEqual([]);
   });
 
   it('has beside it what the same queues showed in the second before', () => {

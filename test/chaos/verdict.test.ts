@@ -45,6 +45,18 @@ describe('a clean history', () => {
     });
   });
 
+  it('counts the messages of transactions whose commit was acknowledged, each once', () => {
+    const several = { others: [{ queue: 0, topic: 'w', values: ['t.1', 't.2'] }] };
+    const judgement = judge([
+      ...clean,
+      ...[prepare('t', ['t.0'], several), prepare('t', ['t.0'], several)],
+      ...[end('t', 'commit', { outcome: 'unknown' }), end('t', 'commit', { baseOffset: WRITES })],
+      ...[prepare('back', ['back.0']), end('back', 'rollback')],
+      ...[prepare('open', ['open.0']), end('open', 'commit', { outcome: 'unknown' })],
+    ]);
+    expect(judgement.acked).toBe(WRITES + 3);
+  });
+
   it('reads back from its lines', () => {
     const text = clean.map((event) => `${JSON.stringify(event)}\n`).join('');
     expect(parseHistory(text)).toEqual(clean);
