@@ -60,4 +60,6 @@ export interface OpenTransaction {
 export interface Open extends Attempt {
   readonly type: 'open';
   readonly transactions: readonly OpenTransaction[];
+  /** Producers answered every check before it, for longer than anything may wait for one. */
+  readonly afterChecks?: true;
 }

@@ -20,6 +20,7 @@ import { pollOrder } from './poll-order.ts';
 import type { Property } from './property.ts';
 import { retention } from './retention.ts';
 import { sendOrder } from './send-order.ts';
+import { settled } from './settled.ts';
 import { transactionAtomicity } from './transaction-atomicity.ts';
 import { transactionDurability } from './transaction-durability.ts';
 import { unseen } from './unseen.ts';
@@ -50,4 +51,5 @@ export const PROPERTIES: readonly Property[] = [
   oneHolder,
   workedOff,
   keyOrder,
+  settled,
 ];

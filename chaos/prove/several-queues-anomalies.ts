@@ -74,6 +74,17 @@ export const SEVERAL_QUEUES_ANOMALIES: readonly Anomaly[] = [
       return replaced(history, list, { transactions: [...list.transactions, listed] });
     },
   },
+  {
+    property: 'settled',
+    what: 'nobody gives up a preparation whose client died',
+    plant(history) {
+      const list = eventsOf(history, 'open').at(-1);
+      const begun = eventsOf(history, 'prepare').find(({ outcome }) => outcome === 'unknown');
+      if (list === undefined || begun === undefined) return undefined;
+      const transactions = [{ transaction: begun.transaction, state: 'PREPARING' }] as const;
+      return replaced(history, list, { transactions, afterChecks: true });
+    },
+  },
 ];
 
 function preparesIn(history: History): Prepare[] {

@@ -6,7 +6,7 @@ import { drain } from './drain.ts';
 import { WORK_GROUPS } from './leases.ts';
 import type { Load, Topic } from './load.ts';
 import { NodeStub } from './node-stub.ts';
-import { listOpen } from './open-transactions.ts';
+import { recordOpen } from './open-transactions.ts';
 import { poll } from './read.ts';
 import { WORK_QUEUES } from './work-topic.ts';
 import { readingsOf } from './workload.ts';
@@ -17,7 +17,8 @@ const REPAIR_WAIT_MS = 250;
 /** Of failed fetches in a row; the cluster is whole by now. */
 const FAILURES_MAX = 20;
 
-export async function readEverything(load: Load): Promise<void> {
+/** `afterChecks`: by now every transaction has to be decided or parked. */
+export async function readEverything(load: Load, afterChecks: boolean): Promise<void> {
   const nodes = load.addresses.map((_, i) => i + 1);
   await Promise.all(nodes.map((node) => readThrough(load, node)));
   const client = new Client(load.addresses, 0, load.giveUp);
@@ -25,7 +26,7 @@ export async function readEverything(load: Load): Promise<void> {
     for (const reading of readingsOf(load)) await readGroup(load, client, reading);
     client.useNext();
   }
-  await listOpen(load, client);
+  await recordOpen(load, client, afterChecks);
   for (const of of WORK_GROUPS) await drain({ load, client, of, process: `final-${of.group}` });
   client.close();
 }

@@ -94,20 +94,32 @@ interface Running {
 
 /** Resolves when the load was stopped and every open outcome is settled. */
 export async function runWorkload(load: Load, workload: Workload): Promise<void> {
-  const counts = workload === 'mixed' ? MIXED : MOSTLY_TRANSACTIONS;
   const clients = [
-    ...transactionClients(load, counts),
+    ...transactionClients(load, countsOf(workload)),
     ...readers(load),
     ...(workload === 'mixed' ? otherClients(load) : []),
   ];
   await Promise.all([...clients.map((client) => client.run()), observeCommitted(load)]);
 }
 
+/** Of producers: all that prepare transactions, and are asked what became of them. */
+export function producerGroups(workload: Workload): readonly string[] {
+  return askedGroups(countsOf(workload).groups);
+}
+
+function countsOf(workload: Workload): typeof MIXED {
+  return workload === 'mixed' ? MIXED : MOSTLY_TRANSACTIONS;
+}
+
+function askedGroups(count: number): string[] {
+  return [...several(count).map((i) => `halves-of-${i}`), PROCESSORS];
+}
+
 function transactionClients(
   load: Load,
   { groups, halves, processors, workProducers }: typeof MIXED,
 ): Running[] {
-  const asked = [...several(groups).map((i) => `halves-of-${i}`), PROCESSORS];
+  const asked = askedGroups(groups);
   return [
     ...several(halves).map((i) => new HalfMessageProducer(load, i, asked[i % groups]!)),
     ...several(processors).map((i) => new Processor(load, i)),

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
+import { type handleUnaryCall, Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { onTestFinished } from 'vitest';
 import { type HistoryEvent, HistoryWriter } from '../../../chaos/history.ts';
 import { Load } from '../../../chaos/workload/load.ts';
@@ -16,26 +16,25 @@ import {
 /** A reason refuses the call for certain. */
 export type Say<M extends MethodName> = (request: Request<M>) => Response<M> | string;
 
+type Says = { readonly [M in MethodName]?: Say<M> };
+type Loaded = { load: Load; recorded: HistoryEvent[] };
+type Handler = handleUnaryCall<Request<MethodName>, object>;
+
 /** With what it recorded. */
-export async function loadOn<M extends MethodName>(
+export function loadOn<M extends MethodName>(
   method: M,
   say: Say<M>,
   level?: string,
-): Promise<{ load: Load; recorded: HistoryEvent[] }> {
-  const definition = methodDefinition(method);
+): Promise<Loaded> {
+  return loadOnAll({ [method]: say }, level);
+}
+
+export async function loadOnAll(says: Says, level?: string): Promise<Loaded> {
+  const names = Object.keys(says) as MethodName[];
   const server = new Server();
   server.addService(
-    { Call: definition },
-    {
-      Call: (
-        call: { request: Request<M> },
-        answer: (error: object | null, value?: object) => void,
-      ) => {
-        const said = say(call.request);
-        if (typeof said === 'object') answer(null, said);
-        else answer({ code: status.FAILED_PRECONDITION, details: said, metadata: refusal(said) });
-      },
-    },
+    Object.fromEntries(names.map((name) => [name, methodDefinition(name)])),
+    Object.fromEntries(names.map((name) => [name, handlerOf(says[name] as Say<MethodName>)])),
   );
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
@@ -51,6 +50,14 @@ export async function loadOn<M extends MethodName>(
     rmSync(folder, { recursive: true });
   });
   return { load: new Load([`127.0.0.1:${port}`], 1, history, level), recorded };
+}
+
+function handlerOf(say: Say<MethodName>): Handler {
+  return (call, answer) => {
+    const said = say(call.request);
+    if (typeof said === 'object') answer(null, said);
+    else answer({ code: status.FAILED_PRECONDITION, details: said, metadata: refusal(said) });
+  };
 }
 
 function refusal(reason: string): Metadata {
