@@ -211,7 +211,7 @@ export const REASONS = {
   ),
   OFFSETS_PENDING: later(
     'FAILED_PRECONDITION',
-    'A transaction without an outcome holds the offset of this group and queue. The text names it.',
+    'A transaction without an outcome holds an offset of this group for now. The text names it.',
   ),
   OFFSET_MOVED: refused(
     'FAILED_PRECONDITION',

@@ -35,7 +35,7 @@ import { Deliveries } from './deliveries.ts';
 import type { DeliveriesView } from './deliveries-view.ts';
 import { isDeliveryCommand } from './delivery-codec.ts';
 import { GroupCalls } from './group-calls.ts';
-import { isGroupCommand } from './group-commands.ts';
+import { type GroupCommand, isGroupCommand } from './group-commands.ts';
 import type { MembershipState } from './group-rows.ts';
 import { LateReferences } from './late-references.ts';
 import type { DataShardLimits } from './limits.ts';
@@ -272,7 +272,7 @@ class DataShardState implements DataShard {
 
   #dispatch(command: Command, entry: Entry, out: StateWriter): ApplyResult {
     if (isDeliveryCommand(command)) return this.#deliveries.apply(command, entry, out);
-    if (isGroupCommand(command)) return this.#groups.apply(command, entry.index, out);
+    if (isGroupCommand(command)) return this.#changeGroup(command, entry, out);
     switch (command.type) {
       case 'produce':
         return this.#produce(command, entry, out);
@@ -309,6 +309,12 @@ class DataShardState implements DataShard {
       default:
         return this.#transactions.move({ owner, id, from }, entry, out);
     }
+  }
+
+  #changeGroup(command: GroupCommand, entry: Entry, out: StateWriter): ApplyResult {
+    const isDeletion = command.type === 'deleteGroup';
+    const refusal = isDeletion ? this.#transactions.pendingGroup(command.group) : undefined;
+    return refusal === undefined ? this.#groups.apply(command, entry.index, out) : refused(refusal);
   }
 
   #moveOffsets(

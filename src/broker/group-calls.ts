@@ -6,7 +6,7 @@ import type { LogIndex } from '../../raft/types.ts';
 import { type ApplyResult, type Command, refused } from './commands.ts';
 import type { GroupCommand, GroupMemberRef } from './group-commands.ts';
 import { GroupMembers } from './group-members.ts';
-import { offsetsName } from './group-shares.ts';
+import { isOfMember, offsetsName } from './group-shares.ts';
 import { Groups } from './groups.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
@@ -111,6 +111,6 @@ export class GroupCalls {
 
   /** Under which names members of a broadcast group committed. */
   #ofMembers(group: string): string[] {
-    return [...this.offsets.names()].filter((name) => name.startsWith(`${group}@`));
+    return [...this.offsets.names()].filter((name) => isOfMember(name, group));
   }
 }

@@ -39,6 +39,11 @@ export function offsetsName(group: string, mode: GroupMode, memberId: string): s
   return mode === 'broadcast' ? `${group}@${memberId}` : group;
 }
 
+/** Does a member of this broadcast group commit under the name? */
+export function isOfMember(name: string, group: string): boolean {
+  return name.startsWith(`${group}@`);
+}
+
 /** Who reads a topic, ascending: the order of a map is not the same on every replica. */
 export function readersOf(state: MembershipState, topicId: string): string[] {
   const readers: string[] = [];

@@ -12,6 +12,7 @@ import {
   type StoredAt,
 } from './commands.ts';
 import type { GroupCalls } from './group-calls.ts';
+import { isOfMember } from './group-shares.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 import { readGlobalId, readTopics, writeGlobalId, writeTopics } from './transaction-codec.ts';
 import type {
@@ -79,6 +80,17 @@ export class OffsetHolds {
       if (hold !== undefined) {
         return { reason: 'OFFSETS_PENDING', queue, transaction: hold.transaction };
       }
+    }
+    return undefined;
+  }
+
+  /** Why a group cannot be deleted now: the commit would bring it back. */
+  pendingOf(name: string): Refusal | undefined {
+    for (const { group, topics, transaction } of this.#holds.values()) {
+      const [held] = topics.flatMap(({ offsets }) => offsets);
+      const isOfGroup = group === name || isOfMember(group, name);
+      if (held === undefined || !isOfGroup) continue;
+      return { reason: 'OFFSETS_PENDING', queue: held.queue, transaction };
     }
     return undefined;
   }

@@ -94,6 +94,11 @@ export class ShardTransactions {
     return this.#holds.pending(group, topicId, offsets);
   }
 
+  /** Why its deletion must wait; undefined = it need not. */
+  pendingGroup(group: string): Refusal | undefined {
+    return this.#holds.pendingOf(group);
+  }
+
   dropQueue(queueId: QueueId, out: StateWriter): void {
     this.all.dropQueue(queueId, out);
     this.#parts.dropQueue(queueId, out);

@@ -324,6 +324,52 @@ describe('offsets in a transaction', () => {
     expect(test.state.counts()).toMatchObject({ heldOffsets: 0 });
   });
 
+  it('keep their group from being deleted, until the outcome', () => {
+    for (const offset of [undefined, 4]) {
+      const test = multi();
+      if (offset !== undefined) test.commitOffsets(offset);
+      test.begin('c', 1, 'readers');
+      const { index } = test;
+      test.part(0, index);
+      test.part(1, index);
+      test.hold(at(offset, 9), index);
+      const remove = (twin: Multi, group: string) => twin.apply({ type: 'deleteGroup', group });
+      for (const twin of [test, test.reloaded()]) {
+        expect(remove(twin, 'readers')).toMatchObject({
+          refusal: { reason: 'OFFSETS_PENDING', queue: 0, transaction: { shard: 1, index } },
+        });
+        expect(remove(twin, 'reader')).toMatchObject(refusedAs('GROUP_NOT_FOUND'));
+        twin.end('c', 'rollback');
+        twin.resolve(index);
+        const after = remove(twin, 'readers');
+        const gone = refusedAs('GROUP_NOT_FOUND');
+        expect(after).toMatchObject(offset === undefined ? gone : { type: 'done' });
+      }
+    }
+  });
+
+  it('of a member alone keep a broadcast group, too', () => {
+    const test = multi();
+    const join = { type: 'joinGroup', group: 'readers', memberId: 'm', mode: 'broadcast' } as const;
+    const topics = [{ topicId: '7', name: 't', queueCount: 1 }];
+    const who = { instanceId: 'i', clientName: '', sessionMs: 1000, isNamedHere: false };
+    test.apply({ ...join, ...who, topics });
+    const joinedIn = test.index;
+    test.apply({
+      ...{ type: 'prepareOffsets', transaction: { shard: 1, term: 1, index: 9 }, group: 'readers' },
+      ...{ generation: joinedIn, memberId: 'm' },
+      topics: [{ topicId: '7', offsets: at(undefined, 3) }],
+    });
+    expect(test.state.counts()).toMatchObject({ heldOffsets: 1 });
+    const members = [{ memberId: 'm', joinedIn }];
+    test.apply({ type: 'leaveGroup', group: 'readers', members, reason: 'left' });
+    expect(test.apply({ type: 'deleteGroup', group: 'readers' })).toMatchObject(
+      refusedAs('OFFSETS_PENDING'),
+    );
+    test.apply({ type: 'forgetTopic', topicId: '7' });
+    expect(test.apply({ type: 'deleteGroup', group: 'readers' })).toMatchObject({ type: 'done' });
+  });
+
   it('go with their topic', () => {
     const test = multi();
     test.begin('c', 1, 'readers');

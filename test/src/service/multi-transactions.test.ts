@@ -248,6 +248,9 @@ describe('with offsets', () => {
     const refused = await refusal(commitOffset(3));
     expect(refused.reason).toBe('OFFSETS_PENDING');
     expect(trailer(refused.error, 'transaction-id')).toBe(id);
+    const kept = await refusal(client.call('Groups/Delete', { group }));
+    expect(kept.reason).toBe('OFFSETS_PENDING');
+    expect(kept.error.message).toContain(`transaction ${id} holds its offset`);
     expect(await committed()).toBe('2');
     expect(await end(id, COMMIT)).toMatchObject({ state: 2, parts: [{ queue: 1 }] });
     expect(await committed()).toBe('7');
