@@ -60,6 +60,17 @@ export interface GroupTopicView {
   readonly queues: readonly Readonly<QueueShare>[];
 }
 
+/** Of a transaction over several queues, as the shard of the queue knows it. */
+export interface PartView {
+  readonly id: BatchId;
+  readonly transaction: GlobalTransactionId;
+  readonly queueId: QueueId;
+  readonly count: number;
+  readonly preparedAtMs: ShardTimeMs;
+  /** undefined = no outcome has come. */
+  readonly shown: { readonly baseOffset: number; readonly atMs: ShardTimeMs } | undefined;
+}
+
 /** A batch that waits for its time. */
 export interface DelayedView {
   readonly id: BatchId;
@@ -132,6 +143,8 @@ export interface DataShard {
   unresolved(): Iterable<TransactionView>;
   /** Whose parts or offsets are held here since `sinceMs` or longer; may repeat itself. */
   heldSince(sinceMs: ShardTimeMs): Iterable<GlobalTransactionId>;
+  /** By the index of its first entry; undefined = dropped, forgotten, or never here. */
+  part(index: LogIndex): PartView | undefined;
   /** When the oldest of them came; undefined = nothing is held. */
   oldestHeldAtMs(): ShardTimeMs | undefined;
   /** undefined = delivered, recalled, or never delayed. */

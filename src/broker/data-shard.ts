@@ -10,6 +10,7 @@ import type {
   DataShard,
   DelayedView,
   GroupOffsetView,
+  PartView,
   QueueView,
   StateCounts,
   TransactionView,
@@ -204,6 +205,10 @@ class DataShardState implements DataShard {
 
   heldSince(sinceMs: ShardTimeMs): Iterable<GlobalTransactionId> {
     return this.#transactions.heldSince(sinceMs);
+  }
+
+  part(index: LogIndex): PartView | undefined {
+    return this.#transactions.part(index);
   }
 
   oldestHeldAtMs(): ShardTimeMs | undefined {

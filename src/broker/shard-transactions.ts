@@ -1,6 +1,6 @@
 /** All that a data shard has of transactions, as coordinator and as participant. */
 import type { Entry, LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
-import type { StateCounts } from './api.ts';
+import type { PartView, StateCounts } from './api.ts';
 import type {
   ApplyResult,
   BatchId,
@@ -135,6 +135,10 @@ export class ShardTransactions {
   *heldSince(sinceMs: ShardTimeMs): Generator<GlobalTransactionId> {
     yield* this.#parts.heldSince(sinceMs);
     yield* this.#holds.heldSince(sinceMs);
+  }
+
+  part(index: LogIndex): PartView | undefined {
+    return this.#parts.get(index);
   }
 
   oldestHeldAtMs(): ShardTimeMs | undefined {

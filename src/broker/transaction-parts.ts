@@ -5,6 +5,7 @@
  * again.
  */
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
+import type { PartView } from './api.ts';
 import { BodyPlaces } from './body-places.ts';
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
 import { readChoice, readEntryId } from './command-fields.ts';
@@ -64,6 +65,10 @@ export class TransactionParts {
   get oldestAtMs(): ShardTimeMs | undefined {
     for (const { preparedAtMs } of this.#held.values()) return preparedAtMs;
     return undefined;
+  }
+
+  get(index: LogIndex): PartView | undefined {
+    return this.#held.get(index) ?? this.#shown.get(index);
   }
 
   *heldSince(sinceMs: ShardTimeMs): Generator<GlobalTransactionId> {

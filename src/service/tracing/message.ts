@@ -144,7 +144,8 @@ function movedFacts(
     const known = { ...queueFacts(host, shard, queueId, index), term: id.term, storedAtMs: 0 };
     return { ...known, kind: 'delayed', deliverAtMs: dueAtMs };
   }
-  const half = undecidedHalf(host, shard, { index, position });
+  const half =
+    undecidedHalf(host, shard, { index, position }) ?? knownPart(host, shard, { index, position });
   if (half !== undefined) return half;
   const held = heldPlace(host, shard, index, position);
   if (held === undefined) return undefined;
@@ -169,6 +170,22 @@ function undecidedHalf(
     return { ...known, storedAtMs: preparedAtMs, kind: 'half', transaction };
   }
   return undefined;
+}
+
+/** Of a transaction over several queues: while it has no outcome, and for some time after. */
+function knownPart(
+  host: ShardHost,
+  shard: ShardId,
+  { index, position }: TraceQuestion,
+): TracedMessage | undefined {
+  const part = host.data(shard).part(index);
+  if (part === undefined || position >= part.count) return undefined;
+  const { id, preparedAtMs: storedAtMs, queueId, shown, transaction } = part;
+  const facts = { ...queueFacts(host, shard, queueId, index), term: id.term, storedAtMs };
+  const known = { ...facts, kind: 'half', transaction } as const;
+  if (shown === undefined) return known;
+  const { atMs, baseOffset } = shown;
+  return withDeliveries(host, shard, { ...known, shown: { offset: baseOffset + position, atMs } });
 }
 
 function queueFacts(host: ShardHost, shard: ShardId, queueId: QueueId, index: LogIndex) {

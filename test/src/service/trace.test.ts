@@ -121,6 +121,41 @@ it('a half message whose entry is gone from the log is told from its transaction
   expect(found.events[1]!.facts).toMatchObject({ transaction: prepared.transaction_id });
 });
 
+it('a part whose entry is gone from the log is told from what its shard holds', async () => {
+  cluster.createTopic(`${topic}-many`, 3);
+  const messages = [message('half'), message('half')];
+  const parts = [0, 1, 2].map((queue) => ({ topic: `${topic}-many`, queue, messages }));
+  const { parts: acks, transaction_id } = await client.call<{
+    transaction_id: string;
+    parts: Ack[];
+  }>('Transactions/Prepare', { producer_group: 'g', parts });
+  const hosts = [1, 2, 3].map((node) => cluster.node(node).host);
+  const reads = hosts.map(({ readEntry }) => readEntry);
+  for (const host of hosts) host.readEntry = (_shard, _index, done) => done(undefined, undefined);
+  const traced = () =>
+    Promise.all(acks.map(({ first_message_id: id }) => trace(id.replace(/-0$/, '-1'))));
+  for (const found of await traced()) {
+    expect(what(found)).toEqual(['STORED', 'HALF_MESSAGE']);
+    expect(found.events[0]).toMatchObject({
+      at_ms: String(cluster.timeMs),
+      facts: { kind: 'half' },
+    });
+    expect(found.events[1]!.facts).toMatchObject({
+      state: 'undecided',
+      transaction: transaction_id,
+    });
+  }
+  await client.call('Transactions/End', { producer_group: 'g', transaction_id, decision: 1 });
+  for (const [queue, found] of (await traced()).entries()) {
+    expect(found).toMatchObject({ topic: `${topic}-many`, queue });
+    expect(what(found)).toEqual(['STORED', 'HALF_MESSAGE', 'VISIBLE']);
+    expect(found.events[2]!.facts).toEqual({ offset: '1' });
+  }
+  const beyond = await refusal(trace(acks[1]!.first_message_id.replace(/-0$/, '-2')));
+  expect(beyond.reason).toBe('MESSAGE_NOT_FOUND');
+  for (const [at, host] of hosts.entries()) host.readEntry = reads[at]!;
+});
+
 it('a part of a transaction over several queues: its coordinator knows the state', async () => {
   cluster.createTopic(`${topic}-many`, 3);
   const begin = async (producerGroup: string) => {
