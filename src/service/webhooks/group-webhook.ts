@@ -14,6 +14,7 @@ import { splitChecks } from '../responses.ts';
 import type { ServiceLogger } from '../service.ts';
 import { askWebhook, type Outcome } from './ask.ts';
 import { type DecodedCheck, questionText } from './question-text.ts';
+import { Silence } from './silence.ts';
 
 export interface Webhook {
   readonly url: string;
@@ -57,8 +58,7 @@ export class GroupWebhook {
   #collecting: Call | undefined;
   #again: NodeJS.Timeout | undefined;
   #asking = 0;
-  /** Questions without an answer, one after the other. */
-  #failures = 0;
+  readonly #silence = new Silence();
 
   constructor(producerGroup: string, webhook: Webhook, parts: WebhookParts) {
     this.#producerGroup = producerGroup;
@@ -141,20 +141,19 @@ export class GroupWebhook {
     });
   }
 
-  /** The first of a row; the rest is counted. */
+  /** The first of a row, and now and then how it goes on: until it is over nothing is parked. */
   #tellFailed(why: string): void {
-    this.#failures += 1;
-    if (this.#failures > 1) return;
+    const { calls, logger } = this.#parts;
+    const silence = this.#silence.failed(calls.clock.nowMs());
+    if (silence === undefined) return;
     const text = 'a webhook does not answer: its checks do not count, and are asked again';
-    this.#parts.logger.warn({ ...this.#names(), why }, text);
+    logger.warn({ ...this.#names(), why, ...silence }, text);
   }
 
   #tellAnswered({ transaction_id: transaction }: DecodedCheck, remark: string | undefined): void {
     const { logger } = this.#parts;
-    if (this.#failures > 0) {
-      logger.info({ ...this.#names(), failures: this.#failures }, 'a webhook answers again');
-      this.#failures = 0;
-    }
+    const failures = this.#silence.over();
+    if (failures > 0) logger.info({ ...this.#names(), failures }, 'a webhook answers again');
     if (remark === undefined) return;
     logger.warn({ ...this.#names(), transaction, why: remark }, 'a webhook decided nothing');
   }
