@@ -1,7 +1,6 @@
-import { backoffMs, pause } from './backoff.ts';
 import { type Calls, plan } from './calls.ts';
 import { int, list, messageContent } from './convert.ts';
-import { HoldfastError } from './errors.ts';
+import { POLL_TIMEOUT_MS, POLL_WAIT_MS, pollLoop } from './poll-loop.ts';
 import type { Method, WireObject } from './proto.ts';
 import type { Check, CheckHandler, CheckPart, Decision, EndTarget } from './transactions.ts';
 
@@ -21,9 +20,6 @@ export interface CheckLoopHost {
   end(target: EndTarget, decision: Decision): Promise<unknown>;
 }
 
-const POLL_WAIT_MS = 25_000;
-const POLL_TIMEOUT_MS = 30_000;
-
 /**
  * Long-polls for undecided transactions, asks the handler, delivers its decisions. A handler that
  * throws has decided nothing: the check comes again. Fails only on errors that repeating would not
@@ -40,7 +36,11 @@ export class CheckLoop implements AsyncDisposable {
     this.#handler = handler;
     this.#options = options;
     this.#host = host;
-    this.closed = this.#run();
+    this.closed = pollLoop(
+      () => this.#poll(),
+      this.#stop.signal,
+      (error) => options.onError?.(error, undefined),
+    );
     // Whoever does not look at `closed` has `onError`.
     this.closed.catch(() => undefined);
   }
@@ -54,23 +54,12 @@ export class CheckLoop implements AsyncDisposable {
     return this.close();
   }
 
-  async #run(): Promise<void> {
-    for (let failures = 0; !this.#stop.signal.aborted; ) {
-      try {
-        const checks = await this.#poll();
-        failures = 0;
-        await Promise.all(checks.map((check) => this.#decide(check)));
-      } catch (error) {
-        if (this.#stop.signal.aborted) return;
-        this.#options.onError?.(error, undefined);
-        if (!(error instanceof HoldfastError && error.retryable)) throw error;
-        failures += 1;
-        await pause(backoffMs(failures, error.retryAfterMs), this.#stop.signal);
-      }
-    }
+  async #poll(): Promise<void> {
+    const checks = await this.#checks();
+    await Promise.all(checks.map((check) => this.#decide(check)));
   }
 
-  async #poll(): Promise<Check[]> {
+  async #checks(): Promise<Check[]> {
     const { maxChecks = 16, leaseMs = 0 } = this.#options;
     const request = {
       producer_group: this.#host.group,

@@ -1,7 +1,6 @@
-import { backoffMs, pause } from './backoff.ts';
 import type { Deliveries, Delivery, ReceiveOptions } from './deliveries.ts';
-import { HoldfastError } from './errors.ts';
 import { Leases } from './leases.ts';
+import { POLL_TIMEOUT_MS, POLL_WAIT_MS, pollLoop } from './poll-loop.ts';
 import { Settler } from './settler.ts';
 
 export interface ReceiverOptions
@@ -35,8 +34,6 @@ export interface ReceiverHost {
 const DEFAULT_CONCURRENCY = 16;
 const MAX_CONCURRENCY = 256;
 const DEFAULT_LEASE_MS = 30_000;
-const POLL_WAIT_MS = 25_000;
-const POLL_TIMEOUT_MS = 30_000;
 
 /**
  * Leases as many messages as there are handlers free for them. Fails only on errors that repeating
@@ -88,25 +85,19 @@ export class Receiver implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
+    const failed = (error: unknown) => this.#options.onError?.(error, undefined);
     try {
-      for (let failures = 0; !this.#stop.signal.aborted; ) {
-        try {
-          const sentAtMs = performance.now();
-          const deliveries = await this.#receive();
-          failures = 0;
-          for (const delivery of deliveries) this.#begin(delivery, sentAtMs);
-          if (this.#running.size >= this.#concurrency) await this.#room();
-        } catch (error) {
-          if (this.#stop.signal.aborted) return;
-          this.#options.onError?.(error, undefined);
-          if (!(error instanceof HoldfastError && error.retryable)) throw error;
-          failures += 1;
-          await pause(backoffMs(failures, error.retryAfterMs), this.#stop.signal);
-        }
-      }
+      await pollLoop(() => this.#poll(), this.#stop.signal, failed);
     } finally {
       await Promise.all(this.#running);
     }
+  }
+
+  async #poll(): Promise<void> {
+    const sentAtMs = performance.now();
+    const deliveries = await this.#receive();
+    for (const delivery of deliveries) this.#begin(delivery, sentAtMs);
+    if (this.#running.size >= this.#concurrency) await this.#room();
   }
 
   #receive(): Promise<Delivery[]> {
