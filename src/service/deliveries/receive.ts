@@ -43,6 +43,7 @@ export class Receiving {
   readonly #leasing = new Map<number, Call>();
   readonly #failed = new Map<number, CallError>();
   #waits: Call[] = [];
+  #isLastTry = false;
   #over = false;
 
   constructor(
@@ -130,11 +131,19 @@ export class Receiving {
     if (this.#leasing.size === 0) this.#finishEmpty();
   }
 
-  /** No message is an answer; that no shard could be asked is none. */
+  /** No message is an answer; that no shard could be asked is none, nor is one that is damaged. */
   #finishEmpty(): void {
-    const [error] = this.#failed.values();
-    const isFailed = this.#failed.size === this.#shards.size;
-    this.#finish(isFailed ? error : undefined, isFailed ? undefined : NO_BYTES);
+    const [shard, damage] = [...this.#failed].find(isDamage) ?? [];
+    if (shard !== undefined && !this.#isLastTry) {
+      // Replicas mend it, within moments: it may have been readable for long.
+      this.#isLastTry = true;
+      this.#failed.delete(shard);
+      this.#lease(shard);
+      return;
+    }
+    const [first] = this.#failed.values();
+    const error = this.#failed.size === this.#shards.size ? first : damage;
+    this.#finish(error, error === undefined ? NO_BYTES : undefined);
   }
 
   #finish(error: CallError | undefined, answer: Uint8Array | undefined): void {
@@ -164,6 +173,10 @@ export class Receiving {
 /** What it says about one shard says nothing about the others. */
 function isPassing(error: CallError): boolean {
   return error.retryable || error.outcomeUnknown || error.reason === 'DATA_DAMAGED';
+}
+
+function isDamage([, { reason }]: readonly [shard: number, error: CallError]): boolean {
+  return reason === 'DATA_DAMAGED';
 }
 
 /** The topic's queues by shard, the shards in turn. */

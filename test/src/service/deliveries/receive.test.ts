@@ -1,4 +1,13 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from 'vitest';
 import { EMPTY_BYTES } from '../../../../raft/types.ts';
 import { encodeCommand } from '../../../../src/broker/command-codec.ts';
 import { DATA_SHARD_LIMITS } from '../../../../src/broker/limits.ts';
@@ -221,6 +230,51 @@ describe('Receive', () => {
     expect((await refusal(receive())).reason).toBe('DATA_DAMAGED');
     node.host.readEntry = readEntry;
     expect((await receive())[0]).toMatchObject({ attempt: 2 });
+  });
+
+  describe('a new message that is damaged', () => {
+    const damaged = { status: 'damaged', message: 'crc' } as const;
+    /** Two queues in two shards; what stands in the first one cannot be read. */
+    const damage = async (isDamaged: () => boolean): Promise<string> => {
+      const name = `${topic}-two`;
+      cluster.createTopic(name, 2);
+      await receive({ topic: name });
+      await client.call('Log/Produce', { topic: name, queue: 0, messages: [message('lost')] });
+      const { shard: where } = cluster.node(1).meta.topic(name)!.queues[0]!;
+      const { host } = cluster.node(cluster.leaders.get(where)!);
+      const { fetch } = host;
+      onTestFinished(() => {
+        host.fetch = fetch;
+      });
+      host.fetch = (args, done) => {
+        if (args.shard !== where || !isDamaged()) return fetch(args, done);
+        done(damaged);
+        return { cancel: () => undefined };
+      };
+      return name;
+    };
+
+    it('is told of, where there is no other', async () => {
+      const name = await damage(() => true);
+      for (const wait of [0, 100]) {
+        const { reason } = await refusal(receive({ topic: name, max_wait_ms: wait }));
+        expect(reason).toBe('DATA_DAMAGED');
+      }
+    });
+
+    it('keeps no message of another queue from coming', async () => {
+      const name = await damage(() => true);
+      const waiting = receive({ topic: name, max_wait_ms: 3000 });
+      await client.call('Log/Produce', { topic: name, queue: 1, messages: [message('other')] });
+      expect(bodiesOf(await waiting)).toEqual(['other']);
+    });
+
+    it('is given in the end, when it was mended while others were waited for', async () => {
+      let reads = 0;
+      const name = await damage(() => ++reads === 1);
+      expect(bodiesOf(await receive({ topic: name, max_wait_ms: 300 }))).toEqual(['lost']);
+      expect(reads).toBe(2);
+    });
   });
 
   it('given up while its lease is on its way: as if nobody had asked', async () => {
