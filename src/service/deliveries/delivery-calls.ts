@@ -28,6 +28,7 @@ interface Asked {
   readonly request: ReceiveRequest;
   readonly question: Omit<LeaseQuestion, 'queues'>;
   readonly topic: TopicView;
+  readonly endsAtMs: number;
 }
 
 export class DeliveryCalls {
@@ -64,9 +65,10 @@ export class DeliveryCalls {
     const request = decodeRequest<ReceiveRequest>(this.#receive, bytes);
     const question = checkedReceive(request);
     const wanted = topicRequest(request.topic, request.topic_id);
+    const endsAtMs = this.#nowMs() + request.max_wait_ms;
     this.#parts.topics.find(call, wanted, (error, topic) => {
       if (error !== undefined) done(error, undefined);
-      else this.#subscribed(call, { request, question, topic: topic! }, done);
+      else this.#subscribed(call, { request, question, topic: topic!, endsAtMs }, done);
     });
   }
 
@@ -81,13 +83,13 @@ export class DeliveryCalls {
     }
     this.#subscriber.subscribe(call, topic, wanted).then(
       () => {
-        if (!call.finished) this.#begin(call, asked, done);
+        if (!call.finished) this.#begin(call, asked, this.#orAgain(call, asked, done));
       },
       (error: unknown) => done(toCallError(error), undefined),
     );
   }
 
-  /** The subscription was deleted since: this Receive makes it anew. */
+  /** A queue was not subscribed in time, or is no longer: this Receive sees to it. */
   #orAgain(call: Call, asked: Asked, done: Done): Done {
     return (error, answer) => {
       if (error?.reason !== 'SUBSCRIPTION_NOT_FOUND') {
@@ -99,10 +101,10 @@ export class DeliveryCalls {
     };
   }
 
-  #begin(call: Call, { question, request, topic }: Asked, done: Done): void {
+  #begin(call: Call, { endsAtMs, question, topic }: Asked, done: Done): void {
     const { longPollMarginMs, maxWaitMs } = this.#parts.config;
-    const leftMs = Math.floor(call.remainingMs) - longPollMarginMs;
-    const waitMs = Math.max(0, Math.min(request.max_wait_ms, leftMs, maxWaitMs));
+    const leftMs = Math.min(endsAtMs - this.#nowMs(), call.remainingMs - longPollMarginMs);
+    const waitMs = Math.max(0, Math.min(Math.floor(leftMs), maxWaitMs));
     const { router } = this.#parts;
     const methods = { lease: this.#leases.method, wait: this.waits.method };
     this.#turn += 1;

@@ -300,6 +300,27 @@ describe('Receive', () => {
     expect(again?.messages[0]?.body.toString()).toBe('a');
   });
 
+  it('of a group that another node is just subscribing, to one queue after the other', async () => {
+    const name = `${topic}-two`;
+    cluster.createTopic(name, 2);
+    await client.call('Log/Produce', { topic: name, queue: 1, messages: [message('late')] });
+    const [first, second] = cluster.node(1).meta.topic(name)!.queues;
+    const nothing = { consumer: '', leaseMs: 0, again: [], freshOffset: 0, fresh: [] };
+    const lease = { type: 'lease', group: 'g', fifo: false, fromOffset: 0, ...nothing } as const;
+    cluster.append(first!.shard, encodeCommand({ ...lease, queueId: first!.queueId }), EMPTY_BYTES);
+    const { host } = cluster.node(cluster.leaders.get(second!.shard)!);
+    const { propose } = host;
+    onTestFinished(() => {
+      host.propose = propose;
+    });
+    // Longer than a Receive waits for all queues to be subscribed.
+    host.propose = (...parts) => {
+      if (parts[0] === second!.shard) setTimeout(() => propose(...parts), 800);
+      else propose(...parts);
+    };
+    expect(bodiesOf(await receive({ topic: name, max_wait_ms: 3000 }))).toEqual(['late']);
+  });
+
   it('of a subscription that was deleted since makes it anew', async () => {
     await produce('a');
     await receive();
