@@ -27,7 +27,7 @@ export const transactionAtomicity: Property = {
 /** Only queues that were read to their ends can miss something. */
 function* inPart(
   facts: Facts,
-  { id, parts }: Transaction,
+  { id, parts, prepares }: Transaction,
   read: ReadonlySet<string>,
 ): Generator<Finding> {
   const due = parts.filter(({ log }) => read.has(log)).flatMap(({ values }) => values);
@@ -37,7 +37,7 @@ function* inPart(
   const missing = due.filter((value) => !facts.places.isShown(value));
   if (shown.length === 0 || missing.length === 0) return;
   const text = `transaction ${id}: ${shown.join(', ')} shows, ${missing.join(', ')} does not`;
-  yield { text, lines: [facts.places.shown(shown[0]!)!.line] };
+  yield { text, lines: [prepares[0]!.line, facts.places.shown(shown[0]!)!.line] };
 }
 
 function* apart(facts: Facts, { log, values, transaction }: Part): Generator<Finding> {

@@ -133,4 +133,48 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     seconds: 20,
     properties: ['half-invisible'],
   },
+  {
+    name: 'one-part-shown',
+    does: 'of a transaction over several queues a commit shows the first part alone',
+    edits: [
+      {
+        file: 'src/broker/outcomes',
+        from: 'stored.filter((one) => commits && one.shard === shard)',
+        to: `stored.filter((one, at) => {
+            return commits && one.shard === shard && (at === 0 || at === parts.length);
+          })`,
+      },
+    ],
+    scenario: 'kill-leader',
+    seconds: 20,
+    properties: ['transaction-atomicity'],
+  },
+  {
+    name: 'offsets-in-spite',
+    does: 'the offsets of a group move although their transaction was rolled back',
+    edits: [
+      {
+        file: 'src/broker/offset-holds',
+        from: 'if (!command.commits || !command.parts.some((at) => isAt(hold.id, at))) return;',
+        to: '',
+      },
+    ],
+    scenario: 'kill-leader',
+    seconds: 20,
+    properties: ['committed-offset', 'transaction-atomicity'],
+  },
+  {
+    name: 'old-token-counts',
+    does: 'whoever held a message before may still acknowledge it, or give it back',
+    edits: [
+      {
+        file: 'src/broker/deliveries',
+        from: "if (one.token !== token) return { status: 'stale' };",
+        to: '',
+      },
+    ],
+    scenario: 'kill-leader',
+    seconds: 20,
+    properties: ['one-holder', 'worked-off'],
+  },
 ];

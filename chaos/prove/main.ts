@@ -15,7 +15,7 @@ import { judge } from '../verdict.ts';
 import { BROKEN_BUILDS, type BrokenBuild } from './builds.ts';
 import { plant } from './plant.ts';
 import { type AttackedBuild, asTable, exitCodeOf, type Proof, Prover, type Run } from './proof.ts';
-import { queueOf, trimmed } from './trim.ts';
+import { logsOf, trimmed } from './trim.ts';
 
 const RUNS_MAX = 100;
 const REASONS_SHOWN = 3;
@@ -27,7 +27,11 @@ const COMMAND = {
   options: {
     runs: number(3, 'in which a build has to be found', { min: 1, max: RUNS_MAX, whole: true }),
     json: flag('one line of JSON per build'),
-    record: text('FOLDER', '', 'keep there what a history that found a build says of one queue'),
+    record: text(
+      'FOLDER',
+      '',
+      'keep there what a history that found a build says of what it found',
+    ),
   },
 };
 type Values = ValuesOf<typeof COMMAND.options>;
@@ -75,7 +79,7 @@ function tell({ build }: AttackedBuild, { judgement }: Run, number: number): voi
 
 function record(folder: string, { name, properties }: BrokenBuild, { history, judgement }: Run) {
   const finding = judgement.findings.find((one) => properties.includes(one.name));
-  const part = trimmed(history, queueOf(history, finding?.lines ?? []));
+  const part = trimmed(history, logsOf(history, finding?.lines ?? []));
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, `${name}.jsonl.gz`), gzipSync(asLines(part), { level: 9 }));
 }

@@ -67,19 +67,19 @@ labelled(transactionAtomicity, {
     ['what came before was not read', [made('a', 3, 4), committedAt('a', 0)]],
   ],
   bad: [
-    ['a part', [half, unknown, ...finalRead(['t.0'], { endOffset: 2 })], [3]],
+    ['a part', [half, unknown, ...finalRead(['t.0'], { endOffset: 2 })], [1, 3]],
     ['torn apart', [half, unknown, plain(['b.0'], 1), ...finalRead(['t.0', 'b.0', 't.1'])], [4, 4]],
     ['in another order', [half, unknown, ...finalRead(['t.1', 't.0'])], [3, 3], [3]],
     ['the end comes in between', [half, unknown, read(0, ['t.0'])], [3]],
     [
       'one queue has nothing',
       [several, unknownEnd, ...here, ...finalRead([], { queue: 1 }), ...elsewhere],
-      [3],
+      [1, 3],
     ],
     [
       'the queue of another topic has a part',
       [several, severalCommitted, ...here, ...finalRead(['s.2'], { topic: 'x', endOffset: 2 })],
-      [3],
+      [1, 3],
     ],
     [
       'torn apart in its second queue',

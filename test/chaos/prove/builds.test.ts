@@ -1,6 +1,6 @@
 /**
- * The recorded history of a run against each broken build, cut down to one queue: the checker finds
- * what is broken in it, by itself. `npm run chaos:prove -- --record FOLDER` makes new ones.
+ * The recorded history of a run against each broken build, cut down to the queues in question: the
+ * checker finds what is broken, by itself. `npm run chaos:prove -- --record FOLDER` makes new ones.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

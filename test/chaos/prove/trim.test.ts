@@ -1,6 +1,19 @@
 import { expect, it } from 'vitest';
-import { queueOf, trimmed } from '../../../chaos/prove/trim.ts';
-import { check, end, fault, leader, prepare, produce, read, topic } from '../histories.ts';
+import { logsOf, trimmed } from '../../../chaos/prove/trim.ts';
+import {
+  acked,
+  check,
+  drained,
+  end,
+  fault,
+  given,
+  leader,
+  prepare,
+  produce,
+  read,
+  receive,
+  topic,
+} from '../histories.ts';
 
 const history = [
   leader(1, 1),
@@ -17,12 +30,40 @@ const history = [
   fault(30),
 ];
 
+const HERE = new Set(['queue 0']);
+
 it('one queue of the topic of the run stays, and what is about no queue', () => {
   const [first, , mine, , , half, , asked, , , shown, struck] = history;
-  expect(trimmed(history, 0)).toEqual([first, mine, half, asked, shown, struck]);
+  expect(trimmed(history, HERE)).toEqual([first, mine, half, asked, shown, struck]);
 });
 
-it('the queue of a finding is that of its first line with one', () => {
-  expect(queueOf(history, [1, 5, 4, 3])).toBe(1);
-  expect(queueOf(history, [1])).toBe(0);
+it('a transaction stays whole that has a part there, or an offset', () => {
+  const others = [{ queue: 1, values: ['v.1'] }];
+  const moves = [{ group: 'g', topic: 'w', queue: 2, offset: 1 }];
+  const made = prepare('s', ['v.0'], { queue: 3, others, moves });
+  const all = [made, end('s', 'rollback', { queue: 3 }), check('s', 20)];
+  for (const log of ['queue 1', 'queue 3', 'queue 2 of w']) {
+    expect(trimmed([...all, read(0, [])], new Set([log]))).toEqual(all);
+  }
+  expect(trimmed(all, HERE)).toEqual([]);
+  expect(logsOf(all, [1])).toEqual(new Set(['queue 3', 'queue 1', 'queue 2 of w']));
+});
+
+it('of deliveries those stay that are from there, and those that nobody knows', () => {
+  const other = { ...given(7, 1, 20), queue: 1 };
+  const lost = receive(30, [], { outcome: 'unknown' });
+  const all = [receive(10, [given(0, 1, 10), other]), receive(20, [other]), receive(25, []), lost];
+  const rest = [acked(0, 10, 40), drained(8), drained(8, { queue: 1 })];
+  const [both] = all;
+  expect(trimmed([...all, ...rest], new Set(['queue 0 of w']))).toEqual([
+    both,
+    lost,
+    ...rest.slice(0, 2),
+  ]);
+  expect(logsOf(all, [1])).toEqual(new Set(['queue 0 of w', 'queue 1 of w']));
+});
+
+it('a finding is about the queues of its lines', () => {
+  expect(logsOf(history, [1, 5, 4, 3])).toEqual(new Set(['queue 0 of id', 'queue 1', 'queue 0']));
+  expect(logsOf(history, [1])).toEqual(HERE);
 });
