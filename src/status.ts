@@ -155,7 +155,15 @@ export const REASONS = {
   ),
   TOPIC_STRICT: refused(
     'FAILED_PRECONDITION',
-    'A topic with order STRICT keeps its number of queues. Make another one, or set order NORMAL.',
+    'A topic with order STRICT gets more queues only by `topic update --queues N --drain`.',
+  ),
+  NOT_DRAINED: refused(
+    'FAILED_PRECONDITION',
+    'More queues have to wait: something is left to be read or decided. The text says what.',
+  ),
+  WRITES_REFUSED: later(
+    'FAILED_PRECONDITION',
+    'The topic refuses writes, or the node asked has not heard yet that it accepts them again.',
   ),
   PRODUCER_FENCED: refused(
     'FAILED_PRECONDITION',

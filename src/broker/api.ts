@@ -24,6 +24,8 @@ export interface QueueView {
   readonly startOffset: number;
   readonly endOffset: number;
   readonly cumulativeBytes: number;
+  /** Writes whose queue was picked at an earlier queue epoch are refused; 0 = never fenced. */
+  readonly minQueueEpoch: number;
 }
 
 export interface GroupOffsetView {
@@ -171,5 +173,7 @@ export interface DataShard {
    * is kept. May lag behind a start offset that rose until the next trim says where that one lies.
    */
   lowestNeededIndex(): LogIndex | undefined;
+  /** Batches that may still get offsets in the queue: delayed ones, and those of transactions. */
+  waitingIn(queueId: QueueId): number;
   counts(): StateCounts;
 }

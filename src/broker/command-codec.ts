@@ -4,11 +4,11 @@
  *
  *   head           = kind:u8 version:u8 fields
  *   produce        = queueId count durability has:u8 (1: producerId producerEpoch sequence)
- *                    (2: deliverAtMs) (4: windowMs [key]*)
+ *                    (2: deliverAtMs) (4: windowMs [key]*) (8: queueEpoch)
  *   deliver        = [term index]*                       recall = index
  *   copy           = owner:u8 term index fromTerm fromIndex
  *   openQueue      = queueId topicId queue
- *   closeQueue     = queueId
+ *   closeQueue     = queueId                             fenceQueue = queueId minQueueEpoch
  *   commitOffsets  = group topicId [queue offset]*       version 2: and memberId generation
  *   resetOffsets   = group topicId [queue offset]*
  *   forgetTopic    = topicId
@@ -71,6 +71,7 @@ const KIND = {
   deliver: 11,
   recall: 12,
   copy: 50,
+  fenceQueue: 51,
   ...TRANSACTION_KIND,
   ...GROUP_KIND,
   ...DELIVERY_KIND,
@@ -80,6 +81,7 @@ const KIND = {
 const PRODUCER = 1;
 const DELAY = 2;
 const DEDUP = 4;
+const QUEUE_EPOCH = 8;
 
 /** On disk: never reorder. */
 const BODY_OWNERS: readonly BodyOwner[] = ['delayed', 'delivery', 'half', 'part'];
@@ -105,6 +107,8 @@ export function encodeCommand(command: Command): Uint8Array {
       return out.uint(command.queueId).text(command.topicId).uint(command.queue).finish();
     case 'closeQueue':
       return out.uint(command.queueId).finish();
+    case 'fenceQueue':
+      return out.uint(command.queueId).uint(command.minQueueEpoch).finish();
     case 'commitOffsets':
     case 'resetOffsets':
       return encodeOffsets(command, out);
@@ -161,6 +165,8 @@ function decodeFields(kind: number, from: ByteReader): Command {
       };
     case KIND.closeQueue:
       return { type: 'closeQueue', queueId: from.uint() };
+    case KIND.fenceQueue:
+      return { type: 'fenceQueue', queueId: from.uint(), minQueueEpoch: from.uint() };
     case KIND.commitOffsets:
       return { type: 'commitOffsets', ...readOffsets(from) };
     case KIND.resetOffsets:
@@ -177,9 +183,13 @@ function decodeFields(kind: number, from: ByteReader): Command {
 function encodeProduce(command: CommandOf<'produce'>, out: ByteWriter): Uint8Array {
   assert(command.count >= 1);
   out.uint(command.queueId).uint(command.count).u8(command.durability);
-  const { producer, deliverAtMs, dedup } = command;
-  const has = (producer === undefined ? 0 : PRODUCER) | (deliverAtMs === undefined ? 0 : DELAY);
-  out.u8(has | (dedup === undefined ? 0 : DEDUP));
+  const { producer, deliverAtMs, dedup, queueEpoch } = command;
+  out.u8(
+    (producer === undefined ? 0 : PRODUCER) |
+      (deliverAtMs === undefined ? 0 : DELAY) |
+      (dedup === undefined ? 0 : DEDUP) |
+      (queueEpoch === undefined ? 0 : QUEUE_EPOCH),
+  );
   if (producer !== undefined) {
     out.text(producer.producerId).uint(producer.producerEpoch).uint(producer.sequence);
   }
@@ -188,6 +198,7 @@ function encodeProduce(command: CommandOf<'produce'>, out: ByteWriter): Uint8Arr
     out.uint(dedup.windowMs).uint(dedup.keys.length);
     for (const key of dedup.keys) out.text(key);
   }
+  if (queueEpoch !== undefined) out.uint(queueEpoch);
   return out.finish();
 }
 
@@ -195,11 +206,14 @@ function decodeProduce(from: ByteReader): Command {
   const queueId = from.uint();
   const count = readCount(from);
   const durability = readDurability(from);
-  const has = readChoice(from, (PRODUCER | DELAY | DEDUP) + 1);
+  const has = readChoice(from, (PRODUCER | DELAY | DEDUP | QUEUE_EPOCH) + 1);
   const producer = (has & PRODUCER) === 0 ? undefined : readProducer(from);
   const command = { type: 'produce', queueId, count, durability, producer } as const;
+  if (has <= PRODUCER) return command;
   const delay = (has & DELAY) === 0 ? {} : { deliverAtMs: from.uint() };
-  return { ...command, ...delay, ...((has & DEDUP) === 0 ? {} : { dedup: readKeys(from) }) };
+  const dedup = (has & DEDUP) === 0 ? {} : { dedup: readKeys(from) };
+  const epoch = (has & QUEUE_EPOCH) === 0 ? {} : { queueEpoch: from.uint() };
+  return { ...command, ...delay, ...dedup, ...epoch };
 }
 
 function readKeys(from: ByteReader) {

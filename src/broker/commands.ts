@@ -44,6 +44,8 @@ export type Command =
       readonly deliverAtMs?: ShardTimeMs;
       /** Business keys: one for all messages or one per message, remembered for `windowMs`. */
       readonly dedup?: { readonly windowMs: number; readonly keys: readonly string[] };
+      /** Of the topic when the queue was picked; absent = before its queues were ever fenced. */
+      readonly queueEpoch?: number;
     }
   /** Delayed batches that are due: each gets its offsets now. */
   | { readonly type: 'deliver'; readonly batches: readonly BatchId[] }
@@ -67,6 +69,8 @@ export type Command =
       readonly queue: number;
     }
   | { readonly type: 'closeQueue'; readonly queueId: QueueId }
+  /** Writes whose queue was picked at an earlier queue epoch are refused from now on. */
+  | { readonly type: 'fenceQueue'; readonly queueId: QueueId; readonly minQueueEpoch: number }
   | TransactionCommand
   /** Group commands live in the shard that the group's name hashes to. */
   | {
@@ -195,6 +199,13 @@ export type ApplyResult =
 /** Closed list; the service maps each to a gRPC status and a reason of docs/errors.md. */
 export type Refusal =
   | { readonly reason: 'QUEUE_NOT_OPEN'; readonly queueId: QueueId }
+  /** Picked before the topic refused writes, or by another number of queues. */
+  | {
+      readonly reason: 'QUEUE_FENCED';
+      readonly topicId: string;
+      readonly minQueueEpoch: number;
+      readonly given: number;
+    }
   /** `expected` = the sequence of the next new request; `given` = that of this one. */
   | {
       readonly reason: 'SEQUENCE_GAP' | 'SEQUENCE_TOO_OLD' | 'SEQUENCE_MISMATCH';

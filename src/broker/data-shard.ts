@@ -41,7 +41,7 @@ import type { MembershipState } from './group-rows.ts';
 import { LateReferences } from './late-references.ts';
 import type { DataShardLimits } from './limits.ts';
 import { DATA_SHARD_LIMITS } from './limits.ts';
-import { type QueueState, Queues } from './queues.ts';
+import { fenced, type QueueState, Queues } from './queues.ts';
 import type { AcceptedRequest } from './request-window.ts';
 import { ShardTransactions } from './shard-transactions.ts';
 import type { StateRow, StateWriter, Table } from './state-port.ts';
@@ -261,6 +261,10 @@ class DataShardState implements DataShard {
     return lower(this.lowestLateIndex(), this.#queues.lowestIndex('bounds'));
   }
 
+  waitingIn(queueId: QueueId): number {
+    return this.#delays.countIn(queueId) + this.#transactions.waitingIn(queueId);
+  }
+
   counts(): StateCounts {
     return {
       producers: this.#dedup.count,
@@ -298,6 +302,9 @@ class DataShardState implements DataShard {
         return this.#openQueue(command, out);
       case 'closeQueue':
         return this.#closeQueue(command.queueId, entry, out);
+      case 'fenceQueue':
+        this.#queues.fence(command.queueId, command.minQueueEpoch, out);
+        return DONE;
       case 'trim':
         return this.#trim(command, entry, out);
       default:
@@ -357,6 +364,9 @@ class DataShardState implements DataShard {
         return repeated(first, count);
       }
     }
+    // What was stored before is answered so, whatever happened to the queue since.
+    const fence = fenced(queue, command.queueEpoch);
+    if (fence !== undefined) return refused(fence);
     const baseOffset = this.#store(command, queue, entry, out);
     if (request !== undefined) this.#dedup.accept(request, baseOffset, entry, out);
     if (keyed !== undefined) this.#dedupKeys.accept(keyed, baseOffset, entry, out);

@@ -46,6 +46,12 @@ export class Delays {
     return this.#batches.size;
   }
 
+  countIn(queueId: QueueId): number {
+    let count = 0;
+    for (const batch of this.#batches.values()) if (batch.queueId === queueId) count += 1;
+    return count;
+  }
+
   /** Of the first one that falls due. */
   get nextDueAtMs(): ShardTimeMs | undefined {
     return this.#due.first()?.dueAtMs;

@@ -2,7 +2,12 @@
 import type { LogIndex } from '../../raft/types.ts';
 import { shareQueues } from './assignment.ts';
 import type { GroupMode } from './group-commands.ts';
-import type { GroupTopicState, MembershipState, QueueShare } from './group-rows.ts';
+import type {
+  GroupMemberState,
+  GroupTopicState,
+  MembershipState,
+  QueueShare,
+} from './group-rows.ts';
 
 /** What `owesQueues` looks at. */
 interface Shares {
@@ -45,7 +50,10 @@ export function isOfMember(name: string, group: string): boolean {
 }
 
 /** Who reads a topic, ascending: the order of a map is not the same on every replica. */
-export function readersOf(state: MembershipState, topicId: string): string[] {
+export function readersOf(
+  state: { readonly members: ReadonlyMap<string, Readonly<GroupMemberState>> },
+  topicId: string,
+): string[] {
   const readers: string[] = [];
   for (const { memberId, topicIds } of state.members.values()) {
     if (topicIds.includes(topicId)) readers.push(memberId);

@@ -7,7 +7,7 @@
 import type { Entry, ShardId } from '../../raft/types.ts';
 import { type ApplyResult, refused } from './commands.ts';
 import type { LateReferences } from './late-references.ts';
-import type { QueueState, Queues } from './queues.ts';
+import { fenced, type QueueState, type Queues } from './queues.ts';
 import type { StateWriter } from './state-port.ts';
 import {
   DEFAULT_MAX_CHECKS,
@@ -49,6 +49,8 @@ export class HalfMessages {
     }
     const queue = this.#queues.get(queueId);
     if (queue === undefined) return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
+    const fence = fenced(queue, command.queueEpoch);
+    if (fence !== undefined) return refused(fence);
     const transaction = this.#newTransaction(command, queue, entry);
     this.#transactions.add(transaction, out);
     return prepared(transaction, false);

@@ -35,10 +35,11 @@ export function storeSteps(
   parts: readonly PartPlan[],
   offsets: OffsetsPlan | undefined,
 ): readonly StoreStep[] {
-  const steps: StoreStep[] = parts.map(({ shard, queueId, count }, part) => ({
-    shard,
-    command: { type: 'preparePart', transaction, part, queueId, count },
-  }));
+  const steps: StoreStep[] = parts.map(({ shard, queueId, count, queueEpoch }, part) => {
+    const epoch = queueEpoch === undefined ? {} : { queueEpoch };
+    const command = { type: 'preparePart', transaction, part, queueId, count, ...epoch } as const;
+    return { shard, command };
+  });
   if (offsets !== undefined) {
     const { shard, group, generation, memberId, topics } = offsets;
     const what = { transaction, group, generation, memberId, topics };

@@ -15,7 +15,7 @@ import assert from 'node:assert';
 import type { LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import type { QueueView } from './api.ts';
 import { ByteReader, ByteWriter, FormatError, readVersioned } from './bytes.ts';
-import type { QueueId, StoredAt } from './commands.ts';
+import type { QueueId, Refusal, StoredAt } from './commands.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
 export interface QueueState extends QueueView {
@@ -26,6 +26,7 @@ export interface QueueState extends QueueView {
   startIndex: LogIndex;
   /** False: only a lower bound is known, from a trim that did not see what the queue holds now. */
   isStartExact: boolean;
+  minQueueEpoch: number;
   readonly key: Uint8Array;
 }
 
@@ -44,6 +45,8 @@ export interface QueueTrim {
 }
 
 const VERSION = 1;
+/** Of a queue that was fenced: its `minQueueEpoch` comes last. */
+const FENCED_VERSION = 2;
 /** First byte of a row after its version. On disk: never renumber. */
 const CLOSED = 0;
 const OPEN = 1;
@@ -98,6 +101,14 @@ export class Queues {
     const value = new ByteWriter(16).u8(VERSION).u8(CLOSED).uint(index).finish();
     out.put('queue', queueKey(queueId), value);
     this.#forgetClosed(out);
+  }
+
+  /** Idempotent; a fence that came late changes nothing. */
+  fence(queueId: QueueId, minQueueEpoch: number, out: StateWriter): void {
+    const queue = this.#open.get(queueId);
+    if (queue === undefined || queue.minQueueEpoch >= minQueueEpoch) return;
+    queue.minQueueEpoch = minQueueEpoch;
+    writeQueue(queue, out);
   }
 
   /** Gives the batch the next offsets; returns the first of them. */
@@ -158,10 +169,15 @@ export class Queues {
     const closed: [QueueId, LogIndex][] = [];
     for (const { key, value } of rows) {
       const queueId = new ByteReader(key).u32be();
-      const from = readVersioned(value, VERSION);
+      const isFenced = value[0] === FENCED_VERSION;
+      const from = readVersioned(value, isFenced ? FENCED_VERSION : VERSION);
       const kind = from.u8();
       if (kind === CLOSED) closed.push([queueId, from.uint()]);
-      else this.#open.set(queueId, readQueue(queueId, kind, from));
+      else {
+        const queue = readQueue(queueId, kind, from);
+        if (isFenced) queue.minQueueEpoch = from.uint();
+        this.#open.set(queueId, queue);
+      }
       from.expectEnd();
     }
     closed.sort((a, b) => a[1] - b[1]);
@@ -189,20 +205,34 @@ function newQueue(queueId: QueueId, topicId: string, queue: number): QueueState 
     cumulativeBytes: 0,
     startIndex: 0,
     isStartExact: true,
+    minQueueEpoch: 0,
     key: queueKey(queueId),
   };
+}
+
+/** Of a write to the queue; undefined = its queue epoch is new enough. */
+export function fenced(
+  { minQueueEpoch, topicId }: Pick<QueueView, 'minQueueEpoch' | 'topicId'>,
+  queueEpoch: number | undefined,
+): Extract<Refusal, { reason: 'QUEUE_FENCED' }> | undefined {
+  const given = queueEpoch ?? 0;
+  if (given >= minQueueEpoch) return undefined;
+  return { reason: 'QUEUE_FENCED', topicId, minQueueEpoch, given };
 }
 
 function queueKey(queueId: QueueId): Uint8Array {
   return new ByteWriter(4).u32be(queueId).finishCopy();
 }
 
-/** Row: version, kind, topicId, queue, startOffset, kept, startIndex, cumulativeBytes. */
+/** Row: version, kind, topicId, queue, startOffset, kept, startIndex, cumulativeBytes, fence. */
 function writeQueue(queue: QueueState, out: StateWriter): void {
-  const value = new ByteWriter(64).u8(VERSION).u8(queue.isStartExact ? OPEN : OPEN_START_INEXACT);
+  const { minQueueEpoch } = queue;
+  const value = new ByteWriter(64).u8(minQueueEpoch === 0 ? VERSION : FENCED_VERSION);
+  value.u8(queue.isStartExact ? OPEN : OPEN_START_INEXACT);
   value.text(queue.topicId).uint(queue.queue);
   value.uint(queue.startOffset).uint(queue.endOffset - queue.startOffset);
   value.uint(queue.startIndex).uint(queue.cumulativeBytes);
+  if (minQueueEpoch > 0) value.uint(minQueueEpoch);
   out.put('queue', queue.key, value.finish());
 }
 

@@ -99,6 +99,11 @@ export class ShardTransactions {
     return this.#holds.pendingOf(group);
   }
 
+  /** Batches without an outcome, or whose outcome has not come. */
+  waitingIn(queueId: QueueId): number {
+    return this.all.openIn(queueId) + this.#parts.heldIn(queueId);
+  }
+
   dropQueue(queueId: QueueId, out: StateWriter): void {
     this.all.dropQueue(queueId, out);
     this.#parts.dropQueue(queueId, out);

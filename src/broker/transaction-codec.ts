@@ -2,14 +2,15 @@
  * The commands of half messages as heads of entries (see command-codec.ts for the notation):
  *
  *   prepare          = producerGroup callerId topic queueId count firstCheckAfterMs
- *                      checkIntervalMs, version 2: maxChecks
+ *                      checkIntervalMs, version 2: maxChecks, version 3: queueEpoch
  *   end              = producerGroup (0 term index | 1 callerId) decision, version 2: by
  *   leaseChecks      = producerGroup leaseMs [term index]*, version 2: the same, counts later
  *   checksDelivered  = [term index lease]*
  *   park             = [term index]*                      resume = term index
  *   begin            = producerGroup callerId firstCheckAfterMs checkIntervalMs maxChecks
- *                      [shard topic queueId queue count]* (0 | 1 shard group)
- *   preparePart      = shard term index part queueId count
+ *                      [shard topic queueId queue count]* (0 | 1 shard group),
+ *                      version 2: [queueEpoch, 0 = none]*
+ *   preparePart      = shard term index part queueId count, version 2: queueEpoch
  *   prepareOffsets   = shard term index group generation memberId [topicId [queue from+1 offset]*]*
  *   prepared         = term index [term index]*
  *   resolve          = shard term index commits [term index]*
@@ -19,14 +20,15 @@ import assert from 'node:assert';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import { readChoice, readCount, readEntryId, readList, writeIds } from './command-fields.ts';
 import type { TransactionId, TransactionRef } from './commands.ts';
-import type {
-  GlobalTransactionId,
-  LeaseRef,
-  MovedOffset,
-  OffsetPlan,
-  PartPlan,
-  TopicOffsets,
-  TransactionCommand,
+import {
+  DEFAULT_MAX_CHECKS,
+  type GlobalTransactionId,
+  type LeaseRef,
+  type MovedOffset,
+  type OffsetPlan,
+  type PartPlan,
+  type TopicOffsets,
+  type TransactionCommand,
 } from './transaction-commands.ts';
 
 type CommandOf<Type extends TransactionCommand['type']> = Extract<
@@ -60,16 +62,34 @@ const ENDERS = ['operator', 'refusal', 'timeout'] as const;
 
 /** Which layout the command is written in: the oldest that can hold it. */
 export function transactionVersion(command: TransactionCommand): number {
-  if (command.type === 'prepare') return command.maxChecks === undefined ? 1 : 2;
-  if (command.type === 'end') return command.by === undefined ? 1 : 2;
-  if (command.type === 'leaseChecks') return command.countsLater === undefined ? 1 : 2;
-  return 1;
+  switch (command.type) {
+    case 'prepare':
+      if (command.queueEpoch !== undefined) return 3;
+      return command.maxChecks === undefined ? 1 : 2;
+    case 'end':
+      return command.by === undefined ? 1 : 2;
+    case 'leaseChecks':
+      return command.countsLater === undefined ? 1 : 2;
+    case 'begin':
+      return hasQueueEpochs(command.parts) ? 2 : 1;
+    case 'preparePart':
+      return command.queueEpoch === undefined ? 1 : 2;
+    default:
+      return 1;
+  }
 }
+
+const NEWEST: Partial<Record<number, number>> = {
+  [TRANSACTION_KIND.prepare]: 3,
+  [TRANSACTION_KIND.end]: 2,
+  [TRANSACTION_KIND.leaseChecks]: 2,
+  [TRANSACTION_KIND.begin]: 2,
+  [TRANSACTION_KIND.preparePart]: 2,
+};
 
 /** The newest layout of a kind that is read here. */
 export function newestTransactionVersion(kind: number): number {
-  const { end, leaseChecks, prepare } = TRANSACTION_KIND;
-  return kind === prepare || kind === end || kind === leaseChecks ? 2 : 1;
+  return NEWEST[kind] ?? 1;
 }
 
 export function writeTransactionCommand(command: TransactionCommand, out: ByteWriter): ByteWriter {
@@ -98,8 +118,7 @@ function writeParticipation(command: Participation, out: ByteWriter): ByteWriter
     case 'begin':
       return writeBegin(command, out);
     case 'preparePart':
-      writeGlobalId(command.transaction, out);
-      return out.uint(command.part).uint(command.queueId).uint(command.count);
+      return writePreparePart(command, out);
     case 'prepareOffsets':
       return writePrepareOffsets(command, out);
     case 'prepared':
@@ -132,18 +151,23 @@ export function readTransactionCommand(
     case TRANSACTION_KIND.resume:
       return { type: 'resume', transaction: readEntryId(from) };
     default:
-      return readParticipation(kind, from);
+      return readParticipation(kind, version, from);
   }
 }
 
-function readParticipation(kind: number, from: ByteReader): TransactionCommand | undefined {
+function readParticipation(
+  kind: number,
+  version: number,
+  from: ByteReader,
+): TransactionCommand | undefined {
   switch (kind) {
     case TRANSACTION_KIND.begin:
-      return readBegin(from);
+      return readBegin(version, from);
     case TRANSACTION_KIND.preparePart:
       return {
         ...{ type: 'preparePart', transaction: readGlobalId(from) },
         ...{ part: from.uint(), queueId: from.uint(), count: readCount(from) },
+        ...(version === 1 ? {} : { queueEpoch: from.uint() }),
       };
     case TRANSACTION_KIND.prepareOffsets:
       return readPrepareOffsets(from);
@@ -173,7 +197,10 @@ function writePrepare(command: CommandOf<'prepare'>, out: ByteWriter): ByteWrite
   out.text(command.producerGroup).text(command.callerId).text(command.topic);
   out.uint(command.queueId).uint(command.count);
   out.uint(command.firstCheckAfterMs).uint(command.checkIntervalMs);
-  return command.maxChecks === undefined ? out : out.uint(command.maxChecks);
+  const { maxChecks, queueEpoch } = command;
+  if (maxChecks === undefined && queueEpoch === undefined) return out;
+  out.uint(maxChecks ?? DEFAULT_MAX_CHECKS);
+  return queueEpoch === undefined ? out : out.uint(queueEpoch);
 }
 
 function readPrepare(version: number, from: ByteReader): TransactionCommand {
@@ -187,7 +214,10 @@ function readPrepare(version: number, from: ByteReader): TransactionCommand {
     firstCheckAfterMs: from.uint(),
     checkIntervalMs: from.uint(),
   } as const;
-  return version === 1 ? command : { ...command, maxChecks: from.uint() };
+  if (version === 1) return command;
+  const maxChecks = from.uint();
+  if (version === 2) return { ...command, maxChecks };
+  return { ...command, maxChecks, queueEpoch: from.uint() };
 }
 
 function writeEnd(command: CommandOf<'end'>, out: ByteWriter): ByteWriter {
@@ -248,11 +278,12 @@ function writeBegin(command: CommandOf<'begin'>, out: ByteWriter): ByteWriter {
   out.uint(command.firstCheckAfterMs).uint(command.checkIntervalMs).uint(command.maxChecks);
   out.uint(command.parts.length);
   for (const part of command.parts) writePart(part, out);
-  return writeOffsetPlan(command.offsets, out);
+  writeOffsetPlan(command.offsets, out);
+  return hasQueueEpochs(command.parts) ? writeQueueEpochs(command.parts, out) : out;
 }
 
-function readBegin(from: ByteReader): TransactionCommand {
-  return {
+function readBegin(version: number, from: ByteReader): TransactionCommand {
+  const command = {
     type: 'begin',
     producerGroup: from.text(),
     callerId: from.text(),
@@ -261,7 +292,35 @@ function readBegin(from: ByteReader): TransactionCommand {
     maxChecks: from.uint(),
     parts: readList(from, readPart),
     offsets: readOffsetPlan(from),
-  };
+  } as const;
+  return version === 1 ? command : { ...command, parts: readQueueEpochs(command.parts, from) };
+}
+
+/** Only topics that once refused writes have them. */
+export function hasQueueEpochs(parts: readonly PartPlan[]): boolean {
+  return parts.some(({ queueEpoch }) => queueEpoch !== undefined);
+}
+
+/** As many as there are parts. */
+export function writeQueueEpochs(parts: readonly PartPlan[], out: ByteWriter): ByteWriter {
+  for (const { queueEpoch = 0 } of parts) out.uint(queueEpoch);
+  return out;
+}
+
+export function readQueueEpochs<Part extends PartPlan>(
+  parts: readonly Part[],
+  from: ByteReader,
+): Part[] {
+  return parts.map((part) => {
+    const queueEpoch = from.uint();
+    return queueEpoch === 0 ? part : { ...part, queueEpoch };
+  });
+}
+
+function writePreparePart(command: CommandOf<'preparePart'>, out: ByteWriter): ByteWriter {
+  writeGlobalId(command.transaction, out);
+  out.uint(command.part).uint(command.queueId).uint(command.count);
+  return command.queueEpoch === undefined ? out : out.uint(command.queueEpoch);
 }
 
 export function writePart(part: PartPlan, out: ByteWriter): ByteWriter {

@@ -32,6 +32,8 @@ export interface PartPlan {
   /** Its number in the topic. */
   readonly queue: number;
   readonly count: number;
+  /** As in a produce. */
+  readonly queueEpoch?: number;
 }
 
 /** A group's offsets that are committed with the transaction, as the coordinator lists them. */
@@ -80,6 +82,8 @@ export type TransactionCommand =
       readonly checkIntervalMs: number;
       /** Absent = DEFAULT_MAX_CHECKS. */
       readonly maxChecks?: number;
+      /** As in a produce. */
+      readonly queueEpoch?: number;
     }
   | {
       readonly type: 'end';
@@ -129,6 +133,8 @@ export type TransactionCommand =
       readonly part: number;
       readonly queueId: QueueId;
       readonly count: number;
+      /** As in a produce. */
+      readonly queueEpoch?: number;
     }
   /** In the shard of the group: held until the outcome, if each still stands at its `from`. */
   | {

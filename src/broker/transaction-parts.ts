@@ -12,7 +12,7 @@ import { readChoice, readEntryId } from './command-fields.ts';
 import { type ApplyResult, isAt, type QueueId, refused, type StoredAt } from './commands.ts';
 import type { LateReferences } from './late-references.ts';
 import { type DataShardLimits, MAX_FORGOTTEN_PER_ENTRY } from './limits.ts';
-import type { Queues } from './queues.ts';
+import { fenced, type Queues } from './queues.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 import { readGlobalId, writeGlobalId } from './transaction-codec.ts';
 import type { GlobalTransactionId, ShownPart, TransactionCommand } from './transaction-commands.ts';
@@ -62,6 +62,12 @@ export class TransactionParts {
     return this.#held.size;
   }
 
+  heldIn(queueId: QueueId): number {
+    let count = 0;
+    for (const part of this.#held.values()) if (part.queueId === queueId) count += 1;
+    return count;
+  }
+
   get oldestAtMs(): ShardTimeMs | undefined {
     for (const { preparedAtMs } of this.#held.values()) return preparedAtMs;
     return undefined;
@@ -79,13 +85,14 @@ export class TransactionParts {
   }
 
   prepare(command: CommandOf<'preparePart'>, entry: Entry, out: StateWriter): ApplyResult {
-    const { transaction, part, queueId, count } = command;
+    const { transaction, part, queueId, count, queueEpoch } = command;
     const siblings = this.#byTransaction.get(globalText(transaction)) ?? [];
     const known = siblings.find((one) => one.part === part);
     if (known !== undefined) return { type: 'partPrepared', at: known.id };
-    if (this.#queues.get(queueId) === undefined) {
-      return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
-    }
+    const queue = this.#queues.get(queueId);
+    if (queue === undefined) return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
+    const fence = fenced(queue, queueEpoch);
+    if (fence !== undefined) return refused(fence);
     const id = { term: entry.term, index: entry.index };
     const bytes = entry.payload.length;
     const what = { transaction, part, queueId, count, bytes, preparedAtMs: entry.timeMs };

@@ -6,7 +6,15 @@ import { readChoice, readEntryId, readList } from './command-fields.ts';
 import type { QueueId, StoredAt, TransactionId, TransactionState } from './commands.ts';
 import type { Due } from './due-heap.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
-import { readOffsetPlan, readPart, writeOffsetPlan, writePart } from './transaction-codec.ts';
+import {
+  hasQueueEpochs,
+  readOffsetPlan,
+  readPart,
+  readQueueEpochs,
+  writeOffsetPlan,
+  writePart,
+  writeQueueEpochs,
+} from './transaction-codec.ts';
 import type { StoredOffsets, StoredPart } from './transaction-commands.ts';
 
 export interface Transaction extends TransactionView, Due {
@@ -34,11 +42,15 @@ export interface Transaction extends TransactionView, Due {
 }
 
 const VERSION = 3;
+/** With the queue epochs of its parts at the end. */
+const EPOCHS_VERSION = 4;
 /** On disk: never reorder. */
 const STATES = ['undecided', 'committed', 'rolledBack', 'parked', 'preparing'] as const;
 
 export function putTransaction(transaction: Transaction, out: StateWriter): void {
-  const row = new ByteWriter(160).u8(VERSION).u8(STATES.indexOf(transaction.state));
+  const hasEpochs = hasQueueEpochs(transaction.parts);
+  const row = new ByteWriter(160).u8(hasEpochs ? EPOCHS_VERSION : VERSION);
+  row.u8(STATES.indexOf(transaction.state));
   row.uint(transaction.id.term).text(transaction.producerGroup).text(transaction.callerId);
   row.uint(transaction.preparedAtMs).uint(transaction.firstCheckAtMs);
   row.uint(transaction.firstCheckAfterMs).uint(transaction.checkIntervalMs);
@@ -56,6 +68,7 @@ export function putTransaction(transaction: Transaction, out: StateWriter): void
   }
   row.uint(transaction.unresolved.length);
   for (const shard of transaction.unresolved) row.uint(shard);
+  if (hasEpochs) writeQueueEpochs(transaction.parts, row);
   out.put('transaction', transactionKey(transaction), row.finish());
 }
 
@@ -82,10 +95,12 @@ export function deleteTransaction(transaction: Transaction, out: StateWriter): v
 
 export function readTransaction({ key, value }: StateRow): Transaction {
   const index = new ByteReader(key).u64be();
-  const from = readVersioned(value, VERSION);
+  const hasEpochs = value[0] === EPOCHS_VERSION;
+  const from = readVersioned(value, hasEpochs ? EPOCHS_VERSION : VERSION);
   const state = STATES[from.u8()];
   if (state === undefined) throw new FormatError('transaction state is not known here');
   const transaction = readFields(state, index, from);
+  if (hasEpochs) transaction.parts = readQueueEpochs(transaction.parts, from);
   from.expectEnd();
   return transaction;
 }

@@ -47,6 +47,13 @@ export class Transactions {
     }
   }
 
+  /** Of those of one queue: how many have no outcome. */
+  openIn(queueId: QueueId): number {
+    let count = 0;
+    for (const { half } of this.#open.values()) if (half?.queueId === queueId) count += 1;
+    return count;
+  }
+
   unresolved(): Iterable<Transaction> {
     return this.#unresolved.values();
   }

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Durability, Topic, TopicDescription } from '../client/index.ts';
+import { ExitCode, Failure } from '../failure.ts';
 import {
   addClientOptions,
   bytesOption,
@@ -9,8 +10,10 @@ import {
   print,
   printJson,
   printTable,
+  untilInterrupted,
   withClient,
 } from './client-options.ts';
+import { growDrained } from './drain.ts';
 import { wholeNumber } from './options.ts';
 
 interface TopicOptions extends ClientOptions {
@@ -21,6 +24,10 @@ interface TopicOptions extends ClientOptions {
   readonly dedupWindow?: number;
   readonly order?: 'NORMAL' | 'STRICT';
 }
+interface UpdateOptions extends TopicOptions {
+  readonly writes?: 'ACCEPTED' | 'REFUSED';
+  readonly drain?: boolean;
+}
 
 export function registerTopic(program: Command): void {
   const topic = program
@@ -29,7 +36,17 @@ export function registerTopic(program: Command): void {
   const named = (name: string, text: string) =>
     addClientOptions(topic.command(`${name} <TOPIC>`).description(text));
   addSettings(named('create', 'make a topic; done when every queue is open')).action(createTopic);
-  addSettings(named('update', 'change what is given; queues only grow')).action(updateTopic);
+  addSettings(named('update', 'change what is given; queues only grow'))
+    .option(
+      '--writes <WRITES>',
+      'ACCEPTED or REFUSED: what is stored stays, and is read on',
+      oneOf('ACCEPTED', 'REFUSED'),
+    )
+    .option(
+      '--drain',
+      'with --queues, for order STRICT: refuse writes until all is read and decided, then grow',
+    )
+    .action(updateTopic);
   named('describe', 'queues of a topic: shard, leader, offsets').action(describeTopic);
   named('delete', 'remove a topic and all its messages').action(deleteTopic);
   addClientOptions(topic.command('list').description('all topics')).action(listTopics);
@@ -64,15 +81,17 @@ function addSettings(command: Command): Command {
     )
     .option(
       '--order <ORDER>',
-      'NORMAL: queues may be added; STRICT: never, so that a key keeps its queue',
-      orderOption,
+      'NORMAL: more queues at any time; STRICT: only by update --drain, so that keys keep their order',
+      oneOf('NORMAL', 'STRICT'),
     );
 }
 
-function orderOption(text: string): 'NORMAL' | 'STRICT' {
-  const order = text.toUpperCase();
-  if (order === 'NORMAL' || order === 'STRICT') return order;
-  throw new InvalidArgumentError('must be NORMAL or STRICT.');
+function oneOf<Word extends string>(...words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const word = words.find((one) => one === text.toUpperCase());
+    if (word !== undefined) return word;
+    throw new InvalidArgumentError(`must be ${words.join(' or ')}.`);
+  };
 }
 
 async function createTopic(name: string, options: TopicOptions): Promise<void> {
@@ -83,11 +102,22 @@ async function createTopic(name: string, options: TopicOptions): Promise<void> {
   });
 }
 
-async function updateTopic(name: string, options: TopicOptions): Promise<void> {
+async function updateTopic(name: string, options: UpdateOptions): Promise<void> {
+  const { drain, json, queues, writes } = options;
+  if (drain === true && (queues === undefined || writes !== undefined)) {
+    throw new Failure('--drain needs --queues, and sees to writes by itself', ExitCode.usage);
+  }
   await withClient(options, async ({ admin }) => {
-    const topic = await admin.updateTopic({ name, ...settings(options) });
-    if (options.json === true) printJson(topicJson(topic));
-    else await print(`topic ${name} updated: ${configText(topic)}\n`);
+    const change = { name, ...settings(options), ...(writes === undefined ? {} : { writes }) };
+    const onLeft = (text: string) => void (json === true || print(`${text}\n`));
+    await untilInterrupted(async (signal) => {
+      const topic =
+        drain === true
+          ? await growDrained(admin, change, { signal, onLeft })
+          : await admin.updateTopic(change);
+      if (json === true) printJson(topicJson(topic));
+      else await print(`topic ${name} updated: ${configText(topic)}\n`);
+    });
   });
 }
 
@@ -155,6 +185,7 @@ function topicJson(topic: Topic) {
     durability: config.durability,
     dedup_window_ms: config.dedupWindowMs,
     order: config.order,
+    writes: config.writes,
     created_at_ms: createdAtMs,
   };
 }
@@ -183,5 +214,6 @@ function configCells({ config }: Topic): [string, string] {
 function configText(topic: Topic): string {
   const [retention, durability] = configCells(topic);
   const order = topic.config.order === 'STRICT' ? ', strict order' : '';
-  return `${queueText(topic.queueCount)}, kept ${retention}, ${durability}${order}`;
+  const writes = topic.config.writes === 'REFUSED' ? ', writes refused' : '';
+  return `${queueText(topic.queueCount)}, kept ${retention}, ${durability}${order}${writes}`;
 }

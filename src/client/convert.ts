@@ -60,17 +60,19 @@ function topicConfig(from: WireObject): TopicConfig {
     durability: durability(from.durability),
     dedupWindowMs: int(from.dedup_window_ms),
     order: from.order === 'STRICT' ? 'STRICT' : 'NORMAL',
+    writes: from.writes === 'REFUSED' ? 'REFUSED' : 'ACCEPTED',
   };
 }
 
 /** Unset fields are left out: the server's default, or what is there already. */
 export function topicConfigOut(config: Partial<TopicConfig>): WireObject {
-  const { retentionMs, retentionBytes, durability: level, dedupWindowMs, order } = config;
+  const { retentionMs, retentionBytes, durability: level, dedupWindowMs, order, writes } = config;
   return {
     ...(retentionMs === undefined ? {} : { retention_ms: String(retentionMs) }),
     ...(retentionBytes === undefined ? {} : { retention_bytes: String(retentionBytes) }),
     ...(level === undefined ? {} : { durability: level }),
     ...(dedupWindowMs === undefined ? {} : { dedup_window_ms: String(dedupWindowMs) }),
     ...(order === undefined ? {} : { order }),
+    ...(writes === undefined ? {} : { writes }),
   };
 }

@@ -90,15 +90,17 @@ export interface TopicConfig {
   readonly durability: Durability;
   /** How long dedup keys are remembered; 0 = not at all. */
   readonly dedupWindowMs: number;
-  /** STRICT: the number of queues never changes, so a key's queue never does. */
+  /** STRICT: a key stays in its queue; more queues come only when the topic is drained. */
   readonly order: 'NORMAL' | 'STRICT';
+  /** REFUSED: nothing is stored (`WRITES_REFUSED`), what is there is read and decided as ever. */
+  readonly writes: 'ACCEPTED' | 'REFUSED';
 }
 
 export interface Topic {
   readonly name: string;
   readonly topicId: string;
   readonly queueCount: number;
-  /** Changes whenever `queueCount` does. */
+  /** Grows whenever `queueCount` changes or writes are accepted again. */
   readonly queueEpoch: number;
   readonly config: TopicConfig;
   readonly createdAtMs: number;

@@ -19,8 +19,10 @@ export interface TopicConfig {
   readonly durability: Durability;
   /** How long dedup keys are remembered; 0 = not at all, absent = DEFAULT_DEDUP_WINDOW_MS. */
   readonly dedupWindowMs?: number;
-  /** strict: the number of queues never changes. Absent = normal. */
+  /** strict: more queues only when the topic is drained. Absent = normal. */
   readonly order?: 'normal' | 'strict';
+  /** Absent = accepted. */
+  readonly writes?: 'accepted' | 'refused';
 }
 
 export const DEFAULT_DEDUP_WINDOW_MS = 600_000;
@@ -35,6 +37,13 @@ export interface TopicView {
   readonly name: string;
   readonly topicId: string;
   readonly queueEpoch: number;
+  /**
+   * Writes of an earlier queue epoch are refused by the queues; 0 = none ever were. One more than
+   * `queueEpoch` while the topic refuses all writes.
+   */
+  readonly minQueueEpoch: number;
+  /** Every queue knows `minQueueEpoch`. */
+  readonly isFenced: boolean;
   readonly config: TopicConfig;
   readonly createdAtMs: ShardTimeMs;
   /** creating: queues are being opened; active; deleting: queues are being closed. */
@@ -51,6 +60,12 @@ export type PendingTopic =
       /** How many queues the topic will have once these are open. */
       readonly queueCount: number;
       /** Those still to be opened. */
+      readonly queues: readonly TopicQueue[];
+    }
+  | {
+      readonly phase: 'fence';
+      readonly topicId: string;
+      readonly minQueueEpoch: number;
       readonly queues: readonly TopicQueue[];
     }
   | {
@@ -103,10 +118,14 @@ export type MetaCommand =
       readonly topicId: string;
       readonly queueCount: number | undefined;
       readonly config: Partial<TopicConfig>;
+      /** Behind this fence nothing is left to be read or decided; absent = nobody looked. */
+      readonly drainedAtEpoch?: number;
     }
   | { readonly type: 'deleteTopic'; readonly name: string; readonly topicId: string }
   /** Said by the reconciler when every queue of the topic is open. */
   | { readonly type: 'topicOpened'; readonly topicId: string; readonly queueCount: number }
+  /** Said by the reconciler when every queue of the topic has the fence. */
+  | { readonly type: 'topicFenced'; readonly topicId: string; readonly minQueueEpoch: number }
   /** Said by the reconciler when every queue of the topic is closed. */
   | { readonly type: 'topicClosed'; readonly topicId: string }
   /** A member says where it is reached. Ignored from a directory that is not the member's. */

@@ -33,12 +33,19 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
         topicId: text(fields, 'topicId'),
         queueCount: fields.queueCount === undefined ? undefined : count(fields, 'queueCount'),
         config: decodePartialConfig(record(fields, 'config')),
+        ...(fields.drainedAtEpoch === undefined
+          ? {}
+          : { drainedAtEpoch: uint(fields, 'drainedAtEpoch') }),
       };
     case 'deleteTopic':
       return { type: 'deleteTopic', name: text(fields, 'name'), topicId: text(fields, 'topicId') };
     case 'topicOpened': {
       const topicId = text(fields, 'topicId');
       return { type: 'topicOpened', topicId, queueCount: count(fields, 'queueCount') };
+    }
+    case 'topicFenced': {
+      const topicId = text(fields, 'topicId');
+      return { type: 'topicFenced', topicId, minQueueEpoch: count(fields, 'minQueueEpoch') };
     }
     case 'topicClosed':
       return { type: 'topicClosed', topicId: text(fields, 'topicId') };
@@ -101,13 +108,17 @@ export function decodeConfig(fields: JsonRecord): TopicConfig {
 
 /** What earlier builds did not write: absent means the default. */
 function laterConfig(fields: JsonRecord): Partial<TopicConfig> {
-  const { order } = fields;
+  const { order, writes } = fields;
   if (order !== undefined && order !== 'normal' && order !== 'strict') {
     throw new MetaFormatError('order is not known here');
+  }
+  if (writes !== undefined && writes !== 'accepted' && writes !== 'refused') {
+    throw new MetaFormatError('writes is not known here');
   }
   return {
     ...(fields.dedupWindowMs === undefined ? {} : { dedupWindowMs: uint(fields, 'dedupWindowMs') }),
     ...(order === undefined ? {} : { order }),
+    ...(writes === undefined ? {} : { writes }),
   };
 }
 

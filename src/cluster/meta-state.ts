@@ -29,7 +29,7 @@ import {
 import { placeQueues } from './placement.ts';
 import { Roster } from './roster.ts';
 import type { TopicRecord } from './topics.ts';
-import { isGrowing, Topics } from './topics.ts';
+import { isGrowing, refusesWrites, Topics } from './topics.ts';
 
 export type { MetaState } from './api.ts';
 
@@ -95,6 +95,8 @@ class MetaShardState implements MetaState {
         return this.#deleteTopic(command, out);
       case 'topicOpened':
         return this.#topicOpened(command, out);
+      case 'topicFenced':
+        return this.#topicFenced(command, out);
       case 'topicClosed':
         return this.#topicClosed(command, out);
       case 'trim':
@@ -174,6 +176,8 @@ class MetaShardState implements MetaState {
         name,
         topicId: String(entry.index),
         queueEpoch: 1,
+        minQueueEpoch: 0,
+        isFenced: true,
         config,
         createdAtMs: entry.timeMs as ShardTimeMs,
         state: 'creating',
@@ -196,22 +200,19 @@ class MetaShardState implements MetaState {
         `topic ${found.name} has ${queues.length} queues, and topics only grow: ask for more`,
       );
     }
-    if (wanted > queues.length && (command.config.order ?? config.order) === 'strict') {
-      return refuse(
-        'TOPIC_STRICT',
-        `topic ${found.name} has order STRICT and ${queues.length} queues for good: make another ` +
-          'topic, or give up the order of what was sent so far with order NORMAL',
-      );
-    }
-    if (wanted > queues.length && isGrowing(found)) {
+    const changed = { ...found, config: { ...config, ...command.config } };
+    const changesWrites = refusesWrites(changed) !== refusesWrites(found);
+    if ((wanted > queues.length || changesWrites) && isGrowing(found)) {
       return refuse('TOPIC_BUSY', `queues of ${found.name} are still being opened`);
+    }
+    if (wanted > queues.length && changed.config.order === 'strict') {
+      const isDrained = command.drainedAtEpoch === found.minQueueEpoch && !changesWrites;
+      if (!refusesWrites(found) || !found.isFenced || !isDrained) return notDrained(found);
     }
     if (this.#exceedsQueues(wanted - queues.length)) return this.#tooManyQueues();
     const added = this.#place(queues.length, wanted - queues.length, out);
-    return this.#put(
-      { ...found, config: { ...config, ...command.config }, queues: [...queues, ...added] },
-      out,
-    );
+    const grown = { ...changed, queues: [...queues, ...added] };
+    return this.#put(changesWrites ? switched(grown) : grown, out);
   }
 
   /** Repeated while the queues are being closed: the same answer. */
@@ -229,7 +230,14 @@ class MetaShardState implements MetaState {
     assert(queueCount <= topic.queues.length, 'more queues opened than were placed');
     const isFirst = topic.state === 'creating';
     const queueEpoch = topic.queueEpoch + (isFirst ? 0 : 1);
-    return this.#put({ ...topic, state: 'active', openCount: queueCount, queueEpoch }, out);
+    const opened = { ...topic, state: 'active', openCount: queueCount, queueEpoch } as const;
+    return this.#put(refusesWrites(opened) ? switched(opened) : opened, out);
+  }
+
+  #topicFenced(command: CommandOf<'topicFenced'>, out: StateWriter): MetaResult {
+    const topic = this.#topics.byId(command.topicId);
+    if (topic?.minQueueEpoch !== command.minQueueEpoch || topic.isFenced) return DONE;
+    return this.#put({ ...topic, isFenced: true }, out);
   }
 
   #topicClosed(command: CommandOf<'topicClosed'>, out: StateWriter): MetaResult {
@@ -294,6 +302,24 @@ class MetaShardState implements MetaState {
       throw new MetaFormatError(`metadata row ${name} is not known here`);
     }
   }
+}
+
+/**
+ * As its `config.writes` says. While writes are refused, no write can have the epoch that the
+ * queues ask for; when they are accepted again, it is the topic's own.
+ */
+function switched(topic: TopicRecord): TopicRecord {
+  const { minQueueEpoch, queueEpoch } = topic;
+  if (!refusesWrites(topic)) return { ...topic, queueEpoch: minQueueEpoch };
+  return { ...topic, minQueueEpoch: queueEpoch + 1, isFenced: false };
+}
+
+function notDrained({ name, queues }: TopicRecord): MetaResult {
+  return refuse(
+    'TOPIC_STRICT',
+    `topic ${name} has order STRICT and ${queues.length} queues: it gets more when it refuses ` +
+      `writes and all is read, as \`holdfast topic update ${name} --queues N --drain\` sees to`,
+  );
 }
 
 function metaKey(name: string): Uint8Array {

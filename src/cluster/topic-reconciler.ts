@@ -1,9 +1,10 @@
 /**
- * Makes the data shards what the metadata says: opens the queues of new and growing topics, closes
- * those of deleted ones, then reports back to the metadata shard. Runs where the metadata leader
- * is; everything it sends is idempotent, so a successor simply starts over from the record.
+ * Makes the data shards what the metadata says: opens the queues of new and growing topics, fences
+ * those of topics that refuse writes, closes those of deleted ones, then reports back to the
+ * metadata shard. Runs where the metadata leader is; everything it sends is idempotent, so a
+ * successor simply starts over from the record.
  *
- *   pending ──► calls to shards, all acknowledged ──► topicOpened / topicClosed ──► not pending
+ *   pending ──► calls to shards, all acknowledged ──► topicOpened, …Fenced or …Closed ──► done
  */
 import type { ShardId } from '../../raft/types.ts';
 import type { Command } from '../broker/commands.ts';
@@ -50,7 +51,7 @@ export interface TopicReconciler {
   shardAvailable(shard: ShardId): void;
 }
 
-type Report = Extract<MetaCommand, { type: 'topicOpened' | 'topicClosed' }>;
+type Report = Extract<MetaCommand, { type: 'topicOpened' | 'topicFenced' | 'topicClosed' }>;
 
 interface Call {
   readonly work: Work;
@@ -136,12 +137,8 @@ class Reconciler implements TopicReconciler {
 
   #start(topic: PendingTopic): void {
     const { topicId } = topic;
-    const report: Report =
-      topic.phase === 'open'
-        ? { type: 'topicOpened', topicId, queueCount: topic.queueCount }
-        : { type: 'topicClosed', topicId };
     const signature = signatureOf(topic);
-    const work: Work = { signature, report, callsLeft: 0, isReporting: false };
+    const work: Work = { signature, report: reportOf(topic), callsLeft: 0, isReporting: false };
     const calls = callsFor(topic, work, this.#ports.dataShards);
     work.callsLeft = calls.length;
     this.#works.set(topicId, work);
@@ -218,7 +215,21 @@ class Reconciler implements TopicReconciler {
 
 /** Same signature = same work. */
 function signatureOf(topic: PendingTopic): string {
-  return topic.phase === 'open' ? `open ${topic.queueCount}` : 'close';
+  if (topic.phase === 'open') return `open ${topic.queueCount}`;
+  return topic.phase === 'fence' ? `fence ${topic.minQueueEpoch}` : 'close';
+}
+
+/** What is said when all calls are acknowledged. */
+function reportOf(topic: PendingTopic): Report {
+  const { topicId } = topic;
+  switch (topic.phase) {
+    case 'open':
+      return { type: 'topicOpened', topicId, queueCount: topic.queueCount };
+    case 'fence':
+      return { type: 'topicFenced', topicId, minQueueEpoch: topic.minQueueEpoch };
+    case 'close':
+      return { type: 'topicClosed', topicId };
+  }
 }
 
 function callsFor(topic: PendingTopic, work: Work, dataShards: readonly ShardId[]): Call[] {
@@ -228,6 +239,14 @@ function callsFor(topic: PendingTopic, work: Work, dataShards: readonly ShardId[
       work,
       shard,
       command: { type: 'openQueue', queueId, topicId, queue },
+    }));
+  }
+  if (topic.phase === 'fence') {
+    const { minQueueEpoch } = topic;
+    return topic.queues.map(({ queueId, shard }) => ({
+      work,
+      shard,
+      command: { type: 'fenceQueue', queueId, minQueueEpoch },
     }));
   }
   const closes = topic.queues.map(

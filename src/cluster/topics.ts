@@ -18,6 +18,8 @@ export interface TopicRecord {
   readonly name: string;
   readonly topicId: string;
   readonly queueEpoch: number;
+  readonly minQueueEpoch: number;
+  readonly isFenced: boolean;
   readonly config: TopicConfig;
   readonly createdAtMs: ShardTimeMs;
   readonly state: TopicView['state'];
@@ -136,21 +138,25 @@ export function isGrowing(topic: TopicRecord): boolean {
   return topic.openCount < topic.queues.length;
 }
 
+export function refusesWrites({ config }: Pick<TopicRecord, 'config'>): boolean {
+  return config.writes === 'refused';
+}
+
 function isPending(topic: TopicRecord): boolean {
-  return topic.state !== 'active' || isGrowing(topic);
+  return topic.state !== 'active' || isGrowing(topic) || !topic.isFenced;
 }
 
 function pendingOf(topic: TopicRecord): PendingTopic {
-  const { topicId, queues } = topic;
+  const { topicId, queues, minQueueEpoch } = topic;
   if (topic.state === 'deleting') return { phase: 'close', topicId, queues };
+  if (!isGrowing(topic)) return { phase: 'fence', topicId, minQueueEpoch, queues };
   const toOpen = queues.slice(topic.openCount);
   return { phase: 'open', topicId, queueCount: queues.length, queues: toOpen };
 }
 
 function viewOf(topic: TopicRecord): TopicView {
-  const { name, topicId, queueEpoch, config, createdAtMs, state } = topic;
-  const queues = Object.freeze(topic.queues.slice(0, topic.openCount));
-  return Object.freeze({ name, topicId, queueEpoch, config, createdAtMs, state, queues });
+  const { openCount, queues, ...shown } = topic;
+  return Object.freeze({ ...shown, queues: Object.freeze(queues.slice(0, openCount)) });
 }
 
 function topicKey(topicId: string): Uint8Array {
@@ -166,6 +172,9 @@ function readTopic({ value }: StateRow): TopicRecord {
     name: text(fields, 'name'),
     topicId: text(fields, 'topicId'),
     queueEpoch: uint(fields, 'queueEpoch'),
+    // Earlier builds did not write it.
+    minQueueEpoch: fields.minQueueEpoch === undefined ? 0 : uint(fields, 'minQueueEpoch'),
+    isFenced: fields.isFenced !== false,
     config: decodeConfig(record(fields, 'config')),
     createdAtMs: uint(fields, 'createdAtMs'),
     state,

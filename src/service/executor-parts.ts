@@ -3,6 +3,7 @@ import type { Router } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import type { AppliedWaits } from './applied-waits.ts';
 import type { ServiceConfig } from './config.ts';
+import type { Fences } from './fences.ts';
 import type { InternalMethods } from './internal-methods.ts';
 import type { Proto } from './proto.ts';
 import type { QueuePicker } from './queue-picker.ts';
@@ -14,6 +15,7 @@ export interface ExecutorParts {
   readonly topics: TopicDirectory;
   readonly waits: AppliedWaits;
   readonly methods: InternalMethods;
+  readonly fences: Fences;
   readonly picker: QueuePicker;
   readonly proto: Proto;
   readonly config: ServiceConfig;

@@ -3,12 +3,14 @@
  * of a shard, after it has proved that it leads.
  */
 import type { DataShard, TransactionView } from '../broker/api.ts';
+import { decodeCommand } from '../broker/command-codec.ts';
 import type { TransactionId, TransactionState } from '../broker/commands.ts';
 import { offsetsName } from '../broker/group-shares.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { type CallError, toCallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
 import { gatherCallbacks } from './callbacks.ts';
+import type { Fences } from './fences.ts';
 import type { ShardMethod, Target } from './methods.ts';
 import { proposalError, queueNotOpen, readError } from './refusals.ts';
 import { refuseCommand } from './state-admission.ts';
@@ -100,7 +102,7 @@ export interface InternalMethods {
   readonly transactions: ShardMethod;
 }
 
-export function createInternalMethods(host: ShardHost): InternalMethods {
+export function createInternalMethods(host: ShardHost, fences: Fences): InternalMethods {
   return {
     readIndex: {
       name: '.shard/read-index',
@@ -111,7 +113,10 @@ export function createInternalMethods(host: ShardHost): InternalMethods {
     propose: {
       name: '.shard/propose',
       kind: 'write',
-      perform: (call, target, body, _parsed, done) => propose(host, call, target, body, done),
+      perform: (call, target, body, _parsed, done) => {
+        if (target.shard === META_SHARD) propose(host, call, target, body, done);
+        else proposeCommand(host, fences, call, target, body, done);
+      },
     },
     queues: {
       name: '.shard/queues',
@@ -157,14 +162,28 @@ export function afterRound(
   });
 }
 
-function propose(host: ShardHost, call: Call, target: Target, head: Uint8Array, done: Done): void {
-  if (target.shard !== META_SHARD) {
-    const refused = refuseCommand(host.data(target.shard), head);
-    if (refused !== undefined) {
-      done(refused, undefined);
-      return;
-    }
+function proposeCommand(
+  host: ShardHost,
+  fences: Fences,
+  call: Call,
+  target: Target,
+  head: Uint8Array,
+  done: Done,
+): void {
+  const command = decodeCommand(head);
+  const refused = refuseCommand(host.data(target.shard), command);
+  if (refused !== undefined) {
+    done(refused, undefined);
+    return;
   }
+  const applied = fences.note(target.shard, command);
+  propose(host, call, target, head, (error, answer) => {
+    if (error === undefined) applied();
+    done(error, answer);
+  });
+}
+
+function propose(host: ShardHost, call: Call, target: Target, head: Uint8Array, done: Done): void {
   call.mayHaveTakenEffect = true;
   host.propose(target.shard, head, NO_BYTES, 'majorityFsync', (outcome) => {
     if (outcome.status === 'applied' || outcome.status === 'written') {

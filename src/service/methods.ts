@@ -2,6 +2,7 @@
  * What a shard's leader does, whoever asks: the same executor runs for a call that arrived at this
  * node and for one that another node forwarded (design section 3, "Life of a produce").
  */
+import type { TopicView } from '../cluster/api.ts';
 import type { Call, Done } from './call.ts';
 
 /** Where a call goes, settled by the node that the client asked, so that the leader need not. */
@@ -12,6 +13,8 @@ export interface Target {
   readonly queue: number;
   /** Per method: the durability of a produce, the layout of a fetch. */
   readonly variant: number;
+  /** At which a write picked its queue; absent = before the topic's queues were ever fenced. */
+  readonly queueEpoch?: number;
 }
 
 export interface ShardMethod {
@@ -32,12 +35,17 @@ export interface NodeMethod {
   perform(call: Call, body: Uint8Array, done: Done): void;
 }
 
-/** `NAME?shard.queueId.queue.variant`: the target travels in the name, the body stays untouched. */
+/**
+ * `NAME?shard.queueId.queue.variant`, and `.queueEpoch` where there is one: the target travels in
+ * the name, the body stays untouched.
+ */
 export function encodeMethod(name: string, target: Target): string {
-  return `${name}?${target.shard}.${target.queueId}.${target.queue}.${target.variant}`;
+  const { shard, queueId, queue, variant, queueEpoch } = target;
+  const text = `${name}?${shard}.${queueId}.${queue}.${variant}`;
+  return queueEpoch === undefined ? text : `${text}.${queueEpoch}`;
 }
 
-const TARGET = /^([0-9]{1,9})\.([0-9]{1,15})\.([0-9]{1,9})\.([0-9]{1,3})$/;
+const TARGET = /^([0-9]{1,9})\.([0-9]{1,15})\.([0-9]{1,9})\.([0-9]{1,3})(?:\.([0-9]{1,15}))?$/;
 
 /** The target is undefined for a node method. */
 export function decodeMethod(text: string): { name: string; target: Target | undefined } {
@@ -45,11 +53,18 @@ export function decodeMethod(text: string): { name: string; target: Target | und
   if (at < 0) return { name: text, target: undefined };
   const match = TARGET.exec(text.slice(at + 1));
   if (match === null) return { name: text, target: undefined };
-  const [shard, queueId, queue, variant] = match.slice(1).map(Number);
-  return {
-    name: text.slice(0, at),
-    target: { shard: shard!, queueId: queueId!, queue: queue!, variant: variant! },
-  };
+  const [shard, queueId, queue, variant] = match.slice(1, 5).map(Number);
+  const target = { shard: shard!, queueId: queueId!, queue: queue!, variant: variant! };
+  const epoch = match[5] === undefined ? {} : { queueEpoch: Number(match[5]) };
+  return { name: text.slice(0, at), target: { ...target, ...epoch } };
+}
+
+/** Of a write that was picked by this view of its topic: what a fence judges it by. */
+export function pickedAt({
+  minQueueEpoch,
+  queueEpoch,
+}: Pick<TopicView, 'minQueueEpoch' | 'queueEpoch'>): { readonly queueEpoch?: number } {
+  return minQueueEpoch === 0 ? {} : { queueEpoch };
 }
 
 export function shardTarget(shard: number): Target {

@@ -14,7 +14,7 @@ import { step } from './cold.ts';
 import { isDelayed } from './delay.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import { decodeFrame, encodeFrame } from './json-frame.ts';
-import { type ShardMethod, shardTarget, type Target } from './methods.ts';
+import { pickedAt, type ShardMethod, shardTarget, type Target } from './methods.ts';
 import type { OffsetCalls } from './offsets.ts';
 import { type Drive, PrepareDrive } from './prepare-drive.ts';
 import { appliedError } from './produce.ts';
@@ -92,7 +92,8 @@ export class PrepareMany {
     const queue = picker.pick(topic, part);
     if (queue instanceof CallError) throw queue;
     const { shard, queueId } = queueOf(topic, queue);
-    return { shard, topic: part.topic, queueId, queue, count: part.count };
+    const plan = { shard, topic: part.topic, queueId, queue, count: part.count };
+    return { ...plan, ...pickedAt(topic) };
   }
 
   async #planOffsets(call: Call, heads: readonly OffsetsHead[]): Promise<OffsetsPlan | undefined> {

@@ -9,7 +9,7 @@ import type { Call, Done } from './call.ts';
 import { checkDedupKeys, checkDedupOn, dedupOf, refuseDedupKeys } from './dedup.ts';
 import { checkDelay, deliveryTime, isDelayed, refuseDelayed } from './delay.ts';
 import type { ExecutorParts } from './executor-parts.ts';
-import type { ShardMethod, Target } from './methods.ts';
+import { pickedAt, type ShardMethod, type Target } from './methods.ts';
 import { ProducerOrder } from './producer-order.ts';
 import { proposalError, refusalError } from './refusals.ts';
 import { ProduceHead, peekQueue, readProduceHead } from './request-head.ts';
@@ -113,15 +113,24 @@ export class ProduceCalls {
       done(dedup, undefined);
       return;
     }
+    const refusal = this.#parts.fences.refusal(target);
+    // Others may have been stored before: then that is their answer, whatever was fenced since.
+    if (refusal !== undefined && producer === undefined && dedup === undefined) {
+      done(refusalError(refusal), undefined);
+      return;
+    }
+    const { queueEpoch } = target;
     const command = encodeCommand({
       ...{ type: 'produce', queueId, count, durability, producer },
       ...(deliverAtMs === undefined ? {} : { deliverAtMs }),
       ...(dedup === undefined ? {} : { dedup }),
+      ...(queueEpoch === undefined ? {} : { queueEpoch }),
     });
     const isWeak = durability !== Durability.majorityFsync;
     const request = producer && { ...producer, queueId, count };
     const track = request && this.#order.track(shard, request, isWeak);
-    const isSure = track === undefined || track.proposes(request!);
+    const isInOrder = track === undefined || track.proposes(request!);
+    const isSure = isInOrder && !this.#parts.fences.mayRefuse(target);
     const level = isSure ? LEVELS[durability] : 'majorityFsync';
     call.mayHaveTakenEffect = true;
     let answered = false;
@@ -256,5 +265,5 @@ function produceTarget(topic: TopicView, queue: number, head: ProduceHead): Targ
   const { shard, queueId } = topic.queues[queue]!;
   const isSure = isDelayed(head) || head.dedupKeys !== undefined;
   const otherwise = isSure ? Durability.majorityFsync : topic.config.durability;
-  return { shard, queueId, queue, variant: head.durability || otherwise };
+  return { shard, queueId, queue, variant: head.durability || otherwise, ...pickedAt(topic) };
 }

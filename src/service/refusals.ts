@@ -47,6 +47,8 @@ export function refusalError(refusal: Refusal): CallError {
   switch (refusal.reason) {
     case 'QUEUE_NOT_OPEN':
       return queueNotOpen();
+    case 'QUEUE_FENCED':
+      return writesRefused(refusal.minQueueEpoch);
     case 'SEQUENCE_GAP':
       return sequenceError(refusal, 'skips ahead: send what is missing first');
     case 'SEQUENCE_TOO_OLD':
@@ -129,6 +131,15 @@ export function queueNotOpen(): CallError {
     'QUEUE_NOT_OPEN',
     'the queue is just being opened or closed: nothing was stored, try again',
     { retryAfterMs: 50 },
+  );
+}
+
+function writesRefused(minQueueEpoch: number): CallError {
+  return new CallError(
+    'WRITES_REFUSED',
+    'the topic refuses writes (`holdfast topic update TOPIC --writes accepted` ends that), or ' +
+      'the node that was asked has not heard yet that it accepts them again: nothing was stored',
+    { retryAfterMs: 500, metadata: { 'queue-epoch': String(minQueueEpoch) } },
   );
 }
 

@@ -17,6 +17,7 @@ import { ClusterStatus } from './cluster-status.ts';
 import { type ServiceConfig, serviceConfig } from './config.ts';
 import { Deadlines, SYSTEM_DEADLINE_CLOCK } from './deadlines.ts';
 import { DeliveryCalls } from './deliveries/delivery-calls.ts';
+import { Fences } from './fences.ts';
 import { FetchCalls } from './fetch.ts';
 import { GroupGrowth } from './group-growth.ts';
 import { GroupMethods } from './group-methods.ts';
@@ -24,6 +25,7 @@ import { GroupSessions } from './group-sessions.ts';
 import { GroupCalls } from './groups.ts';
 import { GrpcServer, type Listen } from './grpc-server.ts';
 import { createInternalMethods, decodeJson, type Proposed } from './internal-methods.ts';
+import { Leftovers } from './leftovers.ts';
 import type { Limit } from './limits.ts';
 import { type ClusterBirth, MemberCalls } from './members.ts';
 import { shardTarget } from './methods.ts';
@@ -103,11 +105,12 @@ export function createParts(options: ServiceOptions) {
   const router = new Router(host, peers, config, { clock, deadlines });
   const admission = new Admission(config);
   const proto = new Proto();
-  const methods = createInternalMethods(host);
+  const fences = new Fences(host);
+  const methods = createInternalMethods(host, fences);
   const waits = new AppliedWaits(host, config.maxWaitingCalls);
   const topics = new TopicDirectory(host, router, waits, methods.readIndex);
   const picker = new QueuePicker(MAX_PICKED_TOPICS, config.maxOrderingKeyBytes);
-  const shared = { host, router, topics, waits, methods, picker, proto, config };
+  const shared = { host, router, topics, waits, methods, fences, picker, proto, config };
   const produce = new ProduceCalls(shared);
   const fetch = new FetchCalls(shared);
   const offsets = new OffsetCalls(shared);
@@ -131,14 +134,15 @@ export function createParts(options: ServiceOptions) {
   const webhooks = new Webhooks({
     ...{ calls, checks, collect, config, logger, proto, transactions },
   });
-  const topicCalls = new TopicCalls(shared, offsets);
+  const leftovers = new Leftovers(shared, offsets);
+  const topicCalls = new TopicCalls(shared, offsets, leftovers);
   const cluster = new ClusterStatus(host, peers, birth.clusterId, config.statusTimeoutMs);
   const memberCalls = new MemberCalls(shared, peers, birth);
   const onBug = (error: CallError) => logger.error({ err: error.cause ?? error }, error.message);
   return {
     ...{ asker, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
-    ...{ groupMethods, groups, growth, sessions, traceMethods },
+    ...{ groupMethods, groups, growth, leftovers, sessions, traceMethods },
     ...{
       deliveries,
       memberCalls,
@@ -228,7 +232,7 @@ export function createService(options: ServiceOptions): Service {
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
   const { deliveries, groupMethods, memberCalls, participants, prepareMany, router } = parts;
-  const { traceMethods, transactions } = parts;
+  const { leftovers, traceMethods, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
@@ -237,7 +241,7 @@ function createPeerServer(parts: Parts): PeerServer {
       ...Object.values(traceMethods),
       ...[prepareMany.method, ...Object.values(participants)],
       ...Object.values(methods),
-      ...deliveries.methods,
+      ...[...deliveries.methods, leftovers.method],
     ],
     nodeMethods: [collector.method, cluster.method, memberCalls.method],
   });

@@ -3,7 +3,6 @@
  * Checked on the leader only: what is under way at that moment may go a little over.
  */
 import type { DataShard } from '../broker/api.ts';
-import { decodeCommand } from '../broker/command-codec.ts';
 import type { Command, QueueOffsetEntry } from '../broker/commands.ts';
 import { DATA_SHARD_LIMITS } from '../broker/limits.ts';
 import type { TopicOffsets } from '../broker/transaction-commands.ts';
@@ -90,8 +89,7 @@ function refuseResend(
 }
 
 /** Looks at commands that make groups, offsets or deliveries; lets all others pass. */
-export function refuseCommand(data: DataShard, head: Uint8Array): CallError | undefined {
-  const command = decodeCommand(head);
+export function refuseCommand(data: DataShard, command: Command): CallError | undefined {
   if (command.type === 'joinGroup') return refuseMember(data, command);
   if (command.type === 'settleDead' && command.action === 'resend') {
     return refuseResend(data, command);

@@ -14,6 +14,7 @@ import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import type { Proposed } from './internal-methods.ts';
+import type { Leftovers } from './leftovers.ts';
 import type { OffsetCalls } from './offsets.ts';
 import { metaError, topicNotFound } from './refusals.ts';
 
@@ -21,6 +22,7 @@ const META_SHARD = 0;
 const MAX_DEDUP_WINDOW_MS = 604_800_000;
 /** From 1, as in admin.proto. */
 const ORDERS = ['normal', 'strict'] as const;
+const WRITES = ['accepted', 'refused'] as const;
 
 interface ConfigFields {
   readonly retention_ms?: string;
@@ -28,6 +30,7 @@ interface ConfigFields {
   readonly durability?: number;
   readonly dedup_window_ms?: string;
   readonly order?: number;
+  readonly writes?: number;
 }
 export interface TopicChange {
   readonly name: string;
@@ -48,20 +51,26 @@ interface ProposedChange {
 export class TopicCalls {
   readonly #parts: ExecutorParts;
   readonly #offsets: OffsetCalls;
+  readonly #leftovers: Leftovers;
 
-  constructor(parts: ExecutorParts, offsets: OffsetCalls) {
+  constructor(parts: ExecutorParts, offsets: OffsetCalls, leftovers: Leftovers) {
     this.#parts = parts;
     this.#offsets = offsets;
+    this.#leftovers = leftovers;
   }
 
   async create(call: Call, request: TopicChange): Promise<object> {
     const name = checkedName('name', request.name);
     const queueCount = this.#queueCount(request) || this.#parts.config.defaultQueueCount;
+    const asked = configOf(request.config);
+    if (asked.writes === 'refused') {
+      throw new CallError('INVALID_REQUEST', 'a new topic accepts writes: refuse them afterwards');
+    }
     const config: TopicConfig = {
       retentionMs: this.#parts.config.defaultRetentionMs,
       retentionBytes: 0,
       durability: Levels.majorityFsync,
-      ...configOf(request.config),
+      ...asked,
     };
     const created = await this.#propose(call, { type: 'createTopic', name, queueCount, config });
     return { topic: topicFields(await this.#grown(call, created.topic, queueCount)) };
@@ -73,7 +82,8 @@ export class TopicCalls {
     const config = configOf(request.config);
     const topicId = request.topic_id;
     const command = { type: 'updateTopic', name, topicId, queueCount, config } as const;
-    const changed = await this.#propose(call, command);
+    const drained = await this.#drained(call, name, queueCount ?? 0);
+    const changed = await this.#propose(call, { ...command, ...drained });
     return { topic: topicFields(await this.#grown(call, changed.topic, queueCount ?? 0)) };
   }
 
@@ -122,6 +132,20 @@ export class TopicCalls {
     };
   }
 
+  /** More queues for one that keeps each key's order: its fence, once nothing is left behind it. */
+  async #drained(
+    call: Call,
+    name: string,
+    queueCount: number,
+  ): Promise<{ readonly drainedAtEpoch?: number }> {
+    await step((done) => this.#parts.topics.catchUp(call, (error) => done(error, undefined)));
+    const topic = this.#parts.host.meta().topic(name);
+    if (topic?.config.order !== 'strict' || queueCount <= topic.queues.length) return {};
+    if (topic.config.writes !== 'refused' || !topic.isFenced) return {};
+    await this.#leftovers.check(call, topic);
+    return { drainedAtEpoch: topic.minQueueEpoch };
+  }
+
   async #propose(call: Call, command: MetaCommand): Promise<ProposedChange> {
     const method = this.#parts.methods.propose;
     const head = encodeMetaCommand(command);
@@ -131,13 +155,13 @@ export class TopicCalls {
     return { index: proposed.index, topic: result.type === 'topic' ? result.topic : undefined };
   }
 
-  /** Until every queue of the topic is open, as this node sees it. */
+  /** Until every queue of the topic is open and fenced as it shall be, as this node sees it. */
   async #grown(call: Call, proposed: TopicView | undefined, count: number): Promise<TopicView> {
     const id = proposed?.topicId ?? '';
     const meta = this.#parts.host.meta();
     await this.#until(call, () => {
       const topic = meta.topicById(id);
-      return topic?.state === 'active' && topic.queues.length >= count;
+      return topic?.state === 'active' && topic.queues.length >= count && topic.isFenced;
     });
     return meta.topicById(id)!;
   }
@@ -178,6 +202,7 @@ function configOf(fields: ConfigFields | null): Partial<TopicConfig> {
     ...(durability === 0 ? {} : { durability: durability as Durability }),
     ...dedupWindow(fields),
     ...orderOf(fields),
+    ...writesOf(fields),
   };
 }
 
@@ -194,6 +219,13 @@ function orderOf({ order = 0 }: ConfigFields): Partial<TopicConfig> {
   throw new CallError('INVALID_REQUEST', `order ${order} does not exist: NORMAL or STRICT`);
 }
 
+function writesOf({ writes = 0 }: ConfigFields): Partial<TopicConfig> {
+  if (writes === 0) return {};
+  const name = WRITES[writes - 1];
+  if (name !== undefined) return { writes: name };
+  throw new CallError('INVALID_REQUEST', `writes ${writes} does not exist: ACCEPTED or REFUSED`);
+}
+
 function topicFields(topic: TopicView): object {
   return {
     name: topic.name,
@@ -206,6 +238,7 @@ function topicFields(topic: TopicView): object {
       durability: topic.config.durability,
       dedup_window_ms: topic.config.dedupWindowMs ?? DEFAULT_DEDUP_WINDOW_MS,
       order: 1 + ORDERS.indexOf(topic.config.order ?? 'normal'),
+      writes: 1 + WRITES.indexOf(topic.config.writes ?? 'accepted'),
     },
     created_at_ms: topic.createdAtMs,
   };

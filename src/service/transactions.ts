@@ -12,7 +12,7 @@ import { checkedId, parseTransactionId, transactionIdText } from '../convert.ts'
 import { CallError, toCallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
 import type { ExecutorParts } from './executor-parts.ts';
-import type { ShardMethod, Target } from './methods.ts';
+import { pickedAt, type ShardMethod, type Target } from './methods.ts';
 import type { OutcomePusher } from './outcome-pusher.ts';
 import { checkPart, type PrepareMany } from './prepare-many.ts';
 import { appliedError } from './produce.ts';
@@ -100,7 +100,8 @@ export class TransactionCalls {
         return;
       }
       const { shard, queueId } = queueOf(topic!, queue);
-      const target = { shard, queueId, queue, variant: Durability.majorityFsync };
+      const variant = Durability.majorityFsync;
+      const target = { shard, queueId, queue, variant, ...pickedAt(topic!) };
       const routed = { method: this.prepareMethod, target, body: request, parsed: prepare };
       this.#parts.router.route(call, routed, done);
     });

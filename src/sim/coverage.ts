@@ -68,6 +68,7 @@ export const POINTS = [
   'members share a topic',
   'messages trimmed',
   'closed queue refused',
+  'fenced write refused',
   'quiet shard woken',
   'leadership handed over',
   'snapshot sent',

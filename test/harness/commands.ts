@@ -54,6 +54,8 @@ const anyDelivery: fc.Arbitrary<DeliveryCommand> = fc.oneof(
   }),
   fc.record({ type: fc.constant('unsubscribe' as const), ...name }),
 );
+const queueEpoch = fc.integer({ min: 1, max: 2 ** 40 });
+const plannedPart = { shard: uint, topic: text, queueId: uint, queue: uint, count };
 const trimmed = fc.record({ queueId: uint, startOffset: uint, startIndex: uint });
 
 export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
@@ -81,6 +83,11 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     producer: fc.option(producer, { nil: undefined }),
     dedup: fc.record({ windowMs: uint, keys: fc.array(text, { maxLength: 4 }) }),
   }),
+  fc.record({
+    type: fc.constant('produce' as const),
+    ...{ queueId: uint, count, durability, queueEpoch },
+    producer: fc.option(producer, { nil: undefined }),
+  }),
   fc.record({ type: fc.constant('deliver' as const), batches: fc.array(id, { maxLength: 8 }) }),
   fc.record({ type: fc.constant('recall' as const), index: uint }),
   fc.record({
@@ -92,6 +99,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   }),
   fc.record({ type: fc.constant('openQueue' as const), queueId: uint, topicId: text, queue: uint }),
   fc.record({ type: fc.constant('closeQueue' as const), queueId: uint }),
+  fc.record({ type: fc.constant('fenceQueue' as const), queueId: uint, minQueueEpoch: uint }),
   fc.record({
     type: fc.constant('prepare' as const),
     producerGroup: text,
@@ -118,6 +126,11 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     firstCheckAfterMs: uint,
     checkIntervalMs: uint,
     maxChecks: uint,
+  }),
+  fc.record({
+    type: fc.constant('prepare' as const),
+    ...{ producerGroup: text, callerId: text, topic: text, queueId: uint, count },
+    ...{ firstCheckAfterMs: uint, checkIntervalMs: uint, maxChecks: uint, queueEpoch },
   }),
   fc.record({
     type: fc.constant('end' as const),
@@ -150,7 +163,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     firstCheckAfterMs: uint,
     checkIntervalMs: uint,
     maxChecks: uint,
-    parts: fc.array(fc.record({ shard: uint, topic: text, queueId: uint, queue: uint, count }), {
+    parts: fc.array(fc.oneof(fc.record(plannedPart), fc.record({ ...plannedPart, queueEpoch })), {
       maxLength: 4,
     }),
     offsets: fc.option(fc.record({ shard: uint, group: text }), { nil: undefined }),
@@ -161,6 +174,10 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     part: uint,
     queueId: uint,
     count,
+  }),
+  fc.record({
+    type: fc.constant('preparePart' as const),
+    ...{ transaction: globalId, part: uint, queueId: uint, count, queueEpoch },
   }),
   fc.record({
     type: fc.constant('prepareOffsets' as const),

@@ -14,6 +14,7 @@ import type { MetaState } from '../../src/cluster/api.ts';
 import type { Birth } from '../../src/cluster/birth-placement.ts';
 import { encodeMetaCommand } from '../../src/cluster/meta-codec.ts';
 import { createMetaState } from '../../src/cluster/meta-state.ts';
+import { createTopicReconciler } from '../../src/cluster/topic-reconciler.ts';
 import type {
   IncomingCall,
   PeerAnswer,
@@ -120,21 +121,20 @@ export class FakeCluster {
 
   /** What the topic reconciler does, at once. */
   reconcile(): void {
-    for (const pending of this.nodes[0]!.meta.pendingTopics()) {
-      const { phase, topicId, queues } = pending;
-      for (const { queue, queueId, shard } of queues) {
-        const command =
-          phase === 'open'
-            ? ({ type: 'openQueue', queueId, topicId, queue } as const)
-            : ({ type: 'closeQueue', queueId } as const);
+    const reconciler = createTopicReconciler({
+      pendingTopics: () => this.nodes[0]!.meta.pendingTopics(),
+      dataShards: this.shards.filter((shard) => shard !== 0),
+      callShard: (shard, command, done) => {
         this.append(shard, encodeCommand(command), EMPTY_BYTES);
-      }
-      const report =
-        phase === 'open'
-          ? ({ type: 'topicOpened', topicId, queueCount: pending.queueCount } as const)
-          : ({ type: 'topicClosed', topicId } as const);
-      this.append(0, encodeMetaCommand(report), EMPTY_BYTES);
-    }
+        done(true);
+      },
+      proposeMeta: (command, done) => {
+        this.append(0, encodeMetaCommand(command), EMPTY_BYTES);
+        done(true);
+      },
+      startTimer: () => () => undefined,
+    });
+    reconciler.becameReady();
   }
 
   #applyMeta(entry: Entry): unknown {

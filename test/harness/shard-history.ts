@@ -73,7 +73,7 @@ export class History {
     this.shard.timeMs += step.c % 60;
     if (step.c % 20 === 0) this.shard.term += 1;
     const isShort = [...this.shard.state.queues()].length < QUEUES_WANTED;
-    const command = isShort ? this.#openQueue(step) : this.#command(step);
+    const command = isShort ? this.#openQueue(step) : this.#picked(this.#command(step), step);
     return { command, payloadBytes: step.b % 40 };
   }
 
@@ -103,7 +103,8 @@ export class History {
     const { kind, a, b, c } = step;
     const queueId = this.#anyQueue(a);
     if (kind < 2) return this.#openQueue(step);
-    if (kind < 4) return { type: 'closeQueue', queueId };
+    if (kind === 2) return { type: 'closeQueue', queueId };
+    if (kind === 3) return this.#fence(queueId, step);
     if (kind < 10) {
       return { type: 'produce', queueId, count: 1 + (b % 900), durability: 1, producer: undefined };
     }
@@ -124,6 +125,21 @@ export class History {
     if (kind < 80) return groupCommand(step);
     if (kind < 93) return this.#delivery(queueId, step);
     return this.#trim(a, b);
+  }
+
+  /** Now and then one that was there before. */
+  #fence(queueId: number, { a }: Step): Command {
+    const known = this.shard.state.queue(queueId)?.minQueueEpoch ?? 0;
+    return { type: 'fenceQueue', queueId, minQueueEpoch: Math.max(1, known + 1 - (a % 3)) };
+  }
+
+  /** Writes are mostly picked at the epoch of the fence, now and then at the one before. */
+  #picked(command: Command, { c }: Step): Command {
+    const { type } = command;
+    if (type !== 'produce' && type !== 'prepare' && type !== 'preparePart') return command;
+    const fence = this.shard.state.queue(command.queueId)?.minQueueEpoch ?? 0;
+    const queueEpoch = c % 7 === 0 ? fence - 1 : fence;
+    return queueEpoch <= 0 ? command : { ...command, queueEpoch };
   }
 
   #anyQueue(a: number): number {

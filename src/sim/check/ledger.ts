@@ -19,6 +19,7 @@ import { DedupOnce } from '../invariants/dedup-once.ts';
 import { DelayHidden } from '../invariants/delay-hidden.ts';
 import { DeliveryRules } from '../invariants/delivery-rules.ts';
 import { DenseOffsets } from '../invariants/dense-offsets.ts';
+import { FencedQueues } from '../invariants/fenced-queues.ts';
 import { GroupFencing } from '../invariants/group-fencing.ts';
 import { HalfHidden } from '../invariants/half-hidden.ts';
 import { SpanningWhole } from '../invariants/spanning-whole.ts';
@@ -46,6 +47,7 @@ export class Ledger {
   readonly #epochs = new Map<string, number>();
   readonly #starts = new Map<QueueId, number>();
   readonly #closed = new ClosedQueues();
+  readonly #fenced = new FencedQueues();
   readonly #dense = new DenseOffsets();
   readonly #copies = new CopiedBodies();
   readonly #half = new HalfHidden(this.#copies);
@@ -81,6 +83,7 @@ export class Ledger {
     this.#copies.applied(shard, entry, command, result);
     this.#delays.applied(shard, entry, command, result);
     this.#keys.applied(entry, command, result);
+    this.#fenced.applied(entry, command, result);
     this.#fencing.applied(entry.index, command, result);
     this.#checks.applied(shard, entry, command, result);
     this.#deliveries.applied(shard, entry, command, result);

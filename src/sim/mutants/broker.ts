@@ -9,6 +9,22 @@ export const BROKER: readonly Mutant[] = [
     to: '',
   },
   {
+    name: 'a write that was picked before the fence is taken',
+    file: 'src/broker/queues',
+    from: 'if (given >= minQueueEpoch) return undefined;',
+    to: 'if (given + 1 >= minQueueEpoch) return undefined;',
+  },
+  {
+    name: 'a fence is not in the rows',
+    file: 'src/broker/queues',
+    from: 'queue.minQueueEpoch = minQueueEpoch;\n    writeQueue(queue, out);',
+    to: 'queue.minQueueEpoch = minQueueEpoch;',
+    test: {
+      file: 'test/src/broker/queue-fence.test.ts',
+      name: 'never falls, and outlives a restart',
+    },
+  },
+  {
     name: 'a repeated request is taken for a new one',
     file: 'src/broker/dedup',
     from: 'if (given < expected) return recall(state.window, given, count, expected);',

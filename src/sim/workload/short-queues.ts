@@ -1,4 +1,7 @@
-/** Queues that are opened, used and closed for good: nothing enters them any more. */
+/**
+ * Queues that are opened, used, fenced, and closed for good: then nothing enters them any more, and
+ * behind the fence nothing that was picked before.
+ */
 import type { ShardId } from '../../../raft/types.ts';
 import { Durability, type QueueId } from '../../broker/commands.ts';
 import { expect } from '../failure.ts';
@@ -10,6 +13,7 @@ const FIRST_ID = 1000;
 const OPEN_MAX = 2;
 const THINK_MAX_MS = 500;
 const BACKOFF_MAX_MS = 300;
+const FENCE = 2;
 
 interface ShortQueue {
   readonly shard: ShardId;
@@ -39,10 +43,46 @@ export class ShortQueues {
     this.#openIt(queue, (isOpen) => {
       expect(isOpen, 'queue-opens', () => `queue ${queue.queueId} is refused`);
       this.#use(shard, queue.queueId);
+      this.#session.after(THINK_MAX_MS, () => this.#fence(queue));
+    });
+  }
+
+  #fence(queue: ShortQueue): void {
+    const { shard, queueId } = queue;
+    this.#use(shard, queueId);
+    const command = { type: 'fenceQueue', queueId, minQueueEpoch: FENCE } as const;
+    this.#session.request(shard, { command }, (reply) => {
+      if (reply.status !== 'applied') {
+        this.#again(() => this.#fence(queue));
+        return;
+      }
+      this.#write(queue, FENCE);
+      this.#write(queue, FENCE - 1);
       this.#session.after(THINK_MAX_MS, () => {
-        this.#use(shard, queue.queueId);
+        this.#write(queue, FENCE - 1);
         this.#close(queue);
       });
+    });
+  }
+
+  /** The fence is applied: what was picked before it is refused, and nothing else. */
+  #write({ shard, queueId }: ShortQueue, queueEpoch: number): void {
+    const { cluster, history } = this.#session;
+    const durability = Durability.majorityFsync;
+    const rest = { queueId, count: 1, durability, producer: undefined, queueEpoch } as const;
+    const batch = history.name('b');
+    const sent = history.sends({ kind: 'plain', client: 'plain', queueId, batch, count: 1 });
+    this.#session.request(shard, { command: { type: 'produce', ...rest }, batch }, (reply) => {
+      if (reply.status !== 'applied') return;
+      const { result } = reply;
+      if (result.type === 'produced') history.acked(sent, result.baseOffset);
+      else history.failed(sent);
+      const reason = result.type === 'refused' ? result.refusal.reason : result.type;
+      // One that was long on its way may find the queue closed.
+      if (reason === 'QUEUE_NOT_OPEN') return;
+      const wanted = queueEpoch < FENCE ? 'QUEUE_FENCED' : 'produced';
+      expect(reason === wanted, 'fenced-queue', () => `queue ${queueId}: ${reason}`);
+      if (queueEpoch < FENCE) cluster.judge.coverage.reach('fenced write refused');
     });
   }
 

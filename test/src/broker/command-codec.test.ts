@@ -102,6 +102,7 @@ describe('command codec', () => {
       ],
       [{ type: 'resetOffsets', group: 'g', topicId: '7', offsets: [] }, '08010167013700'],
       [{ type: 'forgetTopic', topicId: '7' }, '09010137'],
+      [{ type: 'fenceQueue', queueId: 1, minQueueEpoch: 300 }, '330101ac02'],
       [
         { type: 'trim', queues: [{ queueId: 1, startOffset: 2, startIndex: 3 }], logTrim: 2 },
         '0a010201010203',

@@ -10,6 +10,7 @@ function view(shard: ShardFixture): unknown {
   const byId = (a: { queueId: number }, b: { queueId: number }): number => a.queueId - b.queueId;
   return {
     queues: [...state.queues()].map((queue) => ({ ...queue })).sort(byId),
+    waiting: [...state.queues()].sort(byId).map(({ queueId }) => state.waitingIn(queueId)),
     counts: state.counts(),
     parts: [...state.heldSince(Number.MAX_SAFE_INTEGER)],
     unresolved: [...state.unresolved()].map((seen) => ({ ...seen, heapPosition: 0 })),
@@ -119,6 +120,10 @@ const EXPECTED_OUTCOMES = [
   'prepare new',
   'prepare repeat',
   'produce PRODUCER_FENCED',
+  'fenceQueue',
+  'prepare QUEUE_FENCED',
+  'preparePart QUEUE_FENCED',
+  'produce QUEUE_FENCED',
   'produce QUEUE_NOT_OPEN',
   'produce SEQUENCE_GAP',
   'produce SEQUENCE_MISMATCH',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EMPTY_BYTES, type Entry, EntryType } from '../../../raft/types.ts';
-import type { MetaCommand, MetaResult, MetaState } from '../../../src/cluster/api.ts';
+import type { MetaCommand, MetaResult, MetaState, TopicConfig } from '../../../src/cluster/api.ts';
 import { encodeMetaCommand } from '../../../src/cluster/meta-codec.ts';
 import { createMetaState, META_LIMITS } from '../../../src/cluster/meta-state.ts';
 import { born } from '../../harness/births.ts';
@@ -31,7 +31,9 @@ class Fixture {
     for (const topic of this.state.pendingTopics()) {
       const { topicId } = topic;
       if (topic.phase === 'close') this.apply({ type: 'topicClosed', topicId });
-      else this.apply({ type: 'topicOpened', topicId, queueCount: topic.queueCount });
+      else if (topic.phase === 'open') {
+        this.apply({ type: 'topicOpened', topicId, queueCount: topic.queueCount });
+      } else this.apply({ type: 'topicFenced', topicId, minQueueEpoch: topic.minQueueEpoch });
     }
   }
 
@@ -111,6 +113,67 @@ describe('topics', () => {
     const update = { type: 'updateTopic', name: 'orders', topicId: '' } as const;
     meta.apply({ ...update, queueCount: undefined, config: { retentionBytes: 5 } });
     expect(meta.state.topic('orders')?.config).toEqual({ ...config, retentionBytes: 5 });
+  });
+
+  it('refuse writes behind a fence, and accept them at the epoch of it', () => {
+    const meta = new Fixture();
+    meta.create('orders', 2);
+    meta.settle();
+    const writes = (to: 'accepted' | 'refused') =>
+      meta.apply({ ...update, queueCount: undefined, config: { writes: to } });
+    const update = { type: 'updateTopic', name: 'orders', topicId: '' } as const;
+    const fence = () => {
+      const { minQueueEpoch, isFenced, queueEpoch } = meta.state.topic('orders')!;
+      return { minQueueEpoch, isFenced, queueEpoch };
+    };
+    expect(fence()).toEqual({ queueEpoch: 1, minQueueEpoch: 0, isFenced: true });
+    writes('refused');
+    expect(fence()).toEqual({ queueEpoch: 1, minQueueEpoch: 2, isFenced: false });
+    expect(meta.state.pendingTopics()).toMatchObject([
+      { phase: 'fence', topicId: '1', minQueueEpoch: 2, queues: [{ queue: 0 }, { queue: 1 }] },
+    ]);
+    meta.apply({ type: 'topicFenced', topicId: '1', minQueueEpoch: 1 });
+    expect(fence().isFenced).toBe(false);
+    meta.settle();
+    writes('refused');
+    expect(fence()).toEqual({ queueEpoch: 1, minQueueEpoch: 2, isFenced: true });
+    expect(meta.reload().topic('orders')).toEqual(meta.state.topic('orders'));
+    writes('accepted');
+    expect(fence()).toEqual({ queueEpoch: 2, minQueueEpoch: 2, isFenced: true });
+    writes('refused');
+    expect(fence()).toEqual({ queueEpoch: 2, minQueueEpoch: 3, isFenced: false });
+  });
+
+  it('of strict order grow only fenced and drained, and the new queues are fenced, too', () => {
+    const meta = new Fixture();
+    const strict = { ...config, order: 'strict' } as const;
+    meta.apply({ type: 'createTopic', name: 'orders', queueCount: 2, config: strict });
+    meta.settle();
+    const update = { type: 'updateTopic', name: 'orders', topicId: '', config: {} } as const;
+    const more = (drainedAtEpoch?: number, change: Partial<TopicConfig> = {}) =>
+      meta.apply({
+        ...{ ...update, queueCount: 3, config: change },
+        ...(drainedAtEpoch === undefined ? {} : { drainedAtEpoch }),
+      });
+    const refused = { reason: 'TOPIC_STRICT' };
+    expect(more(0)).toMatchObject(refused);
+    meta.apply({ ...update, queueCount: undefined, config: { writes: 'refused' } });
+    expect(more(2)).toMatchObject(refused);
+    meta.settle();
+    expect(more()).toMatchObject(refused);
+    expect(more(1)).toMatchObject(refused);
+    expect(more(2, { writes: 'accepted' })).toMatchObject(refused);
+    expect(more(2)).toMatchObject({ type: 'topic' });
+    const reopen = { ...update, queueCount: undefined, config: { writes: 'accepted' } } as const;
+    expect(meta.apply(reopen)).toMatchObject({ reason: 'TOPIC_BUSY' });
+    meta.settle();
+    const grown = { queueEpoch: 2, minQueueEpoch: 3, isFenced: false };
+    expect(meta.state.topic('orders')).toMatchObject(grown);
+    meta.settle();
+    meta.apply(reopen);
+    expect(meta.state.topic('orders')).toMatchObject({ ...grown, queueEpoch: 3, isFenced: true });
+    expect(meta.state.topic('orders')?.queues).toHaveLength(3);
+    expect(meta.apply(grow('orders', 4))).toMatchObject(refused);
   });
 
   it('are hidden while being deleted, gone afterwards, and come back under another id', () => {

@@ -110,6 +110,24 @@ describe('topic reconciler', () => {
     expect(test.calls).toEqual([]);
   });
 
+  it('fences every queue, then reports once; a later fence is another work', () => {
+    const test = new Fixture();
+    test.reconciler.becameReady();
+    const fencing = (minQueueEpoch: number): PendingTopic => ({
+      ...{ phase: 'fence', topicId: '5', minQueueEpoch, queues: QUEUES },
+    });
+    test.set(fencing(2));
+    const [first, ...more] = test.takeCalls();
+    expect(first).toMatchObject({ shard: 1, command: { type: 'fenceQueue', queueId: 11 } });
+    expect(more).toMatchObject([{ shard: 2, command: { queueId: 12, minQueueEpoch: 2 } }]);
+    first!.done(true);
+    test.set(fencing(3));
+    more[0]!.done(true);
+    expect(test.proposals).toEqual([]);
+    test.succeedAll();
+    expect(test.commands()).toEqual([{ type: 'topicFenced', topicId: '5', minQueueEpoch: 3 }]);
+  });
+
   it('closes every queue and makes every data shard forget the topic', () => {
     const test = new Fixture();
     test.reconciler.becameReady();

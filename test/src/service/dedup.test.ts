@@ -143,21 +143,3 @@ describe('dedup keys', () => {
     await own.close();
   });
 });
-
-describe('a topic of strict order', () => {
-  it('never has more queues', async () => {
-    const name = `${topic}-strict`;
-    const config = { order: 2 };
-    const created = client.call('Admin/CreateTopic', { name, queue_count: 2, config });
-    while (cluster.node(1).meta.pendingTopics().length === 0) await new Promise(setImmediate);
-    cluster.reconcile();
-    expect(await created).toMatchObject({ topic: { config: { order: 2 } } });
-    const grow = (fields: object = {}) =>
-      client.call('Admin/UpdateTopic', { name, queue_count: 3, ...fields });
-    const { reason, error } = await refusal(grow());
-    expect(reason).toBe('TOPIC_STRICT');
-    expect(error.details).toContain('order NORMAL');
-    expect((await refusal(grow({ config: { order: 3 } }))).reason).toBe('INVALID_REQUEST');
-    await client.call('Admin/UpdateTopic', { name, queue_count: 2 });
-  });
-});

@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { encodeCommand } from '../../../src/broker/command-codec.ts';
 import { DATA_SHARD_LIMITS } from '../../../src/broker/limits.ts';
 import { refuseCommand } from '../../../src/service/state-admission.ts';
 import {
@@ -335,7 +334,7 @@ describe('refused', () => {
         groupEpoch: (one: string) => data.groupEpoch(one),
         membership: (one: string) => data.membership(one),
       } as typeof data;
-      return refuseCommand(view, encodeCommand({ ...command, memberId: name }))?.reason;
+      return refuseCommand(view, { ...command, memberId: name })?.reason;
     };
     const { maxGroupMembers: groupMembers } = DATA_SHARD_LIMITS;
     expect(full({ groupMembers }, 'a')).toBeUndefined();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { DataShard } from '../../../src/broker/api.ts';
-import { encodeCommand } from '../../../src/broker/command-codec.ts';
+import type { Command } from '../../../src/broker/commands.ts';
 import { DATA_SHARD_LIMITS } from '../../../src/broker/limits.ts';
 import { refuseCommand, refuseTransaction } from '../../../src/service/state-admission.ts';
 
@@ -12,8 +12,9 @@ function shard(counts: Partial<ReturnType<DataShard['counts']>>): DataShard {
   } as unknown as DataShard;
 }
 
-const commit = (group: string, queue: number) =>
-  encodeCommand({ type: 'commitOffsets', group, topicId: '1', offsets: [{ queue, offset: 5 }] });
+const commit = (group: string, queue: number): Command => {
+  return { type: 'commitOffsets', group, topicId: '1', offsets: [{ queue, offset: 5 }] };
+};
 
 describe('admission to the replicated state', () => {
   test('transactions up to the limit', () => {
@@ -38,6 +39,6 @@ describe('admission to the replicated state', () => {
 
   test('other commands pass', () => {
     const full = shard({ groups: DATA_SHARD_LIMITS.maxGroups });
-    expect(refuseCommand(full, encodeCommand({ type: 'closeQueue', queueId: 3 }))).toBeUndefined();
+    expect(refuseCommand(full, { type: 'closeQueue', queueId: 3 })).toBeUndefined();
   });
 });

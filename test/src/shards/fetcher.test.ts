@@ -67,6 +67,7 @@ class Rig {
               startOffset: this.start,
               endOffset: this.end,
               cumulativeBytes: 0,
+              minQueueEpoch: 0,
             }
           : undefined,
       readIndex: (_, done) => {

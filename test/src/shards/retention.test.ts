@@ -17,7 +17,7 @@ function queue(queueId: number, rows: FakeQueue['rows'], startOffset = 0): FakeQ
   const endOffset = (rows.at(-1)?.[0] ?? -10) + 10;
   const cumulativeBytes = endOffset * 100;
   const view = { queueId, topicId: '5', queue: 0, open: true, startOffset, endOffset };
-  return { ...view, cumulativeBytes, rows };
+  return { ...view, cumulativeBytes, minQueueEpoch: 0, rows };
 }
 
 function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): TrimSource {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PeerMessage } from '../../../raft/messages.ts';
 import { type Configuration, type Entry, EntryType } from '../../../raft/types.ts';
-import type { Command } from '../../../src/broker/commands.ts';
+import type { ApplyResult, Command } from '../../../src/broker/commands.ts';
 import { AckedPresent } from '../../../src/sim/invariants/acked-present.ts';
 import { AppliedOnce } from '../../../src/sim/invariants/applied-once.ts';
 import { AppliedState } from '../../../src/sim/invariants/applied-state.ts';
@@ -12,6 +12,7 @@ import { CopiedBodies } from '../../../src/sim/invariants/copied-bodies.ts';
 import { DelayHidden } from '../../../src/sim/invariants/delay-hidden.ts';
 import { DenseOffsets } from '../../../src/sim/invariants/dense-offsets.ts';
 import { ElectionSafety } from '../../../src/sim/invariants/election-safety.ts';
+import { FencedQueues } from '../../../src/sim/invariants/fenced-queues.ts';
 import { HalfHidden } from '../../../src/sim/invariants/half-hidden.ts';
 import { HardStateOnlyRises } from '../../../src/sim/invariants/hard-state.ts';
 import { LeaderAppendOnly } from '../../../src/sim/invariants/leader-append-only.ts';
@@ -28,7 +29,7 @@ import { bodyOf } from '../../../src/sim/workload/values.ts';
 const PLACE = { node: 1, shard: 0 };
 const NOBODY = { votersOutgoing: [], learners: [], learnersNext: [] };
 const THREE: Configuration = { voters: [1, 2, 3], ...NOBODY };
-const PRODUCE: Command = {
+const PRODUCE: Extract<Command, { type: 'produce' }> = {
   type: 'produce',
   queueId: 1,
   count: 1,
@@ -474,6 +475,32 @@ describe('closed queues', () => {
     queues.closes(1);
     expect(() => queues.shows({ queueId: 2, baseOffset: 0 })).not.toThrow();
     expect(() => queues.shows({ queueId: 1, baseOffset: 1 })).toThrow('closed-queue');
+  });
+});
+
+describe('fenced queues', () => {
+  const fence: Command = { type: 'fenceQueue', queueId: 1, minQueueEpoch: 3 };
+  const stored = { type: 'produced', duplicate: false } as ApplyResult;
+
+  it('take only what was picked at the fence or later, and repeat old answers', () => {
+    const queues = new FencedQueues();
+    queues.applied({ index: 1 }, PRODUCE, stored);
+    queues.applied({ index: 2 }, fence, { type: 'done' });
+    queues.applied({ index: 3 }, { ...fence, minQueueEpoch: 2 }, { type: 'done' });
+    queues.applied({ index: 4 }, { ...PRODUCE, queueEpoch: 3 }, stored);
+    queues.applied({ index: 5 }, PRODUCE, { ...stored, duplicate: true } as ApplyResult);
+    const old = { ...PRODUCE, queueEpoch: 2 };
+    expect(() => queues.applied({ index: 6 }, old, stored)).toThrow('fenced-write');
+  });
+
+  it('parts of transactions count as well', () => {
+    const queues = new FencedQueues();
+    queues.applied({ index: 2 }, fence, { type: 'done' });
+    const transaction = { shard: 1, term: 1, index: 1 };
+    const part: Command = { type: 'preparePart', transaction, part: 0, queueId: 1, count: 1 };
+    const at = (index: number): ApplyResult => ({ type: 'partPrepared', at: { term: 1, index } });
+    queues.applied({ index: 5 }, part, at(1));
+    expect(() => queues.applied({ index: 5 }, part, at(5))).toThrow('fenced-write');
   });
 });
 

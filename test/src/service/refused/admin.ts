@@ -16,6 +16,7 @@ const badConfigs = [
   [{ config: { durability: 7 } }, BAD, 'INVALID_REQUEST', /durability 7 does not exist/],
   [{ config: { dedup_window_ms: 604_800_001 } }, BAD, 'NUMBER_OUT_OF_RANGE', /dedup_window_ms/],
   [{ config: { order: 3 } }, BAD, 'INVALID_REQUEST', /order 3 does not exist/],
+  [{ config: { writes: 3 } }, BAD, 'INVALID_REQUEST', /writes 3 does not exist/],
 ] as const;
 const unknown = [
   [{ name: 'none' }, 'NOT_FOUND', 'TOPIC_NOT_FOUND', /topic create none/],
@@ -27,6 +28,7 @@ export const ADMIN: RefusedTables = {
     ...badNames,
     ...badConfigs,
     [{ name: TOPIC }, 'ALREADY_EXISTS', 'TOPIC_EXISTS', /./],
+    [{ config: { writes: 2 } }, BAD, 'INVALID_REQUEST', /new topic accepts writes/],
   ]),
   'Admin/UpdateTopic': table({ name: TOPIC }, [
     ...badNames,
