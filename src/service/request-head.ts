@@ -272,5 +272,34 @@ export function readPrepareHead(request: Uint8Array): PrepareHead {
   return head;
 }
 
+export class EndHead {
+  producerGroup = '';
+  transactionId = '';
+  decision = 0;
+  topic = '';
+  /** -1 = not given. */
+  queue = -1;
+  operator = false;
+}
+
+export function readEndHead(request: Uint8Array): EndHead {
+  const reader = new WireReader(request);
+  const head = new EndHead();
+  while (reader.position < reader.end) {
+    const tag = reader.varint();
+    if (tag === 1 * 8 + WireType.bytes) head.producerGroup = reader.text();
+    else if (tag === 2 * 8 + WireType.bytes) head.transactionId = reader.text();
+    else if (tag === 3 * 8 + WireType.varint) {
+      head.decision = checkedNumber('decision', reader.varint(), MAX_INT32);
+    } else if (tag === 4 * 8 + WireType.bytes) head.topic = reader.text();
+    else if (tag === 5 * 8 + WireType.varint) {
+      head.queue = checkedNumber('queue', reader.varint(), MAX_INT32);
+    } else if (tag === 6 * 8 + WireType.varint) head.operator = reader.varint() !== 0;
+    else if (tag < 7 * 8) throw malformed(`field ${tag >> 3} has the wrong type`);
+    else reader.skip(tag & 7);
+  }
+  return head;
+}
+
 const malformed = (what: string): CallError =>
   new CallError('MALFORMED_REQUEST', `malformed request: ${what}`);

@@ -84,6 +84,43 @@ function encodeHalfBatchAck(ack: ProduceAck): Buffer {
   return writer.done();
 }
 
+export interface EndAnswer {
+  readonly state: number;
+  readonly parts: readonly ShownPart[];
+}
+
+/** What became visible of one queue. */
+export interface ShownPart {
+  readonly topic: string;
+  readonly queue: number;
+  readonly baseOffset: number;
+  readonly count: number;
+}
+
+export function encodeEndAnswer({ state, parts }: EndAnswer): Buffer {
+  const sizes = parts.map(shownPartSize);
+  const bytes = sizes.reduce((sum, size) => sum + bytesFieldSize(1, size), 0);
+  const writer = new WireWriter(fieldSize(1, state) + bytes);
+  writer.number(1, state);
+  parts.forEach((part, at) => {
+    writer.message(2, sizes[at]!);
+    writer.number(1, part.queue);
+    writer.number(2, part.baseOffset);
+    writer.number(3, part.count);
+    writer.text(4, part.topic, Buffer.byteLength(part.topic));
+  });
+  return writer.done();
+}
+
+function shownPartSize(part: ShownPart): number {
+  return (
+    fieldSize(1, part.queue) +
+    fieldSize(1, part.baseOffset) +
+    fieldSize(1, part.count) +
+    textSize(Buffer.byteLength(part.topic))
+  );
+}
+
 export interface FetchAnswer {
   readonly batches: readonly FetchedBatch[];
   readonly nextOffset: number;

@@ -16,15 +16,16 @@ import { pickedAt, type ShardMethod, type Target } from './methods.ts';
 import type { OutcomePusher } from './outcome-pusher.ts';
 import { checkPart, type PrepareMany } from './prepare-many.ts';
 import { appliedError } from './produce.ts';
-import { decodeRequest, encodeResponse, type ProtoMethod } from './proto.ts';
 import { proposalError, transactionNotFound } from './refusals.ts';
 import {
+  EndHead,
   type PrepareHead,
   type ProduceHead,
+  readEndHead,
   readPrepareHead,
   readProduceHead,
 } from './request-head.ts';
-import { encodePrepareAck } from './responses.ts';
+import { encodeEndAnswer, encodePrepareAck } from './responses.ts';
 import { refuseTransaction } from './state-admission.ts';
 import { queueOf } from './topic-directory.ts';
 import { STATES } from './transaction-states.ts';
@@ -34,15 +35,6 @@ export const END_PATH = '/holdfast.v1.Transactions/End';
 
 const NO_BYTES = new Uint8Array(0);
 const DECISIONS = ['', 'commit', 'rollback', 'unknown'] as const;
-
-interface EndRequest {
-  readonly producer_group: string;
-  readonly transaction_id: string;
-  readonly decision: number;
-  readonly topic: string;
-  readonly queue?: number;
-  readonly operator: boolean;
-}
 
 interface Prepare {
   readonly producerGroup: string;
@@ -56,13 +48,11 @@ export class TransactionCalls {
   readonly #parts: ExecutorParts;
   readonly #many: PrepareMany;
   readonly #pusher: OutcomePusher;
-  readonly #end: ProtoMethod;
 
   constructor(parts: ExecutorParts, many: PrepareMany, pusher: OutcomePusher) {
     this.#parts = parts;
     this.#many = many;
     this.#pusher = pusher;
-    this.#end = parts.proto.method(END_PATH);
     this.prepareMethod = {
       name: PREPARE_PATH,
       kind: 'write',
@@ -73,7 +63,7 @@ export class TransactionCalls {
       name: END_PATH,
       kind: 'write',
       perform: (call, target, body, parsed, done) =>
-        this.#endHere(call, target, (parsed ?? decodeRequest(this.#end, body)) as EndRequest, done),
+        this.#endHere(call, target, parsed instanceof EndHead ? parsed : readEndHead(body), done),
     };
   }
 
@@ -108,9 +98,9 @@ export class TransactionCalls {
   }
 
   end(call: Call, request: Uint8Array, done: Done): void {
-    const end = decodeRequest<EndRequest>(this.#end, request);
+    const end = readEndHead(request);
     checkEnd(end);
-    const id = parseTransactionId(end.transaction_id);
+    const id = parseTransactionId(end.transactionId);
     const route = (shard: number) => {
       const target = { shard, queueId: 0, queue: 0, variant: 0 };
       const routed = { method: this.endMethod, target, body: request, parsed: end };
@@ -123,16 +113,16 @@ export class TransactionCalls {
     } else done(transactionNotFound(), undefined);
   }
 
-  #shardOfCallerId(call: Call, end: EndRequest, found: (shard: number) => void, done: Done): void {
-    if (end.transaction_id === '') {
+  #shardOfCallerId(call: Call, end: EndHead, found: (shard: number) => void, done: Done): void {
+    if (end.transactionId === '') {
       throw new CallError('INVALID_REQUEST', 'transaction_id is missing');
     }
-    checkedId('transaction_id', end.transaction_id);
+    checkedId('transaction_id', end.transactionId);
     const { queue } = end;
-    if (end.topic === '' || queue === undefined || queue < 0) {
+    if (end.topic === '' || queue < 0) {
       throw new CallError(
         'QUEUE_REQUIRED',
-        `${JSON.stringify(end.transaction_id)} is not an id that Prepare answered: ` +
+        `${JSON.stringify(end.transactionId)} is not an id that Prepare answered: ` +
           'with your own id, give topic and queue too',
       );
     }
@@ -186,18 +176,18 @@ export class TransactionCalls {
     });
   }
 
-  #endHere(call: Call, target: Target, end: EndRequest, done: Done): void {
+  #endHere(call: Call, target: Target, end: EndHead, done: Done): void {
     const decision = DECISIONS[end.decision] || 'unknown';
     const command = encodeCommand({
       type: 'end',
-      producerGroup: end.producer_group,
-      transaction: transactionRef(end.transaction_id),
+      producerGroup: end.producerGroup,
+      transaction: transactionRef(end.transactionId),
       decision,
       ...(end.operator ? { by: 'operator' } : {}),
     });
     this.#proposeFor(call, target.shard, command, NO_BYTES, done, (result) => {
       if (result.type !== 'ended') throw appliedError(result);
-      if (result.unresolved.length === 0) done(undefined, this.#ended(result));
+      if (result.unresolved.length === 0) done(undefined, endAnswer(result));
       else this.#whenResolved(call, target.shard, result.id, done);
     });
   }
@@ -208,16 +198,9 @@ export class TransactionCalls {
     const leave = this.#pusher.whenResolved(shard, id, (found) => {
       call.abort = undefined;
       if (found === undefined) done(lostResolution(), undefined);
-      else done(undefined, this.#ended(found));
+      else done(undefined, endAnswer(found));
     });
     call.abort = leave;
-  }
-
-  #ended({ state, parts }: Pick<TransactionView, 'state' | 'parts'>): Buffer {
-    const shown = parts.flatMap(({ topic, queue, count, baseOffset }) =>
-      baseOffset === undefined ? [] : [{ topic, queue, base_offset: baseOffset, count }],
-    );
-    return encodeResponse(this.#end, { state: STATES[state], parts: shown });
   }
 
   #propose(
@@ -257,6 +240,13 @@ export class TransactionCalls {
   }
 }
 
+function endAnswer({ state, parts }: Pick<TransactionView, 'state' | 'parts'>): Buffer {
+  const shown = parts.flatMap(({ topic, queue, count, baseOffset }) =>
+    baseOffset === undefined ? [] : [{ topic, queue, baseOffset, count }],
+  );
+  return encodeEndAnswer({ state: STATES[state], parts: shown });
+}
+
 function checkPrepare(head: PrepareHead): void {
   checkGroup(head.producerGroup);
   checkedId('transaction_id', head.transactionId);
@@ -274,28 +264,28 @@ function transactionRef(text: string): TransactionRef {
   return { by: 'id', id: { term: id.term, index: id.index } };
 }
 
-function checkEnd(end: EndRequest): void {
+function checkEnd(end: EndHead): void {
   const decision = DECISIONS[end.decision] ?? '';
   if (decision === '') {
     throw new CallError('INVALID_REQUEST', 'decision must be COMMIT, ROLLBACK or UNKNOWN');
   }
   if (!end.operator) {
-    checkGroup(end.producer_group);
+    checkGroup(end.producerGroup);
     return;
   }
   if (decision === 'unknown') {
     throw new CallError('INVALID_REQUEST', 'an operator decides: COMMIT or ROLLBACK');
   }
-  if (end.producer_group !== '') {
+  if (end.producerGroup !== '') {
     throw new CallError(
       'INVALID_REQUEST',
       'an operator decides for any producer group: leave producer_group or operator out',
     );
   }
-  if (parseTransactionId(end.transaction_id) === undefined) {
+  if (parseTransactionId(end.transactionId) === undefined) {
     throw new CallError(
       'INVALID_REQUEST',
-      `transaction_id ${JSON.stringify(end.transaction_id.slice(0, 64))}: an operator names it ` +
+      `transaction_id ${JSON.stringify(end.transactionId.slice(0, 64))}: an operator names it ` +
         'as List answers it, hf.…',
     );
   }

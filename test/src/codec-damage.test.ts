@@ -12,6 +12,7 @@ import { decodeMethod, encodeMethod } from '../../src/service/methods.ts';
 import { decodeRequest, Proto } from '../../src/service/proto.ts';
 import {
   peekQueue,
+  readEndHead,
   readFetchHead,
   readPrepareHead,
   readProduceHead,
@@ -84,6 +85,14 @@ const server: Case[] = [
     'Prepare',
     request('/holdfast.v1.Transactions/Prepare', { producer_group: 'g', transaction_id: 'i' }),
     readPrepareHead,
+  ],
+  [
+    'End',
+    request('/holdfast.v1.Transactions/End', {
+      ...{ producer_group: 'g', transaction_id: 'i', decision: 1, topic: 't', queue: 2 },
+      operator: true,
+    }),
+    readEndHead,
   ],
   [
     'Error',

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeRequest, Proto } from '../../../src/service/proto.ts';
 import {
   peekQueue,
+  readEndHead,
   readFetchHead,
   readPrepareHead,
   readProduceHead,
@@ -15,6 +16,7 @@ const PRODUCE = proto.method('/holdfast.v1.Log/Produce');
 const FETCH = proto.method('/holdfast.v1.Log/Fetch');
 const STREAM = proto.method('/holdfast.v1.Log/ProduceStream');
 const PREPARE = proto.method('/holdfast.v1.Transactions/Prepare');
+const END = proto.method('/holdfast.v1.Transactions/End');
 
 const text = fc.string({ unit: 'grapheme', maxLength: 12 });
 const message = fc.record({
@@ -153,6 +155,28 @@ describe('other heads', () => {
     expect(head.parts[0]!.buffer).toBe(bytes.buffer);
   });
 
+  test('end: what the generated encoder wrote', () => {
+    const fields = fc.record(
+      {
+        ...{ producer_group: text, transaction_id: text, topic: text },
+        ...{ decision: fc.nat(3), queue: fc.nat(1000), operator: fc.boolean() },
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(fields, (end) => {
+        expect(readEndHead(END.requestSerialize(end))).toEqual({
+          ...{ producerGroup: end.producer_group ?? '', transactionId: end.transaction_id ?? '' },
+          ...{ decision: end.decision ?? 0, topic: end.topic ?? '' },
+          ...{ queue: end.queue ?? -1, operator: end.operator ?? false },
+        });
+      }),
+    );
+    expect(readEndHead(Buffer.from([0x38, 1, 0x18, 2]))).toMatchObject({ decision: 2 });
+    malformed(() => readEndHead(Buffer.from([0x1a, 0])));
+    malformed(() => readEndHead(Buffer.from([0x0a, 9])));
+  });
+
   test('peeking finds the queue of a request that is refused later on', () => {
     const good = PRODUCE.requestSerialize({ topic: 't', queue: 3 });
     expect(peekQueue(Buffer.concat([good, Buffer.from([0xff])]))).toEqual({ topic: 't', queue: 3 });
@@ -161,7 +185,10 @@ describe('other heads', () => {
   test('garbage never does more than be refused', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
-        for (const read of [readFetchHead, readStreamFrame, readPrepareHead, peekQueue]) {
+        for (const read of [
+          ...[readFetchHead, readStreamFrame, readPrepareHead],
+          ...[readEndHead, peekQueue],
+        ]) {
           try {
             read(bytes);
           } catch (error) {
