@@ -38,15 +38,14 @@ export class Coordinator {
       return known.state === 'rolledBack' ? rolledBack() : prepared(known, true);
     }
     const { offsets } = command;
-    const transaction: Transaction = {
+    const transaction = newlyBegun(command, entry, {
       half: undefined,
       parts: command.parts.map((part) => ({ ...part, at: NOWHERE, baseOffset: undefined })),
       offsets: offsets === undefined ? undefined : { ...offsets, at: NOWHERE },
-      ...newlyBegun(command, entry),
       firstCheckAtMs: entry.timeMs + command.firstCheckAfterMs,
       dueAtMs: entry.timeMs + this.#limits.prepareTimeoutMs,
       state: 'preparing',
-    };
+    });
     this.#transactions.add(transaction, out);
     return prepared(transaction, false);
   }

@@ -192,40 +192,49 @@ export class HalfMessages {
     { queueId, queue }: QueueState,
     entry: Entry,
   ): Transaction {
-    const id = { term: entry.term, index: entry.index };
     const { topic, count, firstCheckAfterMs } = command;
+    const at = { term: entry.term, index: entry.index };
     const firstCheckAtMs = entry.timeMs + firstCheckAfterMs;
-    const part = { shard: this.#shard, topic, queueId, queue, count, at: id };
-    return {
+    return newlyBegun(command, entry, {
       half: { queueId, bytes: entry.payload.length },
-      parts: [{ ...part, baseOffset: undefined }],
+      parts: [{ shard: this.#shard, topic, queueId, queue, count, at, baseOffset: undefined }],
       offsets: undefined,
-      ...newlyBegun(command, entry),
       firstCheckAtMs,
       dueAtMs: firstCheckAtMs,
       state: 'undecided',
-    };
+    });
   }
 }
 
-type Begun = Omit<
-  Transaction,
-  'half' | 'parts' | 'offsets' | 'firstCheckAtMs' | 'dueAtMs' | 'state'
->;
+type Own = Pick<Transaction, 'half' | 'parts' | 'offsets' | 'firstCheckAtMs' | 'dueAtMs' | 'state'>;
 
-/** What all new transactions have in common. */
-export function newlyBegun(command: CommandOf<'prepare' | 'begin'>, entry: Entry): Begun {
+/** Field by field: put together from copies of parts, it was a quarter of a Prepare's apply. */
+export function newlyBegun(
+  command: CommandOf<'prepare' | 'begin'>,
+  entry: Entry,
+  { half, parts, offsets, firstCheckAtMs, dueAtMs, state }: Own,
+): Transaction {
   const id = { term: entry.term, index: entry.index };
-  const { producerGroup, callerId, firstCheckAfterMs, checkIntervalMs } = command;
   return {
-    ...{ id, at: id, producerGroup, callerId, firstCheckAfterMs, checkIntervalMs },
-    maxChecks: command.maxChecks ?? DEFAULT_MAX_CHECKS,
+    state,
+    id,
+    producerGroup: command.producerGroup,
+    callerId: command.callerId,
     preparedAtMs: entry.timeMs,
+    firstCheckAtMs,
+    firstCheckAfterMs: command.firstCheckAfterMs,
+    checkIntervalMs: command.checkIntervalMs,
+    dueAtMs,
     checkCount: 0,
+    maxChecks: command.maxChecks ?? DEFAULT_MAX_CHECKS,
     lease: 0,
-    unresolved: [],
     endedIndex: 0,
     endedAtMs: 0,
+    half,
+    at: id,
+    parts,
+    offsets,
+    unresolved: [],
     heapPosition: -1,
   };
 }

@@ -1,4 +1,5 @@
 /** The shard's transactions with their indexes by id, by caller id and by what falls due. */
+import { Fifo } from '../../raft/fifo.ts';
 import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import { BodyPlaces } from './body-places.ts';
 import { Checks } from './checks.ts';
@@ -22,8 +23,13 @@ export class Transactions {
   readonly #open = new Map<LogIndex, Transaction>();
   /** With an outcome that not every participant has applied: kept until all have. */
   readonly #unresolved = new Map<LogIndex, Transaction>();
-  /** Outcomes still remembered, by the index of their first entry, first ended first. */
+  /** Outcomes still remembered, by the index of their first entry. */
   readonly #ended = new Map<LogIndex, Transaction>();
+  /**
+   * The same, first ended first. A Map keeps that order too, but steps over each that left it
+   * before it finds its first one: with 20,000 kept that is most of what a commit costs.
+   */
+  #endedOrder = new Fifo<Transaction>();
   readonly #byCaller = new Map<string, Transaction>();
   readonly #limits: DataShardLimits;
   #parked = 0;
@@ -121,6 +127,8 @@ export class Transactions {
       this.#ended.delete(transaction.id.index);
       this.#drop(transaction, out);
     }
+    this.#endedOrder = new Fifo();
+    for (const transaction of this.#ended.values()) this.#endedOrder.push(transaction);
   }
 
   /** The bytes of one of one queue lie in `entry`, too: from now on only there. */
@@ -138,8 +146,7 @@ export class Transactions {
     this.places.load(halves);
     const ended = found.filter((transaction) => !isOpen(transaction));
     for (const transaction of ended.sort((a, b) => a.endedIndex - b.endedIndex)) {
-      const isResolved = transaction.unresolved.length === 0;
-      (isResolved ? this.#ended : this.#unresolved).set(transaction.id.index, transaction);
+      this.#remember(transaction);
       this.#indexCaller(transaction);
     }
   }
@@ -150,10 +157,18 @@ export class Transactions {
     out: StateWriter,
   ): void {
     Object.assign(transaction, { endedIndex: index, endedAtMs: timeMs });
-    const isResolved = transaction.unresolved.length === 0;
-    (isResolved ? this.#ended : this.#unresolved).set(transaction.id.index, transaction);
+    this.#remember(transaction);
     putTransaction(transaction, out);
     this.#forgetEnded(timeMs, out);
+  }
+
+  #remember(transaction: Transaction): void {
+    if (transaction.unresolved.length > 0) {
+      this.#unresolved.set(transaction.id.index, transaction);
+      return;
+    }
+    this.#ended.set(transaction.id.index, transaction);
+    this.#endedOrder.push(transaction);
   }
 
   #index(transaction: Transaction): void {
@@ -186,12 +201,13 @@ export class Transactions {
   }
 
   #forgetEnded(nowMs: ShardTimeMs, out: StateWriter): void {
-    let left = MAX_FORGOTTEN_PER_ENTRY;
-    for (const transaction of this.#ended.values()) {
+    for (let left = MAX_FORGOTTEN_PER_ENTRY; left > 0; left -= 1) {
+      const transaction = this.#endedOrder.peek();
+      if (transaction === undefined) return;
       const isOld = transaction.endedAtMs + this.#limits.endedTransactionKeepMs <= nowMs;
       const isFull = this.#ended.size > this.#limits.maxEndedTransactions;
-      if (left === 0 || !(isOld || isFull)) return;
-      left -= 1;
+      if (!isOld && !isFull) return;
+      this.#endedOrder.shift();
       this.#ended.delete(transaction.id.index);
       this.#drop(transaction, out);
     }

@@ -34,7 +34,10 @@ const IMPORT_RULES: readonly ImportRule[] = [
     from: /^storage\//,
     may: [/^storage\//, /^raft\/(types|ports|errors|invariants)\.ts$/, NODE, ...packages('level')],
   },
-  { from: /^src\/broker\//, may: [/^src\/broker\//, /^raft\/types\.ts$/, /^node:assert(\/|$)/] },
+  {
+    from: /^src\/broker\//,
+    may: [/^src\/broker\//, /^raft\/(types|fifo)\.ts$/, /^node:assert(\/|$)/],
+  },
   {
     from: /^src\/client\//,
     may: [/^src\/client\//, /^src\/package-root\.ts$/, NODE, ...packages(...GRPC)],

@@ -180,6 +180,24 @@ describe('remembering outcomes', () => {
     }
   });
 
+  it('counts what left with its queue no more, and goes on with the next', () => {
+    const test = opened({ maxEndedTransactions: 2 });
+    test.prepare('a');
+    test.prepare('b', 1, { queueId: 2 });
+    for (const id of ['a', 'b']) test.end(id, 'rollback');
+    test.apply({ type: 'closeQueue', queueId: 1 });
+    test.prepare('a', 1, { queueId: 2 });
+    for (const twin of [test, test.reloaded()]) {
+      const outcomes = ['c', 'd'].map((id) => {
+        twin.prepare(id, 1, { queueId: 2 });
+        twin.end(id, 'commit');
+        return twin.end('b', 'rollback').type;
+      });
+      expect(outcomes).toEqual(['ended', 'refused']);
+      expect(twin.prepare('a', 1, { queueId: 2 })).toMatchObject({ duplicate: true });
+    }
+  });
+
   it('ends after a day, for others never', () => {
     const test = opened({ endedTransactionKeepMs: 100 });
     test.prepare('a');
