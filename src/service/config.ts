@@ -35,7 +35,7 @@ export interface ServiceConfig {
   readonly maxProduceStreamBytesInFlight: number;
   /** Unanswered requests of one ProduceStream and queue (the dedup window, internals rule 13). */
   readonly maxQueueRequestsInFlight: number;
-  /** Bytes that a Subscribe stream may have written and not yet sent. */
+  /** Bytes that a Subscribe stream may have written and not yet sent; as many may wait for that. */
   readonly maxStreamBytesInFlight: number;
   readonly maxSubscribedQueues: number;
   /** Credit above this is refused. */

@@ -1,4 +1,8 @@
-/** One queue of a Subscribe stream: one long poll at a time, by the stream's credit and room. */
+/**
+ * One queue of a Subscribe stream: one long poll at a time, by the stream's credit and room. All
+ * queues may poll for the same room. What comes too late for it waits here, else a slow client has
+ * each message read once per queue.
+ */
 import type { TopicQueue } from '../cluster/api.ts';
 import type { Router } from '../router.ts';
 import type { CallError } from '../status.ts';
@@ -17,7 +21,10 @@ export interface LoopSink {
   readonly credit: number;
   readonly hasRoom: boolean;
   readonly pollBytes: number;
-  send(frame: Buffer, count: number): void;
+  send(queue: number, frame: Buffer, count: number): void;
+  /** False: as much as may waits for credit and room already. */
+  hold(bytes: number): boolean;
+  letGo(bytes: number): void;
   fail(error: CallError): void;
 }
 
@@ -28,11 +35,19 @@ export interface LoopParts {
   readonly router: Router;
 }
 
+interface Brought {
+  readonly frame: Buffer;
+  readonly count: number;
+  readonly nextOffset: number;
+}
+
 export class QueueLoop {
   readonly #sink: LoopSink;
   readonly #parts: LoopParts;
   readonly #queue: TopicQueue;
   #offset: number;
+  /** Read from `#offset` on, not sent yet. */
+  #held: Brought | undefined;
   #call: Call | undefined;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -46,9 +61,18 @@ export class QueueLoop {
 
   /** Does nothing while a poll is under way, or without credit or room. */
   poll(): void {
-    const { credit, hasRoom, pollBytes } = this.#sink;
-    const busy = this.#call !== undefined || this.#retry !== undefined;
-    if (this.#closed || busy || credit <= 0 || !hasRoom) return;
+    const isBusy = this.#call !== undefined || this.#retry !== undefined;
+    if (this.#closed || isBusy || !this.#mayGo) return;
+    if (this.#held !== undefined) this.#sendHeld(this.#held);
+    if (this.#mayGo) this.#ask();
+  }
+
+  get #mayGo(): boolean {
+    return this.#sink.credit > 0 && this.#sink.hasRoom;
+  }
+
+  #ask(): void {
+    const { credit, pollBytes } = this.#sink;
     const { calls, config, fetch, router } = this.#parts;
     const { shard, queueId, queue } = this.#queue;
     const waitMs = config.maxWaitMs;
@@ -71,15 +95,27 @@ export class QueueLoop {
     this.#closed = true;
     clearTimeout(this.#retry);
     this.#call?.cancel();
+    this.#held = undefined;
   }
 
   #deliver(frame: Buffer): void {
-    const { nextOffset, count } = readSubscribeFrame(frame);
-    // Another queue took the credit or the room meanwhile: what came is read again later.
-    const fits = count <= this.#sink.credit && this.#sink.hasRoom;
-    if (count === 0 || fits) this.#offset = Math.max(this.#offset, nextOffset);
-    if (count > 0 && fits) this.#sink.send(frame, count);
+    const brought = { frame, ...readSubscribeFrame(frame) };
+    if (brought.count === 0) this.#offset = Math.max(this.#offset, brought.nextOffset);
+    else if (this.#mayGo && brought.count <= this.#sink.credit) this.#send(brought);
+    else if (this.#sink.hold(frame.length)) this.#held = brought;
     this.poll();
+  }
+
+  /** More than there is credit for is read again, as much as may be sent. */
+  #sendHeld(held: Brought): void {
+    this.#held = undefined;
+    this.#sink.letGo(held.frame.length);
+    if (held.count <= this.#sink.credit) this.#send(held);
+  }
+
+  #send({ frame, count, nextOffset }: Brought): void {
+    this.#offset = Math.max(this.#offset, nextOffset);
+    this.#sink.send(this.#queue.queue, frame, count);
   }
 
   #failed(error: CallError): void {

@@ -62,6 +62,8 @@ export class SubscribeStream {
   #unwatch: (() => void) | undefined;
   #credit = 0;
   #unsentBytes = 0;
+  /** Of frames that wait for credit or room. */
+  #heldBytes = 0;
 
   constructor(stream: RawDuplex, parts: SubscribeParts) {
     this.#parts = parts;
@@ -94,8 +96,19 @@ export class SubscribeStream {
     return Math.max(MIN_POLL_BYTES, Math.min(share, defaultFetchBytes));
   }
 
+  hold(bytes: number): boolean {
+    if (this.#heldBytes + bytes > this.#parts.config.maxStreamBytesInFlight) return false;
+    this.#heldBytes += bytes;
+    return true;
+  }
+
+  letGo(bytes: number): void {
+    this.#heldBytes -= bytes;
+  }
+
   /** A frame with `count` messages, within credit and room. */
-  send(frame: Buffer, count: number): void {
+  send(queue: number, frame: Buffer, count: number): void {
+    this.#toTheBack(queue);
     this.#credit -= count;
     this.#unsentBytes += frame.length;
     this.#client.write(frame, () => {
@@ -225,7 +238,14 @@ export class SubscribeStream {
 
   #pollAll(): void {
     if (this.#client.closed) return;
-    for (const loop of this.#loops.values()) loop.poll();
+    for (const loop of [...this.#loops.values()]) loop.poll();
+  }
+
+  /** Who was served comes last when there is room again. */
+  #toTheBack(queue: number): void {
+    const loop = this.#loops.get(queue)!;
+    this.#loops.delete(queue);
+    this.#loops.set(queue, loop);
   }
 
   #close(): void {

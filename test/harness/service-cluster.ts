@@ -169,6 +169,8 @@ export class FakeNode {
   readonly remote = new Set<number>();
   /** Polls that wait here. */
   fetchWaiters = 0;
+  /** Fetches that were answered with messages. */
+  fetchesFilled = 0;
   readonly leadershipListeners = new Set<(shard: number) => void>();
   readonly appliedListeners = new Set<(shard: number) => void>();
 
@@ -321,6 +323,7 @@ function fakeFetch(
     finished = true;
     clearTimeout(timer);
     if (log.waiters.delete(look)) node.fetchWaiters -= 1;
+    if (outcome.status === 'ok' && outcome.batches.length > 0) node.fetchesFilled += 1;
     done(outcome);
   };
   const look = (): boolean => {

@@ -214,4 +214,39 @@ describe('errors and changes', () => {
     const bases = one.frames.flatMap((frame) => frame.batches).map((one) => one.base_offset);
     expect(bases).toEqual(Array.from({ length: 200 }, (_, offset) => String(offset)));
   });
+
+  const fetches = () => cluster.nodes.reduce((sum, node) => sum + node.fetchesFilled, 0);
+
+  test('what is read waits for a slow client: nothing is read twice', async () => {
+    const body = Buffer.alloc(100_000);
+    for (let i = 0; i < 60; i += 1) {
+      for (const queue of [0, 1, 2]) {
+        await client.call('Log/Produce', { topic, queue, messages: [{ body }] });
+      }
+    }
+    const before = fetches();
+    const one = subscribe({ queues: everyQueue, credit: 1_000 });
+    await until(() => one.count() === 180);
+    expect(fetches() - before).toBe(one.frames.length);
+    for (const queue of [0, 1, 2]) {
+      const own = one.frames.filter((frame) => frame.queue === queue);
+      const bases = own.flatMap((frame) => frame.batches).map((batch) => batch.base_offset);
+      expect(bases).toEqual(Array.from({ length: 60 }, (_, offset) => String(offset)));
+    }
+  });
+
+  test('credit in small pieces: at most one read for each, and nothing is left out', async () => {
+    const texts = Array.from({ length: 40 }, (_, at) => `${at}`);
+    for (const queue of [0, 1, 2]) await produce(queue, ...texts);
+    const before = fetches();
+    const one = subscribe({ queues: everyQueue, credit: 1 });
+    for (let given = 1; given < 120; given += 1) {
+      await until(() => one.count() === given);
+      one.stream.write({ credit: 1 });
+    }
+    await until(() => one.count() === 120);
+    const read = bodies(one.frames.flatMap((frame) => frame.batches));
+    expect(read.sort()).toEqual([...texts, ...texts, ...texts].sort());
+    expect(fetches() - before).toBeLessThanOrEqual(120 + 3);
+  });
 });
