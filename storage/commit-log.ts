@@ -122,6 +122,7 @@ export class CommitLog implements LogStore {
   private readonly onFatal: (error: Error) => void;
   private readonly reclaimed = { deletedSegments: 0, freedBytes: 0 };
   private cancelMarker: (() => void) | undefined;
+  private flushed: (() => void) | undefined;
   private closing: Done | undefined;
   private reclaimWanted = false;
   private closed = false;
@@ -142,6 +143,7 @@ export class CommitLog implements LogStore {
     const events = {
       onWritten: () => this.reader.written(),
       onSynced: (mayFree: boolean) => this.synced(mayFree),
+      onFlushed: () => this.flushed?.(),
       onFatal: (error: Error) => this.stop(error),
     };
     const { target } = opened;
@@ -159,6 +161,16 @@ export class CommitLog implements LogStore {
   /** Bytes accepted and not yet durable: what admission control looks at. */
   get queuedBytes(): number {
     return this.writer.queuedBytes;
+  }
+
+  /** A flush is under way. */
+  get isWriting(): boolean {
+    return this.writer.writing;
+  }
+
+  /** Calls back after each flush; `isWriting` then says whether the next one has begun. */
+  onFlushed(flushed: () => void): void {
+    this.flushed = flushed;
   }
 
   write(records: readonly LogRecord[], callbacks: WriteCallbacks): void {

@@ -43,6 +43,8 @@ export interface WriterEvents {
    * log start moved, or a shard left.
    */
   onSynced(mayFree: boolean): void;
+  /** After `onSynced`: if more waited, the next flush is under way. */
+  onFlushed(): void;
   onFatal(error: Error): void;
 }
 
@@ -290,6 +292,7 @@ export class LogWriter {
     this.busy = false;
     this.events.onSynced(mayFree);
     this.flush();
+    this.events.onFlushed();
   }
 
   /** Everything in the old segment is on the disk here: one flush at a time. */

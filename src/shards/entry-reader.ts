@@ -1,13 +1,20 @@
 /**
- * Brings the entries that index rows point at: from Raft's tail in memory when they are recent,
- * else from the commit log, in runs so that a catch-up read is one sequential read.
+ * Brings the entries that index rows of a queue point at: from Raft's tail in memory when they are
+ * recent, else from the commit log. In the order of the log, whatever the order of the rows: what
+ * was half or delayed stands in its queue behind newer batches, but lies among older ones.
  */
 import type { Entry, LogIndex, ShardId } from '../../raft/types.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
 import type { LogReads } from './paced-reads.ts';
 
-/** Rows of one queue whose entries lie this close in the shard's log are read in one go. */
+/** Rows whose entries lie this close in the shard's log are read in one go. */
 const RUN_GAP_MAX = 8;
+
+/** The log is read in slices of this size: other readers, and appends, come in between. */
+export const SLICE_BYTES = 256 * 1024;
+
+/** What an entry takes in the log beside its payload, about. */
+const ENTRY_OVERHEAD_BYTES = 256;
 
 export interface EntryTail {
   cachedEntries(
@@ -18,63 +25,129 @@ export interface EntryTail {
   ): readonly Entry[] | undefined;
 }
 
-export type OnEntries = (error: Error | undefined, entries: readonly Entry[]) => void;
-
-/** How many of `rows` from `first` on form one ascending run within the gap and byte limits. */
-function runLength(rows: readonly QueueIndexRow[], first: number): number {
-  let length = 1;
-  for (;;) {
-    const previous = rows[first + length - 1];
-    const next = rows[first + length];
-    if (previous === undefined || next === undefined) return length;
-    const gap = next.index - previous.index;
-    if (gap <= 0 || gap > RUN_GAP_MAX) return length;
-    length++;
-  }
+/** A row whose entry is to be read. */
+export interface WantedRow {
+  readonly row: QueueIndexRow;
+  /** Of its payload, or about. */
+  readonly bytes: number;
 }
 
-/**
- * Entries of the first run of rows from `first` on, in row order. At least one (or an error), at
- * most about `maxBytes`: the caller asks again for what is missing.
- */
-export function readRun(
-  tail: EntryTail,
-  store: LogReads,
+/** Rows that lie close to each other in the log, ascending there. */
+type Run = readonly WantedRow[];
+
+export function liesCloseAfter(before: QueueIndexRow, row: QueueIndexRow): boolean {
+  const gap = row.index - before.index;
+  return gap > 0 && gap <= RUN_GAP_MAX;
+}
+
+/** Of as many of the first rows as need no more runs than `maxRuns`; in the order of the log. */
+export function runsOf(wanted: readonly WantedRow[], maxRuns: number): readonly Run[] {
+  const runs: WantedRow[][] = [];
+  let run: WantedRow[] = [];
+  for (const each of [...wanted].sort((a, b) => a.row.index - b.row.index)) {
+    const before = run.at(-1);
+    if (before === undefined || !liesCloseAfter(before.row, each.row)) {
+      run = [];
+      runs.push(run);
+    }
+    run.push(each);
+  }
+  // A row never needs more than one.
+  return runs.length <= maxRuns ? runs : runsOf(wanted.slice(0, maxRuns), maxRuns);
+}
+
+export interface ReadEntries {
+  /** By index. What could not be read is missing, and `error` says why. */
+  readonly found: ReadonlyMap<LogIndex, Entry>;
+  readonly error: Error | undefined;
+  /** Some came from the log and not from memory. */
+  readonly isCold: boolean;
+}
+
+export interface EntrySource {
+  readonly tail: EntryTail;
+  readonly store: LogReads;
+}
+
+export function readRuns(
+  source: EntrySource,
   shard: ShardId,
-  rows: readonly QueueIndexRow[],
-  first: number,
-  maxBytes: number,
-  onEntries: OnEntries,
+  runs: readonly Run[],
+  done: (read: ReadEntries) => void,
 ): void {
-  const from = rows[first];
-  const last = rows[first + runLength(rows, first) - 1];
-  if (from === undefined || last === undefined) {
-    onEntries(undefined, []);
-    return;
-  }
-  const pick: OnEntries = (error, entries) => {
-    if (error !== undefined) onEntries(error, []);
-    else onEntries(undefined, matching(rows, first, entries));
-  };
-  const cached = tail.cachedEntries(shard, from.index, last.index, maxBytes);
-  if (cached !== undefined && cached.length > 0) pick(undefined, cached);
-  else store.read(shard, from.index, last.index, maxBytes, pick);
+  new RunsRead(source, shard, runs, done).start();
 }
 
-/** Both sequences ascend: one pass. Stops at the first row whose entry is not there. */
-function matching(
-  rows: readonly QueueIndexRow[],
-  first: number,
-  entries: readonly Entry[],
-): readonly Entry[] {
-  const found: Entry[] = [];
-  let at = 0;
-  for (let i = first; i < rows.length; i++) {
-    const row = rows[i] as QueueIndexRow;
-    while (at < entries.length && (entries[at] as Entry).index < row.index) at++;
-    const entry = entries[at];
-    if (entry === undefined || entry.index !== row.index) break;
-    found.push(entry);
+class RunsRead implements ReadEntries {
+  readonly found = new Map<LogIndex, Entry>();
+  error: Error | undefined;
+  isCold = false;
+  readonly #source: EntrySource;
+  readonly #shard: ShardId;
+  readonly #runs: readonly Run[];
+  readonly #done: (read: ReadEntries) => void;
+
+  constructor(
+    source: EntrySource,
+    shard: ShardId,
+    runs: readonly Run[],
+    done: (read: ReadEntries) => void,
+  ) {
+    this.#source = source;
+    this.#shard = shard;
+    this.#runs = runs;
+    this.#done = done;
   }
-  return found;
+
+  start(): void {
+    this.#readRun(0);
+  }
+
+  #readRun(at: number): void {
+    const run = this.#runs[at];
+    if (run === undefined) this.#done(this);
+    else this.#readSlice(run, () => this.#readRun(at + 1));
+  }
+
+  /** From the first row of the run on; the rest of it in further slices. */
+  #readSlice(run: Run, next: () => void): void {
+    const [first, last] = [run[0], run.at(-1)];
+    if (first === undefined || last === undefined) {
+      next();
+      return;
+    }
+    const from = first.row.index;
+    const take = (error: Error | undefined, entries: readonly Entry[]): void => {
+      const end = entries.at(-1)?.index;
+      if (error !== undefined || end === undefined || entries[0]!.index !== from) {
+        this.error = error ?? new Error(`no entry at index ${from}`);
+        this.#done(this);
+        return;
+      }
+      for (const entry of entries) this.found.set(entry.index, entry);
+      const rest = run.findIndex(({ row }) => row.index > end);
+      this.#readSlice(rest === -1 ? [] : run.slice(rest), next);
+    };
+    const to = last.row.index;
+    const bytes = logBytes(run);
+    const { tail, store } = this.#source;
+    const cached = tail.cachedEntries(this.#shard, from, to, bytes);
+    if (cached !== undefined && cached.length > 0) take(undefined, cached);
+    else {
+      this.isCold = true;
+      store.read(this.#shard, from, to, Math.min(bytes, sliceBytes(first)), take);
+    }
+  }
+}
+
+/** A first entry that is larger than a slice is read in one go all the same. */
+function sliceBytes({ bytes }: WantedRow): number {
+  return Math.max(SLICE_BYTES, bytes + ENTRY_OVERHEAD_BYTES);
+}
+
+/** What a run takes in the log, others' entries in its gaps left out of account. */
+function logBytes(run: Run): number {
+  let bytes = 0;
+  for (const each of run) bytes += each.bytes + ENTRY_OVERHEAD_BYTES;
+  return bytes;
 }

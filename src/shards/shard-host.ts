@@ -9,7 +9,7 @@ import type { MetaView } from '../cluster/api.ts';
 import type { Cancellable, FetchArguments, FetchOutcome, ShardHost, ShardStatus } from './api.ts';
 import { Fetcher } from './fetcher.ts';
 import type { Listeners } from './listeners.ts';
-import { type LogReads, PacedReads } from './paced-reads.ts';
+import { type Flushes, type LogReads, PacedReads } from './paced-reads.ts';
 import { QueueReader } from './queue-reader.ts';
 import { META_SHARD, type ShardMachine } from './shard-machine.ts';
 import type { StateFlush } from './state-flush.ts';
@@ -19,7 +19,7 @@ export interface HostParts {
   readonly node: NodeId;
   readonly shards: readonly ShardId[];
   readonly driver: RaftDriver;
-  readonly log: LogStore & { readonly queuedBytes: number };
+  readonly log: LogStore & Flushes & { readonly queuedBytes: number };
   /** Bytes that may wait for this node's disk (`log.maxQueuedBytes`). */
   readonly maxQueuedBytes: number;
   readonly machine: ShardMachine;
@@ -69,7 +69,7 @@ export class LocalShardHost implements ShardHost {
   constructor(parts: HostParts) {
     this.#parts = parts;
     const { driver, flush, log, machine, waiters } = parts;
-    this.#reads = new PacedReads(reportingReads(log, driver));
+    this.#reads = new PacedReads(reportingReads(log, driver), log);
     this.#fetcher = new Fetcher(
       {
         isReady: (shard) => driver.isReady(shard),

@@ -1,12 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { expect, it } from 'vitest';
 import type { CommitLog, CommitLogLimits } from '../../storage/commit-log.ts';
 import { closeCommitLog, openCommitLog } from '../../storage/commit-log.ts';
 import type { Files } from '../../storage/files.ts';
 import { nodeFiles } from '../../storage/files.ts';
 import { FaultyFiles } from '../harness/faulty-files.ts';
-import { seededRandom } from '../harness/log-builders.ts';
+import { entry, entryRecord, seededRandom, stateRecord } from '../harness/log-builders.ts';
 import { storeSuite } from './store-suite.ts';
 
 const onFatal = (error: Error): void => {
@@ -57,3 +58,21 @@ storeSuite('commit log, kill, one-step sync off', () =>
 storeSuite('commit log, segments of 8 KiB, power cut', () => onFaultyFiles(tiny, 'powerCut'));
 storeSuite('commit log on the disk, closed cleanly', () => onDisk({}));
 storeSuite('commit log on the disk, segments of 8 KiB', () => onDisk(tiny));
+
+it('says after each flush whether the next one has begun', async () => {
+  const log = await open(new FaultyFiles(seededRandom(7)), 'log', {});
+  const seen: boolean[] = [];
+  const isOver = new Promise<void>((resolve) => {
+    log.onFlushed(() => {
+      seen.push(log.isWriting);
+      if (!log.isWriting) resolve();
+    });
+  });
+  expect(log.isWriting).toBe(false);
+  log.write([stateRecord(1)], { onDurable: () => {} });
+  log.write([entryRecord(1, entry(1, 1))], { onDurable: () => {} });
+  expect(log.isWriting).toBe(true);
+  await isOver;
+  expect(seen).toEqual([true, false]);
+  await closeCommitLog(log);
+});

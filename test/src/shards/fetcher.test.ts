@@ -1,10 +1,10 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { LogStore } from '../../../raft/ports.ts';
 import type { Entry } from '../../../raft/types.ts';
 import type { QueueIndexRow } from '../../../src/broker/state-port.ts';
 import type { FetchArguments, FetchOutcome } from '../../../src/shards/api.ts';
 import { Fetcher, type FetchSource } from '../../../src/shards/fetcher.ts';
-import { QueueReader } from '../../../src/shards/queue-reader.ts';
+import { QueueReader, type ReadStore } from '../../../src/shards/queue-reader.ts';
 import { QueueWaiters } from '../../../src/shards/waiters.ts';
 
 const SHARD = 3;
@@ -26,10 +26,14 @@ class Rig {
   confirmations = 0;
   cachedFrom = 1;
   storeReads = 0;
+  /** Index rows that were looked up. */
+  rowReads = 0;
+  entriesRead = 0;
   /** Highest index that the store was asked for. */
   readThrough = 0;
   start = 0;
   storeError: Error | undefined;
+  isHeldUp = false;
   onStoreRead: () => void = () => undefined;
 
   add(index: number, ...texts: string[]): void {
@@ -46,6 +50,15 @@ class Rig {
       storedAtMs: 5,
       cumulativeBytes: (last?.cumulativeBytes ?? 0) + payload.length,
     });
+  }
+
+  /** The last batch becomes so large. */
+  grow(bytes: number): void {
+    const row = this.rows.pop()!;
+    const entry = this.entries.get(row.index)!;
+    this.entries.set(row.index, { ...entry, payload: Buffer.alloc(bytes) });
+    const cumulativeBytes = row.cumulativeBytes - entry.payload.length + bytes;
+    this.rows.push({ ...row, cumulativeBytes });
   }
 
   get end(): number {
@@ -80,14 +93,21 @@ class Rig {
 
   #reader(): QueueReader {
     const between = (from: number, to: number) =>
-      [...this.entries.values()].filter(({ index }) => index >= from && index <= to);
-    const store: LogStore = {
-      write: () => expect.unreachable(),
-      read: (_shard, from, to, _bytes, done) => {
+      [...this.entries.values()]
+        .filter(({ index }) => index >= from && index <= to)
+        .sort((a, b) => a.index - b.index);
+    const rig = this;
+    const store: ReadStore = {
+      get isHeldUp() {
+        return rig.isHeldUp;
+      },
+      read: (_shard, from, to, bytes, done) => {
         this.storeReads++;
         this.readThrough = Math.max(this.readThrough, to);
         this.onStoreRead();
-        done(this.storeError, this.storeError === undefined ? between(from, to) : []);
+        const read = this.storeError === undefined ? fitting(between(from, to), bytes) : [];
+        this.entriesRead += read.length;
+        done(this.storeError, read);
       },
     };
     const rows = {
@@ -99,7 +119,9 @@ class Rig {
         onRows: (error: Error | undefined, rows: readonly QueueIndexRow[]) => void,
       ) => {
         const first = this.rows.findIndex((row) => row.baseOffset + row.count > offset);
-        onRows(undefined, first === -1 ? [] : this.rows.slice(first, first + limit));
+        const found = first === -1 ? [] : this.rows.slice(first, first + limit);
+        this.rowReads += found.length;
+        onRows(undefined, found);
       },
     };
     const tail = {
@@ -134,6 +156,16 @@ class Rig {
   }
 }
 
+/** At least one, then as many as fit. */
+function fitting(entries: readonly Entry[], maxBytes: number): readonly Entry[] {
+  let bytes = 0;
+  const end = entries.findIndex(({ payload }) => {
+    bytes += payload.length;
+    return bytes > maxBytes;
+  });
+  return end === -1 ? entries : entries.slice(0, Math.max(1, end));
+}
+
 function text(outcome: FetchOutcome | undefined): string[] {
   if (outcome?.status !== 'ok') return [outcome?.status ?? 'waiting'];
   return outcome.batches.map((b) => `${b.baseOffset}+${b.count} ${Buffer.from(b.messages)}`);
@@ -145,6 +177,16 @@ function rigWithThree(): Rig {
   rig.add(6, 'dd');
   rig.add(90, 'ee', 'ff');
   return rig;
+}
+
+/** Each at most some places from where it was: as half messages are committed. */
+function shuffledNearby(indexes: readonly number[], seed: number): number[] {
+  let state = seed >>> 0;
+  const keyed = indexes.map((index, at) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return { index, place: at + (state % 16) };
+  });
+  return keyed.sort((a, b) => a.place - b.place).map(({ index }) => index);
 }
 
 describe('fetch', () => {
@@ -197,6 +239,106 @@ describe('fetch', () => {
     expect(first).toMatchObject({ status: 'ok', nextOffset: 256, endOffset: count });
     const rest = rig.fetch({ offset: 256, maxBytes }).outcome;
     expect(rest).toMatchObject({ status: 'ok', nextOffset: 512 });
+  });
+
+  test('batches in another order than in the log are read in that of the log', () => {
+    const rig = new Rig();
+    const indexes = Array.from({ length: 200 }, (_, at) => 10 + 2 * (at ^ 5));
+    for (const index of indexes) rig.add(index, `${index}`);
+    rig.cachedFrom = Number.MAX_SAFE_INTEGER;
+    const wanted = indexes.map((index, offset) => `${offset}+1 ${messages(`${index}`)}`);
+    expect(text(rig.fetch({ maxBytes: 1_000_000 }).outcome)).toEqual(wanted);
+    // The first one, then the rest of 64, 64 more, and the 72 that are left.
+    expect(rig.storeReads).toBeLessThanOrEqual(4);
+  });
+
+  test('what lies between in the log and does not fit is not cut to fit', () => {
+    const rig = new Rig();
+    rig.add(10, 'aa');
+    rig.add(12, 'bb');
+    rig.add(11, 'cc', 'dd');
+    rig.cachedFrom = Number.MAX_SAFE_INTEGER;
+    const maxBytes = 3 * messages('aa').length;
+    const read = text(rig.fetch({ maxBytes }).outcome);
+    expect(read).toEqual([`0+1 ${messages('aa')}`, `1+1 ${messages('bb')}`]);
+  });
+
+  test('large entries of others in between are stepped over, each of ours is read once', () => {
+    const rig = new Rig();
+    for (const index of [1, 10, 14, 18, 1000]) rig.add(index, `${index}`);
+    for (const index of [11, 12, 13, 15, 16, 17]) {
+      const payload = Buffer.alloc(100_000);
+      rig.entries.set(index, { ...rig.entries.get(1)!, index, payload });
+    }
+    rig.cachedFrom = Number.MAX_SAFE_INTEGER;
+    const { outcome } = rig.fetch({ maxBytes: 1_000_000 });
+    expect(outcome).toMatchObject({ status: 'ok', nextOffset: 5 });
+    expect([rig.storeReads, rig.entriesRead]).toEqual([5, 5]);
+  });
+
+  test('what was read is answered where the rest would have to wait for appends', () => {
+    const rig = new Rig();
+    for (let index = 1; index <= 30; index++) {
+      rig.add(index, 'x');
+      rig.grow(100_000);
+    }
+    rig.cachedFrom = Number.MAX_SAFE_INTEGER;
+    rig.isHeldUp = true;
+    const held = rig.fetch({ maxBytes: 2_000_000 }).outcome;
+    expect(held).toMatchObject({ status: 'ok', nextOffset: 3 });
+    rig.cachedFrom = 2;
+    expect(rig.fetch({ offset: 3, maxBytes: 2_000_000 }).outcome).toMatchObject({ nextOffset: 23 });
+    rig.cachedFrom = Number.MAX_SAFE_INTEGER;
+    rig.isHeldUp = false;
+    const free = rig.fetch({ offset: 3, maxBytes: 2_000_000 }).outcome;
+    expect(free).toMatchObject({ status: 'ok', nextOffset: 23 });
+  });
+
+  test('a few rows are looked up where a few batches fill the answer', () => {
+    const rig = new Rig();
+    for (let i = 0; i < 500; i++) rig.add(i + 1, 'x'.repeat(100));
+    const { outcome } = rig.fetch({ maxBytes: 105 });
+    expect(outcome).toMatchObject({ nextOffset: 1 });
+    expect(rig.rowReads).toBe(64);
+  });
+
+  test('one fetch after the other brings every message once, in order, whatever lies where', () => {
+    const given = fc.record({
+      gaps: fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 150 }),
+      sizes: fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 10 }),
+      seed: fc.integer(),
+      cached: fc.double({ min: 0, max: 1, noNaN: true }),
+      limits: fc.record({ maxBytes: fc.integer({ min: 1, max: 4000 }), maxMessages: fc.nat(50) }),
+    });
+    fc.assert(
+      fc.property(given, ({ gaps, sizes, seed, cached, limits }) => {
+        const rig = new Rig();
+        let last = 0;
+        const indexes = gaps.map((gap) => (last += gap));
+        const shuffled = shuffledNearby(indexes, seed);
+        shuffled.forEach((index, at) => {
+          const size = sizes[at % sizes.length]!;
+          rig.add(index, `${index}`.padEnd(size, '.'), ...(at % 3 === 0 ? ['b', 'c'] : []));
+        });
+        rig.cachedFrom = Math.floor(cached * last);
+        let offset = 0;
+        let read = '';
+        while (offset < rig.end) {
+          const { outcome } = rig.fetch({ offset, ...limits });
+          if (outcome?.status !== 'ok') throw new Error(`${outcome?.status} at ${offset}`);
+          const bytes = outcome.batches.reduce((sum, one) => sum + one.messages.length, 0);
+          const count = outcome.batches.reduce((sum, one) => sum + one.count, 0);
+          if (count > 1) expect(bytes).toBeLessThanOrEqual(limits.maxBytes);
+          if (limits.maxMessages > 0) expect(count).toBeLessThanOrEqual(limits.maxMessages);
+          expect(outcome.nextOffset).toBe(offset + count);
+          expect(count).toBeGreaterThan(0);
+          for (const one of outcome.batches) read += Buffer.from(one.messages);
+          offset += count;
+        }
+        const all = shuffled.map((index) => `${Buffer.from(rig.entries.get(index)!.payload)}`);
+        expect(read).toBe(all.join(''));
+      }),
+    );
   });
 
   test('what lies past maxMessages is not read', () => {
