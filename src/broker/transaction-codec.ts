@@ -36,6 +36,8 @@ type CommandOf<Type extends TransactionCommand['type']> = Extract<
   { type: Type }
 >;
 
+type Mutable<Type> = { -readonly [Field in keyof Type]: Type[Field] };
+
 type Participation = CommandOf<
   'begin' | 'preparePart' | 'prepareOffsets' | 'prepared' | 'resolve' | 'resolved'
 >;
@@ -204,7 +206,7 @@ function writePrepare(command: CommandOf<'prepare'>, out: ByteWriter): ByteWrite
 }
 
 function readPrepare(version: number, from: ByteReader): TransactionCommand {
-  const command = {
+  const command: Mutable<CommandOf<'prepare'>> = {
     type: 'prepare',
     producerGroup: from.text(),
     callerId: from.text(),
@@ -213,11 +215,10 @@ function readPrepare(version: number, from: ByteReader): TransactionCommand {
     count: readCount(from),
     firstCheckAfterMs: from.uint(),
     checkIntervalMs: from.uint(),
-  } as const;
-  if (version === 1) return command;
-  const maxChecks = from.uint();
-  if (version === 2) return { ...command, maxChecks };
-  return { ...command, maxChecks, queueEpoch: from.uint() };
+  };
+  if (version > 1) command.maxChecks = from.uint();
+  if (version > 2) command.queueEpoch = from.uint();
+  return command;
 }
 
 function writeEnd(command: CommandOf<'end'>, out: ByteWriter): ByteWriter {
@@ -239,8 +240,9 @@ function readEnd(version: number, from: ByteReader): TransactionCommand {
       ? { by: 'id', id: readEntryId(from) }
       : { by: 'caller', callerId: from.text() };
   const decision = DECISIONS[readChoice(from, DECISIONS.length)]!;
-  const command = { type: 'end', producerGroup, transaction, decision } as const;
-  return version === 1 ? command : { ...command, by: ENDERS[readChoice(from, ENDERS.length)]! };
+  if (version === 1) return { type: 'end', producerGroup, transaction, decision };
+  const by = ENDERS[readChoice(from, ENDERS.length)]!;
+  return { type: 'end', producerGroup, transaction, decision, by };
 }
 
 function readLeaseChecks(version: number, from: ByteReader): TransactionCommand {

@@ -82,9 +82,14 @@ export class ProduceStream {
     }
     const refused = admission.enter(frame.length);
     const entry: Entry = {
-      ...{ requestId: head.requestId, resume: head.resume, body: head.request },
-      ...{ head: undefined, refused, deadlineMs: calls.clock.nowMs() + this.#timeoutMs() },
-      ...{ frameBytes: frame.length, admittedBytes: refused === undefined ? frame.length : -1 },
+      requestId: head.requestId,
+      resume: head.resume,
+      body: head.request,
+      head: undefined,
+      refused,
+      deadlineMs: calls.clock.nowMs() + this.#timeoutMs(),
+      frameBytes: frame.length,
+      admittedBytes: refused === undefined ? frame.length : -1,
     };
     if (refused !== undefined) {
       this.#refuse(entry, refused);

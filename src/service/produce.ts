@@ -121,13 +121,17 @@ export class ProduceCalls {
     }
     const { queueEpoch } = target;
     const command = encodeCommand({
-      ...{ type: 'produce', queueId, count, durability, producer },
+      type: 'produce',
+      queueId,
+      count,
+      durability,
+      producer,
       ...(deliverAtMs === undefined ? {} : { deliverAtMs }),
       ...(dedup === undefined ? {} : { dedup }),
       ...(queueEpoch === undefined ? {} : { queueEpoch }),
     });
     const isWeak = durability !== Durability.majorityFsync;
-    const request = producer && { ...producer, queueId, count };
+    const request = producer && { producerId, producerEpoch, sequence, queueId, count };
     const track = request && this.#order.track(shard, request, isWeak);
     const isInOrder = track === undefined || track.proposes(request!);
     const isSure = isInOrder && !this.#parts.fences.mayRefuse(target);
@@ -138,7 +142,7 @@ export class ProduceCalls {
       if (isNew(outcome)) track?.applied();
       if (answered) return;
       answered = true;
-      this.#answer(call, { ...target, deliverAtMs }, head, outcome, done);
+      this.#answer(call, target, { head, deliverAtMs }, outcome, done);
     });
     if (durability !== Durability.none || answered) return;
     // One-way: accepted, and nothing more is promised; the id is not known yet.
@@ -164,8 +168,8 @@ export class ProduceCalls {
 
   #answer(
     call: Call,
-    target: Target & { readonly deliverAtMs: number | undefined },
-    head: ProduceHead,
+    target: Target,
+    { head, deliverAtMs }: { head: ProduceHead; deliverAtMs: number | undefined },
     outcome: ProposalOutcome,
     done: Done,
   ): void {
@@ -174,7 +178,10 @@ export class ProduceCalls {
     } else if (outcome.status === 'applied') {
       const result = outcome.result as ApplyResult;
       if (result.type === 'produced') {
-        done(undefined, encodeProduceAck(appliedAck(target, result, outcome.replicas)));
+        done(
+          undefined,
+          encodeProduceAck(appliedAck(target, deliverAtMs, result, outcome.replicas)),
+        );
       } else done(appliedError(result), undefined);
     } else {
       call.mayHaveTakenEffect = outcome.status === 'unknown';
@@ -216,7 +223,8 @@ function weakAck(
 type Produced = Extract<ApplyResult, { type: 'produced' }>;
 
 function appliedAck(
-  { deliverAtMs, ...target }: Target & { readonly deliverAtMs: number | undefined },
+  target: Target,
+  deliverAtMs: number | undefined,
   result: Produced,
   replicas: number,
 ): ProduceAck {

@@ -165,9 +165,15 @@ export class TransactionCalls {
         transactionId: transactionIdText({ shard: target.shard, ...id }),
         parts: [
           {
-            ...{ shard: target.shard, term: id.term, index: id.index, baseOffset: undefined },
-            ...{ count, queue: target.queue, durability: Durability.majorityFsync },
-            ...{ replicas, duplicate },
+            shard: target.shard,
+            term: id.term,
+            index: id.index,
+            baseOffset: undefined,
+            count,
+            queue: target.queue,
+            durability: Durability.majorityFsync,
+            replicas,
+            duplicate,
           },
         ],
         firstCheckAtMs,
