@@ -81,7 +81,7 @@ function addSettings(command: Command): Command {
     )
     .option(
       '--order <ORDER>',
-      'NORMAL: more queues at any time; STRICT: only by update --drain, so that keys keep their order',
+      'NORMAL: more queues at any time; STRICT: only by update --drain, for the order of keys',
       oneOf('NORMAL', 'STRICT'),
     );
 }

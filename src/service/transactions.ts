@@ -156,6 +156,7 @@ export class TransactionCalls {
       firstCheckAfterMs: this.#parts.config.firstCheckAfterMs,
       checkIntervalMs: this.#parts.config.checkIntervalMs,
       maxChecks: this.#parts.config.maxChecksPerTransaction,
+      ...(target.queueEpoch === undefined ? {} : { queueEpoch: target.queueEpoch }),
     });
     this.#propose(call, target.shard, command, part.payload, done, (result, replicas) => {
       if (result.type !== 'prepared') throw appliedError(result);

@@ -90,6 +90,7 @@ describe('a topic that refuses writes', () => {
     expect([await endOf(0), await endOf(1)]).toEqual([1, 0]);
     expect(await update(ACCEPTED)).toMatchObject({ topic: { queue_epoch: '2' } });
     expect(await produce()).toMatchObject({ base_offset: '1' });
+    expect(await client.call('Transactions/Prepare', prepare)).toMatchObject({ duplicate: false });
     const ack = await client.call<{ transaction_id: string }>('Transactions/Prepare', two);
     await client.call('Transactions/End', {
       ...{ producer_group: 'g', transaction_id: ack.transaction_id, decision: 1 },
