@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { EMPTY_BYTES } from '../../../raft/types.ts';
 import { encodeCommand } from '../../../src/broker/command-codec.ts';
 import type { Command } from '../../../src/broker/commands.ts';
+import { connect as connectClient } from '../../../src/client/index.ts';
 import { keyHash } from '../../../src/cluster/hash.ts';
 import { Fences } from '../../../src/service/fences.ts';
 import {
@@ -143,6 +144,22 @@ describe('a topic of strict order', () => {
     cluster.node(3).releaseMeta();
     expect(await produce(keyed, stale)).toMatchObject({ queue: 2, base_offset: '1' });
     expect(await reasonOf(update({ queue_count: 4 }))).toBe('TOPIC_STRICT');
+  });
+
+  it('keeps producers waiting, who go on where their keys are now', async () => {
+    const holdfast = connectClient({ servers: `127.0.0.1:${cluster.node(2).port}` });
+    const producer = holdfast.producer({ topic: name });
+    const key = ['a', 'b', 'c', 'd', 'e'].find((one) => keyHash(one) % 3 === 2)!;
+    const send = () => producer.send({ body: 'x', orderingKey: key });
+    await send();
+    await update(REFUSED);
+    const waiting = [send(), send()];
+    await grow();
+    await update(ACCEPTED);
+    expect(await Promise.all(waiting)).toMatchObject([{ queue: 2 }, { queue: 2 }]);
+    expect(await endOf(2)).toBe(2);
+    await producer.close();
+    await holdfast.close();
   });
 
   it('waits for groups: those that committed, and those that have members', async () => {
