@@ -7,7 +7,7 @@ import { StorageError } from './errors.ts';
 import { decodeKey, indexRange, type KeyRange } from './keys.ts';
 import { decodeIndexBody, type IndexRow, lastOffsetOf, unseal } from './row-codec.ts';
 
-/** A row that should be there is not; also seen while rows of a queue or of a shard are removed. */
+/** The first row is not there; also seen while rows of a queue or of a shard are removed. */
 export class MissingRowError extends StorageError {}
 
 export type StoredRow = readonly [key: Uint8Array, value: Uint8Array];
@@ -68,8 +68,10 @@ function tryDecode(
     const rows = stored.map(decodeIndexRow);
     let next = offset;
     for (const row of rows) {
-      const gap = row.baseOffset > next || (next !== offset && row.baseOffset !== next);
-      if (gap) return new MissingRowError('DATA_LOSS', `index of queue ${queueId} lacks ${next}`);
+      const what = `index of queue ${queueId} lacks ${next}`;
+      if (next === offset && row.baseOffset > next) return new MissingRowError('DATA_LOSS', what);
+      // Rows are written and removed in their order, so none but damage takes one from between.
+      if (next !== offset && row.baseOffset !== next) return new StorageError('DATA_LOSS', what);
       next = lastOffsetOf(row) + 1;
     }
     return rows;
