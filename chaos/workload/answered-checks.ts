@@ -15,7 +15,10 @@ export async function answerChecks(
   groups: readonly string[],
   timeoutMs = ANSWER_TIMEOUT_MS,
 ): Promise<boolean> {
-  const giveUp = AbortSignal.any([load.giveUp, AbortSignal.timeout(timeoutMs)]);
+  // `AbortSignal.timeout` may be collected as garbage behind an `any`, and never fire (Node 20).
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), timeoutMs);
+  const giveUp = AbortSignal.any([load.giveUp, late.signal]);
   let isOver = false;
   const isWanted = () => !isOver && !giveUp.aborted;
   const asked = groups.map((group, i) =>
@@ -29,6 +32,7 @@ export async function answerChecks(
     isOver = listed.outcome === 'ok' && listed.all.every(({ state }) => state === 'PARKED');
     if (!isOver) await delay(PACE_MS);
   }
+  clearTimeout(timer);
   client.close();
   return (await Promise.all(asked)).every(Boolean) && isListed;
 }
