@@ -19,11 +19,13 @@ export const backlog: Part = async ({ client, servers, gb, seconds, tell }) => {
   const producer = client.producer({ topic, maxInFlight: 16 });
   const perS = await fill(producer, gb * 1000 * MB);
   tell(`${gb} GB written, ${Math.round(perS)} messages a second at most`);
+  const reader = await startReader({ servers, topic, bytes: gb * 1000 * MB });
   await sendPaced(producer, perS / 2, AbortSignal.timeout(1000 * seconds));
   const alone = await sendPaced(producer, perS / 2, AbortSignal.timeout(1000 * seconds));
   const reading = new AbortController();
   const sends = sendPaced(producer, perS / 2, reading.signal);
-  const bytesPerS = await readAll({ servers, topic, bytes: gb * 1000 * MB });
+  reader.postMessage('read');
+  const bytesPerS = await messageOf<number>(reader);
   reading.abort();
   const beside = await sends;
   await producer.close();
@@ -91,9 +93,14 @@ function isSent(producer: Producer, body: Buffer): Promise<boolean> {
   );
 }
 
-/** In a thread of its own; answers bytes per second. */
-function readAll(workerData: BacklogReader): Promise<number> {
+/** In a thread of its own; it reads when it gets a message and answers bytes per second. */
+async function startReader(workerData: BacklogReader): Promise<Worker> {
   const thread = new Worker(new URL('./backlog-reader.js', import.meta.url), { workerData });
+  await messageOf<'ready'>(thread);
+  return thread;
+}
+
+function messageOf<T>(thread: Worker): Promise<T> {
   return new Promise((resolve, reject) => {
     thread.once('message', resolve);
     thread.once('error', reject);
