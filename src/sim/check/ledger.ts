@@ -82,7 +82,7 @@ export class Ledger {
     if (command === undefined) return;
     this.#copies.applied(shard, entry, command, result);
     this.#delays.applied(shard, entry, command, result);
-    this.#keys.applied(entry, command, result);
+    this.#keys.applied(shard, entry, command, result);
     this.#fenced.applied(entry, command, result);
     this.#fencing.applied(entry.index, command, result);
     this.#checks.applied(shard, entry, command, result);

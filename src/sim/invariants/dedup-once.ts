@@ -2,11 +2,12 @@
  * Dedup by business keys, told from the log alone: within its window a key is stored once in its
  * queue, and whoever sends it again is told where.
  */
-import type { Entry, LogIndex, ShardTimeMs } from '../../../raft/types.ts';
+import type { Entry, LogIndex, ShardId, ShardTimeMs } from '../../../raft/types.ts';
 import type { ApplyResult, Command } from '../../broker/commands.ts';
 import { expect } from '../failure.ts';
 
 interface Known {
+  readonly shard: ShardId;
   readonly index: LogIndex;
   readonly offset: number | undefined;
   readonly endMs: ShardTimeMs;
@@ -19,20 +20,20 @@ export class DedupOnce {
   /** By queue and key. Queues are of one shard. */
   readonly #known = new Map<string, Known>();
 
-  applied(entry: Entry, command: Command, result: ApplyResult): void {
+  applied(shard: ShardId, entry: Entry, command: Command, result: ApplyResult): void {
     if (command.type === 'recall' && result.type === 'recalled') {
-      this.#forget((_, { index }) => index === command.index);
+      this.#forget((_, known) => known.shard === shard && known.index === command.index);
     } else if (command.type === 'closeQueue') {
       this.#forget((key) => key.startsWith(`${command.queueId}/`));
     } else if (command.type === 'produce' && result.type === 'produced') {
       // A repeated sequence is answered by the sequence.
       if (command.dedup !== undefined && command.producer === undefined) {
-        this.#produced(entry, command, result);
+        this.#produced(shard, entry, command, result);
       }
     }
   }
 
-  #produced(entry: Entry, { queueId, dedup }: Produce, result: Produced): void {
+  #produced(shard: ShardId, entry: Entry, { queueId, dedup }: Produce, result: Produced): void {
     const { keys, windowMs } = dedup!;
     for (const [i, key] of keys.entries()) {
       const name = `${queueId}/${key}`;
@@ -45,7 +46,12 @@ export class DedupOnce {
         const isSame = known.index === result.at.index && known.offset === offset;
         expect(isSame, 'dedup-first-answer', what);
       } else {
-        this.#known.set(name, { index: entry.index, offset, endMs: entry.timeMs + windowMs });
+        this.#known.set(name, {
+          shard,
+          index: entry.index,
+          offset,
+          endMs: entry.timeMs + windowMs,
+        });
       }
     }
   }
