@@ -7,6 +7,7 @@ import {
   LOG_LEVELS,
   type NodeConfig,
   PEER_PORT_OFFSET,
+  type TlsConfig,
 } from './config.ts';
 import { DEFAULT_PEER_LIMITS } from './peers/limits.ts';
 
@@ -29,6 +30,14 @@ const address = z
   .transform((text) => parseAddress(text)!);
 
 const endpoints = z.strictObject({ grpc: address.optional(), peer: address.optional() });
+
+const path = z.string().min(1);
+const tls = z.strictObject({
+  cert: path.optional(),
+  key: path.optional(),
+  clientCa: path.optional(),
+  peer: z.strictObject({ cert: path, key: path, ca: path }).optional(),
+});
 
 /** Read by every node: each asks for the transactions that it coordinates. */
 const WEBHOOKS_MAX = 256;
@@ -53,6 +62,7 @@ export const configSchema = z.strictObject({
   listen: endpoints.prefault({}),
   advertise: endpoints.prefault({}),
   peers: z.record(z.string().regex(/^[1-9]\d*$/, 'must be a node number'), address).prefault({}),
+  tls: tls.prefault({}),
   insecure: z.boolean().default(DEFAULTS.insecure),
   clusterId: z.string().min(1).optional(),
   dataShards: whole(1, 1024).optional(),
@@ -127,6 +137,7 @@ export function toNodeConfig(written: Written): NodeConfig {
     listen,
     advertise,
     peers,
+    tls: toTls(written.tls),
     insecure: written.insecure,
     clusterId: written.clusterId,
     birth: definedOnly({
@@ -140,6 +151,13 @@ export function toNodeConfig(written: Written): NodeConfig {
     retention: written.retention,
     logLevel: written.logLevel,
   });
+}
+
+/** Half of a pair is refused by `brokenTls`, which is why it becomes one here. */
+function toTls({ cert, key, clientCa, peer }: Written['tls']): TlsConfig {
+  const isSet = cert !== undefined || key !== undefined || clientCa !== undefined;
+  const grpc = isSet ? { cert: cert ?? '', key: key ?? '', ca: clientCa } : undefined;
+  return { grpc, peer };
 }
 
 function defaultEndpoints(node: number): { grpc: Address; peer: Address } {
@@ -167,17 +185,31 @@ function deepFreeze<T extends object>(value: T): T {
 /** The first relation between fields that does not hold, as one line; undefined when all do. */
 export function brokenRelation(config: NodeConfig): string | undefined {
   return (
-    brokenListen(config) ?? brokenWebhook(config) ?? brokenSizes(config) ?? brokenTimes(config)
+    brokenTls(config) ??
+    brokenListen(config) ??
+    brokenWebhook(config) ??
+    brokenSizes(config) ??
+    brokenTimes(config)
   );
 }
 
-function brokenListen({ node, listen, advertise, insecure }: NodeConfig): string | undefined {
+function brokenTls({ tls: { grpc } }: NodeConfig): string | undefined {
+  if (grpc === undefined) return undefined;
+  const missing = (['cert', 'key'] as const).find((field) => grpc[field] === '');
+  if (missing === undefined) return undefined;
+  return `tls.${missing}: missing; TLS for clients takes both tls.cert and tls.key`;
+}
+
+const TLS_KEYS = { grpc: 'tls.cert and tls.key', peer: 'tls.peer' } as const;
+
+function brokenListen(config: NodeConfig): string | undefined {
+  const { node, listen, advertise, insecure, tls } = config;
   for (const kind of ['grpc', 'peer'] as const) {
     const at = formatAddress(listen[kind]);
-    if (!insecure && !isLoopback(listen[kind].host)) {
+    if (!insecure && tls[kind] === undefined && !isLoopback(listen[kind].host)) {
       return (
-        `listen.${kind}: ${at} can be reached from other machines, without encryption or ` +
-        'passwords; listen on 127.0.0.1, or write insecure: true if that network is trusted'
+        `listen.${kind}: ${at} can be reached from other machines, and is not encrypted; set ` +
+        `${TLS_KEYS[kind]}, listen on 127.0.0.1, or write insecure: true if that network is trusted`
       );
     }
     if (isWildcard(advertise[kind].host)) {

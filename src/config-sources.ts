@@ -18,7 +18,13 @@ export interface ConfigSources {
 type Tree = { [key: string]: unknown };
 
 /** Variables with our prefix that are not settings of a node. */
-const OTHER_VARIABLES: readonly string[] = ['HOLDFAST_SERVER', 'HOLDFAST_DEBUG'];
+const OTHER_VARIABLES: readonly string[] = [
+  'HOLDFAST_SERVER',
+  'HOLDFAST_CA',
+  'HOLDFAST_CERT',
+  'HOLDFAST_CERT_KEY',
+  'HOLDFAST_DEBUG',
+];
 const PREFIX = 'HOLDFAST_';
 /** A longer list would hide the error that it explains. */
 const LISTED_MAX = 12;
@@ -90,7 +96,7 @@ function applySetting(tree: Tree, setting: string): void {
 /** `1=127.0.0.1:7501,2=…` for peers; what YAML makes of the text for everything else. */
 function scalar(key: string, text: string, where: string): unknown {
   if (key !== 'peers') {
-    return configStrings.has(key) ? text : parse(text);
+    return configStrings.has(key) || key.startsWith('tls.') ? text : parse(text);
   }
   const entries = text.split(',').map((pair) => pair.trim().split('='));
   for (const entry of entries) if (entry.length !== 2) throw wrong(where, 'must be ID=HOST:PORT,…');
@@ -115,10 +121,12 @@ function setPath(tree: Tree, key: string, value: unknown, where: string): void {
 
 /** Every settable key, dotted. */
 export function knownKeys(): readonly string[] {
-  return Object.keys(configSchema.shape).flatMap((key) => {
-    const inner = keysAt([key]);
-    return inner.length === 0 ? [key] : inner.map((name) => `${key}.${name}`);
-  });
+  return keysBelow([]);
+}
+
+function keysBelow(path: readonly string[]): readonly string[] {
+  const inner = keysAt(path);
+  return inner.length === 0 ? [path.join('.')] : inner.flatMap((key) => keysBelow([...path, key]));
 }
 
 /** `raft.electionTimeoutMs` → `HOLDFAST_RAFT_ELECTION_TIMEOUT_MS`. */

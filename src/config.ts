@@ -5,6 +5,7 @@
 import { DEFAULT_RAFT_CONFIG } from '../raft/config.ts';
 import type { NodeId } from '../raft/types.ts';
 import type { Address } from './address.ts';
+import type { TlsFiles } from './security/tls-material.ts';
 
 /** Settings that every node of a cluster must agree on. Fixed at birth, kept in `identity.json`. */
 export interface BirthConfig {
@@ -84,6 +85,14 @@ export interface RetentionConfig {
   readonly slowReplicaGraceMs: number;
 }
 
+/** Paths of PEM files; read again when they change. */
+export interface TlsConfig {
+  /** Of the client port. With `ca` every client must show a certificate of it. */
+  readonly grpc: TlsFiles | undefined;
+  /** Of the peer port, where both sides always show one. */
+  readonly peer: (TlsFiles & { readonly ca: string }) | undefined;
+}
+
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -97,7 +106,9 @@ export interface NodeConfig {
   readonly advertise: { readonly grpc: Address; readonly peer: Address };
   /** Where the other nodes listen for peers. Overrides replicated addresses for dialling. */
   readonly peers: ReadonlyMap<NodeId, Address>;
-  /** Allows to listen beyond loopback without TLS and tokens: who can connect may do anything. */
+  /** Ports without it are not encrypted, and belong on loopback. */
+  readonly tls: TlsConfig;
+  /** Allows to listen beyond loopback without TLS: who can connect may do anything. */
   readonly insecure: boolean;
   /** When set, a data directory of another cluster is refused at start. */
   readonly clusterId: string | undefined;

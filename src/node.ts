@@ -19,6 +19,7 @@ import { runTopicReconciler } from './cluster/run-reconciler.ts';
 import type { RunningNode } from './cluster/running-node.ts';
 import type { NodeConfig } from './config.ts';
 import { openNodeStorage } from './node-storage.ts';
+import { openNodeTls } from './node-tls.ts';
 import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
 import { serviceConfig } from './service/config.ts';
 import { createService, type Service } from './service/service.ts';
@@ -37,6 +38,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const { identity, bootCounter } = directory;
   // Thrown from an event, it reaches `main.ts` as an uncaught exception: the process ends.
   const onFatal = (error: Error): void => void setImmediate(() => fatal(logger, error));
+  const tls = openNodeTls(config.tls, identity, logger);
   const storage = await openNodeStorage(config, identity, onFatal);
   logger.info({ recovery: storage.log.report, boot: bootCounter }, 'storage open');
   for (const line of storage.report) logger.warn(line);
@@ -45,6 +47,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   let service: Service | undefined;
   const known = new KnownPeers(identity, config.peers, shards.meta);
   const peers = createPeers(config, identity, bootCounter, logger, driver, known, {
+    transport: tls.transport,
     onCall: (call) => service?.onPeerCall(call),
     onRefused: onceRemoved((by) => {
       logger.error(`removed from the cluster, says node ${by}: this node serves nobody, stop it`);
@@ -56,7 +59,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     host,
     peers,
     logger,
-    birth: identity,
+    ...{ birth: identity, credentials: tls.credentials },
     config: serviceConfig({ ...config.limits, ...config.transactions }),
   });
   const reconciler = runTopicReconciler(host, shards.meta, service);
@@ -95,6 +98,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
       await shards.snapshots.close();
       await peers.close();
       await storage.close();
+      tls.stop();
       directory.release();
     },
   };
@@ -110,7 +114,7 @@ function createPeers(
   logger: Logger,
   driver: RaftDriver,
   known: KnownPeers,
-  events: Pick<Parameters<typeof createPeerNetwork>[0], 'onCall' | 'onRefused'>,
+  events: Pick<Parameters<typeof createPeerNetwork>[0], 'transport' | 'onCall' | 'onRefused'>,
 ): RunningPeerNetwork {
   const { clusterId, node, incarnation } = identity;
   const lives = new PeerLives(config.data);

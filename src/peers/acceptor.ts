@@ -14,7 +14,8 @@ import {
   writeRefusal,
 } from './handshake.ts';
 import { MalformedFrameError } from './malformed.ts';
-import type { HostPort } from './transport.ts';
+import type { HostPort, PeerProof } from './transport.ts';
+import { originOf } from './transport.ts';
 
 const REFUSAL_LINGER_MS = 250;
 
@@ -35,7 +36,12 @@ export class Acceptor {
   constructor(context: PeerContext, admit: Admit) {
     this.#context = context;
     this.#admit = admit;
-    this.#server = context.transport.createServer((socket) => this.#connected(socket));
+    const events = {
+      onConnection: (socket: Socket) => this.#connected(socket),
+      onRefused: (from: string, refusal: Refusal) =>
+        context.refusals.add('in', refusedFrom(from), refusal),
+    };
+    this.#server = context.transport.createServer(events, context.limits);
   }
 
   get pending(): number {
@@ -65,8 +71,8 @@ export class Acceptor {
   }
 
   #connected(socket: Socket): void {
-    const { limits, writer, refusals } = this.#context;
-    const from = `refused a connection from ${socket.remoteAddress}:${socket.remotePort}`;
+    const { limits, writer, refusals, transport } = this.#context;
+    const from = refusedFrom(originOf(socket));
     if (!this.#listening || this.#pending.size >= limits.maxPendingHandshakes) {
       socket.on('error', () => undefined);
       socket.destroy();
@@ -76,6 +82,7 @@ export class Acceptor {
     }
     // The kind is not known yet; only small frames are written before it is.
     const queue = outboxLimits(limits, ConnectionKind.bulk);
+    const proof = transport.proofOf(socket);
     let admitted: ConnectionEvents | undefined;
     const connection = new Connection(socket, writer, queue, limits.maxHandshakeBytes, {
       onFrame: (frame) => {
@@ -83,7 +90,7 @@ export class Acceptor {
           admitted.onFrame(frame);
           return;
         }
-        admitted = this.#greeted(connection, frame, from);
+        admitted = this.#greeted(connection, proof, frame, from);
         if (admitted !== undefined || !connection.isOpen) this.#settle(connection, timer);
       },
       onClosed: (reason, malformed) => {
@@ -97,6 +104,8 @@ export class Acceptor {
       connection.close('no greeting in time');
     }, limits.handshakeTimeoutMs);
     this.#pending.add(connection);
+    // Whatever it would say: it may be anybody.
+    if (proof !== undefined && 'refusal' in proof) this.#refuse(connection, proof.refusal, from);
   }
 
   #settle(connection: Connection, timer: NodeJS.Timeout): void {
@@ -104,11 +113,16 @@ export class Acceptor {
     this.#pending.delete(connection);
   }
 
-  #greeted(connection: Connection, frame: Frame, from: string): ConnectionEvents | undefined {
+  #greeted(
+    connection: Connection,
+    proof: PeerProof | undefined,
+    frame: Frame,
+    from: string,
+  ): ConnectionEvents | undefined {
     const { gatekeeper, identity, limits } = this.#context;
     if (frame.type !== FrameType.hello) throw new MalformedFrameError('no greeting');
     const greeting = readGreeting(frame);
-    const refusal = gatekeeper.judge(greeting);
+    const refusal = gatekeeper.judge(greeting, proof);
     if (refusal !== undefined) {
       this.#refuse(connection, refusal, from);
       return undefined;
@@ -126,4 +140,8 @@ export class Acceptor {
     connection.writeNow((frames) => writeRefusal(frames, refusal));
     connection.closeAfterWrites(refusal.detail, REFUSAL_LINGER_MS);
   }
+}
+
+function refusedFrom(origin: string): string {
+  return `refused a connection from ${origin}`;
 }

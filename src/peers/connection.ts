@@ -133,7 +133,8 @@ export class Connection {
       this.#reader.push(chunk);
     } catch (error) {
       if (!(error instanceof MalformedFrameError)) throw error;
-      this.close(error.message, true);
+      const tls = !this.#greeted && isTlsHello(chunk);
+      this.close(tls ? 'it speaks TLS, and this node has no tls.peer' : error.message, true);
     }
   }
 
@@ -144,4 +145,9 @@ export class Connection {
       this.outbox.push(PONG);
     }
   }
+}
+
+/** A record of the type `handshake`, of any version of TLS. */
+function isTlsHello(bytes: Buffer): boolean {
+  return bytes[0] === 0x16 && bytes[1] === 3;
 }

@@ -1,8 +1,9 @@
 import type { NodeId } from '../../raft/types.ts';
+import { nodeName } from '../security/node-name.ts';
 import type { NodeIdentity } from './api.ts';
 import type { Greeting, Refusal, RefusalReason } from './handshake.ts';
 import { PROTOCOL_VERSION } from './handshake.ts';
-import type { HostPort } from './transport.ts';
+import type { HostPort, PeerProof } from './transport.ts';
 
 /** One life of a process on one data directory. */
 export interface Life {
@@ -48,10 +49,22 @@ export class Gatekeeper {
     this.#onNewLife = onNewLife;
   }
 
+  /** `undefined` = may be that node: it proved so, or nothing is ever proven here. */
+  judgeProof(node: NodeId, proof: PeerProof | undefined): Refusal | undefined {
+    if (proof === undefined) return undefined;
+    if ('refusal' in proof) return proof.refusal;
+    const expected = nodeName(this.#identity.clusterId, node);
+    if (proof.names.includes(expected)) return undefined;
+    const found = proof.names.length === 0 ? 'of no node' : `for ${proof.names.join(', ')}`;
+    return refuse('wrongCertificate', node, `shows a certificate ${found}, not for ${expected}`);
+  }
+
   /** `undefined` = welcome. */
-  judge(greeting: Greeting): Refusal | undefined {
+  judge(greeting: Greeting, proof: PeerProof | undefined): Refusal | undefined {
     const { clusterId, node, bootCounter, incarnation } = greeting;
     const own = this.#identity;
+    const unproven = this.judgeProof(node, proof);
+    if (unproven !== undefined) return unproven;
     if (greeting.protocol !== PROTOCOL_VERSION) {
       const detail = `speaks version ${greeting.protocol}, not ${PROTOCOL_VERSION}`;
       return refuse('wrongProtocol', node, detail);

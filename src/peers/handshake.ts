@@ -29,6 +29,9 @@ export interface Greeting {
 
 /** Why a connection was not accepted: counted by these names. */
 export const REFUSAL_REASONS = [
+  'noEncryption',
+  'badCertificate',
+  'wrongCertificate',
   'wrongProtocol',
   'wrongCluster',
   'selfConnection',

@@ -9,7 +9,7 @@ import type { ConnectionKind, Greeting, Refusal } from './handshake.ts';
 import { greetingOf, readGreeting, readRefusal, writeGreeting } from './handshake.ts';
 import { MalformedFrameError } from './malformed.ts';
 import type { Outbox } from './outbox.ts';
-import type { HostPort } from './transport.ts';
+import type { HostPort, PeerProof } from './transport.ts';
 
 const MAX_SHORT_LIVES = 3;
 
@@ -32,6 +32,8 @@ export class Link {
   /** Undefined while waiting for the next dial, looking up a name, or stopped. */
   #connection: Connection | undefined;
   #life: Life | undefined;
+  /** Of the present connection. */
+  #proof: PeerProof | undefined;
   #started = false;
   /** Tells a look-up that comes back late from the present attempt. */
   #attempt = 0;
@@ -126,6 +128,8 @@ export class Link {
     let connected = false;
     const socket = transport.connect(literal, () => {
       connected = true;
+      this.#proof = transport.proofOf(socket);
+      if (!this.#isProven(connection)) return;
       const hello = greetingOf(identity, this.#node, this.kind);
       connection.writeNow((frames) => writeGreeting(frames, FrameType.hello, hello));
     });
@@ -133,7 +137,10 @@ export class Link {
     const connection = new Connection(socket, writer, queue, limits.maxHandshakeBytes, {
       onFrame: (frame) => this.#received(connection, frame),
       onClosed: (reason, malformed) => {
-        if (!connected) resolver.failed(address.host);
+        if (!connected) {
+          resolver.failed(address.host);
+          this.#refuse(transport.refusalOf(socket));
+        }
         this.#closed(reason, malformed);
       },
     });
@@ -160,13 +167,11 @@ export class Link {
   }
 
   #welcomed(connection: Connection, welcome: Greeting): void {
-    const { gatekeeper, limits, refusals } = this.#context;
+    const { gatekeeper, limits } = this.#context;
     if (welcome.kind !== this.kind) throw new MalformedFrameError('welcome of another kind');
-    const refusal = gatekeeper.judge(welcome) ?? this.#wrongNode(welcome);
-    if (refusal !== undefined) {
-      refusals.add('out', `who answers at the address of node ${this.#node}`, refusal);
-      this.#backoffMs = limits.maxBackoffMs;
-      connection.close(refusal.detail);
+    const refusal = gatekeeper.judge(welcome, this.#proof) ?? this.#wrongNode(welcome);
+    if (this.#refuse(refusal)) {
+      connection.close(refusal!.detail);
       return;
     }
     gatekeeper.remember(welcome);
@@ -175,6 +180,23 @@ export class Link {
     this.#life = welcome;
     connection.greeted(maxFrameBytes(limits, this.kind));
     this.#events.onUp(connection.outbox);
+  }
+
+  /** Before a word is said to it. */
+  #isProven(connection: Connection): boolean {
+    const refusal = this.#context.gatekeeper.judgeProof(this.#node, this.#proof);
+    if (!this.#refuse(refusal)) return true;
+    connection.close(refusal!.detail);
+    return false;
+  }
+
+  /** Counts it, and whether there was anything to count. */
+  #refuse(refusal: Refusal | undefined): boolean {
+    if (refusal === undefined) return false;
+    const { limits, refusals } = this.#context;
+    refusals.add('out', `who answers at the address of node ${this.#node}`, refusal);
+    this.#backoffMs = limits.maxBackoffMs;
+    return true;
   }
 
   #wrongNode(welcome: Greeting): Refusal | undefined {

@@ -79,6 +79,8 @@ export interface ServiceConfig {
   /** Retry hint of RESOURCE_EXHAUSTED. */
   readonly busyRetryAfterMs: number;
   readonly keepaliveTimeMs: number;
+  /** A connection without a call for so long is closed; clients make a new one. */
+  readonly maxConnectionIdleMs: number;
   readonly keepaliveTimeoutMs: number;
   /** Node's bound on the memory of one HTTP/2 session, in MB. */
   readonly maxSessionMemoryMb: number;
@@ -134,6 +136,7 @@ export const SERVICE_DEFAULTS: ServiceConfig = Object.freeze({
   statusTimeoutMs: 1_000,
   busyRetryAfterMs: 100,
   keepaliveTimeMs: 30_000,
+  maxConnectionIdleMs: 1_800_000,
   keepaliveTimeoutMs: 10_000,
   maxSessionMemoryMb: 256,
 });

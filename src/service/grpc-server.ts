@@ -2,7 +2,7 @@
 import {
   type MethodDefinition,
   Server,
-  ServerCredentials,
+  type ServerCredentials,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
@@ -23,6 +23,7 @@ export interface Listen {
 /** By gRPC path. */
 export type Handlers = ReadonlyMap<string, UntypedServiceImplementation[string]>;
 
+const UNLIMITED_MS = 2 ** 31 - 1;
 const HEALTH_SERVICE = 'grpc.health.v1.Health';
 const same = (bytes: Buffer): Buffer => bytes;
 
@@ -40,6 +41,10 @@ export class GrpcServer {
       'grpc.keepalive_time_ms': config.keepaliveTimeMs,
       'grpc.keepalive_timeout_ms': config.keepaliveTimeoutMs,
       'grpc.keepalive_permit_without_calls': 1,
+      'grpc.max_connection_idle_ms': config.maxConnectionIdleMs,
+      // Streams live as long as their clients; an age would cut them off.
+      'grpc.max_connection_age_ms': UNLIMITED_MS,
+      'grpc.max_connection_age_grace_ms': UNLIMITED_MS,
       'grpc-node.max_session_memory': config.maxSessionMemoryMb,
       'grpc.enable_channelz': 0,
     });
@@ -52,10 +57,10 @@ export class GrpcServer {
     }).addToServer(this.#server);
   }
 
-  start(listen: Listen): Promise<{ port: number }> {
+  start(listen: Listen, credentials: ServerCredentials): Promise<{ port: number }> {
     return new Promise((resolve, reject) => {
       const address = `${bracketed(listen.host)}:${listen.port}`;
-      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      this.#server.bindAsync(address, credentials, (error, port) => {
         if (error !== null) {
           reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
           return;

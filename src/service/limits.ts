@@ -42,6 +42,7 @@ const MEANINGS: Readonly<Record<LimitName, readonly [unit: string, meaning: stri
   maxChecksPerTransaction: ['checks', 'delivered before a transaction is parked'],
   maxCheckLeaseMs: ['ms', 'check_lease_ms'],
   maxWebhookCallsPerGroup: ['calls', 'questions of one node to one webhook at once'],
+  maxConnectionIdleMs: ['ms', 'a connection without a call for so long is closed'],
   maxSessionMemoryMb: ['MB', 'HTTP/2 buffers of one connection'],
 };
 

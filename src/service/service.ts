@@ -1,4 +1,5 @@
 /** The service of one node, put together: executors, the gRPC façade, answers to other nodes. */
+import { ServerCredentials } from '@grpc/grpc-js';
 import type { ShardId } from '../../raft/types.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
 import type { ApplyResult, Command } from '../broker/commands.ts';
@@ -62,6 +63,8 @@ export interface ServiceOptions {
   readonly birth: ClusterBirth;
   readonly logger: ServiceLogger;
   readonly config?: Partial<ServiceConfig>;
+  /** Of the client port; without TLS when left out. */
+  readonly credentials?: ServerCredentials;
   /** Limits of other parts, for DescribeLimits. */
   readonly otherLimits?: readonly Limit[];
 }
@@ -196,7 +199,8 @@ export function createService(options: ServiceOptions): Service {
 
   return {
     async start(listen) {
-      const bound = await server.start(listen);
+      const credentials = options.credentials ?? ServerCredentials.createInsecure();
+      const bound = await server.start(listen, credentials);
       readiness = new Readiness(parts, (isReady) => server.setServing(isReady));
       parts.webhooks.start();
       return bound;

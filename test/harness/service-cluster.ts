@@ -3,6 +3,7 @@
  * is committed when the leader proposes it. Leaders, connections and metadata lag are under the
  * test's control; gRPC is real.
  */
+import type { ServerCredentials } from '@grpc/grpc-js';
 import type { ProposalOutcome, ReadOutcome } from '../../raft/driver.ts';
 import { EMPTY_BYTES, type Entry, EntryType } from '../../raft/types.ts';
 import type { DataShard } from '../../src/broker/api.ts';
@@ -182,10 +183,13 @@ export class FakeNode {
     this.host = createHost(this);
   }
 
-  async start(config: Partial<ServiceConfig>): Promise<void> {
+  async start(config: Partial<ServiceConfig>, credentials?: ServerCredentials): Promise<void> {
     const { cluster, host, peers } = this;
     const birth = { ...cluster.birth, clusterId: 'test', createdAtMs: 1 };
-    this.service = createService({ host, peers, birth, logger, config });
+    this.service = createService({
+      ...{ host, peers, birth, logger, config },
+      ...(credentials && { credentials }),
+    });
     const { port } = await this.service.start({ host: '127.0.0.1', port: 0 });
     this.port = port;
   }

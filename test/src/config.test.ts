@@ -106,6 +106,8 @@ describe('what Raft is told', () => {
 describe('listening beyond this machine', () => {
   const open = { ...LEAST, listen: { grpc: '10.1.2.3:7401' } };
 
+  const ownKey = { cert: 'n.crt', key: 'n.key' };
+
   it('needs insecure: true, and says so', () => {
     expect(refusal(open)).toMatch(/10\.1\.2\.3:7401 .*insecure: true/);
     expect(checkConfig({ ...open, insecure: true }, 'f').listen.grpc.host).toBe('10.1.2.3');
@@ -113,6 +115,33 @@ describe('listening beyond this machine', () => {
 
   it.each(['127.0.0.1:1', '127.9.9.9:1', 'localhost:1', '[::1]:1'])('%s is this machine', (at) => {
     expect(() => checkConfig({ ...LEAST, listen: { grpc: at } }, 'f')).not.toThrow();
+  });
+
+  it('or needs TLS, each port its own', () => {
+    const both = { ...LEAST, listen: { grpc: '10.1.2.3:7401', peer: '10.1.2.3:7501' } };
+    const peer = { ...ownKey, ca: 'ca.crt' };
+    expect(refusal({ ...both, tls: ownKey })).toMatch(/listen\.peer: .*set tls\.peer,/);
+    expect(refusal({ ...both, tls: { peer } })).toMatch(/listen\.grpc: .*set tls\.cert and/);
+    const { tls } = checkConfig({ ...both, tls: { ...ownKey, clientCa: 'c.crt', peer } }, 'f');
+    expect(tls).toEqual({ grpc: { ...ownKey, ca: 'c.crt' }, peer });
+  });
+
+  it.each([
+    [{ cert: 'n.crt' }, /tls\.key: missing/],
+    [{ key: 'n.key' }, /tls\.cert: missing/],
+    [{ clientCa: 'ca.crt' }, /tls\.cert: missing/],
+    [{ ...ownKey, ca: 'ca.crt' }, /unknown key tls\.ca/],
+    [{ peer: ownKey }, /tls\.peer\.ca: missing/],
+    [{ cert: '', key: 'n.key' }, /tls\.cert/],
+  ])('TLS by halves is refused: %j', (tls, why) => {
+    expect(refusal({ ...LEAST, tls })).toMatch(why);
+  });
+
+  it('takes the paths from anywhere, as text', () => {
+    const environment = { HOLDFAST_TLS_PEER_CERT: '1', HOLDFAST_TLS_PEER_KEY: 'true' };
+    const settings = ['node=1', 'data=d', 'tls.peer.ca=~'];
+    const { peer } = loadConfig({ environment, settings }).tls;
+    expect(peer).toEqual({ cert: '1', key: 'true', ca: '~' });
   });
 
   it('on every interface needs an address that others can dial', () => {
