@@ -1,11 +1,21 @@
 /** What the commands that talk to a cluster have in common. */
+import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
-import { connect, DEFAULT_SERVERS, type Durability, type Holdfast } from '../client/index.ts';
+import {
+  connect,
+  DEFAULT_SERVERS,
+  type Durability,
+  type Holdfast,
+  type TlsOptions,
+} from '../client/index.ts';
 import { ExitCode, Failure, oneLine } from '../failure.ts';
 import { formatTable } from './table.ts';
 
 export interface ServerOptions {
   readonly server?: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly certKey?: string;
 }
 
 export interface ClientOptions extends ServerOptions {
@@ -13,10 +23,14 @@ export interface ClientOptions extends ServerOptions {
 }
 
 export function addServerOption(command: Command): Command {
-  return command.option(
-    '-s, --server <HOST:PORT,…>',
-    `one or more nodes (default: $HOLDFAST_SERVER or ${DEFAULT_SERVERS})`,
-  );
+  return command
+    .option(
+      '-s, --server <HOST:PORT,…>',
+      `one or more nodes (default: $HOLDFAST_SERVER or ${DEFAULT_SERVERS})`,
+    )
+    .option('--ca <FILE>', 'use TLS; the CA of the nodes (default: $HOLDFAST_CA)')
+    .option('--cert <FILE>', 'certificate to show them (default: $HOLDFAST_CERT)')
+    .option('--cert-key <FILE>', 'its private key (default: $HOLDFAST_CERT_KEY)');
 }
 
 export function addClientOptions(command: Command): Command {
@@ -29,7 +43,7 @@ export async function withClient(
   work: (client: Holdfast) => Promise<void>,
 ): Promise<void> {
   const servers = options.server ?? (process.env.HOLDFAST_SERVER || DEFAULT_SERVERS);
-  const client = open(servers);
+  const client = open(servers, tlsOf(options));
   try {
     await work(client);
   } finally {
@@ -53,9 +67,30 @@ export async function untilInterrupted(
   }
 }
 
-function open(servers: string): Holdfast {
+/** Without any of them: no TLS. */
+function tlsOf(options: ServerOptions): TlsOptions | undefined {
+  const { HOLDFAST_CA, HOLDFAST_CERT, HOLDFAST_CERT_KEY } = process.env;
+  const files = {
+    ca: options.ca ?? HOLDFAST_CA,
+    cert: options.cert ?? HOLDFAST_CERT,
+    key: options.certKey ?? HOLDFAST_CERT_KEY,
+  };
+  const given = Object.entries(files).filter(([, file]) => file !== undefined && file !== '');
+  if (given.length === 0) return undefined;
+  return Object.fromEntries(given.map(([name, file]) => [name, pemFrom(file!)]));
+}
+
+function pemFrom(file: string): Buffer {
   try {
-    return connect({ servers });
+    return readFileSync(file);
+  } catch (error) {
+    throw new Failure(`cannot read ${file}: ${oneLine(error)}`, ExitCode.usage, error);
+  }
+}
+
+function open(servers: string, tls: TlsOptions | undefined): Holdfast {
+  try {
+    return connect({ servers, tls });
   } catch (error) {
     if (error instanceof TypeError) throw new Failure(oneLine(error), ExitCode.usage);
     throw error;

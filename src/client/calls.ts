@@ -3,7 +3,6 @@ import { backoffMs, pause } from './backoff.ts';
 import {
   blamesNode,
   cancelled,
-  clientError,
   fromServiceError,
   HoldfastError,
   neverSent,
@@ -12,6 +11,7 @@ import {
 } from './errors.ts';
 import type { Server, Servers } from './servers.ts';
 import type { CallOptions } from './types.ts';
+import { unreachable } from './unreachable.ts';
 
 /**
  * read: repeated freely. idempotent: a write that gives the same result when repeated. once: a
@@ -93,7 +93,7 @@ export class Calls {
     if (neverSent(service)) {
       progress.refusals += 1;
       if (callPlan.failFast && progress.refusals >= this.servers.count) {
-        throw unreachable(this.servers.addresses(), service, progress.unknown);
+        throw unreachable(this.servers, service, progress.unknown);
       }
       return error;
     }
@@ -119,23 +119,6 @@ function settle(error: HoldfastError, write: boolean, unknown: boolean): Holdfas
   const { code, reason, message, retryable, retryAfterMs, metadata } = error;
   const facts = { code, reason, message, retryable, retryAfterMs, metadata };
   return new HoldfastError({ ...facts, outcomeUnknown: false }, error.cause);
-}
-
-export function unreachable(
-  addresses: string,
-  cause: ServiceError,
-  outcomeUnknown: boolean,
-): HoldfastError {
-  const detail = /connect [A-Z]+ [^\s.]+(?:\.[^\s.]+)*|Name resolution failed/.exec(
-    cause.details,
-  )?.[0];
-  const message =
-    `cannot reach ${addresses}${detail === undefined ? '' : ` (${detail})`}: ` +
-    'start a cluster with `holdfast up`, or name its servers (--server or HOLDFAST_SERVER)';
-  return clientError('UNAVAILABLE', 'CLIENT_UNREACHABLE', message, {
-    retryable: true,
-    outcomeUnknown,
-  });
 }
 
 function attempt<Q, R>(

@@ -13,12 +13,15 @@ import { Proto } from './proto.ts';
 import { type DeliveryHandler, Receiver, type ReceiverOptions } from './receiver.ts';
 import { parseServers, Servers } from './servers.ts';
 import { subscriptions } from './subscription.ts';
+import type { TlsOptions } from './tls.ts';
 import { Transactions } from './transactions.ts';
 import type { CallOptions } from './types.ts';
 
 export interface ConnectOptions {
   /** `host:port` of one or more nodes; several in a list or separated by commas. */
   readonly servers: string | readonly string[];
+  /** Encrypts, and checks that the servers are who they should be; without it nothing is. */
+  readonly tls?: TlsOptions | undefined;
 }
 
 export const DEFAULT_SERVERS = 'localhost:7401';
@@ -44,7 +47,7 @@ export class Holdfast implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   constructor(options: ConnectOptions) {
-    this.#servers = new Servers(parseServers(options.servers));
+    this.#servers = new Servers(parseServers(options.servers), Math.random, Date.now, options.tls);
     this.#calls = new Calls(this.#servers);
     this.admin = new Admin(this.#calls, this.#proto);
     this.openTransactions = new OpenTransactions(this.#calls, this.#proto);

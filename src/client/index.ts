@@ -47,6 +47,7 @@ export type { Producer } from './producer.ts';
 export type { ProducerOptions } from './producer-options.ts';
 export type { DeliveryHandler, Lease, Receiver, ReceiverOptions } from './receiver.ts';
 export type { StartFrom } from './start-positions.ts';
+export type { TlsOptions } from './tls.ts';
 export type {
   Check,
   CheckHandler,

@@ -1,4 +1,5 @@
-import { type ChannelOptions, Client, credentials } from '@grpc/grpc-js';
+import { type ChannelOptions, Client } from '@grpc/grpc-js';
+import { channelSecurity, type TlsOptions } from './tls.ts';
 
 /** One address with its own connection. */
 export interface Server {
@@ -36,24 +37,31 @@ export const SERVERS_MAX = 64;
  * Any node takes any call, so which one is in use matters only when it fails.
  */
 export class Servers {
+  readonly isEncrypted: boolean;
   readonly #all: readonly Server[];
   #current: Server;
   readonly #random: () => number;
   readonly #nowMs: () => number;
 
-  constructor(addresses: readonly string[], random = Math.random, nowMs = Date.now) {
+  constructor(
+    addresses: readonly string[],
+    random = Math.random,
+    nowMs = Date.now,
+    tls?: TlsOptions,
+  ) {
     if (addresses.length === 0) throw new TypeError('connect: no server given');
     if (addresses.length > SERVERS_MAX) {
       throw new TypeError(`connect: ${addresses.length} servers, at most ${SERVERS_MAX}`);
     }
     this.#random = random;
     this.#nowMs = nowMs;
-    const insecure = credentials.createInsecure();
-    this.#all = addresses.map((address) => ({
-      address,
-      client: new Client(address, insecure, CHANNEL_OPTIONS),
-      avoidUntilMs: 0,
-    }));
+    this.isEncrypted = tls !== undefined;
+    const securityOf = channelSecurity(tls);
+    this.#all = addresses.map((address) => {
+      const { credentials, options } = securityOf(address);
+      const client = new Client(address, credentials, { ...CHANNEL_OPTIONS, ...options });
+      return { address, client, avoidUntilMs: 0 };
+    });
     this.#current = this.#pick();
     this.#warmStandby();
   }
