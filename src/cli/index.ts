@@ -9,6 +9,7 @@ export type Register = (program: Command) => void;
 /** First words of the command line, in the order of `--help`. */
 const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
   up: async () => [(await import('./up.ts')).registerUp],
+  cert: async () => [(await import('./cert.ts')).registerCert],
   serve: async () => [(await import('./serve.ts')).registerServe],
   cluster: async () => [
     (await import('./cluster-init.ts')).registerClusterInit,

@@ -10,6 +10,8 @@ import {
   type LocalCluster,
   type LocalNode,
   openLocalCluster,
+  TLS_DIRECTORY,
+  writeConfigs,
 } from '../cluster/local-cluster.ts';
 import { launchNodeProcess } from '../cluster/node-process.ts';
 import { assertCanListen } from '../cluster/ports.ts';
@@ -33,6 +35,7 @@ interface UpOptions {
   readonly basePort: number;
   readonly fresh: boolean;
   readonly leash: boolean;
+  readonly tls: boolean;
   readonly set: readonly string[];
   readonly webhook: readonly WebhookOption[];
 }
@@ -56,6 +59,7 @@ export function registerUp(program: Command): void {
     )
     .option('--fresh', 'delete the data of the cluster in --data first', false)
     .option('--leash', 'stop when standard input ends, as it does when its starter dies', false)
+    .option('--tls', 'encrypt, with certificates that are made for it in DIR/tls', false)
     .option('--set <key=value>', 'a setting for all nodes, see docs/operations.md', repeated, [])
     .option(
       '--webhook <GROUP=URL>',
@@ -96,11 +100,30 @@ async function up(options: UpOptions): Promise<void> {
       birth: {},
       createdAtMs: Date.now(),
     });
+    if (options.tls) await encrypt(cluster, join(root, TLS_DIRECTORY));
     await assertPortsFree(cluster, options.basePort);
     await supervise(cluster, options, settings);
   } finally {
     lock.release();
   }
+}
+
+const AUTHORITY_DAYS = 3650;
+/** They are made anew at every start. */
+const NODE_DAYS = 365;
+
+/** One CA for the life of the cluster, so that clients can keep it. */
+async function encrypt(cluster: LocalCluster, directory: string): Promise<void> {
+  const certificates = await import('../security/certificate-directory.ts');
+  const { AUTHORITY, hasAuthority, newAuthority, newNodeCertificate, pathsOf } = certificates;
+  const { clusterId } = cluster;
+  const nowMs = Date.now();
+  if (!hasAuthority(directory)) await newAuthority(directory, { days: AUTHORITY_DAYS, nowMs });
+  for (const { node } of cluster.nodes) {
+    await newNodeCertificate(directory, { node, clusterId, hosts: [], days: NODE_DAYS, nowMs });
+  }
+  const ca = pathsOf(directory, AUTHORITY).cert;
+  writeConfigs(cluster, (node) => ({ ...pathsOf(directory, `node-${node}`), ca }));
 }
 
 async function assertPortsFree({ nodes }: LocalCluster, basePort: number): Promise<void> {
@@ -143,6 +166,11 @@ async function supervise(
   } finally {
     await supervisor?.stop();
   }
+}
+
+/** Of the cluster under `data`, as its clients name it. */
+function authorityOf(data: string): string {
+  return join(data, TLS_DIRECTORY, 'ca.crt');
 }
 
 function cancellableTimer(delayMs: number, run: () => void): () => void {
@@ -215,6 +243,7 @@ function announce(cluster: LocalCluster, supervisor: Supervisor, options: UpOpti
   const isDefault = first.port === GRPC_PORT_BASE + 1;
   const server = isDefault ? '' : ` --server ${formatAddress(first)}`;
   console.log(`In another terminal (any of the ${count} addresses will do):`);
+  if (options.tls) console.log(`  export HOLDFAST_CA=${authorityOf(options.data)}`);
   console.log(`  ${holdfast} topic create orders${server}`);
   console.log(`  echo "hello" | ${holdfast} produce orders${server}`);
   console.log(`  ${holdfast} consume orders --from earliest${server}`);

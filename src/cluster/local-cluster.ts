@@ -28,6 +28,9 @@ interface Marker {
   readonly born: boolean;
 }
 
+/** Beside the nodes' directories, deleted with them. */
+export const TLS_DIRECTORY = 'tls';
+
 export interface LocalNode {
   readonly node: NodeId;
   readonly directory: string;
@@ -52,6 +55,13 @@ export interface LocalClusterOptions {
   readonly createdAtMs: number;
 }
 
+/** What one node has in its configuration to use TLS on both ports. */
+export interface LocalTls {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
 /** Makes sure that a cluster is born under the root, and writes each node's configuration. */
 export function openLocalCluster(options: LocalClusterOptions): LocalCluster {
   const found = readMarker(options.root);
@@ -64,11 +74,21 @@ export function openLocalCluster(options: LocalClusterOptions): LocalCluster {
     );
   }
   const nodes = layout(options.root, marker.nodes, options.basePort);
+  for (const node of nodes) assertMember(node, marker);
+  const cluster = { clusterId: marker.clusterId, newborn, nodes };
+  writeConfigs(cluster);
+  return cluster;
+}
+
+/** Written at every start, because the ports may have changed; what is born never does. */
+export function writeConfigs(
+  { clusterId, nodes }: LocalCluster,
+  tlsOf?: (node: NodeId) => LocalTls,
+): void {
   for (const node of nodes) {
-    assertMember(node, marker);
-    writeFileSync(node.configFile, configText(node, nodes, marker.clusterId));
+    const text = configText(node, nodes, clusterId);
+    writeFileSync(node.configFile, `${text}${tlsText(tlsOf?.(node.node))}`);
   }
-  return { clusterId: marker.clusterId, newborn, nodes };
 }
 
 /** Deletes the nodes' directories under a root that carries our marker, and nothing else. */
@@ -78,7 +98,8 @@ export function deleteLocalCluster(root: string): void {
     return;
   }
   for (const name of contentOf(root)) {
-    if (NODE_DIRECTORY.test(name)) rmSync(join(root, name), { recursive: true });
+    if (NODE_DIRECTORY.test(name) || name === TLS_DIRECTORY)
+      rmSync(join(root, name), { recursive: true });
   }
   rmSync(join(root, MARKER_FILE));
 }
@@ -160,7 +181,13 @@ function assertMember({ node, directory }: LocalNode, { clusterId }: Marker): vo
   throw new Failure(`${directory} holds data of cluster ${found}, this cluster is ${clusterId}`);
 }
 
-/** Written at every start, because the ports may have changed; what is born never does. */
+function tlsText(tls: LocalTls | undefined): string {
+  if (tls === undefined) return '';
+  const [cert, key, ca] = [tls.cert, tls.key, tls.ca].map((file) => JSON.stringify(file));
+  const own = `cert: ${cert}\n  key: ${key}`;
+  return `tls:\n  ${own}\n  peer: { cert: ${cert}, key: ${key}, ca: ${ca} }\n`;
+}
+
 function configText(own: LocalNode, all: readonly LocalNode[], clusterId: string): string {
   const peers = all
     .filter(({ node }) => node !== own.node)
