@@ -111,7 +111,10 @@ class PeerTlsServer extends Server {
       events.onConnection(socket);
     });
     this.on('tlsClientError', (error, socket) => {
-      events.onRefused(originOf(socket), handshakeRefusal(error));
+      // Who went away by itself, such as a probe of the port, was not refused.
+      if (errorCode(error) !== 'ECONNRESET') {
+        events.onRefused(originOf(socket), handshakeRefusal(error));
+      }
       socket.destroy();
     });
   }
@@ -124,6 +127,9 @@ class PeerTlsServer extends Server {
 
 function handshakeRefusal(error?: Error): Refusal {
   const code = errorCode(error) ?? 'it ended the connection';
+  if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') {
+    return { reason: 'timeout', detail: 'it did not agree on encryption in time' };
+  }
   const detail = PLAIN_TEXT.test(code)
     ? 'it speaks without encryption, and this node has tls.peer: set it on all nodes'
     : `no agreement on encryption (${code}): has every node tls.peer?`;

@@ -1,10 +1,13 @@
 /** Encryption end to end: `up --tls`, and machines with certificates of `holdfast cert`. */
 import { execFile, spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
@@ -53,6 +56,15 @@ async function answersPlainText(port: number): Promise<boolean> {
   await new Promise((resolve) => socket.once('close', resolve));
   // An alert of TLS is no answer.
   return bytes.length > 0 && bytes[0]![0] !== 0x15;
+}
+
+async function serialAt(port: number): Promise<string> {
+  const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
+  socket.on('error', () => undefined);
+  await once(socket, 'secureConnect');
+  const { serialNumber } = socket.getPeerCertificate();
+  socket.destroy();
+  return serialNumber;
 }
 
 describe('up --tls', () => {
@@ -119,6 +131,13 @@ describe('holdfast cert', () => {
     expect(await holdfast('topic', 'list', '--json', ...server, ...friend)).toBe('[]\n');
     expect(await failure('topic', 'list', ...server)).toMatch(/asks for a certificate/);
     expect(await failure('topic', 'list', ...server, '--cert', 'nowhere')).toMatch(/cannot read/);
+
+    await holdfast(...node);
+    const { serialNumber } = new X509Certificate(readFileSync(`${dir[1]}/node-1.crt`));
+    expect(serialNumber).not.toBe(made.serialNumber);
+    for (const port of [base + 1, base + 101]) {
+      while ((await serialAt(port)) !== serialNumber) await setTimeout(100);
+    }
   });
 
   it('and serve refuses a key that others can read, and a stranger', {

@@ -200,6 +200,23 @@ describe('the listener', () => {
     expect(await logged(node, /refused/)).toMatch(/tooManyPending: 2 others/);
     await node.network.close();
   });
+
+  it('counts who is silent until the time is over, and nobody who leaves', async () => {
+    const ca = await authority(temporaryDirectory());
+    const limits = { handshakeTimeoutMs: 200 };
+    const good = transport(await nodeFiles(ca, 1));
+    const node = createNode(identityOf(1), new Map(), { transport: good, limits });
+    running.push(node);
+    await node.network.start();
+    const { host, port } = node.network.address();
+    const [probe, silent] = [connectPlain({ host, port }), connectPlain({ host, port })];
+    probe.once('connect', () => probe.end());
+    await Promise.all([once(probe, 'close'), once(silent.resume(), 'close')]);
+    expect(await logged(node, /refused a connection from 127/)).toMatch(
+      /timeout: it did not agree/,
+    );
+    expect(node.network.stats().refusals).toEqual({ timeout: 1 });
+  });
 });
 
 it('a quoted name is not taken for several', async () => {
