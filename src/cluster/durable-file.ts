@@ -26,12 +26,12 @@ export function writeDurably(file: string, text: string): void {
   syncDirectory(dirname(file));
 }
 
-/** Creates a directory with its parents; every new name is durable when this returns. */
+/** Creates a directory with its parents, for its owner alone; durable when this returns. */
 export function makeDirectoryDurably(directory: string): void {
   if (existsSync(directory)) return;
   const parent = dirname(join(directory));
   if (parent !== directory) makeDirectoryDurably(parent);
-  mkdirSync(directory, { recursive: true });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
   syncDirectory(parent);
 }
 

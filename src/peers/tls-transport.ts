@@ -2,7 +2,7 @@
  * TLS between nodes, always both ways: whoever connects, and whoever is connected to, shows a
  * certificate of the CA of this port. What it proves is judged by `gatekeeper.ts`.
  */
-import { constants, type X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import {
   connect,
@@ -60,8 +60,9 @@ export class TlsTransport implements PeerTransport {
   }
 
   createServer(events: ServerEvents, limits: PeerLimits): Server {
-    const server = new PeerTlsServer(serverOptions(this.#material), events, limits);
-    this.#material.onChange(() => server.setSecureContext(serverOptions(this.#material)));
+    const options = secureContextOptions(this.#material.current);
+    const server = new PeerTlsServer(options, events, limits);
+    this.#material.onChange((found) => server.setSecureContext(secureContextOptions(found)));
     return server;
   }
 
@@ -76,14 +77,6 @@ export class TlsTransport implements PeerTransport {
   refusalOf(socket: Socket): Refusal | undefined {
     return this.#refusals.get(socket);
   }
-}
-
-function serverOptions(material: WatchedMaterial): SecureContextOptions {
-  // A resumed session would go on with what an earlier certificate proved to an earlier CA.
-  return {
-    ...secureContextOptions(material.current),
-    secureOptions: constants.SSL_OP_NO_TICKET,
-  };
 }
 
 /** Bounds those that have connected and not yet shaken hands; they go with it when it closes. */

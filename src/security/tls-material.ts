@@ -1,5 +1,5 @@
 /** Certificate, key and trusted CA of one port: read from files, checked before they are used. */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { errorCode, Failure, oneLine } from '../failure.ts';
@@ -43,7 +43,12 @@ export function readTlsMaterial(files: TlsFiles, nowMs: number): TlsMaterial {
 
 /** What `node:tls` and grpc-js take. */
 export function secureContextOptions({ cert, key, ca }: TlsMaterial): SecureContextOptions {
-  return { cert, key, ...(ca === undefined ? {} : { ca }), minVersion: MIN_TLS_VERSION };
+  return {
+    ...{ cert, key, minVersion: MIN_TLS_VERSION },
+    ...(ca === undefined ? {} : { ca }),
+    // A resumed session would go on with what an earlier certificate proved to an earlier CA.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
 }
 
 function read(file: string): Buffer {

@@ -1,5 +1,8 @@
 /** TLS between clients and a node: what works, and what a client is told when it does not. */
+
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect as connectTls } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { connect, type Holdfast } from '../../../src/client/index.ts';
 import type { TlsOptions } from '../../../src/client/tls.ts';
@@ -100,7 +103,8 @@ describe('a node that asks for certificates', () => {
   it('lets in whoever shows one of its CA, and nobody else', async () => {
     const directory = temporaryDirectory();
     const [ours, theirs] = [await authority(directory), await authority(directory, 'theirs')];
-    const server = await nodeWith(materialOf(await certificateFiles(ours, 'node')));
+    const material = materialOf(await certificateFiles(ours, 'node'));
+    const server = await nodeWith(material);
     const friend = shown(await certificateFiles(ours, 'friend', { hosts: [] }));
     const stranger = shown(await certificateFiles(theirs, 'stranger', { hosts: [] }));
     expect(await topics(server, { ca: ours.cert, ...friend })).toEqual([]);
@@ -109,7 +113,33 @@ describe('a node that asks for certificates', () => {
     await expect(topics(server, { ca: ours.cert, ...stranger })).rejects.toThrow(refused);
     const late = await certificateFiles(ours, 'late', { hosts: [], inDays: -30 });
     await expect(topics(server, { ca: ours.cert, ...shown(late) })).rejects.toThrow(refused);
+    await certificateFiles(ours, 'node');
+    material.poll();
+    expect(await topics(server, { ca: ours.cert, ...friend })).toEqual([]);
+    await expect(topics(server, { ca: ours.cert })).rejects.toThrow(refused);
   });
+});
+
+it('sessions are not resumed', async () => {
+  const ca = await authority(temporaryDirectory());
+  const material = materialOf(await certificateFiles(ca, 'node'));
+  const port = Number((await nodeWith(material)).split(':')[1]);
+  const { cert, key } = shown(await certificateFiles(ca, 'friend', { hosts: [] }));
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    let session: Buffer | undefined;
+    for (const _ of [1, 2]) {
+      const options = { ...{ port, ca: ca.cert, cert, key, maxVersion }, ALPNProtocols: ['h2'] };
+      const socket = connectTls({ ...options, ...(session && { session }) }).resume();
+      socket.on('session', (found: Buffer) => {
+        session = found;
+      });
+      // The server speaks first; a ticket of TLS 1.3 has come by then.
+      await once(socket, 'data');
+      session ??= socket.getSession();
+      expect(socket.isSessionReused()).toBe(false);
+      socket.destroy();
+    }
+  }
 });
 
 describe('options', () => {

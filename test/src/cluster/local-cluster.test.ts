@@ -1,10 +1,11 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   deleteLocalCluster,
   type LocalCluster,
   openLocalCluster,
+  writeConfigs,
 } from '../../../src/cluster/local-cluster.ts';
 import { checkDirectory } from '../../../src/cluster/node-directory.ts';
 import { loadConfig } from '../../../src/config-sources.ts';
@@ -27,6 +28,35 @@ describe('local cluster', () => {
     for (const { configFile } of nodes) {
       expect(checkDirectory(loadConfig({ file: configFile })).clusterId).toBe(clusterId);
     }
+  });
+
+  it("is its owner's alone", () => {
+    const root = join(temporaryDirectory(), 'data');
+    const { nodes } = open(root, 1);
+    const rights = [root, nodes[0]!.directory].map((path) => statSync(path).mode & 0o777);
+    expect(rights).toEqual([0o700, 0o700]);
+  });
+
+  it('with TLS its nodes find their certificates', () => {
+    const cluster = open(temporaryDirectory(), 2);
+    const own = (node: number) => ({ cert: `/n ${node}.crt`, key: `${node}:key`, ca: 'ca' });
+    writeConfigs(cluster, own);
+    for (const { node, configFile } of cluster.nodes) {
+      const { tls } = loadConfig({ file: configFile });
+      const { cert, key } = own(node);
+      expect(tls).toEqual({ grpc: { cert, key, ca: undefined }, peer: own(node) });
+    }
+    const plain = open(dirname(cluster.nodes[0]!.directory));
+    expect(loadConfig({ file: plain.nodes[0]!.configFile }).tls.peer).toBeUndefined();
+  });
+
+  it('--fresh takes its certificates away, too', () => {
+    const root = temporaryDirectory();
+    open(root, 1);
+    mkdirSync(join(root, 'tls'));
+    writeFileSync(join(root, 'tls', 'ca.key'), 'x');
+    deleteLocalCluster(root);
+    expect(readdirSync(root)).toEqual([]);
   });
 
   it('one node has no peers', () => {
