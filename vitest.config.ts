@@ -8,6 +8,7 @@ const SLOW = [
   'test/e2e/damaged-log.test.ts',
   'test/e2e/delay.test.ts',
   'test/e2e/exactly-once.test.ts',
+  'test/e2e/full-disk.test.ts',
   'test/e2e/grow.test.ts',
   'test/e2e/kill.test.ts',
   'test/e2e/leash.test.ts',

@@ -56,6 +56,9 @@ function isWebhookUrl(text: string): boolean {
   return /^https?:$/.test(protocol) && `${hash}${username}${password}` === '';
 }
 
+/** 0 = no limit. A node needs room for a few segments in any case. */
+const dataBytes = z.union([z.literal(0), whole(64 * MIB, Number.MAX_SAFE_INTEGER)]);
+
 export const configSchema = z.strictObject({
   node: whole(1, NODE_MAX),
   data: z.string().min(1),
@@ -115,6 +118,10 @@ export const configSchema = z.strictObject({
       slowReplicaGraceMs: whole(100, 30 * 86_400_000).default(
         DEFAULTS.retention.slowReplicaGraceMs,
       ),
+      diskHighPercent: whole(1, 100).default(DEFAULTS.retention.diskHighPercent),
+      diskCriticalPercent: whole(1, 100).default(DEFAULTS.retention.diskCriticalPercent),
+      diskFullPercent: whole(1, 100).default(DEFAULTS.retention.diskFullPercent),
+      maxDataBytes: dataBytes.default(DEFAULTS.retention.maxDataBytes),
     })
     .prefault({}),
   logLevel: z.enum(LOG_LEVELS).default(DEFAULTS.logLevel),
@@ -189,7 +196,8 @@ export function brokenRelation(config: NodeConfig): string | undefined {
     brokenListen(config) ??
     brokenWebhook(config) ??
     brokenSizes(config) ??
-    brokenTimes(config)
+    brokenTimes(config) ??
+    brokenMarks(config)
   );
 }
 
@@ -254,6 +262,16 @@ function brokenSizes({ limits, log, raft }: NodeConfig): string | undefined {
       `raft.snapshotChunkBytes (${snapshotChunkBytes}) must be at most ` +
       `${SNAPSHOT_WINDOW_BYTES_MAX}, or a snapshot leaves no room for the log`
     );
+  }
+  return undefined;
+}
+
+function brokenMarks({ retention }: NodeConfig): string | undefined {
+  const marks = ['diskHighPercent', 'diskCriticalPercent', 'diskFullPercent'] as const;
+  for (const [at, name] of marks.entries()) {
+    const before = marks[at - 1];
+    if (before === undefined || retention[before] < retention[name]) continue;
+    return `retention.${name}: ${retention[name]} must be above ${before} (${retention[before]})`;
   }
   return undefined;
 }

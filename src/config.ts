@@ -76,13 +76,22 @@ export interface WebhookConfig {
   readonly timeoutMs: number;
 }
 
-export interface RetentionConfig {
+/** In percent of the disk, ascending; see `DiskLevel`. */
+export interface DiskMarks {
+  readonly diskHighPercent: number;
+  readonly diskCriticalPercent: number;
+  readonly diskFullPercent: number;
+}
+
+export interface RetentionConfig extends DiskMarks {
   /** How often a shard's leader looks for messages past their topic's retention. */
   readonly checkIntervalMs: number;
   /** Log of a shard between two checkpoints of its small state; log goes only below one. */
   readonly checkpointBytes: number;
   /** A replica that is silent for longer keeps no log from going: it will get a snapshot. */
   readonly slowReplicaGraceMs: number;
+  /** The marks count for so much, where that is less than the disk has; 0 = no limit. */
+  readonly maxDataBytes: number;
 }
 
 /** Paths of PEM files; read again when they change. */
@@ -164,6 +173,10 @@ export const DEFAULTS = Object.freeze({
     checkIntervalMs: 10_000,
     checkpointBytes: 64 * 1024 * 1024,
     slowReplicaGraceMs: 600_000,
+    diskHighPercent: 75,
+    diskCriticalPercent: 85,
+    diskFullPercent: 90,
+    maxDataBytes: 0,
   }),
   logLevel: 'info',
 }) satisfies Partial<NodeConfig>;

@@ -12,6 +12,7 @@ import { KnownPeers } from './cluster/known-peers.ts';
 import { enterDirectory } from './cluster/node-directory.ts';
 import { PeerLives } from './cluster/peer-lives.ts';
 import { keepRegistered } from './cluster/registration.ts';
+import { DiskReport } from './cluster/report-disk.ts';
 import { reportSuspects, suspectsAmong } from './cluster/report-suspects.ts';
 import { askAboutStrangers, followMembers, onceRemoved } from './cluster/run-members.ts';
 import { runPlacement } from './cluster/run-placement.ts';
@@ -23,7 +24,8 @@ import { openNodeTls } from './node-tls.ts';
 import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
 import { serviceConfig } from './service/config.ts';
 import { createService, type Service } from './service/service.ts';
-import { createShards } from './shards/create-shards.ts';
+import { createShards, type NodeShards } from './shards/create-shards.ts';
+import { measureDisk } from './shards/disk-meter.ts';
 import { DueSweeper } from './shards/due-sweeper.ts';
 import { LogKeeper } from './shards/log-keeper.ts';
 
@@ -75,10 +77,12 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   askAboutStrangers(known, peers);
   const members = followMembers(host, peers);
   const placement = runPlacement({ host, driver, peers, proposer: service, logger });
+  const keeper = new LogKeeper({ ...shards, storage, config: config.retention, logger, onFatal });
+  const disk = createDiskReport(config, shards, service, incarnation, logger, () => keeper.hurry());
+  await disk.start();
   await peers.start();
   driver.start();
   const { port } = await service.start(config.listen.grpc);
-  const keeper = new LogKeeper({ ...shards, storage, config: config.retention, logger, onFatal });
   keeper.start();
   const sweeper = new DueSweeper(host);
   return {
@@ -86,6 +90,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     peerPort: peers.address().port,
     host,
     async stop() {
+      disk.stop();
       placement.stop();
       suspicion.stop();
       members.stop();
@@ -102,6 +107,21 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
       directory.release();
     },
   };
+}
+
+function createDiskReport(
+  { data, retention }: NodeConfig,
+  { disks, host }: NodeShards,
+  proposer: Service,
+  incarnation: string,
+  logger: Logger,
+  onPressure: () => void,
+): DiskReport {
+  const measure = () => measureDisk(data, retention.maxDataBytes);
+  const levels = disks;
+  return new DiskReport({
+    ...{ host, levels, proposer, incarnation, marks: retention, measure, logger, onPressure },
+  });
 }
 
 /** Calls under way get this long to end when the node is asked to stop. */

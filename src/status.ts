@@ -270,6 +270,11 @@ export const REASONS = {
     'RESOURCE_EXHAUSTED',
     "The shard's leader has as much uncommitted data as it may. Nothing was appended.",
   ),
+  DISK_FULL: later(
+    'RESOURCE_EXHAUSTED',
+    'A disk with a replica of the queue is full to its last mark. What is stored is read on; ' +
+      'writes are taken again when there is room.',
+  ),
   SHARD_STATE_FULL: later(
     'RESOURCE_EXHAUSTED',
     'A shard holds as many of something as it may: transactions, groups, … The text says which.',

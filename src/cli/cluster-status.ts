@@ -29,7 +29,9 @@ async function showStatus(options: ClientOptions): Promise<void> {
 export function statusJson({ clusterId, nodes, shards }: ClusterDescription) {
   return {
     cluster_id: clusterId,
-    nodes: nodes.map(({ id, address, pid, up, state }) => ({ id, address, pid, up, state })),
+    nodes: nodes.map(({ id, address, pid, up, state, disk }) => ({
+      ...{ id, address, pid, up, state, disk },
+    })),
     shards: shards.map((shard) => ({
       id: shard.id,
       leader: shard.leader,
@@ -60,11 +62,12 @@ type Shard = ClusterDescription['shards'][number];
 
 function printStatus({ clusterId, nodes, shards }: ClusterDescription): void {
   void print(`cluster ${clusterId}\n\n`);
-  const nodeRows = nodes.map(({ id, address, pid, up, state }) => {
+  const nodeRows = nodes.map(({ id, address, pid, up, state, disk }) => {
     const held = shards.filter(({ replicas }) => replicas.some(({ node }) => node === id));
     const led = shards.filter(({ leader }) => leader === id).length;
-    const how = up ? 'up' : 'DOWN';
-    return [id, address, pid, state === 'leaving' ? `${how}, leaving` : how, held.length, led];
+    const marks = [state === 'leaving' ? ', leaving' : '', disk === 'low' ? '' : `, disk ${disk}`];
+    const how = (up ? 'up' : 'DOWN') + marks.join('');
+    return [id, address, pid, how, held.length, led];
   });
   printTable(['NODE', 'ADDRESS', 'PID', 'STATE', 'SHARDS', 'LEADS'], nodeRows);
   void print('\n');

@@ -23,6 +23,7 @@ interface TopicOptions extends ClientOptions {
   readonly durability?: Durability;
   readonly dedupWindow?: number;
   readonly order?: 'NORMAL' | 'STRICT';
+  readonly diskPolicy?: 'PREFER_DATA' | 'PREFER_AVAILABILITY';
 }
 interface UpdateOptions extends TopicOptions {
   readonly writes?: 'ACCEPTED' | 'REFUSED';
@@ -83,6 +84,11 @@ function addSettings(command: Command): Command {
       '--order <ORDER>',
       'NORMAL: more queues at any time; STRICT: only by update --drain, for the order of keys',
       oneOf('NORMAL', 'STRICT'),
+    )
+    .option(
+      '--disk-policy <POLICY>',
+      'on a full disk: PREFER_DATA refuses writes, PREFER_AVAILABILITY lets the oldest go',
+      oneOf('PREFER_DATA', 'PREFER_AVAILABILITY'),
     );
 }
 
@@ -162,7 +168,8 @@ function printDescription({ topic, queues }: TopicDescription): void {
 }
 
 function settings(options: TopicOptions) {
-  const { queues, retention, retentionBytes, durability, dedupWindow, order } = options;
+  const { queues, retention, retentionBytes, durability, dedupWindow } = options;
+  const { diskPolicy, order } = options;
   return {
     ...(queues === undefined ? {} : { queueCount: queues }),
     ...(retention === undefined ? {} : { retentionMs: retention }),
@@ -170,6 +177,7 @@ function settings(options: TopicOptions) {
     ...(durability === undefined ? {} : { durability }),
     ...(dedupWindow === undefined ? {} : { dedupWindowMs: dedupWindow }),
     ...(order === undefined ? {} : { order }),
+    ...(diskPolicy === undefined ? {} : { diskPolicy }),
   };
 }
 
@@ -186,6 +194,7 @@ function topicJson(topic: Topic) {
     dedup_window_ms: config.dedupWindowMs,
     order: config.order,
     writes: config.writes,
+    disk_policy: config.diskPolicy,
     created_at_ms: createdAtMs,
   };
 }
@@ -215,5 +224,7 @@ function configText(topic: Topic): string {
   const [retention, durability] = configCells(topic);
   const order = topic.config.order === 'STRICT' ? ', strict order' : '';
   const writes = topic.config.writes === 'REFUSED' ? ', writes refused' : '';
-  return `${queueText(topic.queueCount)}, kept ${retention}, ${durability}${order}${writes}`;
+  const policy = topic.config.diskPolicy === 'PREFER_DATA' ? '' : ', prefers availability';
+  const rest = order + policy + writes;
+  return `${queueText(topic.queueCount)}, kept ${retention}, ${durability}${rest}`;
 }

@@ -134,6 +134,7 @@ export class Admin {
       pid: int(node.pid),
       up: node.up === true,
       state: String(node.state),
+      disk: String(node.disk) || 'low',
     }));
     const shards = list(answer.shards).map(shard);
     return { clusterId: String(answer.cluster_id), node: int(answer.node), nodes, shards };

@@ -61,12 +61,14 @@ function topicConfig(from: WireObject): TopicConfig {
     dedupWindowMs: int(from.dedup_window_ms),
     order: from.order === 'STRICT' ? 'STRICT' : 'NORMAL',
     writes: from.writes === 'REFUSED' ? 'REFUSED' : 'ACCEPTED',
+    diskPolicy: from.disk_policy === 'PREFER_AVAILABILITY' ? 'PREFER_AVAILABILITY' : 'PREFER_DATA',
   };
 }
 
 /** Unset fields are left out: the server's default, or what is there already. */
 export function topicConfigOut(config: Partial<TopicConfig>): WireObject {
-  const { retentionMs, retentionBytes, durability: level, dedupWindowMs, order, writes } = config;
+  const { retentionMs, retentionBytes, durability: level, dedupWindowMs } = config;
+  const { diskPolicy, order, writes } = config;
   return {
     ...(retentionMs === undefined ? {} : { retention_ms: String(retentionMs) }),
     ...(retentionBytes === undefined ? {} : { retention_bytes: String(retentionBytes) }),
@@ -74,5 +76,6 @@ export function topicConfigOut(config: Partial<TopicConfig>): WireObject {
     ...(dedupWindowMs === undefined ? {} : { dedup_window_ms: String(dedupWindowMs) }),
     ...(order === undefined ? {} : { order }),
     ...(writes === undefined ? {} : { writes }),
+    ...(diskPolicy === undefined ? {} : { disk_policy: diskPolicy }),
   };
 }

@@ -94,6 +94,11 @@ export interface TopicConfig {
   readonly order: 'NORMAL' | 'STRICT';
   /** REFUSED: nothing is stored (`WRITES_REFUSED`), what is there is read and decided as ever. */
   readonly writes: 'ACCEPTED' | 'REFUSED';
+  /**
+   * When a disk is nearly full: keep what is within its retention and refuse new messages
+   * (`DISK_FULL`), or let the oldest go and store on.
+   */
+  readonly diskPolicy: 'PREFER_DATA' | 'PREFER_AVAILABILITY';
 }
 
 export interface Topic {
@@ -131,6 +136,8 @@ export interface ClusterDescription {
     readonly up: boolean;
     /** member; leaving: its replicas are moving away. */
     readonly state: string;
+    /** How full its disk is: low, high (75 %), critical (85 %), full (90 %). */
+    readonly disk: string;
   }[];
   readonly shards: readonly {
     readonly id: number;

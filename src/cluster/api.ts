@@ -23,7 +23,17 @@ export interface TopicConfig {
   readonly order?: 'normal' | 'strict';
   /** Absent = accepted. */
   readonly writes?: 'accepted' | 'refused';
+  /** When disks are nearly full: keep every message, or go on taking new ones. Absent = data. */
+  readonly diskPolicy?: 'data' | 'availability';
 }
+
+/**
+ * How full a node's disk is, by the marks of its configuration. From high on what is past its
+ * retention goes at once, from critical on the oldest of topics that prefer availability, and at
+ * full nothing new is stored.
+ */
+export const DISK_LEVELS = ['low', 'high', 'critical', 'full'] as const;
+export type DiskLevel = (typeof DISK_LEVELS)[number];
 
 export const DEFAULT_DEDUP_WINDOW_MS = 600_000;
 
@@ -84,6 +94,8 @@ export interface MemberView {
   readonly peerAddress: string;
   /** leaving: its replicas are being moved away; then it is no member any more. */
   readonly state: 'member' | 'leaving';
+  /** As the node said last; absent = low. */
+  readonly disk?: DiskLevel;
 }
 
 /** Which replicas a shard shall have. Its leader brings that about and reports `placed`. */
@@ -135,6 +147,13 @@ export type MetaCommand =
       readonly incarnation: string;
       readonly grpcAddress: string;
       readonly peerAddress: string;
+    }
+  /** A member's disk passed a mark. Ignored from a directory that is not the member's. */
+  | {
+      readonly type: 'reportDisk';
+      readonly node: NodeId;
+      readonly incarnation: string;
+      readonly level: DiskLevel;
     }
   | {
       readonly type: 'addMember';

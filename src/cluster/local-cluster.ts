@@ -188,6 +188,11 @@ function tlsText(tls: LocalTls | undefined): string {
   return `tls:\n  ${own}\n  peer: { cert: ${cert}, key: ${key}, ca: ${ca} }\n`;
 }
 
+function indented(line: string): string {
+  return `  ${line}`;
+}
+
+/** Written at every start, because the ports may have changed; what is born never does. */
 function configText(own: LocalNode, all: readonly LocalNode[], clusterId: string): string {
   const peers = all
     .filter(({ node }) => node !== own.node)
@@ -202,6 +207,9 @@ function configText(own: LocalNode, all: readonly LocalNode[], clusterId: string
     `  peer: ${formatAddress(own.peer)}`,
     peers.length === 0 ? 'peers: {}' : 'peers:',
     ...peers,
+    // The disk of somebody's own machine is often fuller than a server's may be.
+    'retention:',
+    ...['diskHighPercent: 97', 'diskCriticalPercent: 98', 'diskFullPercent: 99'].map(indented),
     '',
   ].join('\n');
 }

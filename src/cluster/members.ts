@@ -5,6 +5,7 @@ import type { MemberView } from './api.ts';
 import type { Birth } from './birth-placement.ts';
 import {
   count,
+  diskLevel,
   encodeVersionedJson,
   type JsonRecord,
   MetaFormatError,
@@ -46,6 +47,7 @@ export class Members {
       peerAddress: text(fields, 'peerAddress'),
       state,
       former: texts(fields.former),
+      ...(fields.disk === undefined ? {} : { disk: diskLevel(fields.disk) }),
     });
   }
 

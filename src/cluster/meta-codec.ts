@@ -3,7 +3,7 @@
  * inspection. What is decoded is checked field by field, for it is replayed for ever.
  */
 import type { Durability } from '../broker/commands.ts';
-import type { MetaCommand, TopicConfig } from './api.ts';
+import { DISK_LEVELS, type DiskLevel, type MetaCommand, type TopicConfig } from './api.ts';
 
 const VERSION = 1;
 
@@ -27,16 +27,7 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
         config: decodeConfig(record(fields, 'config')),
       };
     case 'updateTopic':
-      return {
-        type: 'updateTopic',
-        name: text(fields, 'name'),
-        topicId: text(fields, 'topicId'),
-        queueCount: fields.queueCount === undefined ? undefined : count(fields, 'queueCount'),
-        config: decodePartialConfig(record(fields, 'config')),
-        ...(fields.drainedAtEpoch === undefined
-          ? {}
-          : { drainedAtEpoch: uint(fields, 'drainedAtEpoch') }),
-      };
+      return decodeUpdateTopic(fields);
     case 'deleteTopic':
       return { type: 'deleteTopic', name: text(fields, 'name'), topicId: text(fields, 'topicId') };
     case 'topicOpened': {
@@ -57,6 +48,13 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
         incarnation: text(fields, 'incarnation'),
         grpcAddress: text(fields, 'grpcAddress'),
         peerAddress: text(fields, 'peerAddress'),
+      };
+    case 'reportDisk':
+      return {
+        type: 'reportDisk',
+        node: count(fields, 'node'),
+        incarnation: text(fields, 'incarnation'),
+        level: diskLevel(fields.level),
       };
     case 'removeMember':
       return { type: 'removeMember', node: count(fields, 'node') };
@@ -79,6 +77,19 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
     default:
       throw new MetaFormatError(`metadata command ${String(fields.type)} is not known here`);
   }
+}
+
+function decodeUpdateTopic(fields: JsonRecord): MetaCommand {
+  return {
+    type: 'updateTopic',
+    name: text(fields, 'name'),
+    topicId: text(fields, 'topicId'),
+    queueCount: fields.queueCount === undefined ? undefined : count(fields, 'queueCount'),
+    config: decodePartialConfig(record(fields, 'config')),
+    ...(fields.drainedAtEpoch === undefined
+      ? {}
+      : { drainedAtEpoch: uint(fields, 'drainedAtEpoch') }),
+  };
 }
 
 export type JsonRecord = Readonly<Record<string, unknown>>;
@@ -108,18 +119,28 @@ export function decodeConfig(fields: JsonRecord): TopicConfig {
 
 /** What earlier builds did not write: absent means the default. */
 function laterConfig(fields: JsonRecord): Partial<TopicConfig> {
-  const { order, writes } = fields;
+  const { diskPolicy, order, writes } = fields;
   if (order !== undefined && order !== 'normal' && order !== 'strict') {
     throw new MetaFormatError('order is not known here');
   }
   if (writes !== undefined && writes !== 'accepted' && writes !== 'refused') {
     throw new MetaFormatError('writes is not known here');
   }
+  if (diskPolicy !== undefined && diskPolicy !== 'data' && diskPolicy !== 'availability') {
+    throw new MetaFormatError('diskPolicy is not known here');
+  }
   return {
     ...(fields.dedupWindowMs === undefined ? {} : { dedupWindowMs: uint(fields, 'dedupWindowMs') }),
     ...(order === undefined ? {} : { order }),
     ...(writes === undefined ? {} : { writes }),
+    ...(diskPolicy === undefined ? {} : { diskPolicy }),
   };
+}
+
+export function diskLevel(value: unknown): DiskLevel {
+  const level = DISK_LEVELS.find((known) => known === value);
+  if (level === undefined) throw new MetaFormatError('the level of a disk is not known here');
+  return level;
 }
 
 export function text(fields: JsonRecord, name: string): string {

@@ -18,6 +18,7 @@ import { PLACEMENT_KEY_PREFIX, ShardPlacements } from './shard-placements.ts';
 type CommandOf<Type extends MetaCommand['type']> = Extract<MetaCommand, { type: Type }>;
 export type RosterCommand = CommandOf<
   | 'registerNode'
+  | 'reportDisk'
   | 'addMember'
   | 'removeMember'
   | 'rebalance'
@@ -89,6 +90,8 @@ export class Roster {
     switch (command.type) {
       case 'registerNode':
         return this.#register(command, out);
+      case 'reportDisk':
+        return this.#reportDisk(command, out);
       case 'addMember':
         return this.#add(command, out);
       case 'removeMember':
@@ -115,6 +118,13 @@ export class Roster {
     if (member?.incarnation !== incarnation) return DONE;
     if (member.grpcAddress === grpcAddress && member.peerAddress === peerAddress) return DONE;
     this.#members.put({ ...member, grpcAddress, peerAddress }, out);
+    return DONE;
+  }
+
+  #reportDisk({ node, incarnation, level }: CommandOf<'reportDisk'>, out: StateWriter): MetaResult {
+    const member = this.#members.get(node);
+    if (member?.incarnation !== incarnation || (member.disk ?? 'low') === level) return DONE;
+    this.#members.put({ ...member, disk: level }, out);
     return DONE;
   }
 

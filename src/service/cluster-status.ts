@@ -41,12 +41,13 @@ export class ClusterStatus {
     return {
       cluster_id: this.#clusterId,
       node: this.#host.node,
-      nodes: meta.members().map(({ node: id, grpcAddress, state }) => ({
+      nodes: meta.members().map(({ node: id, grpcAddress, state, disk }) => ({
         id,
         address: grpcAddress,
         pid: pids.get(id) ?? 0,
         up: id === this.#host.node || this.#peers.isUp(id),
         state,
+        disk: disk ?? 'low',
       })),
       shards: mergedShards(reports, meta.placements()),
     };

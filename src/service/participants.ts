@@ -20,7 +20,7 @@ import { afterRound, decodeJson, encodeJson } from './internal-methods.ts';
 import { decodeFrame } from './json-frame.ts';
 import type { ShardMethod } from './methods.ts';
 import { appliedError } from './produce.ts';
-import { proposalError } from './refusals.ts';
+import { proposalError, refuseFullDisk } from './refusals.ts';
 import { refuseOffsetHold, refusePart } from './state-admission.ts';
 
 type CommandOf<Type extends TransactionCommand['type']> = Extract<
@@ -63,7 +63,7 @@ export function createParticipantMethods(host: ShardHost): ParticipantMethods {
   return {
     preparePart: method('prepare-part', (_call, { shard }, frame, _parsed, done) => {
       const { head, bytes } = decodeFrame<CommandOf<'preparePart'>>(frame);
-      const refused = refusePart(host.data(shard));
+      const refused = refusePart(host.data(shard)) ?? refuseFullDisk(host, shard);
       if (refused !== undefined) done(refused, undefined);
       else store(host, shard, head, bytes, done);
     }),

@@ -18,7 +18,7 @@ import { pickedAt, type ShardMethod, shardTarget, type Target } from './methods.
 import type { OffsetCalls } from './offsets.ts';
 import { type Drive, PrepareDrive } from './prepare-drive.ts';
 import { appliedError } from './produce.ts';
-import { proposalError } from './refusals.ts';
+import { proposalError, refuseFullDisk } from './refusals.ts';
 import {
   type PrepareHead,
   type ProduceHead,
@@ -142,7 +142,10 @@ export class PrepareMany {
     const { host } = this.#parts;
     const { producerGroup, callerId } = plan;
     const known = host.data(shard).transaction(producerGroup, { by: 'caller', callerId });
-    const refused = known === undefined ? refuseTransaction(host.data(shard)) : undefined;
+    const refused =
+      known === undefined
+        ? (refuseTransaction(host.data(shard)) ?? refuseFullDisk(host, shard))
+        : undefined;
     if (refused !== undefined) {
       done(refused, undefined);
       return;

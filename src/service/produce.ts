@@ -11,7 +11,7 @@ import { checkDelay, deliveryTime, isDelayed, refuseDelayed } from './delay.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import { pickedAt, type ShardMethod, type Target } from './methods.ts';
 import { ProducerOrder } from './producer-order.ts';
-import { proposalError, refusalError } from './refusals.ts';
+import { proposalError, refusalError, refuseFullDisk } from './refusals.ts';
 import { ProduceHead, peekQueue, readProduceHead } from './request-head.ts';
 import { encodeProduceAck, type ProduceAck } from './responses.ts';
 
@@ -117,6 +117,11 @@ export class ProduceCalls {
     // Others may have been stored before: then that is their answer, whatever was fenced since.
     if (refusal !== undefined && producer === undefined && dedup === undefined) {
       done(refusalError(refusal), undefined);
+      return;
+    }
+    const full = refuseFullDisk(this.#parts.host, shard);
+    if (full !== undefined) {
+      done(full, undefined);
       return;
     }
     const { queueEpoch } = target;

@@ -5,6 +5,7 @@ import type { Refusal } from '../broker/commands.ts';
 import type { MetaResult } from '../cluster/api.ts';
 import { transactionIdText } from '../convert.ts';
 import { notLeader } from '../router.ts';
+import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
 
 type FailedProposal = Exclude<ProposalOutcome, { status: 'applied' | 'written' }>;
@@ -42,6 +43,23 @@ function overloaded(shard: ShardId): CallError {
     { retryAfterMs: 100 },
   );
 }
+
+/** undefined = there is room for new messages wherever the shard has replicas. */
+export function refuseFullDisk(
+  host: Pick<ShardHost, 'fullDisk'>,
+  shard: ShardId,
+): CallError | undefined {
+  const node = host.fullDisk(shard);
+  if (node === undefined) return undefined;
+  const text =
+    `the disk of node ${node}, which holds shard ${shard}, is full to its last mark ` +
+    '(retention.diskFullPercent): nothing was stored. Writes go on by themselves when retention ' +
+    'or you made room';
+  return new CallError('DISK_FULL', text, { retryAfterMs: DISK_RETRY_AFTER_MS });
+}
+
+/** Disks are looked at once a second. */
+const DISK_RETRY_AFTER_MS = 1000;
 
 export function refusalError(refusal: Refusal): CallError {
   switch (refusal.reason) {

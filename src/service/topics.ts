@@ -23,6 +23,7 @@ const MAX_DEDUP_WINDOW_MS = 604_800_000;
 /** From 1, as in admin.proto. */
 const ORDERS = ['normal', 'strict'] as const;
 const WRITES = ['accepted', 'refused'] as const;
+const DISK_POLICIES = ['data', 'availability'] as const;
 
 interface ConfigFields {
   readonly retention_ms?: string;
@@ -31,6 +32,7 @@ interface ConfigFields {
   readonly dedup_window_ms?: string;
   readonly order?: number;
   readonly writes?: number;
+  readonly disk_policy?: number;
 }
 export interface TopicChange {
   readonly name: string;
@@ -203,6 +205,7 @@ function configOf(fields: ConfigFields | null): Partial<TopicConfig> {
     ...dedupWindow(fields),
     ...orderOf(fields),
     ...writesOf(fields),
+    ...diskPolicyOf(fields),
   };
 }
 
@@ -226,6 +229,16 @@ function writesOf({ writes = 0 }: ConfigFields): Partial<TopicConfig> {
   throw new CallError('INVALID_REQUEST', `writes ${writes} does not exist: ACCEPTED or REFUSED`);
 }
 
+function diskPolicyOf({ disk_policy: policy = 0 }: ConfigFields): Partial<TopicConfig> {
+  if (policy === 0) return {};
+  const diskPolicy = DISK_POLICIES[policy - 1];
+  if (diskPolicy !== undefined) return { diskPolicy };
+  throw new CallError(
+    'INVALID_REQUEST',
+    `disk_policy ${policy} does not exist: PREFER_DATA or PREFER_AVAILABILITY`,
+  );
+}
+
 function topicFields(topic: TopicView): object {
   return {
     name: topic.name,
@@ -239,6 +252,7 @@ function topicFields(topic: TopicView): object {
       dedup_window_ms: topic.config.dedupWindowMs ?? DEFAULT_DEDUP_WINDOW_MS,
       order: 1 + ORDERS.indexOf(topic.config.order ?? 'normal'),
       writes: 1 + WRITES.indexOf(topic.config.writes ?? 'accepted'),
+      disk_policy: 1 + DISK_POLICIES.indexOf(topic.config.diskPolicy ?? 'data'),
     },
     created_at_ms: topic.createdAtMs,
   };

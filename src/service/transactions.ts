@@ -16,7 +16,7 @@ import { pickedAt, type ShardMethod, type Target } from './methods.ts';
 import type { OutcomePusher } from './outcome-pusher.ts';
 import { checkPart, type PrepareMany } from './prepare-many.ts';
 import { appliedError } from './produce.ts';
-import { proposalError, transactionNotFound } from './refusals.ts';
+import { proposalError, refuseFullDisk, transactionNotFound } from './refusals.ts';
 import {
   EndHead,
   type PrepareHead,
@@ -141,7 +141,9 @@ export class TransactionCalls {
 
   #prepareHere(call: Call, target: Target, prepare: Prepare, done: Done): void {
     const { part } = prepare;
-    const refused = refuseTransaction(this.#parts.host.data(target.shard));
+    const { host } = this.#parts;
+    const refused =
+      refuseTransaction(host.data(target.shard)) ?? refuseFullDisk(host, target.shard);
     if (refused !== undefined) {
       done(refused, undefined);
       return;

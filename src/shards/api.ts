@@ -107,6 +107,8 @@ export interface ShardHost {
     done: (outcome: ProposalOutcome) => void,
   ): void;
   readIndex(shard: ShardId, done: (outcome: ReadOutcome) => void): void;
+  /** A node with a replica of the shard whose disk has no room for new messages. */
+  fullDisk(shard: ShardId): NodeId | undefined;
   /** Applied state, to read only. */
   data(shard: ShardId): DataShard;
   meta(): MetaView;

@@ -13,6 +13,7 @@ import { createMetaState } from '../cluster/meta-state.ts';
 import type { NodeConfig } from '../config.ts';
 import type { NodeStorage } from '../node-storage.ts';
 import type { RunningPeerNetwork } from '../peers/network.ts';
+import { DiskLevels } from './disk-levels.ts';
 import { Listeners } from './listeners.ts';
 import { LocalShards } from './local-shards.ts';
 import { driverEvents, LocalShardHost } from './shard-host.ts';
@@ -68,8 +69,11 @@ export function createShards(
     onLeft: (shard) => leadership.call(shard),
   });
   local.open(storage.recovered, storage.loaded);
+  const disks = new DiskLevels(identity.node, meta);
   applied.add((shard) => {
-    if (shard === META_SHARD) local.dropRetired();
+    if (shard !== META_SHARD) return;
+    local.dropRetired();
+    disks.refresh();
   });
   const all = Array.from({ length: identity.dataShards + 1 }, (_, shard) => shard);
   const host = new LocalShardHost({
@@ -82,6 +86,7 @@ export function createShards(
     flush,
     waiters,
     meta,
+    disks,
     leadership,
     applied,
   });
@@ -89,5 +94,5 @@ export function createShards(
     network = connected;
   };
   const highestOf = (shard: ShardId) => local.highestOf(shard);
-  return { host, driver, machine, flush, snapshots, meta, highestOf, connect };
+  return { host, driver, machine, flush, snapshots, meta, disks, highestOf, connect };
 }

@@ -14,11 +14,12 @@ import {
   takeCheckpoint,
 } from '../../storage/checkpoints.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
-import type { MetaView } from '../cluster/api.ts';
+import type { DiskLevel, MetaView } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { RetentionConfig } from '../config.ts';
 import type { NodeStorage } from '../node-storage.ts';
 import { copyForward } from './copy-forward.ts';
+import type { DiskLevels } from './disk-levels.ts';
 import { decideTrim, isGain, TRIM_ENTRIES_MIN, type TrimSource } from './retention.ts';
 import { RetentionClock, SYSTEM_CLOCKS } from './retention-clock.ts';
 import type { LocalShardHost } from './shard-host.ts';
@@ -27,12 +28,16 @@ import type { CheckpointSnapshots } from './snapshot-store.ts';
 import type { StateFlush } from './state-flush.ts';
 import { trimRows } from './trim-rows.ts';
 
-/** Checkpoints in the log that is kept: enough that the oldest part goes in small steps. */
+/** Checkpoints in a shard's part of the log: enough that the oldest goes in small steps. */
 const CHECKPOINTS_WANTED = 8;
 /**
  * An idle shard's entries must not pin old segments for ever: a checkpoint after so many passes.
  */
 const IDLE_PASSES = 60;
+/** While a disk with a replica of a shard that this node holds is nearly full. */
+const PRESSED_INTERVAL_MS = 1000;
+/** Between two parts that go before their time: then the space of the first one is back. */
+const EARLY_STEP_MS = 5000;
 /**
  * Segments are shared and go oldest first, so a few old entries of one shard hold all that others
  * wrote since. Worth doing something about once it is this part of the log and so many checkpoints'
@@ -48,6 +53,7 @@ export interface LogKeeperParts {
   readonly machine: ShardMachine;
   readonly flush: StateFlush;
   readonly meta: MetaView;
+  readonly disks: DiskLevels;
   readonly storage: NodeStorage;
   readonly snapshots: Pick<CheckpointSnapshots, 'isSending'>;
   readonly config: RetentionConfig;
@@ -61,10 +67,15 @@ interface Kept {
   passesSince: number;
 }
 
+function isNearlyFull(level: DiskLevel): boolean {
+  return level === 'critical' || level === 'full';
+}
+
 export class LogKeeper {
   readonly #parts: LogKeeperParts;
   readonly #kept = new Map<ShardId, Kept>();
   readonly #clock = new RetentionClock(SYSTEM_CLOCKS);
+  readonly #earlyAtMs = new Map<ShardId, number>();
   #toldOfJump = false;
   #timer: NodeJS.Timeout | undefined;
   #pass: Promise<void> | undefined;
@@ -75,15 +86,33 @@ export class LogKeeper {
   }
 
   start(): void {
-    const { checkIntervalMs } = this.#parts.config;
+    this.#passAfter(this.#intervalMs());
+  }
+
+  /** A disk passed a mark: room is made at once. */
+  hurry(): void {
+    if (this.#timer === undefined || this.#stopped) return;
+    clearTimeout(this.#timer);
+    this.#passAfter(0);
+  }
+
+  #passAfter(delayMs: number): void {
     this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       this.#pass = this.#runPass().then(
         () => {
           if (!this.#stopped) this.start();
         },
         (error: Error) => this.#parts.onFatal(error),
       );
-    }, checkIntervalMs);
+    }, delayMs);
+  }
+
+  #intervalMs(): number {
+    const { config, disks, driver } = this.#parts;
+    const isPressed = driver.shards().some((shard) => isNearlyFull(disks.of(shard)));
+    const { checkIntervalMs } = config;
+    return isPressed ? Math.min(checkIntervalMs, PRESSED_INTERVAL_MS) : checkIntervalMs;
   }
 
   /** Resolves when the pass under way has ended. */
@@ -160,10 +189,19 @@ export class LogKeeper {
       applied: driver.status(shard).applied,
       logTrim: machine.logTrim(shard),
       isHoldingLog: this.#heldLog(shard) >= 2,
+      mayGoEarly: this.#mayGoEarly(shard),
       onDamage: (error) => logger.warn({ err: error, shard }, 'nothing is trimmed'),
       topicConfig: (topicId) => meta.topicById(topicId)?.config,
       ...trimRows(flush, shard),
     };
+  }
+
+  #mayGoEarly(shard: ShardId): boolean {
+    if (!isNearlyFull(this.#parts.disks.of(shard))) return false;
+    const nowMs = performance.now();
+    if (nowMs - (this.#earlyAtMs.get(shard) ?? -EARLY_STEP_MS) < EARLY_STEP_MS) return false;
+    this.#earlyAtMs.set(shard, nowMs);
+    return true;
   }
 
   #retentionNowMs(shard: ShardId): number {
@@ -217,7 +255,7 @@ export class LogKeeper {
     const { driver, machine, storage, config } = this.#parts;
     const entries = (storage.state.appliedOf(shard)?.index ?? 0) - kept.newest;
     if (entries <= 0) return false;
-    const spacing = storage.log.bytesOnDisk() / CHECKPOINTS_WANTED;
+    const spacing = storage.log.bytesOnDisk() / driver.shards().length / CHECKPOINTS_WANTED;
     if (machine.logBytes(shard) >= Math.max(config.checkpointBytes, spacing)) return true;
     const trim = machine.logTrim(shard);
     const start = driver.logStart(shard).index;

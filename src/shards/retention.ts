@@ -15,8 +15,16 @@ export const TRIM_ENTRIES_MIN = 256;
 
 export interface StartRow {
   readonly baseOffset: number;
+  /** Of the queue since its beginning, this row's included. */
+  readonly cumulativeBytes: number;
   readonly index: LogIndex;
 }
+
+/**
+ * While a disk is nearly full, topics that prefer availability lose so much of each queue at a
+ * time: space comes back a while after its trim, and more than is needed must not go.
+ */
+const EARLY_PART = 1 / 10;
 
 /** The largest part of the log gained that may be written again for it. */
 const COPIED_PART = 1 / 2;
@@ -40,6 +48,8 @@ export interface TrimSource {
   readonly logTrim: LogIndex;
   /** The shard keeps much log of others from going: its own few entries are worth a trim. */
   readonly isHoldingLog: boolean;
+  /** A disk is nearly full, and a part may go before its time where the topic allows it. */
+  readonly mayGoEarly: boolean;
   topicConfig(topicId: string): TopicConfig | undefined;
   /** The row that holds `offset`; undefined at the end of the queue. */
   rowAt(queueId: QueueId, offset: number): Promise<StartRow | undefined>;
@@ -61,7 +71,18 @@ async function newStart(source: TrimSource, queue: QueueView): Promise<number> {
     const past = queue.cumulativeBytes - config.retentionBytes;
     if (past > 0) start = Math.max(start, await source.offsetPastBytes(queue, past));
   }
+  if (source.mayGoEarly && config.diskPolicy === 'availability') {
+    start = Math.max(start, await earlyStart(source, queue));
+  }
   return start;
+}
+
+/** Behind the oldest part of the queue. What came last stays. */
+async function earlyStart(source: TrimSource, queue: QueueView): Promise<number> {
+  const first = await source.rowAt(queue.queueId, queue.startOffset);
+  const behindFirst = queue.cumulativeBytes - (first?.cumulativeBytes ?? queue.cumulativeBytes);
+  if (first === undefined || behindFirst === 0) return queue.startOffset;
+  return source.offsetPastBytes(queue, first.cumulativeBytes + behindFirst * EARLY_PART);
 }
 
 interface FoundStart {

@@ -7,6 +7,7 @@ import type { DataShard } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { MetaView } from '../cluster/api.ts';
 import type { Cancellable, FetchArguments, FetchOutcome, ShardHost, ShardStatus } from './api.ts';
+import type { DiskLevels } from './disk-levels.ts';
 import { Fetcher } from './fetcher.ts';
 import type { Listeners } from './listeners.ts';
 import { type Flushes, type LogReads, PacedReads } from './paced-reads.ts';
@@ -26,6 +27,7 @@ export interface HostParts {
   readonly flush: StateFlush;
   readonly waiters: QueueWaiters;
   readonly meta: MetaView;
+  readonly disks: DiskLevels;
   readonly leadership: Listeners<[ShardId]>;
   readonly applied: Listeners<[ShardId]>;
 }
@@ -150,6 +152,10 @@ export class LocalShardHost implements ShardHost {
 
   readIndex(shard: ShardId, done: (outcome: ReadOutcome) => void): void {
     this.#parts.driver.readIndex(shard, done);
+  }
+
+  fullDisk(shard: ShardId): NodeId | undefined {
+    return this.#parts.disks.fullNode(shard);
   }
 
   data(shard: ShardId): DataShard {

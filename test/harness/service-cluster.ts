@@ -55,6 +55,8 @@ export class FakeCluster {
   readonly logs = new Map<number, ShardLog>();
   readonly nodes: FakeNode[] = [];
   timeMs = 1_700_000_000_000;
+  /** A node without room for new messages, whatever the shard. */
+  fullDisk: number | undefined;
   term = TERM;
   /** Set to decide a proposal's fate before it is appended. */
   intercept: ((shard: number) => ProposalOutcome | undefined) | undefined;
@@ -273,6 +275,7 @@ function createHost(node: FakeNode): ShardHost {
         else done(notLeader(shard));
       });
     },
+    fullDisk: () => cluster.fullDisk,
     data: (shard) => log(shard).data,
     meta: () => node.meta,
     fetch: (args, done) => fakeFetch(node, args, done),

@@ -72,6 +72,8 @@ describe('refused, in one line that names the key', () => {
     [{ ...LEAST, raft: { maxOutgoingSnapshots: 0 } }, /raft\.maxOutgoingSnapshots: /],
     [{ ...LEAST, raft: { maxOutgoingSnapshots: 65 } }, /raft\.maxOutgoingSnapshots: /],
     [{ ...LEAST, retention: { slowReplicaGraceMs: 1000 } }, /slowReplicaGraceMs: 1000 .*1200/],
+    [{ ...LEAST, retention: { diskHighPercent: 90 } }, /diskCriticalPercent: 85 .*High.* \(90\)/],
+    [{ ...LEAST, retention: { maxDataBytes: 1 } }, /retention.maxDataBytes/],
     [{ ...LEAST, log: { segmentBytes: 2 ** 20 } }, /log\.segmentBytes: /],
     [{ ...LEAST, limits: { maxRequestBytes: 100_000 } }, /limits\.maxRequestBytes: /],
     [{ ...LEAST, logLevel: 'loud' }, /logLevel: /],

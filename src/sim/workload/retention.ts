@@ -50,6 +50,7 @@ export class Retention {
       retentionMs: random.pick(RETENTIONS_MS),
       retentionBytes: random.pick(RETENTIONS_BYTES),
       durability: 1,
+      diskPolicy: 'availability',
     } as const;
     return decideTrim({
       shard,
@@ -59,6 +60,7 @@ export class Retention {
       applied: driver!.status(shard).applied,
       logTrim: states.logTrim(shard),
       isHoldingLog: random.chance(0.5),
+      mayGoEarly: config.retentionBytes === 0,
       topicConfig: () => config,
       onDamage: (error) => {
         if (!disk.flips.isAny) cluster.scheduler.fail(error);

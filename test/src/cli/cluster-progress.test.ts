@@ -26,6 +26,7 @@ function cluster(down: number[], shards: Shard[], leaving: number[] = [4]): Clus
   const nodes = [1, 2, 3, 4].map((id) => ({
     ...{ id, address: `h:${id}`, pid: 0, up: !down.includes(id) },
     state: leaving.includes(id) ? 'leaving' : 'member',
+    disk: 'low',
   }));
   return { clusterId: 'c', node: 1, nodes, shards };
 }

@@ -44,7 +44,7 @@ describe('holdfast topic, holdfast cluster status', () => {
     const [status] = (await run('cluster', 'status', '--json')).json();
     expect(status).toEqual({
       cluster_id: 'c0ffee',
-      nodes: [{ id: 1, address: server, pid: 42, up: true, state: 'member' }],
+      nodes: [{ id: 1, address: server, pid: 42, up: true, state: 'member', disk: 'low' }],
       shards: [
         {
           id: 0,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { MetaResult, ShardPlacement } from '../../../src/cluster/api.ts';
+import type { DiskLevel, MetaResult, ShardPlacement } from '../../../src/cluster/api.ts';
 import { decodeVersionedJson } from '../../../src/cluster/meta-codec.ts';
 import { MEMBERS_MAX, Roster, type RosterCommand } from '../../../src/cluster/roster.ts';
 import { born } from '../../harness/births.ts';
@@ -276,5 +276,24 @@ describe('any history', () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe('the level of a disk', () => {
+  it('is what the member itself said last, and comes back from the rows', () => {
+    const fixture = new Fixture(3);
+    const report = (incarnation: string, level: DiskLevel) =>
+      fixture.apply({ type: 'reportDisk', node: 2, incarnation, level });
+    const levels = (roster: Roster) => roster.members().map(({ disk }) => disk);
+    report('another', 'full');
+    expect(levels(fixture.roster)).toEqual([undefined, undefined, undefined]);
+    const { incarnation } = fixture.roster.member(2)!;
+    report(incarnation, 'critical');
+    expect(levels(fixture.roster)).toEqual([undefined, 'critical', undefined]);
+    const addresses = { grpcAddress: 'g', peerAddress: 'p' };
+    fixture.apply({ type: 'registerNode', node: 2, incarnation, ...addresses });
+    expect(levels(fixture.reload())).toEqual([undefined, 'critical', undefined]);
+    report(incarnation, 'low');
+    expect(levels(fixture.reload())[1]).toBe('low');
   });
 });

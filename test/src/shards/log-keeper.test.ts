@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { RaftDriver } from '../../../raft/driver.ts';
+import type { DiskLevel } from '../../../src/cluster/api.ts';
 import { decodeMetaCommand } from '../../../src/cluster/meta-codec.ts';
+import { DEFAULTS } from '../../../src/config.ts';
 import type { NodeStorage } from '../../../src/node-storage.ts';
+import type { DiskLevels } from '../../../src/shards/disk-levels.ts';
 import { LogKeeper } from '../../../src/shards/log-keeper.ts';
 import { TRIM_ENTRIES_MIN } from '../../../src/shards/retention.ts';
 import type { LocalShardHost } from '../../../src/shards/shard-host.ts';
@@ -33,6 +36,7 @@ class KeeperRig {
   onPropose: () => void = () => undefined;
   matched: number | undefined;
   isGone = false;
+  disk: DiskLevel = 'low';
   fatal: Error | undefined;
   readonly starts: number[] = [];
   #onPass: () => void = () => undefined;
@@ -43,8 +47,10 @@ class KeeperRig {
     storage: this.#storage(),
     flush: {} as StateFlush,
     meta: {} as never,
+    disks: { of: () => this.disk } as unknown as DiskLevels,
     snapshots: { isSending: () => this.isSending },
     config: {
+      ...DEFAULTS.retention,
       checkIntervalMs: 1,
       checkpointBytes: CHECKPOINT_BYTES,
       slowReplicaGraceMs: GRACE_MS,

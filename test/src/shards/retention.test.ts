@@ -31,11 +31,14 @@ function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): 
     applied: 5000,
     logTrim: 0,
     isHoldingLog: false,
+    mayGoEarly: false,
     topicConfig: () => ({ retentionMs: 0, retentionBytes: 1000, durability: 1 }),
     rowAt: async (queueId, offset) => {
       const row = byId(queueId).rows.findLast(([base]) => base <= offset);
       const found = row !== undefined && offset < byId(queueId).endOffset;
-      return found ? { baseOffset: row[0], index: row[1] } : undefined;
+      return found
+        ? { baseOffset: row[0], index: row[1], cumulativeBytes: 100 * (row[0] + 10) }
+        : undefined;
     },
     offsetAtTime: async ({ startOffset }) => startOffset,
     offsetPastBytes: async (_, bytes) => bytes / 100,
@@ -172,5 +175,31 @@ describe('what keeps the log alone', () => {
     expect(await copied(many)).toHaveLength(256);
     const dense = Array.from({ length: 400 }, (_, i) => 100 + i);
     expect(await copied(dense)).toEqual([]);
+  });
+
+  describe('on a nearly full disk', () => {
+    const rows = Array.from({ length: 30 }, (_, at) => [10 * at, 100 + at] as const);
+    const early = async (diskPolicy: 'data' | 'availability', mayGoEarly: boolean, count = 30) => {
+      const config = { retentionMs: 0, retentionBytes: 0, durability: 1, diskPolicy } as const;
+      const queues = [queue(7, rows.slice(0, count))];
+      const other = { mayGoEarly, topicConfig: () => config };
+      return (await decideTrim(source(queues, other))).trim?.queues;
+    };
+
+    test('a tenth of each queue goes where its topic prefers availability', async () => {
+      expect(await early('availability', false)).toBeUndefined();
+      expect(await early('data', true)).toBeUndefined();
+      // 1,000 of 30,000 bytes are the first batch; a tenth of the rest, to the end of its batch.
+      expect(await early('availability', true)).toEqual([
+        { queueId: 7, startOffset: 30, startIndex: 103 },
+      ]);
+    });
+
+    test('the newest batch stays', async () => {
+      expect(await early('availability', true, 1)).toBeUndefined();
+      expect(await early('availability', true, 2)).toEqual([
+        { queueId: 7, startOffset: 10, startIndex: 101 },
+      ]);
+    });
   });
 });
