@@ -19,6 +19,7 @@ import { runTopicReconciler } from './cluster/run-reconciler.ts';
 import type { RunningNode } from './cluster/running-node.ts';
 import type { NodeConfig } from './config.ts';
 import { openNodeStorage } from './node-storage.ts';
+import { startObserver } from './observe/observer.ts';
 import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
 import { serviceConfig } from './service/config.ts';
 import { createService, type Service } from './service/service.ts';
@@ -37,7 +38,9 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const { identity, bootCounter } = directory;
   // Thrown from an event, it reaches `main.ts` as an uncaught exception: the process ends.
   const onFatal = (error: Error): void => void setImmediate(() => fatal(logger, error));
-  const storage = await openNodeStorage(config, identity, onFatal);
+  const observer = await startObserver(config);
+  const { meters } = observer;
+  const storage = await openNodeStorage(config, identity, onFatal, meters.flushed);
   logger.info({ recovery: storage.log.report, boot: bootCounter }, 'storage open');
   for (const line of storage.report) logger.warn(line);
   const shards = createShards(config, identity, storage, logger, onFatal);
@@ -56,6 +59,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     host,
     peers,
     logger,
+    meters,
     birth: identity,
     config: serviceConfig({ ...config.limits, ...config.transactions }),
   });
@@ -72,15 +76,17 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   askAboutStrangers(known, peers);
   const members = followMembers(host, peers);
   const placement = runPlacement({ host, driver, peers, proposer: service, logger });
+  const keeper = new LogKeeper({ ...shards, storage, config: config.retention, logger, onFatal });
+  observer.watch({ ...shards, config, keeper, peers, service, storage });
   await peers.start();
   driver.start();
   const { port } = await service.start(config.listen.grpc);
-  const keeper = new LogKeeper({ ...shards, storage, config: config.retention, logger, onFatal });
   keeper.start();
   const sweeper = new DueSweeper(host);
   return {
     grpcPort: port,
     peerPort: peers.address().port,
+    httpPort: observer.httpPort,
     host,
     async stop() {
       placement.stop();
@@ -95,6 +101,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
       await shards.snapshots.close();
       await peers.close();
       await storage.close();
+      await observer.close();
       directory.release();
     },
   };

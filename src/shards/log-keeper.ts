@@ -66,12 +66,18 @@ export class LogKeeper {
   readonly #kept = new Map<ShardId, Kept>();
   readonly #clock = new RetentionClock(SYSTEM_CLOCKS);
   #toldOfJump = false;
+  #checkpointsTaken = 0;
   #timer: NodeJS.Timeout | undefined;
   #pass: Promise<void> | undefined;
   #stopped = false;
 
   constructor(parts: LogKeeperParts) {
     this.#parts = parts;
+  }
+
+  /** Since this node was started. */
+  get checkpointsTaken(): number {
+    return this.#checkpointsTaken;
   }
 
   start(): void {
@@ -197,6 +203,7 @@ export class LogKeeper {
     });
     if (taken === undefined) return;
     kept.newest = taken.index;
+    this.#checkpointsTaken += 1;
     // Until the start that Raft holds is durable a crash goes back to the one before: both stay.
     const start = storage.log.durableLogStart(shard);
     if (start !== driver.logStart(shard).index) return;
