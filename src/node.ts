@@ -42,7 +42,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const { meters } = observer;
   const storage = await openNodeStorage(config, identity, onFatal, meters.flushed);
   logger.info({ recovery: storage.log.report, boot: bootCounter }, 'storage open');
-  for (const line of storage.report) logger.warn(line);
+  for (const line of storage.report) logger.warn(`storage: ${line}`);
   const shards = createShards(config, identity, storage, logger, onFatal);
   const { host, driver } = shards;
   let service: Service | undefined;
@@ -64,11 +64,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     config: serviceConfig({ ...config.limits, ...config.transactions }),
   });
   const reconciler = runTopicReconciler(host, shards.meta, service);
-  const registration = keepRegistered(host, service, {
-    incarnation: identity.incarnation,
-    grpcAddress: formatAddress(config.advertise.grpc),
-    peerAddress: formatAddress(config.advertise.peer),
-  });
+  const registration = keepRegistered(host, service, addressesOf(config, identity));
   const suspects = suspectsAmong(storage.recovered);
   const { incarnation } = identity;
   const { highestOf } = shards;
@@ -105,6 +101,11 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
       directory.release();
     },
   };
+}
+
+function addressesOf({ advertise }: NodeConfig, { incarnation }: Identity) {
+  const grpcAddress = formatAddress(advertise.grpc);
+  return { incarnation, grpcAddress, peerAddress: formatAddress(advertise.peer) };
 }
 
 /** Calls under way get this long to end when the node is asked to stop. */

@@ -85,7 +85,10 @@ it('the five minutes work as written', { timeout: 120_000 }, async () => {
     await cluster.stop();
   });
   const tour = readme.split('## Five minutes')[1]!.split('\n## ')[0]!;
-  const script = shellBlocks(tour).join('').replaceAll('localhost:7402', cluster.servers[1]!);
+  const script = shellBlocks(tour)
+    .join('')
+    .replaceAll('localhost:7402', cluster.servers[1]!)
+    .replaceAll('localhost:7601', `127.0.0.1:${Number(cluster.servers[0]!.split(':')[1]) + 200}`);
   const output = execFileSync('bash', ['-euo', 'pipefail', '-c', script], {
     cwd: ROOT,
     encoding: 'utf8',
@@ -94,4 +97,6 @@ it('the five minutes work as written', { timeout: 120_000 }, async () => {
   expect(output).toMatch(/^three$/m);
   expect(output).toMatch(/"durability":"MAJORITY_FSYNC"/);
   expect(output.trimEnd().split('\n')).toContain('still here');
+  expect(output).toMatch(/^holdfast_stored_messages_total \d+$/m);
+  expect(output).toMatch(/^\{"ready":true,/m);
 });

@@ -1,4 +1,4 @@
-/** How long this process kept its events waiting: of whatever runs, the part that blocks the rest. */
+/** How long this process kept its events waiting. */
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 
 /** Rare enough that an idle node stays idle; a longer stall is seen whenever it comes. */

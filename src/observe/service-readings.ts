@@ -1,4 +1,5 @@
-/** What this node holds for its callers, its links to other nodes, and every bound beside its use. */
+/** What this node holds for its callers, bounds beside their use, links to other nodes. */
+import { REFUSAL_REASONS } from '../peers/handshake.ts';
 import type { Figures } from './figures.ts';
 import type { Reading, Sample } from './readings.ts';
 
@@ -73,7 +74,7 @@ const PEERS: readonly Reading[] = [
     type: 'counter',
     labels: ['reason'],
     read: ({ peers }) =>
-      Object.entries(peers.refusals).map(([reason, count]) => [count ?? 0, { reason }]),
+      REFUSAL_REASONS.map((reason): Sample => [peers.refusals[reason] ?? 0, { reason }]),
   },
 ];
 

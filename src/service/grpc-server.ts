@@ -29,6 +29,7 @@ const same = (bytes: Buffer): Buffer => bytes;
 export class GrpcServer {
   readonly #server: Server;
   readonly #health: HealthImplementation;
+  #isServing = false;
 
   constructor(proto: Proto, handlers: Handlers, config: ServiceConfig) {
     letGoOfReadMessages();
@@ -65,8 +66,13 @@ export class GrpcServer {
     });
   }
 
+  get isServing(): boolean {
+    return this.#isServing;
+  }
+
   /** What the health service says; not to be recommended until told otherwise. */
   setServing(serving: boolean): void {
+    this.#isServing = serving;
     const status = serving ? 'SERVING' : 'NOT_SERVING';
     for (const name of ['', ...SERVICE_NAMES]) this.#health.setStatus(name, status);
   }

@@ -144,7 +144,8 @@ export function createParts(options: ServiceOptions) {
   const topicCalls = new TopicCalls(shared, offsets, leftovers);
   const cluster = new ClusterStatus(host, peers, birth.clusterId, config.statusTimeoutMs);
   const memberCalls = new MemberCalls(shared, peers, birth);
-  const onBug = (error: CallError) => logger.error({ err: error.cause ?? error }, error.message);
+  const onBug = (error: CallError) =>
+    logger.error({ err: error.cause ?? error }, `bug: ${error.message}`);
   return {
     ...{ asker, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
@@ -191,15 +192,10 @@ export function createService(options: ServiceOptions): Service {
   };
 
   let readiness: Readiness | undefined;
-  let isServing = false;
-  const setServing = (serving: boolean) => {
-    isServing = serving;
-    server.setServing(serving);
-  };
   const sendAway = () => {
     readiness?.close();
     parts.webhooks.close();
-    setServing(false);
+    server.setServing(false);
     admission.stop();
     for (const stream of [...streams]) stream.stop();
     for (const poll of [...polls]) poll.cancel(stopping());
@@ -208,7 +204,7 @@ export function createService(options: ServiceOptions): Service {
   return {
     async start(listen) {
       const bound = await server.start(listen);
-      readiness = new Readiness(parts, setServing);
+      readiness = new Readiness(parts, (isReady) => server.setServing(isReady));
       parts.webhooks.start();
       return bound;
     },
@@ -231,7 +227,7 @@ export function createService(options: ServiceOptions): Service {
     callShard: (shard, command, done) => propose(shard, encodeCommand(command), done),
     proposeMeta: (command, done) => propose(META_SHARD, encodeMetaCommand(command), done),
     stats: () => ({
-      isServing,
+      isServing: server.isServing,
       calls: admission.calls,
       streams: admission.streams,
       inflightRequestBytes: admission.inflightBytes,

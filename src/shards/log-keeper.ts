@@ -256,7 +256,7 @@ export class LogKeeper {
     if (usable.length === 0) return;
     // Read back before anything rests on it: a damaged one must not become the only one.
     const { checkpoint, damaged } = await firstIntact(usable.reverse());
-    for (const line of damaged) logger.warn(line);
+    for (const line of damaged) logger.warn(`checkpoint not used: ${line}`);
     if (checkpoint === undefined) return;
     const { index, term } = checkpoint.applied;
     // Somebody may have begun to need it while the file was read.

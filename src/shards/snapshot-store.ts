@@ -170,7 +170,7 @@ export class CheckpointSnapshots implements SnapshotStore {
         (error: Error & { code?: unknown }) => {
           if (!REFUSALS.has(error.code)) onFatal(error);
           else {
-            logger.warn({ err: error }, 'snapshot');
+            logger.warn({ err: error }, 'a snapshot could not be sent or received');
             done(error);
           }
         },

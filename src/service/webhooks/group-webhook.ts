@@ -150,8 +150,10 @@ export class GroupWebhook {
     const { calls, logger } = this.#parts;
     const silence = this.#silence.failed(calls.clock.nowMs());
     if (silence === undefined) return;
-    const text = 'a webhook does not answer: its checks do not count, and are asked again';
-    logger.warn({ ...this.#names(), why, ...silence }, text);
+    logger.warn(
+      { ...this.#names(), why, ...silence },
+      'a webhook does not answer: its checks do not count, and are asked again',
+    );
   }
 
   #tellAnswered({ transaction_id: transaction }: DecodedCheck, remark: string | undefined): void {
