@@ -1,7 +1,8 @@
 /** What is counted while it happens. All the rest is read when somebody asks (readings.ts). */
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
 import type { CallMeter, ServiceMeters, WebhookOutcome } from '../service/meters.ts';
 import { NO_METERS, WEBHOOK_OUTCOMES } from '../service/meters.ts';
+import { countTally, DurationTally, TalliedHistogram, type Tally } from './tallies.ts';
 
 export interface NodeMeters extends ServiceMeters {
   /** The commit log was written and synced. */
@@ -14,70 +15,81 @@ const CALL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 const FLUSH_SECONDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
 
 export function createMeters(registry: Registry): NodeMeters {
-  const registers = [registry];
-  const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
-  const storedMessages = counter('holdfast_stored_messages_total', 'New messages of Produce, here');
-  const storedBytes = counter('holdfast_stored_bytes_total', 'Their bytes');
-  const fetchedMessages = counter('holdfast_fetched_messages_total', 'Messages read, here');
-  const fetchedBytes = counter('holdfast_fetched_bytes_total', 'Their bytes');
-  const pushedMessages = counter('holdfast_pushed_messages_total', 'Messages sent to subscribers');
-  const pushedBytes = counter('holdfast_pushed_bytes_total', 'Bytes of their frames');
-  const checks = counter('holdfast_checks_delivered_total', 'Check-backs that reached a producer');
-  const flushes = new Histogram({
+  const tally = (name: string, help: string): Tally => countTally(registry, { name, help });
+  const storedMessages = tally('holdfast_stored_messages_total', 'New messages of Produce, here');
+  const storedBytes = tally('holdfast_stored_bytes_total', 'Their bytes');
+  const fetchedMessages = tally('holdfast_fetched_messages_total', 'Messages read, here');
+  const fetchedBytes = tally('holdfast_fetched_bytes_total', 'Their bytes');
+  const pushedMessages = tally('holdfast_pushed_messages_total', 'Messages sent to subscribers');
+  const pushedBytes = tally('holdfast_pushed_bytes_total', 'Bytes of their frames');
+  const checks = tally('holdfast_checks_delivered_total', 'Check-backs that reached a producer');
+  const flushes = new DurationTally(FLUSH_SECONDS);
+  const declared = {
     name: 'holdfast_log_flush_duration_seconds',
     help: 'One write and sync of the commit log',
-    buckets: FLUSH_SECONDS,
-    registers,
-  });
+  };
+  new TalliedHistogram(registry, declared, () => [[{}, flushes]]);
   return {
     of: callMeters(registry),
     stored(messages, bytes) {
-      storedMessages.inc(messages);
-      storedBytes.inc(bytes);
+      storedMessages.count += messages;
+      storedBytes.count += bytes;
     },
     fetched(messages, bytes) {
-      fetchedMessages.inc(messages);
-      fetchedBytes.inc(bytes);
+      fetchedMessages.count += messages;
+      fetchedBytes.count += bytes;
     },
     pushed(messages, bytes) {
-      pushedMessages.inc(messages);
-      pushedBytes.inc(bytes);
+      pushedMessages.count += messages;
+      pushedBytes.count += bytes;
     },
-    checked: (count) => checks.inc(count),
+    checked(count) {
+      checks.count += count;
+    },
     webhookAnswered: webhookMeter(registry),
-    flushed: (durationMs) => flushes.observe(durationMs / 1000),
+    flushed: (durationMs) => flushes.add(durationMs / 1000),
   };
+}
+
+interface MethodTally {
+  readonly durations: DurationTally;
+  readonly outcomes: Map<string, Tally>;
 }
 
 /** Bounded: methods are those of the proto, outcomes `ok` and the reasons of status.ts. */
 function callMeters(registry: Registry): (path: string) => CallMeter {
-  const registers = [registry];
-  const calls = new Counter({
+  const methods = new Map<string, MethodTally>();
+  new Counter({
     name: 'holdfast_calls_total',
     help: "Clients' calls that were answered, and requests on a ProduceStream",
     labelNames: ['method', 'outcome'],
-    registers,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [method, { outcomes }] of methods) {
+        for (const [outcome, { count }] of outcomes) this.inc({ method, outcome }, count);
+      }
+    },
   });
-  const durations = new Histogram({
+  const declared = {
     name: 'holdfast_call_duration_seconds',
     help: 'From the request to the answer, waiting and other nodes included',
-    labelNames: ['method'],
-    buckets: CALL_SECONDS,
-    registers,
-  });
+  };
+  new TalliedHistogram(registry, declared, () =>
+    [...methods].map(([method, { durations }]) => [{ method }, durations] as const),
+  );
   return (path) => {
-    const method = shortName(path);
-    const duration = durations.labels(method);
-    const outcomes = new Map<string, Counter.Internal>();
+    const own = { durations: new DurationTally(CALL_SECONDS), outcomes: new Map<string, Tally>() };
     return {
       answered(outcome, durationMs) {
-        duration.observe(durationMs / 1000);
-        let count = outcomes.get(outcome);
-        if (count === undefined) {
-          count = calls.labels(method, outcome);
-          outcomes.set(outcome, count);
+        own.durations.add(durationMs / 1000);
+        const tally = own.outcomes.get(outcome);
+        if (tally !== undefined) tally.count += 1;
+        else {
+          own.outcomes.set(outcome, { count: 1 });
+          // Only now: what was never called is not shown.
+          methods.set(shortName(path), own);
         }
-        count.inc();
       },
     };
   };
