@@ -2,7 +2,7 @@
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 
 /** Rare enough that an idle node stays idle; a longer stall is seen whenever it comes. */
-const SAMPLE_MS = 100;
+const SAMPLE_MS = 250;
 const NS_PER_S = 1e9;
 const MS_PER_S = 1000;
 

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { type Address, formatAddress } from '../address.ts';
 import { Failure, oneLine } from '../failure.ts';
 
-/** Beyond these a watcher waits for another to go. */
-const CONNECTIONS_MAX = 64;
+/** Further ones are closed at once. */
+export const CONNECTIONS_MAX = 64;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 export interface Page {
@@ -16,6 +16,8 @@ export interface Page {
 
 /** By path, without the query. */
 export type Pages = Readonly<Record<string, () => Page | Promise<Page>>>;
+/** No path finds what every object has. */
+type Known = ReadonlyMap<string, Pages[string]>;
 
 export function jsonPage(status: number, value: object): Page {
   return { status, type: 'application/json', text: `${JSON.stringify(value)}\n` };
@@ -25,13 +27,14 @@ export class HttpServer {
   readonly #server: Server;
 
   constructor(pages: Pages) {
+    const known: Known = new Map(Object.entries(pages));
     this.#server = createServer(
       { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
       (request, response) => {
         // A body is of no use to any page.
         request.resume();
         const isRead = request.method === 'GET' || request.method === 'HEAD';
-        void pageFor(pages, isRead, request.url ?? '/').then((page) => send(response, page));
+        void pageFor(known, isRead, request.url ?? '/').then((page) => send(response, page));
       },
     );
     this.#server.maxConnections = CONNECTIONS_MAX;
@@ -39,7 +42,8 @@ export class HttpServer {
 
   listen(at: Address): Promise<{ port: number }> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (error) => {
+      // It stays: a connection that could not be accepted later on is the watcher's loss alone.
+      this.#server.on('error', (error) => {
         const what = `cannot listen on ${formatAddress(at)}: ${oneLine(error)}`;
         reject(new Failure(`${what}; change listen.http, or write metrics: false`));
       });
@@ -57,14 +61,14 @@ export class HttpServer {
   }
 }
 
-async function pageFor(pages: Pages, isRead: boolean, url: string): Promise<Page> {
+async function pageFor(pages: Known, isRead: boolean, url: string): Promise<Page> {
   if (!isRead) return plain(405, 'only GET and HEAD');
-  const path = url.split('?', 1)[0]!;
-  if (!Object.hasOwn(pages, path)) {
-    return plain(404, `no such page; there are ${Object.keys(pages).join(', ')}`);
+  const page = pages.get(url.split('?', 1)[0]!);
+  if (page === undefined) {
+    return plain(404, `no such page; there are ${[...pages.keys()].join(', ')}`);
   }
   try {
-    return await pages[path]!();
+    return await page();
   } catch (error) {
     return plain(500, oneLine(error));
   }

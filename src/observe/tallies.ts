@@ -1,6 +1,6 @@
 /**
- * Numbers that are raised on hot paths: a few additions each. prom-client is shown them at a scrape;
- * its own counters would cost twenty times as much per request.
+ * Numbers that are raised on hot paths: a few additions each. prom-client is shown them at a
+ * scrape; its own counters would cost twenty times as much per request.
  */
 import { Counter, Gauge, type Histogram, type Registry } from 'prom-client';
 

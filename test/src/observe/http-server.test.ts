@@ -1,6 +1,11 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { HttpServer, jsonPage, type Pages } from '../../../src/observe/http-server.ts';
+import {
+  CONNECTIONS_MAX,
+  HttpServer,
+  jsonPage,
+  type Pages,
+} from '../../../src/observe/http-server.ts';
 
 const at = { host: '127.0.0.1', port: 0 };
 
@@ -22,7 +27,7 @@ it('gives a page by its path, whatever the query is', async () => {
 
 it('knows no other path and no other method, and says which there are', async () => {
   const { url } = await serving({ '/a': () => jsonPage(200, {}), '/b': () => jsonPage(200, {}) });
-  const unknown = await fetch(`${url}/toString`);
+  const unknown = await fetch(`${url}/c`);
   expect(unknown.status).toBe(404);
   expect(await unknown.text()).toContain('/a, /b');
   const written = await fetch(`${url}/a`, { method: 'POST', body: 'x'.repeat(100_000) });
@@ -46,6 +51,21 @@ it('a port that is taken is an error that names the keys', async () => {
   const { port } = await serving({});
   const second = new HttpServer({});
   await expect(second.listen({ ...at, port })).rejects.toThrow(/listen\.http.*metrics: false/);
+});
+
+it('takes so many connections and no more', async () => {
+  const { port, url } = await serving({ '/a': () => jsonPage(200, {}) });
+  const open = (): Promise<Socket> =>
+    new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(socket.resume()));
+      socket.on('error', () => undefined);
+    });
+  const sockets = await Promise.all(Array.from({ length: CONNECTIONS_MAX }, open));
+  const refused = await open();
+  await new Promise((resolve) => refused.once('close', resolve));
+  sockets[0]!.destroy();
+  await expect.poll(async () => (await fetch(`${url}/a`).catch(() => undefined))?.status).toBe(200);
+  for (const socket of sockets) socket.destroy();
 });
 
 it('ends with connections open', async () => {
