@@ -1,9 +1,10 @@
 /** What a written configuration may contain, and the relations that must hold in it. */
 import { z } from 'zod';
-import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from './address.ts';
+import { formatAddress, isLoopback, isWildcard, parseAddress } from './address.ts';
 import {
   DEFAULTS,
   GRPC_PORT_BASE,
+  HTTP_PORT_OFFSET,
   LOG_LEVELS,
   type NodeConfig,
   PEER_PORT_OFFSET,
@@ -62,7 +63,7 @@ const dataBytes = z.union([z.literal(0), whole(64 * MIB, Number.MAX_SAFE_INTEGER
 export const configSchema = z.strictObject({
   node: whole(1, NODE_MAX),
   data: z.string().min(1),
-  listen: endpoints.prefault({}),
+  listen: endpoints.extend({ http: address.optional() }).prefault({}),
   advertise: endpoints.prefault({}),
   peers: z.record(z.string().regex(/^[1-9]\d*$/, 'must be a node number'), address).prefault({}),
   tls: tls.prefault({}),
@@ -124,6 +125,7 @@ export const configSchema = z.strictObject({
       maxDataBytes: dataBytes.default(DEFAULTS.retention.maxDataBytes),
     })
     .prefault({}),
+  metrics: z.boolean().default(DEFAULTS.metrics),
   logLevel: z.enum(LOG_LEVELS).default(DEFAULTS.logLevel),
 });
 
@@ -132,7 +134,8 @@ type Written = z.output<typeof configSchema>;
 /** Fills in what depends on other fields, and freezes. */
 export function toNodeConfig(written: Written): NodeConfig {
   const listen = { ...defaultEndpoints(written.node), ...definedOnly(written.listen) };
-  const advertise = { ...listen, ...definedOnly(written.advertise) };
+  const { grpc, peer } = listen;
+  const advertise = { grpc, peer, ...definedOnly(written.advertise) };
   const peers = new Map(
     Object.entries(written.peers)
       .map(([node, at]) => [Number(node), at] as const)
@@ -156,6 +159,7 @@ export function toNodeConfig(written: Written): NodeConfig {
     limits: written.limits,
     transactions: written.transactions,
     retention: written.retention,
+    metrics: written.metrics,
     logLevel: written.logLevel,
   });
 }
@@ -167,11 +171,12 @@ function toTls({ cert, key, clientCa, peer }: Written['tls']): TlsConfig {
   return { grpc, peer };
 }
 
-function defaultEndpoints(node: number): { grpc: Address; peer: Address } {
+function defaultEndpoints(node: number): NodeConfig['listen'] {
   const port = GRPC_PORT_BASE + node;
   return {
     grpc: { host: '127.0.0.1', port },
     peer: { host: '127.0.0.1', port: port + PEER_PORT_OFFSET },
+    http: { host: '127.0.0.1', port: port + HTTP_PORT_OFFSET },
   };
 }
 
@@ -194,6 +199,7 @@ export function brokenRelation(config: NodeConfig): string | undefined {
   return (
     brokenTls(config) ??
     brokenListen(config) ??
+    sharedListen(config) ??
     brokenWebhook(config) ??
     brokenSizes(config) ??
     brokenTimes(config) ??
@@ -224,8 +230,21 @@ function brokenListen(config: NodeConfig): string | undefined {
       return `advertise.${kind}: needed for node ${node}, because nobody can dial ${at}`;
     }
   }
-  if (formatAddress(listen.grpc) !== formatAddress(listen.peer)) return undefined;
-  return `listen.peer: ${formatAddress(listen.peer)} is listen.grpc too; give it a port of its own`;
+  return undefined;
+}
+
+/** Of `listen.http` nothing more is asked: it shows numbers and changes nothing. */
+function sharedListen({ listen, metrics }: NodeConfig): string | undefined {
+  const first = new Map<string, string>();
+  for (const kind of ['grpc', 'peer', ...(metrics ? (['http'] as const) : [])] as const) {
+    const at = formatAddress(listen[kind]);
+    const other = first.get(at);
+    if (other !== undefined) {
+      return `listen.${kind}: ${at} is listen.${other} too; give it a port of its own`;
+    }
+    first.set(at, kind);
+  }
+  return undefined;
 }
 
 function brokenWebhook({ insecure, transactions }: NodeConfig): string | undefined {

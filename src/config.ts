@@ -110,7 +110,7 @@ export interface NodeConfig {
   readonly node: NodeId;
   /** The node's own directory. One node, one directory, for life. */
   readonly data: string;
-  readonly listen: { readonly grpc: Address; readonly peer: Address };
+  readonly listen: { readonly grpc: Address; readonly peer: Address; readonly http: Address };
   /** How clients and other nodes reach this node, where that differs from `listen`. */
   readonly advertise: { readonly grpc: Address; readonly peer: Address };
   /** Where the other nodes listen for peers. Overrides replicated addresses for dialling. */
@@ -128,14 +128,17 @@ export interface NodeConfig {
   readonly limits: ServiceLimits;
   readonly transactions: TransactionConfig;
   readonly retention: RetentionConfig;
+  /** Serves metrics and health over HTTP on `listen.http`; false = nothing listens there. */
+  readonly metrics: boolean;
   readonly logLevel: LogLevel;
 }
 
 export const BIRTH_DEFAULTS: BirthConfig = Object.freeze({ dataShards: 12, replicationFactor: 3 });
 
-/** Ports of node i by default: `GRPC_PORT_BASE` + i and `PEER_PORT_BASE` + i. */
+/** Node i serves gRPC on `GRPC_PORT_BASE` + i by default; its other ports are so much above. */
 export const GRPC_PORT_BASE = 7400;
 export const PEER_PORT_OFFSET = 100;
+export const HTTP_PORT_OFFSET = 200;
 
 export const DEFAULTS = Object.freeze({
   insecure: false,
@@ -178,5 +181,6 @@ export const DEFAULTS = Object.freeze({
     diskFullPercent: 90,
     maxDataBytes: 0,
   }),
+  metrics: true,
   logLevel: 'info',
 }) satisfies Partial<NodeConfig>;

@@ -1,7 +1,12 @@
 /** Opens what a node keeps on disk: the commit log first, then the state that derives from it. */
 import { join } from 'node:path';
 import type { RecoveredShard, ShardId } from '../raft/types.ts';
-import { type CommitLog, closeCommitLog, openCommitLog } from '../storage/commit-log.ts';
+import {
+  type CommitLog,
+  type CommitLogOptions,
+  closeCommitLog,
+  openCommitLog,
+} from '../storage/commit-log.ts';
 import type { LevelState, LoadedShard } from '../storage/level-state.ts';
 import { openState } from '../storage/open-state.ts';
 import { condemnState } from '../storage/state-directory.ts';
@@ -33,8 +38,9 @@ export async function openNodeStorage(
   config: NodeConfig,
   identity: Identity,
   onFatal: (error: Error) => void,
+  onFlushTimed: (durationMs: number) => void = () => undefined,
 ): Promise<NodeStorage> {
-  const log = await openLog(config, identity, onFatal);
+  const log = await openLog(config, identity, { onFatal, onFlushTimed });
   const checkpointDirectory = join(config.data, 'checkpoints');
   const directory = join(config.data, 'state');
   const starts = new StateStarts(join(config.data, 'state-starts'));
@@ -73,7 +79,7 @@ function endsOf(found: RecoveredShard): { start: number; last: number } {
 async function openLog(
   config: NodeConfig,
   identity: Identity,
-  onFatal: (error: Error) => void,
+  events: Pick<CommitLogOptions, 'onFatal' | 'onFlushTimed'>,
 ): Promise<CommitLog> {
   const born = isLogBorn(config.data);
   const directory = join(config.data, 'log');
@@ -83,7 +89,7 @@ async function openLog(
     : [...initialShardStates(identity)].map(([shard, state]) => ({ shard, state }));
   const log = await openCommitLog({
     directory,
-    onFatal,
+    ...events,
     createShards,
     // Raft keeps still with what is damaged, and gets it from the other replicas.
     onDamage: 'isolate',

@@ -13,7 +13,7 @@ import { enterDirectory } from './cluster/node-directory.ts';
 import { PeerLives } from './cluster/peer-lives.ts';
 import { keepRegistered } from './cluster/registration.ts';
 import { DiskReport } from './cluster/report-disk.ts';
-import { reportSuspects, suspectsAmong } from './cluster/report-suspects.ts';
+import { reportSuspects, type SuspectReplica, suspectsAmong } from './cluster/report-suspects.ts';
 import { askAboutStrangers, followMembers, onceRemoved } from './cluster/run-members.ts';
 import { runPlacement } from './cluster/run-placement.ts';
 import { runTopicReconciler } from './cluster/run-reconciler.ts';
@@ -21,6 +21,7 @@ import type { RunningNode } from './cluster/running-node.ts';
 import type { NodeConfig } from './config.ts';
 import { openNodeStorage } from './node-storage.ts';
 import { openNodeTls } from './node-tls.ts';
+import { startObserver } from './observe/observer.ts';
 import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
 import { serviceConfig } from './service/config.ts';
 import { createService, type Service } from './service/service.ts';
@@ -41,9 +42,11 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   // Thrown from an event, it reaches `main.ts` as an uncaught exception: the process ends.
   const onFatal = (error: Error): void => void setImmediate(() => fatal(logger, error));
   const tls = openNodeTls(config.tls, identity, logger);
-  const storage = await openNodeStorage(config, identity, onFatal);
+  const observer = await startObserver(config);
+  const { meters } = observer;
+  const storage = await openNodeStorage(config, identity, onFatal, meters.flushed);
   logger.info({ recovery: storage.log.report, boot: bootCounter }, 'storage open');
-  for (const line of storage.report) logger.warn(line);
+  for (const line of storage.report) logger.warn(`storage: ${line}`);
   const shards = createShards(config, identity, storage, logger, onFatal);
   const { host, driver } = shards;
   let service: Service | undefined;
@@ -61,25 +64,17 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     host,
     peers,
     logger,
-    ...{ birth: identity, credentials: tls.credentials },
+    ...{ meters, birth: identity, credentials: tls.credentials },
     config: serviceConfig({ ...config.limits, ...config.transactions }),
   });
-  const reconciler = runTopicReconciler(host, shards.meta, service);
-  const registration = keepRegistered(host, service, {
-    incarnation: identity.incarnation,
-    grpcAddress: formatAddress(config.advertise.grpc),
-    peerAddress: formatAddress(config.advertise.peer),
-  });
-  const suspects = suspectsAmong(storage.recovered);
-  const { incarnation } = identity;
-  const { highestOf } = shards;
-  const suspicion = reportSuspects(host, service, suspects, { incarnation, highestOf });
   askAboutStrangers(known, peers);
-  const members = followMembers(host, peers);
-  const placement = runPlacement({ host, driver, peers, proposer: service, logger });
+  const suspects = suspectsAmong(storage.recovered);
+  const tasks = runClusterTasks({ config, identity, shards, service, peers, suspects, logger });
   const keeper = new LogKeeper({ ...shards, storage, config: config.retention, logger, onFatal });
+  const { incarnation } = identity;
   const disk = createDiskReport(config, shards, service, incarnation, logger, () => keeper.hurry());
   await disk.start();
+  observer.watch({ ...shards, config, keeper, peers, service, storage });
   await peers.start();
   driver.start();
   const { port } = await service.start(config.listen.grpc);
@@ -88,14 +83,11 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   return {
     grpcPort: port,
     peerPort: peers.address().port,
+    httpPort: observer.httpPort,
     host,
     async stop() {
       disk.stop();
-      placement.stop();
-      suspicion.stop();
-      members.stop();
-      registration.stop();
-      reconciler.stop();
+      tasks.stop();
       sweeper.stop();
       await keeper.stop();
       await service.stop(STOP_GRACE_MS);
@@ -104,7 +96,35 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
       await peers.close();
       await storage.close();
       tls.stop();
+      await observer.close();
       directory.release();
+    },
+  };
+}
+
+/** What a node does for the cluster as a whole. */
+function runClusterTasks(parts: {
+  readonly config: NodeConfig;
+  readonly identity: Identity;
+  readonly shards: NodeShards;
+  readonly service: Service;
+  readonly peers: RunningPeerNetwork;
+  readonly suspects: readonly SuspectReplica[];
+  readonly logger: Logger;
+}): { stop(): void } {
+  const { config, identity, logger, peers, service, shards, suspects } = parts;
+  const { driver, highestOf, host } = shards;
+  const { incarnation } = identity;
+  const tasks = [
+    runTopicReconciler(host, shards.meta, service),
+    keepRegistered(host, service, addressesOf(config, identity)),
+    reportSuspects(host, service, suspects, { incarnation, highestOf }),
+    followMembers(host, peers),
+    runPlacement({ host, driver, peers, proposer: service, logger }),
+  ];
+  return {
+    stop() {
+      for (const task of tasks.reverse()) task.stop();
     },
   };
 }
@@ -122,6 +142,11 @@ function createDiskReport(
   return new DiskReport({
     ...{ host, levels, proposer, incarnation, marks: retention, measure, logger, onPressure },
   });
+}
+
+function addressesOf({ advertise }: NodeConfig, { incarnation }: Identity) {
+  const grpcAddress = formatAddress(advertise.grpc);
+  return { incarnation, grpcAddress, peerAddress: formatAddress(advertise.peer) };
 }
 
 /** Calls under way get this long to end when the node is asked to stop. */

@@ -36,6 +36,8 @@ export interface CommitLogOptions {
   readonly onFatal: (error: Error) => void;
   /** Shards that a new node begins with; those that the log already knows are left alone. */
   readonly createShards?: readonly { readonly shard: ShardId; readonly state: ShardState }[];
+  /** After each flush: how long it took, from the first write to the end of the sync. */
+  readonly onFlushTimed?: (durationMs: number) => void;
   /** Default `refuse`. */
   readonly onDamage?: OnDamage;
   readonly files?: Files;
@@ -120,6 +122,7 @@ export class CommitLog implements LogStore {
   private readonly writer: LogWriter;
   private readonly reader: LogReader;
   private readonly onFatal: (error: Error) => void;
+  private readonly onFlushTimed: CommitLogOptions['onFlushTimed'];
   private readonly reclaimed = { deletedSegments: 0, freedBytes: 0 };
   private cancelMarker: (() => void) | undefined;
   private flushed: (() => void) | undefined;
@@ -132,6 +135,7 @@ export class CommitLog implements LogStore {
     this.files = files;
     this.directory = options.directory;
     this.onFatal = options.onFatal;
+    this.onFlushTimed = options.onFlushTimed;
     this.timer = options.timer ?? unreferencedTimer;
     this.limits = limits;
     this.segments = opened.segments;
@@ -270,6 +274,7 @@ export class CommitLog implements LogStore {
   }
 
   private synced(mayFree: boolean): void {
+    this.onFlushTimed?.(this.writer.stats.lastFlushMs);
     if (mayFree || this.reclaimWanted) this.reclaim();
     if (!this.writer.idle) return;
     if (this.closing !== undefined) this.finishClose();

@@ -26,7 +26,7 @@ async function site(): Promise<Site> {
   const files = NODES.map((node) => {
     const text = readFileSync(deployed(node), 'utf8')
       .replaceAll(/127\.0\.0\.1:7(\d)0(\d)/g, (_, kind: string, id: string) => {
-        const port = base + Number(id) + (kind === '5' ? 100 : 0);
+        const port = base + 100 * (Number(kind) - 4) + Number(id);
         return `127.0.0.1:${port}`;
       })
       .replace('deploy/data', join(root, 'data'));
@@ -108,7 +108,8 @@ describe('deploy/', () => {
       twin,
       text
         .replace(`grpc: 127.0.0.1:${three.base + 1}`, `grpc: 127.0.0.1:${elsewhere + 1}`)
-        .replace(`peer: 127.0.0.1:${three.base + 101}`, `peer: 127.0.0.1:${elsewhere + 101}`),
+        .replace(`peer: 127.0.0.1:${three.base + 101}`, `peer: 127.0.0.1:${elsewhere + 101}`)
+        .replace(`http: 127.0.0.1:${three.base + 201}`, `http: 127.0.0.1:${elsewhere + 201}`),
     );
     expect(await refusal(serve(twin))).toMatch(new RegExp(`^1 .*\\b${nodes[0]!.child.pid}\\b`));
 

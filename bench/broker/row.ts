@@ -17,6 +17,8 @@ export interface Setting {
   readonly rounds: number;
   readonly gb: number;
   readonly ratePerS: number;
+  /** Empty, for what a part starts beside the cluster. Gone afterwards. */
+  readonly directory: string;
   /** A line about what is being done. */
   tell(text: string): void;
 }

@@ -1,4 +1,5 @@
 /** `npm run bench:broker`: what a message broker is asked for beside plain logs, with its goals. */
+import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from '../../src/client/index.ts';
@@ -8,14 +9,15 @@ import { UpProcess } from '../../test/processes/up-process.ts';
 import { backlog } from './backlog.ts';
 import { delayed } from './delay.ts';
 import { half } from './half.ts';
+import { metrics } from './metrics.ts';
 import type { Part, Row } from './row.ts';
 import { topics } from './topics.ts';
 
-const PARTS: Readonly<Record<string, Part>> = { half, delay: delayed, topics, backlog };
+const PARTS: Readonly<Record<string, Part>> = { half, delay: delayed, topics, backlog, metrics };
 
 const COMMAND = {
   name: 'bench:broker',
-  does: 'Half messages, delays, many topics and a backlog on three nodes, each beside its goal.',
+  does: 'Half messages, delays, many topics, a backlog, metrics: each beside its goal.',
   options: {
     only: text('PART', '', `one of ${Object.keys(PARTS).join(', ')}`),
     seconds: number(5, 'how long each figure is measured, per round', { min: 0.5, max: 3600 }),
@@ -37,7 +39,9 @@ async function measured(part: Part, options: Options, cleanUp: CleanUp): Promise
   const tell = (line: string): void => console.error(line);
   try {
     const sizes = { seconds, rounds, gb, ratePerS };
-    return await part({ client, servers: up.servers, ...sizes, tell });
+    const own = join(directory, 'more');
+    mkdirSync(own);
+    return await part({ client, servers: up.servers, ...sizes, directory: own, tell });
   } finally {
     await client.close();
     await up.stop();

@@ -3,8 +3,8 @@ import type { Keeper } from './keeper.ts';
 import { CLIENTS, type Link, Proxies, type ProxyPlace } from './proxies.ts';
 import { startToxiproxy } from './toxiproxy.ts';
 
-const PROXY_PORTS_AT = 200;
-const API_PORT_AT = 299;
+const PROXY_PORTS_AT = 300;
+const API_PORT_AT = 399;
 
 export interface Links {
   readonly proxies: Proxies;

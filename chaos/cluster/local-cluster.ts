@@ -30,6 +30,7 @@ const START_TIMEOUT_MS = 60_000;
 const STATUS_PACE_MS = 50;
 const COMMAND_TIMEOUT_MS = 90_000;
 const PEER_PORTS_AT = 100;
+const HTTP_PORTS_AT = 200;
 
 const run = promisify(execFile);
 
@@ -37,6 +38,7 @@ interface Place {
   readonly node: number;
   readonly grpc: string;
   readonly peer: string;
+  readonly http: string;
 }
 
 export interface LocalOptions {
@@ -207,7 +209,13 @@ export class LocalCluster implements AttackedCluster {
 
 function placeOf(node: number, base: number): Place {
   const at = (port: number) => `127.0.0.1:${port}`;
-  return { node, grpc: at(base + node), peer: at(base + PEER_PORTS_AT + node) };
+  const grpc = at(base + node);
+  return {
+    node,
+    grpc,
+    peer: at(base + PEER_PORTS_AT + node),
+    http: at(base + HTTP_PORTS_AT + node),
+  };
 }
 
 function upstreamOf({ from, to }: Link, places: readonly Place[]): string {
@@ -235,7 +243,7 @@ function writeConfig(
   const text = stringify({
     node,
     data,
-    listen: { grpc: own?.grpc, peer: own?.peer },
+    listen: { grpc: own?.grpc, peer: own?.peer, http: own?.http },
     peers: Object.fromEntries(
       peers.map(({ node: other, peer }) => [other, links?.peerAddress(node, other) ?? peer]),
     ),

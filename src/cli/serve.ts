@@ -59,6 +59,12 @@ async function serve(config: NodeConfig): Promise<void> {
   const advice = 'stop that process, or change listen in the configuration';
   await assertCanListen(config.listen.grpc, advice);
   await assertCanListen(config.listen.peer, advice);
+  if (config.metrics) {
+    await assertCanListen(
+      config.listen.http,
+      'change listen.http, or switch it off: metrics: false',
+    );
+  }
   const logger = pino(
     { level: config.logLevel, base: { node: config.node } },
     pino.destination({ dest: 1, sync: true }),
@@ -67,7 +73,8 @@ async function serve(config: NodeConfig): Promise<void> {
   process.on('uncaughtExceptionMonitor', (err) => logger.fatal({ err }, 'ends'));
   const { startNode } = await import('../node.ts');
   const node: RunningNode = await startNode(config, logger);
-  logger.info({ clusterId, grpcPort: node.grpcPort, peerPort: node.peerPort }, 'serving');
+  const { grpcPort, peerPort, httpPort } = node;
+  logger.info({ clusterId, grpcPort, peerPort, httpPort }, 'serving');
   reportToSupervisor(node);
   logger.info({ reason: await stopAsked }, 'stopping');
   await stopWithin(node, STOP_TIMEOUT_MS);

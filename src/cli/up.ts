@@ -27,7 +27,9 @@ const NODES_MAX = 7;
 /** A second signal this soon is taken for the same impatient key press. */
 const FORCE_AFTER_MS = 3000;
 /** They name one node, so they must not reach all of them. */
-const PER_NODE_VARIABLES = ['NODE', 'DATA', 'LISTEN_GRPC', 'LISTEN_PEER', 'PEERS', 'CLUSTER_ID'];
+const PER_NODE_VARIABLES = [
+  ...['NODE', 'DATA', 'LISTEN_GRPC', 'LISTEN_PEER', 'LISTEN_HTTP', 'PEERS', 'CLUSTER_ID'],
+];
 
 interface UpOptions {
   readonly nodes?: number;
@@ -53,7 +55,7 @@ export function registerUp(program: Command): void {
     .option('--data <dir>', 'where the data is kept', DEFAULT_ROOT)
     .option(
       '--base-port <p>',
-      'node i serves gRPC on p+i and its peers on p+100+i',
+      'node i serves gRPC on p+i, its peers on p+100+i, metrics on p+200+i',
       wholeNumber(1, 65_000),
       GRPC_PORT_BASE,
     )
@@ -101,7 +103,7 @@ async function up(options: UpOptions): Promise<void> {
       createdAtMs: Date.now(),
     });
     if (options.tls) await encrypt(cluster, join(root, TLS_DIRECTORY));
-    await assertPortsFree(cluster, options.basePort);
+    await assertPortsFree(cluster, options);
     await supervise(cluster, options, settings);
   } finally {
     lock.release();
@@ -126,12 +128,20 @@ async function encrypt(cluster: LocalCluster, directory: string): Promise<void> 
   writeConfigs(cluster, (node) => ({ ...pathsOf(directory, `node-${node}`), ca }));
 }
 
-async function assertPortsFree({ nodes }: LocalCluster, basePort: number): Promise<void> {
-  const advice = `stop that process, or choose other ports: --base-port ${basePort + 1000}`;
-  for (const { grpc, peer } of nodes) {
+async function assertPortsFree({ nodes }: LocalCluster, options: UpOptions): Promise<void> {
+  const advice = `stop that process, or choose other ports: --base-port ${options.basePort + 1000}`;
+  const isServed = servesHttp(options);
+  for (const { grpc, peer, http } of nodes) {
     await assertCanListen(grpc, advice);
     await assertCanListen(peer, advice);
+    if (isServed) await assertCanListen(http, `${advice}, or leave it out: --set metrics=false`);
   }
+}
+
+/** As the nodes will read it. */
+function servesHttp({ set }: UpOptions): boolean {
+  const setting = set.findLast((one) => one.startsWith('metrics='))?.slice('metrics='.length);
+  return (setting ?? process.env.HOLDFAST_METRICS) !== 'false';
 }
 
 /** Until the cluster is stopped by a signal, or cannot start. */
@@ -247,5 +257,9 @@ function announce(cluster: LocalCluster, supervisor: Supervisor, options: UpOpti
   console.log(`  ${holdfast} topic create orders${server}`);
   console.log(`  echo "hello" | ${holdfast} produce orders${server}`);
   console.log(`  ${holdfast} consume orders --from earliest${server}`);
+  const { http } = cluster.nodes[0]!;
+  if (servesHttp(options)) {
+    console.log(`Metrics of node 1: http://${formatAddress(http)}/metrics (and /healthz, /readyz)`);
+  }
   console.log('Ctrl-C stops the cluster; the data stays.');
 }

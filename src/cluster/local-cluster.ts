@@ -6,7 +6,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeId } from '../../raft/types.ts';
 import { type Address, formatAddress } from '../address.ts';
-import { type BirthConfig, PEER_PORT_OFFSET } from '../config.ts';
+import { type BirthConfig, HTTP_PORT_OFFSET, PEER_PORT_OFFSET } from '../config.ts';
 import { ExitCode, Failure, oneLine } from '../failure.ts';
 import { contentOf, mintIdentities } from './birth.ts';
 import { makeDirectoryDurably, writeDurably } from './durable-file.ts';
@@ -38,6 +38,7 @@ export interface LocalNode {
   readonly logFile: string;
   readonly grpc: Address;
   readonly peer: Address;
+  readonly http: Address;
 }
 
 export interface LocalCluster {
@@ -104,9 +105,9 @@ export function deleteLocalCluster(root: string): void {
   rmSync(join(root, MARKER_FILE));
 }
 
-/** Where the nodes of a local cluster are: gRPC on base + i, peers on base + 100 + i. */
+/** Of a local cluster: gRPC on base + i, peers on base + 100 + i, HTTP on base + 200 + i. */
 export function layout(root: string, count: number, basePort: number): readonly LocalNode[] {
-  if (basePort < 1 || basePort + PEER_PORT_OFFSET + count > PORT_MAX) {
+  if (basePort < 1 || basePort + HTTP_PORT_OFFSET + count > PORT_MAX) {
     throw new Failure(`--base-port ${basePort}: leaves no room for ports`, ExitCode.usage);
   }
   return Array.from({ length: count }, (_, at) => {
@@ -119,6 +120,7 @@ export function layout(root: string, count: number, basePort: number): readonly 
       logFile: join(directory, 'node.log'),
       grpc: { host: '127.0.0.1', port: basePort + node },
       peer: { host: '127.0.0.1', port: basePort + PEER_PORT_OFFSET + node },
+      http: { host: '127.0.0.1', port: basePort + HTTP_PORT_OFFSET + node },
     };
   });
 }
@@ -205,6 +207,7 @@ function configText(own: LocalNode, all: readonly LocalNode[], clusterId: string
     'listen:',
     `  grpc: ${formatAddress(own.grpc)}`,
     `  peer: ${formatAddress(own.peer)}`,
+    `  http: ${formatAddress(own.http)}`,
     peers.length === 0 ? 'peers: {}' : 'peers:',
     ...peers,
     // The disk of somebody's own machine is often fuller than a server's may be.

@@ -45,7 +45,7 @@ export class Refusals {
     this.#logged.set(key, { atMs: nowMs, suppressed: 0 });
     const more =
       last !== undefined && last.suppressed > 0 ? ` (${last.suppressed} more like it)` : '';
-    this.#logger.warn(`${what}: ${reason}: ${detail}${more}`);
+    this.#logger.warn(`handshake: ${what}: ${reason}: ${detail}${more}`);
   }
 }
 

@@ -177,7 +177,8 @@ class TcpPeerNetwork implements RunningPeerNetwork {
     const wasUp = peer?.isUp;
     peer?.setSilent(isSilent);
     if (peer === undefined || peer.isUp === wasUp) return;
-    this.#context.logger.warn(`node ${node} is ${isSilent ? 'silent' : 'heard again'}`);
+    if (isSilent) this.#context.logger.warn(`node ${node} is silent`);
+    else this.#context.logger.info(`node ${node} is heard again`);
     this.#tell(node, peer.isUp);
   }
 

@@ -13,6 +13,7 @@ import type { ChecksQuestion } from './check-collector.ts';
 import { type CollectedChecks, decodeCollected, type ShardLeases } from './collected-checks.ts';
 import type { ServiceConfig } from './config.ts';
 import { encodeJson, type InternalMethods } from './internal-methods.ts';
+import type { ServiceMeters } from './meters.ts';
 import { type NodeMethod, shardTarget } from './methods.ts';
 import { decodeRequest, type Proto, type ProtoMethod } from './proto.ts';
 import { checkGroup } from './transactions.ts';
@@ -39,6 +40,7 @@ export interface CheckParts {
   readonly collect: NodeMethod;
   readonly proto: Proto;
   readonly config: ServiceConfig;
+  readonly meters: ServiceMeters;
 }
 
 export class CheckCalls {
@@ -67,8 +69,9 @@ export class CheckCalls {
 
   /** Not tried twice: a check whose delivery nobody heard of does not count, and comes again. */
   delivered(leases: readonly ShardLeases[]): void {
-    const { calls, config, methods, router } = this.#parts;
+    const { calls, config, meters, methods, router } = this.#parts;
     for (const { shard, leases: checks } of leases) {
+      meters.checked(checks.length);
       const body = encodeCommand({ type: 'checksDelivered', checks });
       const call = calls.open(config.defaultCallTimeoutMs, OWN_CALL, () => {});
       router.route(

@@ -5,6 +5,7 @@ import type { AppliedWaits } from './applied-waits.ts';
 import type { ServiceConfig } from './config.ts';
 import type { Fences } from './fences.ts';
 import type { InternalMethods } from './internal-methods.ts';
+import type { ServiceMeters } from './meters.ts';
 import type { Proto } from './proto.ts';
 import type { QueuePicker } from './queue-picker.ts';
 import type { TopicDirectory } from './topic-directory.ts';
@@ -19,4 +20,5 @@ export interface ExecutorParts {
   readonly picker: QueuePicker;
   readonly proto: Proto;
   readonly config: ServiceConfig;
+  readonly meters: ServiceMeters;
 }

@@ -84,7 +84,7 @@ export class FetchCalls {
         settled = true;
         this.#polls -= 1;
         call.abort = undefined;
-        if (!call.finished) answerFetch(target, head, outcome, limit, done);
+        if (!call.finished) this.#answer(target, head, { outcome, limit }, done);
       },
     );
     if (settled) return;
@@ -92,26 +92,33 @@ export class FetchCalls {
     call.abort = () => poll.cancel();
   }
 
+  #answer(
+    target: Target,
+    head: FetchHead,
+    { outcome, limit }: { outcome: FetchOutcome; limit: number },
+    done: Done,
+  ): void {
+    if (outcome.status !== 'ok') {
+      done(fetchError(target, head, outcome), undefined);
+      return;
+    }
+    const answer = fitted(outcome, limit);
+    let messages = 0;
+    let bytes = 0;
+    for (const batch of answer.batches) {
+      messages += batch.count;
+      bytes += batch.messages.length;
+    }
+    if (messages > 0) this.#parts.meters.fetched(messages, bytes);
+    const queue = target.variant === FetchLayout.subscribe ? target.queue : undefined;
+    done(undefined, encodeFetchAnswer(answer, target.shard, queue));
+  }
+
   #waitMs(call: Call, askedMs: number): number {
     if (askedMs === 0) return 0;
     const leftMs = Math.floor(call.remainingMs) - this.#parts.config.longPollMarginMs;
     return Math.max(0, Math.min(askedMs, leftMs, this.#parts.config.maxWaitMs));
   }
-}
-
-function answerFetch(
-  target: Target,
-  head: FetchHead,
-  outcome: FetchOutcome,
-  limit: number,
-  done: Done,
-): void {
-  if (outcome.status !== 'ok') {
-    done(fetchError(target, head, outcome), undefined);
-    return;
-  }
-  const queue = target.variant === FetchLayout.subscribe ? target.queue : undefined;
-  done(undefined, encodeFetchAnswer(fitted(outcome, limit), target.shard, queue));
 }
 
 /** As many of the batches as the response may hold; the first always fits. */

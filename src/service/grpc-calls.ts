@@ -11,6 +11,7 @@ import type { Admission } from './admission.ts';
 import { type Call, type Calls, type Done, OWN_CALL } from './call.ts';
 import type { ServiceConfig } from './config.ts';
 import { toGrpcError } from './error-codec.ts';
+import type { CallMeter } from './meters.ts';
 import { asBuffer } from './wire.ts';
 
 export type RawUnary = ServerUnaryCall<Buffer, Buffer>;
@@ -41,6 +42,7 @@ export function timeoutOf(
 export function unaryHandler(
   parts: FacadeParts,
   execute: UnaryExecutor,
+  meter: CallMeter,
   polls?: Set<Call>,
 ): handleUnaryCall<Buffer, Buffer> {
   const { admission, calls, config } = parts;
@@ -48,12 +50,15 @@ export function unaryHandler(
     const { request } = grpcCall;
     const refused = admission.enter(request.length);
     if (refused !== undefined) {
+      meter.answered(refused.reason, 0);
       callback(toGrpcError(refused));
       return;
     }
+    const beganMs = calls.clock.nowMs();
     const call: Call = calls.open(timeoutOf(grpcCall, config), OWN_CALL, (error, answer) => {
       admission.leave(request.length);
       polls?.delete(call);
+      meter.answered(error?.reason ?? 'ok', calls.clock.nowMs() - beganMs);
       if (error === undefined) {
         callback(null, asBuffer(answer!));
         if (!grpcCall.cancelled) call.onSent?.();

@@ -30,6 +30,7 @@ const same = (bytes: Buffer): Buffer => bytes;
 export class GrpcServer {
   readonly #server: Server;
   readonly #health: HealthImplementation;
+  #isServing = false;
 
   constructor(proto: Proto, handlers: Handlers, config: ServiceConfig) {
     letGoOfReadMessages();
@@ -70,8 +71,13 @@ export class GrpcServer {
     });
   }
 
+  get isServing(): boolean {
+    return this.#isServing;
+  }
+
   /** What the health service says; not to be recommended until told otherwise. */
   setServing(serving: boolean): void {
+    this.#isServing = serving;
     const status = serving ? 'SERVING' : 'NOT_SERVING';
     for (const name of ['', ...SERVICE_NAMES]) this.#health.setStatus(name, status);
   }

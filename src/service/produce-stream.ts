@@ -7,6 +7,7 @@ import { ClientStream } from './client-stream.ts';
 import type { ServiceConfig } from './config.ts';
 import { encodeError } from './error-codec.ts';
 import { type RawDuplex, timeoutOf } from './grpc-calls.ts';
+import type { CallMeter } from './meters.ts';
 import type { ProduceCalls } from './produce.ts';
 import { type PipeRequest, QueuePipe } from './queue-pipe.ts';
 import { readStreamFrame, type StreamFrameHead } from './request-head.ts';
@@ -18,6 +19,7 @@ export interface ProduceStreamParts {
   readonly admission: Admission;
   readonly produce: ProduceCalls;
   readonly config: ServiceConfig;
+  readonly meter: CallMeter;
   /** Never used before by this node, in no life of it. */
   readonly streamId: string;
   readonly onClosed: () => void;
@@ -25,6 +27,7 @@ export interface ProduceStreamParts {
 
 /** A request on its way, with what it holds of this node's bounds. */
 interface Entry extends PipeRequest {
+  readonly beganMs: number;
   readonly frameBytes: number;
   /** -1 = admission refused it. */
   readonly admittedBytes: number;
@@ -81,13 +84,15 @@ export class ProduceStream {
       return;
     }
     const refused = admission.enter(frame.length);
+    const beganMs = calls.clock.nowMs();
     const entry: Entry = {
+      beganMs,
       requestId: head.requestId,
       resume: head.resume,
       body: head.request,
       head: undefined,
       refused,
-      deadlineMs: calls.clock.nowMs() + this.#timeoutMs(),
+      deadlineMs: beganMs + this.#timeoutMs(),
       frameBytes: frame.length,
       admittedBytes: refused === undefined ? frame.length : -1,
     };
@@ -155,7 +160,9 @@ export class ProduceStream {
   #answer(entry: Entry, error: CallError | undefined, ack: Uint8Array | undefined): void {
     this.#leave(entry);
     if (this.#client.closed) return;
-    const { requestId } = entry;
+    const { beganMs, requestId } = entry;
+    const { calls, meter } = this.#parts;
+    meter.answered(error?.reason ?? 'ok', calls.clock.nowMs() - beganMs);
     const answer =
       error === undefined
         ? encodeStreamAnswer(requestId, 2, ack!)

@@ -145,6 +145,7 @@ export class ProduceCalls {
     let answered = false;
     this.#parts.host.propose(shard, command, head.payload, level, (outcome) => {
       if (isNew(outcome)) track?.applied();
+      if (isStored(outcome)) this.#parts.meters.stored(count, head.payload.length);
       if (answered) return;
       answered = true;
       this.#answer(call, target, { head, deliverAtMs }, outcome, done);
@@ -199,6 +200,11 @@ function isNew(outcome: ProposalOutcome): boolean {
   if (outcome.status !== 'applied') return false;
   const result = outcome.result as ApplyResult;
   return result.type === 'produced' && !result.duplicate;
+}
+
+/** Weaker levels hear no more than that it was written. */
+function isStored(outcome: ProposalOutcome): boolean {
+  return outcome.status === 'written' || isNew(outcome);
 }
 
 /** The error in a result that is not the one hoped for. */

@@ -52,7 +52,8 @@ export function createHandlers(
 ): ReadonlyMap<string, Handler> {
   const handlers = new Map<string, Handler>();
   for (const [path, execute] of unaryExecutors(parts)) {
-    handlers.set(path, unaryHandler(parts, execute, WAITING.has(path) ? polls : undefined));
+    const waiting = WAITING.has(path) ? polls : undefined;
+    handlers.set(path, unaryHandler(parts, execute, parts.meters.of(path), waiting));
   }
   for (const [path, handler] of streamHandlers(parts, streams)) handlers.set(path, handler);
   return handlers;
@@ -106,7 +107,8 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
 
 function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
   const { calls, checks, config, fetch, host, offsets, produce, proto, router } = parts;
-  const { admission, topics } = parts;
+  const { admission, meters, topics } = parts;
+  const meter = meters.of(PRODUCE_STREAM_PATH);
   // Lanes are remembered by other nodes: no name may come back after a restart.
   const streamPrefix = randomUUID().slice(0, 8);
   let streamCount = 0;
@@ -118,7 +120,7 @@ function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
         opened(parts, streams, stream, (onClosed) => {
           streamCount += 1;
           const streamId = `${streamPrefix}-${streamCount}`;
-          const own = { router, calls, admission, produce, config, streamId, onClosed };
+          const own = { router, calls, admission, produce, config, meter, streamId, onClosed };
           return new ProduceStream(stream, own);
         }),
     ],
@@ -126,7 +128,7 @@ function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
       SUBSCRIBE_PATH,
       (stream: RawDuplex) =>
         opened(parts, streams, stream, (onClosed) => {
-          const own = { host, router, calls, offsets, topics, protoMethod, config };
+          const own = { host, router, calls, offsets, topics, protoMethod, config, meters };
           return new SubscribeStream(stream, { ...own, fetch: fetch.method, onClosed });
         }),
     ],

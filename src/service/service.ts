@@ -29,6 +29,7 @@ import { createInternalMethods, decodeJson, type Proposed } from './internal-met
 import { Leftovers } from './leftovers.ts';
 import type { Limit } from './limits.ts';
 import { type ClusterBirth, MemberCalls } from './members.ts';
+import { NO_METERS, type ServiceMeters } from './meters.ts';
 import { shardTarget } from './methods.ts';
 import { OffsetCalls } from './offsets.ts';
 import { OutcomeAsker } from './outcome-asker.ts';
@@ -62,6 +63,7 @@ export interface ServiceOptions {
   readonly peers: PeerNetwork;
   readonly birth: ClusterBirth;
   readonly logger: ServiceLogger;
+  readonly meters?: ServiceMeters;
   readonly config?: Partial<ServiceConfig>;
   /** Of the client port; without TLS when left out. */
   readonly credentials?: ServerCredentials;
@@ -70,6 +72,8 @@ export interface ServiceOptions {
 }
 
 export interface ServiceStats {
+  /** What the health service says. */
+  readonly isServing: boolean;
   readonly calls: number;
   readonly streams: number;
   readonly inflightRequestBytes: number;
@@ -100,7 +104,7 @@ export interface Service {
 export type Parts = ReturnType<typeof createParts>;
 
 export function createParts(options: ServiceOptions) {
-  const { birth, host, logger, peers } = options;
+  const { birth, host, logger, meters = NO_METERS, peers } = options;
   const config = serviceConfig(options.config);
   const clock = SYSTEM_DEADLINE_CLOCK;
   const deadlines = new Deadlines(clock);
@@ -113,7 +117,7 @@ export function createParts(options: ServiceOptions) {
   const waits = new AppliedWaits(host, config.maxWaitingCalls);
   const topics = new TopicDirectory(host, router, waits, methods.readIndex);
   const picker = new QueuePicker(MAX_PICKED_TOPICS, config.maxOrderingKeyBytes);
-  const shared = { host, router, topics, waits, methods, fences, picker, proto, config };
+  const shared = { host, router, topics, waits, methods, fences, picker, proto, config, meters };
   const produce = new ProduceCalls(shared);
   const fetch = new FetchCalls(shared);
   const offsets = new OffsetCalls(shared);
@@ -133,19 +137,22 @@ export function createParts(options: ServiceOptions) {
   const collector = new CheckCollector({ host, router, calls, bodies }, config.maxLongPolls);
   const deliveries = new DeliveryCalls(shared, offsets, () => clock.nowMs());
   const collect = collector.method;
-  const checks = new CheckCalls({ peers, calls, router, methods, collect, proto, config });
+  const checks = new CheckCalls({
+    ...{ peers, calls, router, meters, methods, collect, proto, config },
+  });
   const webhooks = new Webhooks({
-    ...{ calls, checks, collect, config, logger, proto, transactions },
+    ...{ calls, checks, collect, config, logger, meters, proto, transactions },
   });
   const leftovers = new Leftovers(shared, offsets);
   const topicCalls = new TopicCalls(shared, offsets, leftovers);
   const cluster = new ClusterStatus(host, peers, birth.clusterId, config.statusTimeoutMs);
   const memberCalls = new MemberCalls(shared, peers, birth);
-  const onBug = (error: CallError) => logger.error({ err: error.cause ?? error }, error.message);
+  const onBug = (error: CallError) =>
+    logger.error({ err: error.cause ?? error }, `bug: ${error.message}`);
   return {
     ...{ asker, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
-    ...{ groupMethods, groups, growth, leftovers, sessions, traceMethods },
+    ...{ groupMethods, groups, growth, leftovers, meters, sessions, traceMethods },
     ...{
       deliveries,
       memberCalls,
@@ -224,6 +231,7 @@ export function createService(options: ServiceOptions): Service {
     callShard: (shard, command, done) => propose(shard, encodeCommand(command), done),
     proposeMeta: (command, done) => propose(META_SHARD, encodeMetaCommand(command), done),
     stats: () => ({
+      isServing: server.isServing,
       calls: admission.calls,
       streams: admission.streams,
       inflightRequestBytes: admission.inflightBytes,

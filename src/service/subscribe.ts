@@ -11,6 +11,7 @@ import { type Call, type Calls, OWN_CALL } from './call.ts';
 import { ClientStream } from './client-stream.ts';
 import type { ServiceConfig } from './config.ts';
 import type { RawDuplex } from './grpc-calls.ts';
+import type { ServiceMeters } from './meters.ts';
 import type { ShardMethod } from './methods.ts';
 import type { OffsetCalls } from './offsets.ts';
 import { decodeRequest, type ProtoMethod } from './proto.ts';
@@ -47,6 +48,7 @@ export interface SubscribeParts {
   readonly fetch: ShardMethod;
   readonly protoMethod: ProtoMethod;
   readonly config: ServiceConfig;
+  readonly meters: ServiceMeters;
   readonly onClosed: () => void;
 }
 
@@ -111,6 +113,7 @@ export class SubscribeStream {
     this.#toTheBack(queue);
     this.#credit -= count;
     this.#unsentBytes += frame.length;
+    this.#parts.meters.pushed(count, frame.length);
     this.#client.write(frame, () => {
       this.#unsentBytes -= frame.length;
       this.#pollAll();

@@ -77,12 +77,18 @@ export class LogKeeper {
   readonly #clock = new RetentionClock(SYSTEM_CLOCKS);
   readonly #earlyAtMs = new Map<ShardId, number>();
   #toldOfJump = false;
+  #checkpointsTaken = 0;
   #timer: NodeJS.Timeout | undefined;
   #pass: Promise<void> | undefined;
   #stopped = false;
 
   constructor(parts: LogKeeperParts) {
     this.#parts = parts;
+  }
+
+  /** Since this node was started. */
+  get checkpointsTaken(): number {
+    return this.#checkpointsTaken;
   }
 
   start(): void {
@@ -235,6 +241,7 @@ export class LogKeeper {
     });
     if (taken === undefined) return;
     kept.newest = taken.index;
+    this.#checkpointsTaken += 1;
     // Until the start that Raft holds is durable a crash goes back to the one before: both stay.
     const start = storage.log.durableLogStart(shard);
     if (start !== driver.logStart(shard).index) return;
@@ -287,7 +294,7 @@ export class LogKeeper {
     if (usable.length === 0) return;
     // Read back before anything rests on it: a damaged one must not become the only one.
     const { checkpoint, damaged } = await firstIntact(usable.reverse());
-    for (const line of damaged) logger.warn(line);
+    for (const line of damaged) logger.warn(`checkpoint not used: ${line}`);
     if (checkpoint === undefined) return;
     const { index, term } = checkpoint.applied;
     // Somebody may have begun to need it while the file was read.

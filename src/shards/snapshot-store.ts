@@ -39,6 +39,8 @@ interface Source extends SnapshotSource {
 const REFUSALS: ReadonlySet<unknown> = new Set(['DATA_LOSS', 'OUT_OF_RANGE', 'UNKNOWN_FORMAT']);
 
 export class CheckpointSnapshots implements SnapshotStore {
+  /** Since this node was started: begun to be sent, and received whole. */
+  readonly counts = { sent: 0, received: 0 };
   readonly #parts: CheckpointSnapshotParts;
   readonly #files: Files;
   readonly #sources = new Set<Source>();
@@ -65,6 +67,7 @@ export class CheckpointSnapshots implements SnapshotStore {
         reads: Promise.resolve(),
       };
       this.#sources.add(source);
+      this.counts.sent += 1;
       return source;
     };
     this.#answer(open(), done);
@@ -117,6 +120,7 @@ export class CheckpointSnapshots implements SnapshotStore {
       this.#incoming.delete(shard);
       const received = await incoming.finish().finally(() => incoming.close());
       this.#parts.machine.prepare(received.applied, received.rows);
+      this.counts.received += 1;
       return { id, timeMs: received.applied.timeMs, membership: membershipIn(received) };
     };
     this.#answer(this.#queue(shard, finish), done);
@@ -166,7 +170,7 @@ export class CheckpointSnapshots implements SnapshotStore {
         (error: Error & { code?: unknown }) => {
           if (!REFUSALS.has(error.code)) onFatal(error);
           else {
-            logger.warn({ err: error }, 'snapshot');
+            logger.warn({ err: error }, 'a snapshot could not be sent or received');
             done(error);
           }
         },

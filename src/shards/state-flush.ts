@@ -114,6 +114,10 @@ export class StateFlush {
     return this.#waitingBytes + this.#store.pendingBytes;
   }
 
+  get maxPendingBytes(): number {
+    return this.#options.maxPendingBytes;
+  }
+
   /** Too much waits: take no new work until this is false again. */
   get isBacklogged(): boolean {
     return this.pendingBytes > this.#options.maxPendingBytes;

@@ -94,7 +94,7 @@ describe('serve', { timeout: TIMEOUT_MS }, () => {
     const text = readFileSync(cluster.configFiles[0] as string, 'utf8')
       .replace(`grpc: ${grpc}`, `grpc: ${cluster.servers[2]}`)
       .replace(`peer: ${peer}`, `peer: 127.0.0.1:${cluster.peerPorts[0]! + 50}`);
-    writeFileSync(copy, text);
+    writeFileSync(copy, `${text}metrics: false\n`);
     await expectRefused(new ServeProcess(copy), 'in use by process', String(running[0]?.pid));
   });
 

@@ -80,7 +80,10 @@ export class GrowingCluster {
     const lines = [
       `node: ${node}`,
       `data: ${this.directory(node)}`,
-      `listen: {grpc: '127.0.0.1:${base + node}', peer: '127.0.0.1:${base + 100 + node}'}`,
+      'listen:',
+      `  grpc: 127.0.0.1:${base + node}`,
+      `  peer: 127.0.0.1:${base + 100 + node}`,
+      `  http: 127.0.0.1:${base + 200 + node}`,
       'peers:',
       ...peers
         .filter((peer) => peer !== node)

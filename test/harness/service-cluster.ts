@@ -24,6 +24,7 @@ import type {
   PeerRequest,
 } from '../../src/peers/api.ts';
 import type { ServiceConfig } from '../../src/service/config.ts';
+import { NO_METERS, type ServiceMeters } from '../../src/service/meters.ts';
 import { createService, type Service } from '../../src/service/service.ts';
 import type {
   Cancellable,
@@ -61,6 +62,8 @@ export class FakeCluster {
   /** Set to decide a proposal's fate before it is appended. */
   intercept: ((shard: number) => ProposalOutcome | undefined) | undefined;
   proposals = 0;
+  /** What the service of a node counts with; set before `start`. */
+  metersOf: (node: number) => ServiceMeters = () => NO_METERS;
 
   constructor(nodes: number, dataShards: number) {
     this.birth = born(nodes, dataShards, nodes);
@@ -188,8 +191,9 @@ export class FakeNode {
   async start(config: Partial<ServiceConfig>, credentials?: ServerCredentials): Promise<void> {
     const { cluster, host, peers } = this;
     const birth = { ...cluster.birth, clusterId: 'test', createdAtMs: 1 };
+    const meters = cluster.metersOf(this.id);
     this.service = createService({
-      ...{ host, peers, birth, logger, config },
+      ...{ host, peers, birth, logger, meters, config },
       ...(credentials && { credentials }),
     });
     const { port } = await this.service.start({ host: '127.0.0.1', port: 0 });

@@ -6,12 +6,12 @@ const PORTS_BELOW = 30_000;
 const PORTS_FROM = 21_000;
 const ATTEMPTS = 100;
 
-/** A base such that the ports of all nodes (base + i, base + 100 + i) and `more` look free now. */
+/** A base such that all ports of the nodes (base, + 100 and + 200) and `more` look free now. */
 export async function freeBasePort(nodes: number, more: readonly number[] = []): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const base = PORTS_FROM + Math.floor((Math.random() * (PORTS_BELOW - PORTS_FROM)) / 10) * 10;
-    const own = Array.from({ length: nodes }, (_, i) => [base + i + 1, base + i + 101]).flat();
-    const ports = [...own, ...more.map((offset) => base + offset)];
+    const own = Array.from({ length: nodes }, (_, i) => [1, 101, 201].map((at) => base + i + at));
+    const ports = [...own.flat(), ...more.map((offset) => base + offset)];
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
   }
   throw new Error(`found no free ports from ${PORTS_FROM} to ${PORTS_BELOW}`);

@@ -33,8 +33,11 @@ describe('defaults', () => {
     expect(config.listen).toEqual({
       grpc: { host: '127.0.0.1', port: 7402 },
       peer: { host: '127.0.0.1', port: 7502 },
+      http: { host: '127.0.0.1', port: 7602 },
     });
-    expect(config.advertise).toEqual(config.listen);
+    const { grpc, peer } = config.listen;
+    expect(config.advertise).toEqual({ grpc, peer });
+    expect(config.metrics).toBe(true);
     expect(config.limits).toEqual(DEFAULTS.limits);
     expect(config.raft).toEqual(DEFAULTS.raft);
     expect(config.birth).toEqual({});
@@ -156,6 +159,16 @@ describe('listening beyond this machine', () => {
   it('one port cannot serve both', () => {
     const same = { ...LEAST, listen: { grpc: '127.0.0.1:9', peer: '127.0.0.1:9' } };
     expect(refusal(same)).toMatch(/listen\.peer: .* port of its own/);
+    const third = { ...LEAST, listen: { peer: '127.0.0.1:9', http: '127.0.0.1:9' } };
+    expect(refusal(third)).toMatch(/listen\.http: 127\.0\.0\.1:9 is listen\.peer too/);
+    expect(() => checkConfig({ ...third, metrics: false }, 'f')).not.toThrow();
+  });
+
+  it('numbers may be shown anywhere', () => {
+    const shown = { ...LEAST, listen: { http: '0.0.0.0:7602' } };
+    expect(checkConfig(shown, 'f').listen.http).toEqual({ host: '0.0.0.0', port: 7602 });
+    expect(refusal({ ...LEAST, metrics: 'no' })).toMatch(/metrics: /);
+    expect(refusal({ ...LEAST, advertise: { http: '10.0.0.1:1' } })).toMatch(/advertise\.http/);
   });
 });
 

@@ -8,6 +8,7 @@ import { OWN_CALL } from '../call.ts';
 import type { ChecksQuestion } from '../check-collector.ts';
 import { decodeCollected, type ShardLeases } from '../collected-checks.ts';
 import { encodeJson } from '../internal-methods.ts';
+import type { ServiceMeters } from '../meters.ts';
 import type { NodeMethod } from '../methods.ts';
 import type { ProtoMethod } from '../proto.ts';
 import { splitChecks } from '../responses.ts';
@@ -28,6 +29,7 @@ export interface WebhookParts {
   /** Its answers are checks. */
   readonly watchChecks: ProtoMethod;
   readonly logger: ServiceLogger;
+  readonly meters: Pick<ServiceMeters, 'webhookAnswered'>;
   readonly config: {
     readonly checkIntervalMs: number;
     readonly maxWaitMs: number;
@@ -120,6 +122,8 @@ export class GroupWebhook {
     const body = questionText(this.#producerGroup, check);
     const answer = await askWebhook({ ...this.#webhook, body, signal: this.#stop.signal });
     if (this.#stop.signal.aborted) return;
+    const { meters } = this.#parts;
+    meters.webhookAnswered(answer.type === 'failed' ? 'FAILED' : answer.outcome);
     if (answer.type === 'failed') {
       this.#tellFailed(answer.why);
       return;
@@ -146,8 +150,10 @@ export class GroupWebhook {
     const { calls, logger } = this.#parts;
     const silence = this.#silence.failed(calls.clock.nowMs());
     if (silence === undefined) return;
-    const text = 'a webhook does not answer: its checks do not count, and are asked again';
-    logger.warn({ ...this.#names(), why, ...silence }, text);
+    logger.warn(
+      { ...this.#names(), why, ...silence },
+      'a webhook does not answer: its checks do not count, and are asked again',
+    );
   }
 
   #tellAnswered({ transaction_id: transaction }: DecodedCheck, remark: string | undefined): void {

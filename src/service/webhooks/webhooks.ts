@@ -4,6 +4,7 @@ import { type Calls, OWN_CALL } from '../call.ts';
 import type { CheckCalls } from '../checks.ts';
 import { WATCH_CHECKS_PATH } from '../checks.ts';
 import type { ServiceConfig } from '../config.ts';
+import type { ServiceMeters } from '../meters.ts';
 import type { NodeMethod } from '../methods.ts';
 import type { Proto } from '../proto.ts';
 import type { ServiceLogger } from '../service.ts';
@@ -16,6 +17,7 @@ export interface WebhooksParts {
   readonly collect: NodeMethod;
   readonly config: ServiceConfig;
   readonly logger: ServiceLogger;
+  readonly meters: ServiceMeters;
   readonly proto: Proto;
   readonly transactions: TransactionCalls;
 }
@@ -26,9 +28,9 @@ export class Webhooks {
   readonly #groups: readonly GroupWebhook[];
 
   constructor(parts: WebhooksParts) {
-    const { calls, checks, collect, config, logger, proto } = parts;
+    const { calls, checks, collect, config, logger, meters, proto } = parts;
     const shared: WebhookParts = {
-      ...{ calls, collect, config, logger },
+      ...{ calls, collect, config, logger, meters },
       watchChecks: proto.method(WATCH_CHECKS_PATH),
       delivered: (leases) => checks.delivered(leases),
       end: endThrough(parts),

@@ -117,6 +117,24 @@ describe('up', () => {
   });
 });
 
+describe('metrics', () => {
+  it.each([
+    [[], 1],
+    [['--set', 'metrics=false'], 0],
+  ])('are announced where they are: %j', { timeout: TIMEOUT_MS }, async (more, announced) => {
+    const { base, args } = await freshArguments();
+    const up = startUp('--nodes', '1', ...args, ...more);
+    const said: string[] = [];
+    const output = createInterface({ input: up.child.stdout! });
+    output.on('line', (line) => said.push(line));
+    await lineOf(output, up, /^ready$/);
+    const urls = said.flatMap((line) => /http:\S+/.exec(line) ?? []);
+    expect(urls).toEqual(Array(announced).fill(`http://127.0.0.1:${base + 201}/metrics`));
+    const scrape = fetch(`http://127.0.0.1:${base + 201}/metrics`).then((answer) => answer.status);
+    expect(await scrape.catch(() => 'closed')).toBe(announced === 1 ? 200 : 'closed');
+  });
+});
+
 describe('wrong usage', () => {
   const run = (...args: string[]): Promise<{ code: unknown; text: string }> =>
     new Promise((resolve) => {

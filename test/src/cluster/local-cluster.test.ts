@@ -20,12 +20,13 @@ describe('local cluster', () => {
     const root = temporaryDirectory();
     const { newborn, nodes, clusterId } = open(root);
     expect(newborn).toBe(true);
-    expect(nodes.map(({ grpc, peer }) => [grpc.port, peer.port])).toEqual([
-      [7401, 7501],
-      [7402, 7502],
-      [7403, 7503],
+    expect(nodes.map(({ grpc, peer, http }) => [grpc.port, peer.port, http.port])).toEqual([
+      [7401, 7501, 7601],
+      [7402, 7502, 7602],
+      [7403, 7503, 7603],
     ]);
-    for (const { configFile } of nodes) {
+    for (const { configFile, grpc, peer, http } of nodes) {
+      expect(loadConfig({ file: configFile }).listen).toEqual({ grpc, peer, http });
       expect(checkDirectory(loadConfig({ file: configFile })).clusterId).toBe(clusterId);
     }
   });

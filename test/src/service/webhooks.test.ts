@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NO_METERS, type WebhookOutcome } from '../../../src/service/meters.ts';
 import { askWebhook, MAX_ANSWER_BYTES } from '../../../src/service/webhooks/ask.ts';
 import { connect, message, type TestClient, until } from '../../harness/service-client.ts';
 import { FakeCluster } from '../../harness/service-cluster.ts';
@@ -34,6 +35,7 @@ let client: TestClient;
 let server: Server;
 let answer: Answer;
 let asked: Asked[];
+let counted: WebhookOutcome[];
 
 const decide =
   (outcome: string): Answer =>
@@ -42,6 +44,7 @@ const decide =
 
 beforeEach(async () => {
   asked = [];
+  counted = [];
   answer = decide('COMMIT');
   server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -56,6 +59,8 @@ beforeEach(async () => {
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}/checks?secret=1`;
   cluster = new FakeCluster(3, 3);
+  const webhookAnswered = (outcome: WebhookOutcome) => void counted.push(outcome);
+  cluster.metersOf = () => ({ ...NO_METERS, webhookAnswered });
   await cluster.start({
     ...{ firstCheckAfterMs: 1, checkIntervalMs: INTERVAL_MS, maxChecksPerTransaction: 3 },
     ...{ maxWebhookCallsPerGroup: CALLS },
@@ -129,6 +134,7 @@ describe('an answer decides', () => {
     });
     expect(asked[0]!.parts[0]!.first_message_id).toMatch(/^\d+-\d+-0$/);
     expect(asked[0]!.parts[0]!.messages[1]!.body_base64).toBe('/w==');
+    expect(counted).toEqual(['COMMIT']);
   });
 
   it('ROLLBACK: nobody ever sees it', async () => {
@@ -206,6 +212,14 @@ describe('no answer counts for nothing, and is asked for again', () => {
     const question = { url: `http://127.0.0.1:${port}`, timeoutMs: 100, body: '{}', signal };
     const why = 'no answer within 100 ms';
     expect(await askWebhook(question)).toEqual({ type: 'failed', why });
+  });
+
+  it('and is counted', async () => {
+    answer = (_asked, response) => response.writeHead(500).end('{"outcome":"COMMIT"}');
+    await prepare();
+    await pass(10);
+    await until(() => counted.length === 1);
+    expect(counted).toEqual(['FAILED']);
   });
 
   it('a server that is not there', async () => {
