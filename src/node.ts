@@ -38,7 +38,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const { identity, bootCounter } = directory;
   // Thrown from an event, it reaches `main.ts` as an uncaught exception: the process ends.
   const onFatal = (error: Error): void => void setImmediate(() => fatal(logger, error));
-  const tls = openNodeTls(config.tls, identity, logger);
+  const tls = await openNodeTls(config.tls, identity, logger);
   const storage = await openNodeStorage(config, identity, onFatal);
   logger.info({ recovery: storage.log.report, boot: bootCounter }, 'storage open');
   for (const line of storage.report) logger.warn(line);
