@@ -18,31 +18,25 @@ export interface NodeTls {
   stop(): void;
 }
 
-/** Throws a `Failure` if a file is missing, out of date, or open to others. */
-export function openNodeTls(
-  config: TlsConfig,
+/** Rejects with a `Failure` if a file is missing, out of date, or open to others. */
+export async function openNodeTls(
+  { grpc, peer }: TlsConfig,
   { clusterId, node }: Identity,
   logger: TlsLogger,
-): NodeTls {
-  const watched: WatchedMaterial[] = [];
-  const watch = (port: string, files: TlsFiles): WatchedMaterial => {
-    const material = new WatchedMaterial(port, files, logger, Date.now);
-    watched.push(material);
-    return material;
-  };
-  const { grpc, peer } = config;
-  const peerFiles = peer && { ...peer, mustName: nodeName(clusterId, node) };
-  const tls = {
-    credentials: grpc
-      ? new TlsServerCredentials(watch('tls', grpc))
-      : ServerCredentials.createInsecure(),
-    transport: peerFiles ? new TlsTransport(watch('tls.peer', peerFiles)) : TCP_TRANSPORT,
-  };
-  for (const material of watched) material.start(POLL_MS);
+): Promise<NodeTls> {
+  const open = (port: string, files: TlsFiles) =>
+    WatchedMaterial.open(port, files, logger, Date.now);
+  const clients = grpc && (await open('tls', grpc));
+  const mustName = nodeName(clusterId, node);
+  const peers = peer && (await open('tls.peer', { ...peer, mustName }));
+  clients?.start(POLL_MS);
+  peers?.start(POLL_MS);
   return {
-    ...tls,
+    credentials: clients ? new TlsServerCredentials(clients) : ServerCredentials.createInsecure(),
+    transport: peers ? new TlsTransport(peers) : TCP_TRANSPORT,
     stop: () => {
-      for (const material of watched) material.stop();
+      clients?.stop();
+      peers?.stop();
     },
   };
 }

@@ -41,7 +41,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const { identity, bootCounter } = directory;
   // Thrown from an event, it reaches `main.ts` as an uncaught exception: the process ends.
   const onFatal = (error: Error): void => void setImmediate(() => fatal(logger, error));
-  const tls = openNodeTls(config.tls, identity, logger);
+  const tls = await openNodeTls(config.tls, identity, logger);
   const observer = await startObserver(config);
   const { meters } = observer;
   const storage = await openNodeStorage(config, identity, onFatal, meters.flushed);

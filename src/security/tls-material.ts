@@ -1,6 +1,6 @@
 /** Certificate, key and trusted CA of one port: read from files, checked before they are used. */
 import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { errorCode, Failure, oneLine } from '../failure.ts';
 import { uriNames } from './node-name.ts';
@@ -25,12 +25,18 @@ export interface TlsMaterial {
 
 export const MIN_TLS_VERSION = 'TLSv1.2';
 
-/** Throws a `Failure` of one line that says what to do. */
-export function readTlsMaterial(files: TlsFiles, nowMs: number): TlsMaterial {
-  assertOwnersOnly(files.key);
-  const cert = read(files.cert);
-  const key = read(files.key);
-  const ca = files.ca === undefined ? undefined : read(files.ca);
+/** Rejects with a `Failure` of one line that says what to do; `known` while nothing is new. */
+export async function readTlsMaterial(
+  files: TlsFiles,
+  nowMs: number,
+  known?: TlsMaterial,
+): Promise<TlsMaterial> {
+  // One after the other: the same files always give the same complaint.
+  await assertOwnersOnly(files.key);
+  const cert = await read(files.cert);
+  const key = await read(files.key);
+  const ca = files.ca === undefined ? undefined : await read(files.ca);
+  if (known !== undefined && same(known, { cert, key, ca })) return known;
   const certificate = certificateIn(files.cert, cert);
   assertInTime(files.cert, certificate, nowMs);
   if (files.ca !== undefined) certificateIn(files.ca, ca!);
@@ -51,9 +57,17 @@ export function secureContextOptions({ cert, key, ca }: TlsMaterial): SecureCont
   };
 }
 
-function read(file: string): Buffer {
+type Contents = Omit<TlsMaterial, 'validTo'>;
+
+function same(one: Contents, other: Contents): boolean {
+  if (!one.cert.equals(other.cert) || !one.key.equals(other.key)) return false;
+  if (one.ca === undefined || other.ca === undefined) return one.ca === other.ca;
+  return one.ca.equals(other.ca);
+}
+
+async function read(file: string): Promise<Buffer> {
   try {
-    return readFileSync(file);
+    return await readFile(file);
   } catch (error) {
     const why = errorCode(error) === 'ENOENT' ? 'there is no such file' : oneLine(error);
     throw new Failure(`${file}: ${why}`, undefined, error);
@@ -61,8 +75,9 @@ function read(file: string): Buffer {
 }
 
 /** Who can read the key can pass for this node. */
-function assertOwnersOnly(file: string): void {
-  const { mode, uid } = statSync(file, { throwIfNoEntry: false }) ?? { mode: 0, uid: 0 };
+async function assertOwnersOnly(file: string): Promise<void> {
+  // Whether it is there at all is for `read` to say.
+  const { mode, uid } = await stat(file).catch(() => ({ mode: 0, uid: 0 }));
   if ((mode & foreignRights(uid, process.geteuid?.())) === 0) return;
   const rights = (mode & 0o777).toString(8).padStart(4, '0');
   throw new Failure(`${file} holds a private key and others may use it (${rights}): chmod 600 it`);

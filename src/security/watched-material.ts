@@ -2,7 +2,7 @@
  * Certificates that are replaced while the node runs. The files are read again every few seconds
  * and compared: a watch would follow the old file where a directory of links is swapped under it.
  */
-import { oneLine } from '../failure.ts';
+import { Failure } from '../failure.ts';
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls-material.ts';
 
 export interface TlsLogger {
@@ -24,18 +24,35 @@ export class WatchedMaterial {
   readonly #listeners = new Set<(material: TlsMaterial) => void>();
   #current: TlsMaterial;
   #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
   #problem = '';
   #problemPolls = 0;
   #remindedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** Throws a `Failure` if what is there now cannot be used. `port` is for the log. */
-  constructor(port: string, files: TlsFiles, logger: TlsLogger, nowMs: () => number) {
+  private constructor(
+    port: string,
+    files: TlsFiles,
+    logger: TlsLogger,
+    nowMs: () => number,
+    first: TlsMaterial,
+  ) {
     this.#port = port;
     this.#files = files;
     this.#logger = logger;
     this.#nowMs = nowMs;
-    this.#current = readTlsMaterial(files, nowMs());
+    this.#current = first;
     this.#remind();
+  }
+
+  /** Rejects with a `Failure` if what is there now cannot be used. `port` is for the log. */
+  static async open(
+    port: string,
+    files: TlsFiles,
+    logger: TlsLogger,
+    nowMs: () => number,
+  ): Promise<WatchedMaterial> {
+    const first = await readTlsMaterial(files, nowMs());
+    return new WatchedMaterial(port, files, logger, nowMs, first);
   }
 
   get current(): TlsMaterial {
@@ -47,29 +64,31 @@ export class WatchedMaterial {
   }
 
   start(intervalMs: number): void {
-    this.#timer = setInterval(() => this.poll(), intervalMs).unref();
+    this.#timer = setTimeout(async () => {
+      await this.poll();
+      if (!this.#stopped) this.start(intervalMs);
+    }, intervalMs).unref();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stopped = true;
+    clearTimeout(this.#timer);
   }
 
   /** One look at the files. What cannot be used leaves what is in use as it is. */
-  poll(): void {
-    this.#look();
+  async poll(): Promise<void> {
+    try {
+      this.#found(await readTlsMaterial(this.#files, this.#nowMs(), this.#current));
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      this.#complain(error.message);
+    }
     this.#remind();
   }
 
-  #look(): void {
-    let found: TlsMaterial;
-    try {
-      found = readTlsMaterial(this.#files, this.#nowMs());
-    } catch (error) {
-      this.#complain(oneLine(error));
-      return;
-    }
+  #found(found: TlsMaterial): void {
     this.#problem = '';
-    if (same(found, this.#current)) return;
+    if (found === this.#current) return;
     this.#current = found;
     for (const listener of this.#listeners) listener(found);
     const until = found.validTo.toISOString();
@@ -100,10 +119,4 @@ export class WatchedMaterial {
         `${until}); correct the file and it is read again within seconds`,
     );
   }
-}
-
-function same(one: TlsMaterial, other: TlsMaterial): boolean {
-  if (!one.cert.equals(other.cert) || !one.key.equals(other.key)) return false;
-  if (one.ca === undefined || other.ca === undefined) return one.ca === other.ca;
-  return one.ca.equals(other.ca);
 }

@@ -56,8 +56,12 @@ export function nodeFiles(
 }
 
 /** Read as at a time at which the certificate was in order. */
-export function materialOf(files: TlsFiles, inDays = 0, log: string[] = []): WatchedMaterial {
+export function materialOf(
+  files: TlsFiles,
+  inDays = 0,
+  log: string[] = [],
+): Promise<WatchedMaterial> {
   const write = (line: string) => void log.push(line);
   const logger = { info: write, error: write };
-  return new WatchedMaterial('tls', files, logger, () => Date.now() + inDays * DAY_MS);
+  return WatchedMaterial.open('tls', files, logger, () => Date.now() + inDays * DAY_MS);
 }

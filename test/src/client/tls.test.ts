@@ -42,7 +42,7 @@ describe('a node with a certificate', () => {
     const warned = (warning: Error) => void warnings.push(warning);
     process.on('warning', warned);
     onTestFinished(() => void process.off('warning', warned));
-    const server = await nodeWith(materialOf({ ...files, ca: undefined }));
+    const server = await nodeWith(await materialOf({ ...files, ca: undefined }));
     expect(await topics(server, { ca: ca.cert })).toEqual([]);
     const named = server.replace('127.0.0.1', 'localhost');
     expect(await topics(named, { ca: Buffer.from(ca.cert) })).toEqual([]);
@@ -58,7 +58,7 @@ describe('a node with a certificate', () => {
     const ca = await authority(temporaryDirectory());
     const files = await certificateFiles(ca, 'node', change);
     const inDays = 'inDays' in change ? change.inDays : 0;
-    const server = await nodeWith(materialOf({ ...files, ca: undefined }, inDays));
+    const server = await nodeWith(await materialOf({ ...files, ca: undefined }, inDays));
     await expect(topics(server, { ca: ca.cert })).rejects.toThrow(why);
   });
 
@@ -66,7 +66,7 @@ describe('a node with a certificate', () => {
     const directory = temporaryDirectory();
     const [ours, theirs] = [await authority(directory), await authority(directory, 'theirs')];
     const files = await certificateFiles(theirs, 'node');
-    const server = await nodeWith(materialOf({ ...files, ca: undefined }));
+    const server = await nodeWith(await materialOf({ ...files, ca: undefined }));
     const why = /cannot reach.*certificate/;
     await expect(topics(server, { ca: ours.cert })).rejects.toThrow(why);
     await expect(topics(server, {})).rejects.toThrow(why);
@@ -75,7 +75,7 @@ describe('a node with a certificate', () => {
   it('says so to a client without TLS, and the other way round', async () => {
     const ca = await authority(temporaryDirectory());
     const { ca: _, ...files } = await certificateFiles(ca, 'node');
-    const server = await nodeWith(materialOf({ ...files, ca: undefined }));
+    const server = await nodeWith(await materialOf({ ...files, ca: undefined }));
     await expect(topics(server)).rejects.toThrow(/cannot reach.*--ca/);
     const plain = await nodeWith();
     await expect(topics(plain, { ca: ca.cert })).rejects.toThrow(
@@ -87,12 +87,12 @@ describe('a node with a certificate', () => {
     const directory = temporaryDirectory();
     const [before, after] = [await authority(directory, 'old'), await authority(directory, 'new')];
     const { ca: _, ...files } = await certificateFiles(before, 'node');
-    const material = materialOf({ ...files, ca: undefined });
+    const material = await materialOf({ ...files, ca: undefined });
     const server = await nodeWith(material);
     const old = client(server, { ca: before.cert });
     expect(await old.admin.listTopics()).toEqual([]);
     await certificateFiles(after, 'node');
-    material.poll();
+    await material.poll();
     expect(await topics(server, { ca: after.cert })).toEqual([]);
     await expect(topics(server, { ca: before.cert })).rejects.toThrow(/certificate/);
     expect(await old.admin.listTopics()).toEqual([]);
@@ -103,7 +103,7 @@ describe('a node that asks for certificates', () => {
   it('lets in whoever shows one of its CA, and nobody else', async () => {
     const directory = temporaryDirectory();
     const [ours, theirs] = [await authority(directory), await authority(directory, 'theirs')];
-    const material = materialOf(await certificateFiles(ours, 'node'));
+    const material = await materialOf(await certificateFiles(ours, 'node'));
     const server = await nodeWith(material);
     const friend = shown(await certificateFiles(ours, 'friend', { hosts: [] }));
     const stranger = shown(await certificateFiles(theirs, 'stranger', { hosts: [] }));
@@ -114,7 +114,7 @@ describe('a node that asks for certificates', () => {
     const late = await certificateFiles(ours, 'late', { hosts: [], inDays: -30 });
     await expect(topics(server, { ca: ours.cert, ...shown(late) })).rejects.toThrow(refused);
     await certificateFiles(ours, 'node');
-    material.poll();
+    await material.poll();
     expect(await topics(server, { ca: ours.cert, ...friend })).toEqual([]);
     await expect(topics(server, { ca: ours.cert })).rejects.toThrow(refused);
   });
@@ -122,7 +122,7 @@ describe('a node that asks for certificates', () => {
 
 it('sessions are not resumed', async () => {
   const ca = await authority(temporaryDirectory());
-  const material = materialOf(await certificateFiles(ca, 'node'));
+  const material = await materialOf(await certificateFiles(ca, 'node'));
   const port = Number((await nodeWith(material)).split(':')[1]);
   const { cert, key } = shown(await certificateFiles(ca, 'friend', { hosts: [] }));
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {

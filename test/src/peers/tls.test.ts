@@ -49,8 +49,8 @@ async function pair(
   return running.slice(-2) as [TestNode, TestNode];
 }
 
-function transport(files: TlsFiles, inDays = 0): TlsTransport {
-  return new TlsTransport(materialOf(files, inDays));
+async function transport(files: TlsFiles, inDays = 0): Promise<TlsTransport> {
+  return new TlsTransport(await materialOf(files, inDays));
 }
 
 /** Whether a call from node 1 is answered by node 2. */
@@ -74,7 +74,7 @@ function neverUp(nodes: readonly TestNode[]): void {
 }
 
 async function greetedBy(address: HostPort, files: TlsFiles): Promise<TLSSocket> {
-  const { cert, key } = readTlsMaterial(files, Date.now());
+  const { cert, key } = await readTlsMaterial(files, Date.now());
   const socket = connectTls({ ...address, cert, key, rejectUnauthorized: false });
   socket.on('error', () => undefined);
   await once(socket, 'secureConnect');
@@ -85,7 +85,7 @@ describe('with certificates in order', () => {
   it('nodes speak TLS, in version 1.2 at least', async () => {
     const ca = await authority(temporaryDirectory());
     const files = [await nodeFiles(ca, 1), await nodeFiles(ca, 2)];
-    const nodes = await pair(...files.map((each) => transport(each)));
+    const nodes = await pair(...(await Promise.all(files.map((each) => transport(each)))));
     for (const node of nodes) await upWith(node, 1);
     await answers(nodes);
     const socket = await greetedBy(nodes[0].network.address(), files[1]!);
@@ -113,7 +113,7 @@ describe('with certificates in order', () => {
     // The same paths, as it is when a directory of certificates is replaced.
     await replaceAuthority(before, after);
     for (const node of [1, 2]) await nodeFiles({ ...after, ca: before.ca }, node);
-    for (const material of [one!, two!]) material.poll();
+    for (const material of [one!, two!]) await material.poll();
     await answers(nodes);
     expect(nodes.flatMap(({ happenings }) => happenings.all.filter(isReset))).toEqual([]);
     const socket = await greetedBy(address, await nodeFiles({ ...after, ca: before.ca }, 2));
@@ -140,8 +140,8 @@ describe('refused, on both sides, counted and logged', () => {
     ['of a client', { uris: [] }, /wrongCertificate: node 2 shows a certificate of no node/],
   ] as const)('a certificate that is %s', async (_, change: CertificateOptions, why) => {
     const ca = await authority(temporaryDirectory());
-    const good = transport(await nodeFiles(ca, 1));
-    const nodes = await pair(good, transport(await nodeFiles(ca, 2, change), change.inDays));
+    const good = await transport(await nodeFiles(ca, 1));
+    const nodes = await pair(good, await transport(await nodeFiles(ca, 2, change), change.inDays));
     // Node 1 as the one that is dialled, and as the one that dials.
     expect(await logged(nodes[0], /refused a connection from 127/)).toMatch(why);
     expect(await logged(nodes[0], /who answers at the address of node 2/)).toMatch(why);
@@ -155,7 +155,7 @@ describe('refused, on both sides, counted and logged', () => {
     const directory = temporaryDirectory();
     const [ours, theirs] = [await authority(directory), await authority(directory, 'theirs')];
     const stranger = { ...(await nodeFiles(theirs, 2)), ca: ours.ca };
-    const nodes = await pair(transport(await nodeFiles(ours, 1)), transport(stranger));
+    const nodes = await pair(await transport(await nodeFiles(ours, 1)), await transport(stranger));
     const why = /badCertificate: its certificate is not one of the CA that this node trusts/;
     expect(await logged(nodes[0], /refused a connection from 127/)).toMatch(why);
     expect(await logged(nodes[0], /who answers at the address of node 2/)).toMatch(why);
@@ -164,7 +164,7 @@ describe('refused, on both sides, counted and logged', () => {
 
   it('a connection without a certificate', async () => {
     const ca = await authority(temporaryDirectory());
-    const [one] = await pair(transport(await nodeFiles(ca, 1)));
+    const [one] = await pair(await transport(await nodeFiles(ca, 1)));
     const to = one!.network.address();
     const socket = connectTls({ ...to, rejectUnauthorized: false }).resume();
     await once(socket, 'close');
@@ -173,7 +173,7 @@ describe('refused, on both sides, counted and logged', () => {
 
   it('words without encryption, from whoever says them', async () => {
     const ca = await authority(temporaryDirectory());
-    const nodes = await pair(transport(await nodeFiles(ca, 1)), undefined);
+    const nodes = await pair(await transport(await nodeFiles(ca, 1)), undefined);
     expect(await logged(nodes[0], /refused a connection from 127/)).toMatch(
       /noEncryption: it speaks without encryption/,
     );
@@ -191,7 +191,7 @@ describe('the listener', () => {
   it('bounds those that do not shake hands, and does not wait for them', async () => {
     const ca = await authority(temporaryDirectory());
     const limits = { maxPendingHandshakes: 2, handshakeTimeoutMs: 60_000 };
-    const good = transport(await nodeFiles(ca, 1));
+    const good = await transport(await nodeFiles(ca, 1));
     const node = createNode(identityOf(1), new Map(), { transport: good, limits });
     await node.network.start();
     const { host, port } = node.network.address();
@@ -204,7 +204,7 @@ describe('the listener', () => {
   it('counts who is silent until the time is over, and nobody who leaves', async () => {
     const ca = await authority(temporaryDirectory());
     const limits = { handshakeTimeoutMs: 200 };
-    const good = transport(await nodeFiles(ca, 1));
+    const good = await transport(await nodeFiles(ca, 1));
     const node = createNode(identityOf(1), new Map(), { transport: good, limits });
     running.push(node);
     await node.network.start();
@@ -223,7 +223,7 @@ it('a quoted name is not taken for several', async () => {
   const ca = await authority(temporaryDirectory());
   const uris = ['holdfast://x, URI:holdfast://c1/node/2, DNS:x'];
   const forged = await certificateFiles(ca, 'forged', { uris });
-  const nodes = await pair(transport(await nodeFiles(ca, 1)), transport(forged));
+  const nodes = await pair(await transport(await nodeFiles(ca, 1)), await transport(forged));
   expect(await logged(nodes[0], /refused a connection from 127/)).toMatch(/wrongCertificate/);
   neverUp(nodes);
 });

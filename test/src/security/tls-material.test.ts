@@ -18,9 +18,9 @@ async function files(change: CertificateOptions = {}) {
   return { ...(await certificateFiles(ca, 'node', change)), other: ca };
 }
 
-function refusal(...args: Parameters<typeof readTlsMaterial>): string {
+async function refusal(...args: Parameters<typeof readTlsMaterial>): Promise<string> {
   try {
-    readTlsMaterial(...args);
+    await readTlsMaterial(...args);
   } catch (error) {
     expect(error).toBeInstanceOf(Failure);
     expect((error as Failure).message).not.toContain('\n');
@@ -34,9 +34,9 @@ describe('refused', () => {
     const paths = await files();
     chmodSync(paths.key, mode);
     const rights = mode.toString(8).padStart(4, '0');
-    expect(refusal(paths, Date.now())).toMatch(`others may use it (${rights}): chmod 600 it`);
+    expect(await refusal(paths, Date.now())).toMatch(`others may use it (${rights}): chmod 600 it`);
     chmodSync(paths.key, 0o400);
-    expect(readTlsMaterial(paths, Date.now()).key).toEqual(readFileSync(paths.key));
+    expect((await readTlsMaterial(paths, Date.now())).key).toEqual(readFileSync(paths.key));
   });
 
   it('by the group too, unless root owns it and that is the only way', () => {
@@ -50,36 +50,44 @@ describe('refused', () => {
 
   it('a certificate that is over, or not yet valid', async () => {
     const [late, early] = [await files({ inDays: -30 }), await files({ inDays: 30 })];
-    expect(refusal(late, Date.now())).toMatch(/node\.crt: the certificate expired on .*new one/);
-    expect(refusal(early, Date.now())).toMatch(/not valid before .*this machine's clock/);
+    expect(await refusal(late, Date.now())).toMatch(
+      /node\.crt: the certificate expired on .*new one/,
+    );
+    expect(await refusal(early, Date.now())).toMatch(/not valid before .*this machine's clock/);
   });
 
   it('files that are missing, or hold something else', async () => {
     const paths = await files();
     const { key: stranger } = await certificateFiles(paths.other, 'other');
-    expect(refusal({ ...paths, key: stranger }, Date.now())).toMatch(
+    expect(await refusal({ ...paths, key: stranger }, Date.now())).toMatch(
       /other\.key is not the key of/,
     );
-    expect(refusal({ ...paths, cert: 'nowhere.crt' }, Date.now())).toBe(
+    expect(await refusal({ ...paths, cert: 'nowhere.crt' }, Date.now())).toBe(
       'nowhere.crt: there is no such file',
     );
-    expect(refusal({ ...paths, key: 'nowhere.key' }, Date.now())).toMatch(
+    expect(await refusal({ ...paths, key: 'nowhere.key' }, Date.now())).toMatch(
       /^nowhere\.key: there is/,
     );
-    expect(refusal({ ...paths, cert: paths.key }, Date.now())).toMatch(/key holds no certificate/);
-    expect(refusal({ ...paths, ca: paths.key }, Date.now())).toMatch(/key holds no certificate/);
+    expect(await refusal({ ...paths, cert: paths.key }, Date.now())).toMatch(
+      /key holds no certificate/,
+    );
+    expect(await refusal({ ...paths, ca: paths.key }, Date.now())).toMatch(
+      /key holds no certificate/,
+    );
     writeFileSync(paths.key, 'x');
-    expect(refusal(paths, Date.now())).toMatch(/holds no private key that can be read/);
+    expect(await refusal(paths, Date.now())).toMatch(/holds no private key that can be read/);
   });
 
   it('a certificate of the peer port that does not name the node', async () => {
     const paths = await files({ uris: ['holdfast://c/node/11', 'https://c/'] });
     const mustName = 'holdfast://c/node/1';
-    expect(refusal({ ...paths, mustName }, Date.now())).toMatch(
+    expect(await refusal({ ...paths, mustName }, Date.now())).toMatch(
       /does not name holdfast:.*cert node/,
     );
     const named = { ...paths, mustName: 'holdfast://c/node/11' };
-    expect(readTlsMaterial(named, Date.now()).validTo.getTime()).toBeGreaterThan(Date.now());
+    expect((await readTlsMaterial(named, Date.now())).validTo.getTime()).toBeGreaterThan(
+      Date.now(),
+    );
   });
 });
 
@@ -87,14 +95,14 @@ describe('while a node runs', () => {
   it('a new pair is taken, once', async () => {
     const paths = await files();
     const log: string[] = [];
-    const material = materialOf(paths, 0, log);
+    const material = await materialOf(paths, 0, log);
     const seen: Buffer[] = [];
     material.onChange(({ cert }) => seen.push(cert));
-    material.poll();
+    await material.poll();
     expect([seen, log]).toEqual([[], []]);
     await certificateFiles(paths.other, 'node');
-    material.poll();
-    material.poll();
+    await material.poll();
+    await material.poll();
     expect(seen).toEqual([readFileSync(paths.cert)]);
     expect(material.current.cert).toEqual(readFileSync(paths.cert));
     expect(log).toEqual([
@@ -109,17 +117,17 @@ describe('while a node runs', () => {
     let nowMs = hours(0);
     const write = (line: string) => void log.push(line);
     const logger = { info: write, error: write };
-    const material = new WatchedMaterial('tls', paths, logger, () => nowMs);
-    material.poll();
+    const material = await WatchedMaterial.open('tls', paths, logger, () => nowMs);
+    await material.poll();
     expect(log).toEqual([]);
     for (const at of [24 * 7, 24 * 7 + 1, 24 * 8 + 1]) {
       nowMs = hours(at);
-      material.poll();
+      await material.poll();
     }
     expect(log).toHaveLength(2);
     expect(log[0]).toMatch(/certificate in use expires at .* put a new one at .*node\.crt/);
     nowMs = hours(24 * 21);
-    material.poll();
+    await material.poll();
     expect(log[2]).toMatch(/certificate in use expired at/);
   });
 
@@ -134,33 +142,33 @@ describe('while a node runs', () => {
       symlinkSync(to.key, linkedKey);
     };
     swap(paths);
-    const material = materialOf({ cert: link, key: linkedKey, ca: undefined });
+    const material = await materialOf({ cert: link, key: linkedKey, ca: undefined });
     swap(next);
-    material.poll();
+    await material.poll();
     expect(material.current.cert).toEqual(readFileSync(next.cert));
   });
 
   it('a bad pair is left alone and told of, and mended', async () => {
     const paths = await files();
     const log: string[] = [];
-    const material = materialOf(paths, 0, log);
+    const material = await materialOf(paths, 0, log);
     const before = material.current;
     const next = await certificateFiles(paths.other, 'next');
     copyFileSync(next.cert, paths.cert);
-    material.poll();
+    await material.poll();
     // The key may be on its way.
     expect(log).toEqual([]);
-    for (let poll = 0; poll < 5; poll++) material.poll();
+    for (let poll = 0; poll < 5; poll++) await material.poll();
     expect(log).toEqual([
       expect.stringMatching(/node\.key is not the key of .* stays in use .* correct the file/),
     ]);
     expect(material.current).toBe(before);
     copyFileSync(next.key, paths.key);
-    material.poll();
+    await material.poll();
     expect(material.current.cert).toEqual(readFileSync(next.cert));
     await certificateFiles(paths.other, 'node', { inDays: -30 });
-    material.poll();
-    material.poll();
+    await material.poll();
+    await material.poll();
     expect(log.at(-1)).toMatch(/expired on .* stays in use/);
     expect(material.current.cert).toEqual(readFileSync(next.cert));
   });
