@@ -207,6 +207,7 @@ export class Ledger {
   expectState(shard: ShardId, data: DataShard, logTrim: LogIndex): void {
     this.spanning.expectState(shard, data);
     this.#checks.expectState(shard, data);
+    this.#delays.expectState(shard, data);
     this.#deliveries.expectState(shard, data, logTrim);
     for (const group of data.groupNames('', Number.MAX_SAFE_INTEGER)) {
       for (const topicId of data.groupTopicIds(group)) {

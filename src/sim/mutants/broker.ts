@@ -67,6 +67,12 @@ export const BROKER: readonly Mutant[] = [
   {
     name: 'a delayed message is not in the rows',
     file: 'src/broker/delays',
+    from: 'this.places.add(added);\n    putDelayed(added, out);',
+    to: 'this.places.add(added);',
+  },
+  {
+    name: 'a delayed message is forgotten as it comes',
+    file: 'src/broker/delays',
     from: 'this.#keep(added);\n    this.places.add(added);\n    putDelayed(added, out);',
     to: '',
   },
