@@ -201,6 +201,10 @@ export const REASONS = {
     'FAILED_PRECONDITION',
     'The group was subscribed with another `fifo`. Ask for the same, or use another group.',
   ),
+  SUBSCRIPTION_FILTER: refused(
+    'FAILED_PRECONDITION',
+    'The group was subscribed with another `filter`. Ask for the same, or use another group.',
+  ),
   TRANSACTION_ENDED: refused(
     'FAILED_PRECONDITION',
     'The transaction has the opposite outcome already. The text names it.',

@@ -34,6 +34,12 @@ export function filterField(filter: Filter | undefined): WireObject {
   return { filter: { type, expression: tag ?? sql } };
 }
 
+export function filterIn(value: unknown): Filter | undefined {
+  const { type, expression } = object(value);
+  if (type === 'TAG') return { tag: String(expression) };
+  return type === 'SQL' ? { sql: String(expression) } : undefined;
+}
+
 /** What the producer gave. */
 export function messageContent(
   from: WireObject,
