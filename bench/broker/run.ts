@@ -7,15 +7,22 @@ import { flag, number, text, UsageError, type ValuesOf } from '../../test/proces
 import { UpProcess } from '../../test/processes/up-process.ts';
 import { backlog } from './backlog.ts';
 import { delayed } from './delay.ts';
+import { filter } from './filter.ts';
 import { half } from './half.ts';
 import type { Part, Row } from './row.ts';
 import { topics } from './topics.ts';
 
-const PARTS: Readonly<Record<string, Part>> = { half, delay: delayed, topics, backlog };
+const PARTS: Readonly<Record<string, Part>> = {
+  half,
+  delay: delayed,
+  topics,
+  filter,
+  backlog,
+};
 
 const COMMAND = {
   name: 'bench:broker',
-  does: 'Half messages, delays, many topics and a backlog on three nodes, each beside its goal.',
+  does: 'Half messages, delays, many topics, filters and a backlog, each beside its goal.',
   options: {
     only: text('PART', '', `one of ${Object.keys(PARTS).join(', ')}`),
     seconds: number(5, 'how long each figure is measured, per round', { min: 0.5, max: 3600 }),
