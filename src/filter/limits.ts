@@ -6,7 +6,9 @@ export const FILTER_LIMITS = {
   maxFilterDepth: 32,
   /** Comparisons and tests in one expression; a list of IN is one. */
   maxFilterConditions: 64,
-  /** Messages that one read looks at for a filter: others are served in between. */
+  /** Bytes that one read looks at for a filter, and … */
+  maxFilteredBytes: 1024 * 1024,
+  /** … messages: others are served in between. */
   maxFilteredMessages: 8192,
   /** What one message asked for makes a read look at, at most. */
   maxFilteredPerMessage: 128,

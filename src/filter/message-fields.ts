@@ -20,6 +20,8 @@ export class MessageFields {
   readonly #names: readonly (Buffer | undefined)[];
   readonly #starts: number[];
   readonly #ends: number[];
+  /** Each is made once, however many conditions ask for it. */
+  readonly #texts: (string | undefined)[];
   readonly #hasTag: boolean;
   readonly #hasProperties: boolean;
   #bytes: Buffer = NO_BYTES;
@@ -28,6 +30,7 @@ export class MessageFields {
     this.#names = names.map((name) => (name === TAG_NAME ? undefined : Buffer.from(name)));
     this.#starts = names.map(() => ABSENT);
     this.#ends = names.map(() => ABSENT);
+    this.#texts = names.map(() => undefined);
     this.#hasTag = names.includes(TAG_NAME);
     this.#hasProperties = names.some((name) => name !== TAG_NAME);
   }
@@ -37,6 +40,7 @@ export class MessageFields {
     const reader = new WireReader(bytes, start, end);
     this.#bytes = reader.bytes;
     this.#starts.fill(ABSENT);
+    this.#texts.fill(undefined);
     reader.varint();
     reader.length();
     while (reader.position < reader.end) {
@@ -50,12 +54,15 @@ export class MessageFields {
   /** What was read is let go of. */
   release(): void {
     this.#bytes = NO_BYTES;
+    this.#texts.fill(undefined);
   }
 
   /** null: the message has no such field. */
   text(field: number): string | null {
     const start = this.#starts[field]!;
-    return start === ABSENT ? null : this.#bytes.toString('utf8', start, this.#ends[field]!);
+    if (start === ABSENT) return null;
+    this.#texts[field] ??= this.#bytes.toString('utf8', start, this.#ends[field]!);
+    return this.#texts[field];
   }
 
   has(field: number): boolean {

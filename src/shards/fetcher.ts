@@ -7,7 +7,7 @@ import type { NodeId, ShardId } from '../../raft/types.ts';
 import type { QueueView } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { Cancellable, FetchArguments, FetchOutcome } from './api.ts';
-import { matchingMessages, messagesToLookAt } from './matching-messages.ts';
+import { bytesToLookAt, matchingMessages, messagesToLookAt } from './matching-messages.ts';
 import type { QueueReader } from './queue-reader.ts';
 import type { QueueWaiters, Waiter } from './waiters.ts';
 
@@ -148,8 +148,9 @@ class FetchCall implements Cancellable {
   }
 
   #read(queue: QueueView): void {
-    const { shard, queueId, maxBytes, filter } = this.#args;
+    const { shard, queueId, filter } = this.#args;
     const offset = this.#offset;
+    const maxBytes = bytesToLookAt(this.#args.maxBytes, filter);
     const maxMessages = messagesToLookAt(this.#args.maxMessages, filter);
     this.#reader.read({ shard, queueId, offset, maxBytes, maxMessages }, (error, read) => {
       if (error !== undefined) {

@@ -20,6 +20,10 @@ export function messagesToLookAt(wanted: number, filter: MessageFilter | undefin
   return Math.min(maxFilteredMessages, wanted * maxFilteredPerMessage || maxFilteredMessages);
 }
 
+export function bytesToLookAt(maxBytes: number, filter: MessageFilter | undefined): number {
+  return filter === undefined ? maxBytes : Math.min(maxBytes, FILTER_LIMITS.maxFilteredBytes);
+}
+
 export function matchingMessages(
   read: readonly FetchedBatch[],
   { filter, maxMessages }: Pick<FetchArguments, 'filter' | 'maxMessages'>,

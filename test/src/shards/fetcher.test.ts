@@ -53,11 +53,15 @@ class Rig {
     });
   }
 
-  /** The last batch becomes so large. */
+  /** The last batch becomes so large, of one message. */
   grow(bytes: number): void {
     const row = this.rows.pop()!;
     const entry = this.entries.get(row.index)!;
-    this.entries.set(row.index, { ...entry, payload: Buffer.alloc(bytes) });
+    const payload = Buffer.alloc(bytes);
+    const length = bytes - 6;
+    const digits = [0, 7, 14].map((shift) => ((length >> shift) & 0x7f) | 0x80);
+    payload.set([0xc2, 0x3e, ...digits, length >> 21]);
+    this.entries.set(row.index, { ...entry, payload });
     const cumulativeBytes = row.cumulativeBytes - entry.payload.length + bytes;
     this.rows.push({ ...row, cumulativeBytes });
   }
@@ -486,6 +490,19 @@ describe('a fetch with a filter', () => {
     vi.advanceTimersByTime(2);
     expect(empty.outcome).toMatchObject({ batches: [], nextOffset: 10, endOffset: 10 });
     expect(rig.waiters.count).toBe(0);
+  });
+
+  test('it looks at a mebibyte at a time, however much is asked for', () => {
+    const rig = new Rig();
+    for (let i = 0; i < 3; i++) {
+      rig.add(10 + i, 'x');
+      rig.grow(600_000);
+    }
+    const maxBytes = 16_000_000;
+    expect(rig.fetch({ maxBytes, filter: { matches: () => false } }).outcome).toMatchObject({
+      ...{ status: 'ok', batches: [], nextOffset: 1, endOffset: 3 },
+    });
+    expect(rig.fetch({ maxBytes }).outcome).toMatchObject({ nextOffset: 3 });
   });
 
   test('without a wait it answers at once', () => {
