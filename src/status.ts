@@ -68,6 +68,10 @@ export const REASONS = {
     'INVALID_ARGUMENT',
     'Fields are missing or contradict each other. The text says which.',
   ),
+  INVALID_FILTER: refused(
+    'INVALID_ARGUMENT',
+    'The filter is not valid. The text, and `holdfast-position`, say at which character, from 1.',
+  ),
   EMPTY_BATCH: refused(
     'INVALID_ARGUMENT',
     'The request holds no message. A message with an empty body is fine.',
@@ -196,6 +200,10 @@ export const REASONS = {
   SUBSCRIPTION_FIFO: refused(
     'FAILED_PRECONDITION',
     'The group was subscribed with another `fifo`. Ask for the same, or use another group.',
+  ),
+  SUBSCRIPTION_FILTER: refused(
+    'FAILED_PRECONDITION',
+    'The group was subscribed with another `filter`. Ask for the same, or use another group.',
   ),
   TRANSACTION_ENDED: refused(
     'FAILED_PRECONDITION',

@@ -8,16 +8,24 @@ import { flag, number, text, UsageError, type ValuesOf } from '../../test/proces
 import { UpProcess } from '../../test/processes/up-process.ts';
 import { backlog } from './backlog.ts';
 import { delayed } from './delay.ts';
+import { filter } from './filter.ts';
 import { half } from './half.ts';
 import { metrics } from './metrics.ts';
 import type { Part, Row } from './row.ts';
 import { topics } from './topics.ts';
 
-const PARTS: Readonly<Record<string, Part>> = { half, delay: delayed, topics, backlog, metrics };
+const PARTS: Readonly<Record<string, Part>> = {
+  half,
+  delay: delayed,
+  topics,
+  filter,
+  backlog,
+  metrics,
+};
 
 const COMMAND = {
   name: 'bench:broker',
-  does: 'Half messages, delays, many topics, a backlog, metrics: each beside its goal.',
+  does: 'Half messages, delays, many topics, filters, a backlog, metrics: each beside its goal.',
   options: {
     only: text('PART', '', `one of ${Object.keys(PARTS).join(', ')}`),
     seconds: number(5, 'how long each figure is measured, per round', { min: 0.5, max: 3600 }),

@@ -34,9 +34,11 @@ import type {
 import {
   DELIVERY_KIND,
   decodeDelivery,
+  deliveryVersion,
   encodeDelivery,
   isDeliveryCommand,
   isDeliveryKind,
+  newestDeliveryVersion,
 } from './delivery-codec.ts';
 import {
   decodeGroupCommand,
@@ -127,12 +129,13 @@ export function decodeCommand(head: Uint8Array): Command {
   const kind = from.u8();
   const version = from.u8();
   const isOfMember = kind === KIND.commitOffsets && version === MEMBER_VERSION;
-  if (version < VERSION || (version > newestTransactionVersion(kind) && !isOfMember)) {
+  const newest = Math.max(newestTransactionVersion(kind), newestDeliveryVersion(kind));
+  if (version < VERSION || (version > newest && !isOfMember)) {
     throw new FormatError(`command ${kind} has version ${version}`);
   }
   const command = isOfMember
     ? decodeMemberCommit(from)
-    : (readTransactionCommand(kind, version, from) ?? decodeFields(kind, from));
+    : (readTransactionCommand(kind, version, from) ?? decodeFields(kind, version, from));
   from.expectEnd();
   return command;
 }
@@ -145,8 +148,8 @@ export function firstWriteOf({ index, head }: Pick<Entry, 'index' | 'head'>): Lo
   return command.id.index;
 }
 
-function decodeFields(kind: number, from: ByteReader): Command {
-  if (isDeliveryKind(kind)) return decodeDelivery(kind, from);
+function decodeFields(kind: number, version: number, from: ByteReader): Command {
+  if (isDeliveryKind(kind)) return decodeDelivery(kind, version, from);
   switch (kind) {
     case KIND.produce:
       return decodeProduce(from);
@@ -247,6 +250,7 @@ function encodeOffsets(
 }
 
 function versionOf(command: Command): number {
+  if (isDeliveryCommand(command)) return deliveryVersion(command);
   const isOfMember = command.type === 'commitOffsets' && command.member !== undefined;
   return isOfMember ? MEMBER_VERSION : VERSION;
 }

@@ -2,13 +2,15 @@
 import type { ShardTimeMs } from '../../raft/types.ts';
 import type { QueueId } from './commands.ts';
 import type { DeadLetterView } from './dead-letters.ts';
-import type { DeliveryName } from './delivery-commands.ts';
+import type { DeliveryFilter, DeliveryName } from './delivery-commands.ts';
 import type { PendingView } from './pending-rows.ts';
 
 export interface SubscriptionView {
   readonly group: string;
   readonly queueId: QueueId;
   readonly fifo: boolean;
+  /** The group gets only messages that it fits; undefined = all. */
+  readonly filter: DeliveryFilter | undefined;
   readonly maxAttempts: number;
   /** The next message that was never given to the group. */
   readonly cursor: number;

@@ -14,13 +14,14 @@ import {
 } from './commands.ts';
 import { DeadLetters, type DeadLetterView, type DeathCause } from './dead-letters.ts';
 import type { DeliveriesView, DeliveryCounts, SubscriptionView } from './deliveries-view.ts';
-import type {
-  DeliveryCommand,
-  DeliveryName,
-  FreshMessage,
-  LeasedMessage,
-  Settled,
-  SettleItem,
+import {
+  type DeliveryCommand,
+  type DeliveryName,
+  type FreshMessage,
+  isSameFilter,
+  type LeasedMessage,
+  type Settled,
+  type SettleItem,
 } from './delivery-commands.ts';
 import { DueHeap } from './due-heap.ts';
 import { HeldEntries } from './held-entries.ts';
@@ -35,7 +36,7 @@ import {
 import type { QueueState, Queues } from './queues.ts';
 import { NO_ROOM_WAIT_MS, retryAfterMs } from './retry-levels.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
-import { putSubscription, type Subscription, Subscriptions } from './subscriptions.ts';
+import { passOver, putSubscription, type Subscription, Subscriptions } from './subscriptions.ts';
 
 type CommandOf<Type extends DeliveryCommand['type']> = Extract<DeliveryCommand, { type: Type }>;
 
@@ -171,7 +172,7 @@ export class Deliveries implements DeliveriesView {
   }
 
   #lease(command: CommandOf<'lease'>, entry: Entry, out: StateWriter): ApplyResult {
-    const { group, queueId, fifo } = command;
+    const { group, queueId, fifo, selection } = command;
     const queue = this.#queues.get(queueId);
     if (queue === undefined) return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
     const subscription = this.#subscribed(command, queue, out);
@@ -179,6 +180,9 @@ export class Deliveries implements DeliveriesView {
     if (subscription.fifo !== fifo) {
       return refused({ reason: 'SUBSCRIPTION_FIFO', group, fifo: subscription.fifo });
     }
+    const { filter } = subscription;
+    const isSame = isSameFilter(filter, selection?.filter);
+    if (!isSame) return refused({ reason: 'SUBSCRIPTION_FILTER', group, filter });
     const messages = [
       ...this.#leaseAgain(subscription, command, entry, out),
       ...this.#leaseFresh(subscription, queue, command, entry, out),
@@ -196,7 +200,8 @@ export class Deliveries implements DeliveriesView {
     const known = this.#subscriptions.get(group, queueId);
     if (known !== undefined || fromOffset === undefined) return known;
     const cursor = Math.min(fromOffset, queue.endOffset);
-    return this.#subscriptions.create({ group, queueId, fifo }, cursor, out);
+    const filter = command.selection?.filter;
+    return this.#subscriptions.create({ group, queueId, fifo, filter }, cursor, out);
   }
 
   #leaseAgain(
@@ -216,7 +221,7 @@ export class Deliveries implements DeliveriesView {
     return given;
   }
 
-  /** From the cursor on; a message whose key is held up is passed over, and pending from now on. */
+  /** From the cursor on; what the group's filter does not fit is passed over for good. */
   #leaseFresh(
     subscription: Subscription,
     queue: QueueState,
@@ -225,23 +230,42 @@ export class Deliveries implements DeliveriesView {
     out: StateWriter,
   ): LeasedMessage[] {
     const given: LeasedMessage[] = [];
-    const { cursor: before, pending } = subscription;
+    const { cursor: before } = subscription;
+    const { fresh, selection } = command;
     subscription.cursor = Math.max(before, queue.startOffset);
-    for (const [at, message] of command.fresh.entries()) {
-      const offset = command.freshOffset + at;
-      if (offset !== subscription.cursor || offset >= queue.endOffset) continue;
-      subscription.cursor += 1;
-      // After a seek what was sent again from the dead letters may lie ahead.
-      if (pending.get(offset) !== undefined) continue;
-      const one = newPending(subscription, offset, message, entry);
-      if (this.#keep(subscription, one)) {
-        pending.change(one, () => hold(one, command, entry));
-        given.push({ offset, attempt: one.attempt });
-      }
-      putPending(one, out);
+    let offset = command.freshOffset;
+    for (let at = 0; at <= fresh.length; at += 1) {
+      const passedTo = offset + (selection?.passed[at] ?? 0);
+      passOver(subscription, offset, Math.min(passedTo, queue.endOffset));
+      offset = passedTo;
+      const message = fresh[at];
+      if (message === undefined || offset >= queue.endOffset) break;
+      const one = this.#leaseOne(subscription, { offset, message }, command, entry, out);
+      if (one !== undefined) given.push(one);
+      offset += 1;
     }
     if (subscription.cursor !== before) putSubscription(subscription, out);
     return given;
+  }
+
+  /** A message whose key is held up is not given, and pending from now on. */
+  #leaseOne(
+    subscription: Subscription,
+    { message, offset }: { readonly message: FreshMessage; readonly offset: number },
+    command: CommandOf<'lease'>,
+    entry: Entry,
+    out: StateWriter,
+  ): LeasedMessage | undefined {
+    const { pending } = subscription;
+    if (offset !== subscription.cursor) return undefined;
+    subscription.cursor += 1;
+    // After a seek what was sent again from the dead letters may lie ahead.
+    if (pending.get(offset) !== undefined) return undefined;
+    const one = newPending(subscription, offset, message, entry);
+    const isFree = this.#keep(subscription, one);
+    if (isFree) pending.change(one, () => hold(one, command, entry));
+    putPending(one, out);
+    return isFree ? { offset, attempt: one.attempt } : undefined;
   }
 
   #settle(command: CommandOf<'settle'>, nowMs: ShardTimeMs, out: StateWriter): ApplyResult {
@@ -430,10 +454,11 @@ export class Deliveries implements DeliveriesView {
   }
 
   #viewOf(subscription: Subscription): SubscriptionView {
-    const { group, queueId, fifo, maxAttempts, cursor, deadRefused, pending } = subscription;
+    const { group, queueId, fifo, filter, pending } = subscription;
+    const { maxAttempts, cursor, deadRefused } = subscription;
     const dead = this.#dead.countOf(group, queueId);
     const { leased, size } = pending;
-    const name = { group, queueId, fifo, maxAttempts, cursor };
+    const name = { group, queueId, fifo, filter, maxAttempts, cursor };
     return { ...name, pending: size, leased, dead, deadRefused };
   }
 }

@@ -3,6 +3,7 @@
  *
  *   lease            = group queueId fifo (fromOffset + 1 | 0) consumer leaseMs [offset]*
  *                      freshOffset [term index index-firstIndex position storedAtMs keyHash]*
+ *                      version 2: and filterType expression [passed]*
  *   settle           = group queueId [offset token (0 ack | 1 nack | 2 delayMs | 3 extendMs
  *                      | 4 release)]*
  *   expire           = [group queueId offset]*
@@ -16,6 +17,7 @@ import type {
   DeliveryCommand,
   DeliveryName,
   FreshMessage,
+  Selection,
   SettleItem,
   Verdict,
 } from './delivery-commands.ts';
@@ -33,6 +35,10 @@ export const DELIVERY_KIND = {
   unsubscribe: 35,
 } as const satisfies Record<DeliveryCommand['type'], number>;
 
+const VERSION = 1;
+/** Of a lease for a group with a filter. */
+const SELECTION_VERSION = 2;
+
 const FIRST_KIND = 30;
 const LAST_KIND = 39;
 /** On disk: never renumber. */
@@ -49,6 +55,15 @@ export function isDeliveryKind(kind: number): boolean {
 
 export function isDeliveryCommand(command: { readonly type: string }): command is DeliveryCommand {
   return Object.hasOwn(DELIVERY_KIND, command.type);
+}
+
+export function deliveryVersion(command: DeliveryCommand): number {
+  const isSelective = command.type === 'lease' && command.selection !== undefined;
+  return isSelective ? SELECTION_VERSION : VERSION;
+}
+
+export function newestDeliveryVersion(kind: number): number {
+  return kind === DELIVERY_KIND.lease ? SELECTION_VERSION : VERSION;
 }
 
 export function encodeDelivery(command: DeliveryCommand, out: ByteWriter): Uint8Array {
@@ -70,14 +85,14 @@ export function encodeDelivery(command: DeliveryCommand, out: ByteWriter): Uint8
   }
 }
 
-export function decodeDelivery(kind: number, from: ByteReader): DeliveryCommand {
+export function decodeDelivery(kind: number, version: number, from: ByteReader): DeliveryCommand {
   if (kind === DELIVERY_KIND.expire) {
     return { type: 'expire', deliveries: readList(from, readName) };
   }
   const name = { group: from.text(), queueId: from.uint() };
   switch (kind) {
     case DELIVERY_KIND.lease:
-      return { type: 'lease', ...name, ...readLease(from) };
+      return { type: 'lease', ...name, ...readLease(from), ...readSelection(version, from) };
     case DELIVERY_KIND.settle:
       return { type: 'settle', ...name, items: readList(from, readItem) };
     case DELIVERY_KIND.seekSubscription:
@@ -103,7 +118,9 @@ function encodeLease(command: CommandOf<'lease'>, out: ByteWriter): Uint8Array {
     writePlace(message, out);
     out.uint(message.keyHash);
   }
-  return out.finish();
+  if (command.selection === undefined) return out.finish();
+  const { filter, passed } = command.selection;
+  return writeOffsets(passed, out.uint(filter.type).text(filter.expression)).finish();
 }
 
 function readLease(from: ByteReader): Omit<CommandOf<'lease'>, 'type' | 'group' | 'queueId'> {
@@ -118,6 +135,12 @@ function readLease(from: ByteReader): Omit<CommandOf<'lease'>, 'type' | 'group' 
     freshOffset: from.uint(),
     fresh: readList(from, readFresh),
   };
+}
+
+function readSelection(version: number, from: ByteReader): { selection?: Selection } {
+  if (version < SELECTION_VERSION) return {};
+  const filter = { type: from.uint(), expression: from.text() };
+  return { selection: { filter, passed: readList(from, readUint) } };
 }
 
 function readFresh(from: ByteReader): FreshMessage {

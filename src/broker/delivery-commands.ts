@@ -22,6 +22,22 @@ export interface FreshMessage extends MessagePlace {
   readonly keyHash: number;
 }
 
+/** Which messages a group wants: settled when it subscribes, and the same for ever. */
+export interface DeliveryFilter {
+  readonly type: number;
+  readonly expression: string;
+}
+
+/** What a lease for a group with a filter says besides. */
+export interface Selection {
+  readonly filter: DeliveryFilter;
+  /**
+   * How many messages are passed over before each of `fresh`, and after the last: decided for the
+   * group for good, as if acknowledged. What is missing is 0.
+   */
+  readonly passed: readonly number[];
+}
+
 /** What a consumer says about a delivery that it holds. */
 export type Verdict =
   | { readonly type: 'ack' }
@@ -59,9 +75,10 @@ export type DeliveryCommand =
       readonly leaseMs: number;
       /** Offsets of messages that were given before. */
       readonly again: readonly number[];
-      /** Without a gap from `freshOffset` on. */
+      /** From `freshOffset` on without a gap, but for what `selection` passes over. */
       readonly freshOffset: number;
       readonly fresh: readonly FreshMessage[];
+      readonly selection?: Selection | undefined;
     }
   | {
       readonly type: 'settle';
@@ -119,4 +136,17 @@ export type DeliveryResult =
 export type DeliveryRefusal =
   | { readonly reason: 'SUBSCRIPTION_NOT_FOUND'; readonly group: string }
   /** `fifo` = how the subscription was made. */
-  | { readonly reason: 'SUBSCRIPTION_FIFO'; readonly group: string; readonly fifo: boolean };
+  | { readonly reason: 'SUBSCRIPTION_FIFO'; readonly group: string; readonly fifo: boolean }
+  /** `filter` = the one that the subscription was made with. */
+  | {
+      readonly reason: 'SUBSCRIPTION_FILTER';
+      readonly group: string;
+      readonly filter: DeliveryFilter | undefined;
+    };
+
+export function isSameFilter(
+  one: DeliveryFilter | undefined,
+  other: DeliveryFilter | undefined,
+): boolean {
+  return one?.type === other?.type && one?.expression === other?.expression;
+}

@@ -12,6 +12,7 @@
  */
 import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
 import type { QueueId } from './commands.ts';
+import type { DeliveryFilter } from './delivery-commands.ts';
 import type { DueHeap } from './due-heap.ts';
 import { PendingDeliveries } from './pending-deliveries.ts';
 import type { Pending } from './pending-rows.ts';
@@ -22,6 +23,8 @@ export interface Subscription {
   readonly queueId: QueueId;
   /** A key's messages are given one after the other. */
   readonly fifo: boolean;
+  /** Messages that it does not fit are passed over. */
+  readonly filter: DeliveryFilter | undefined;
   readonly maxAttempts: number;
   cursor: number;
   /** How often a message that should have become a dead letter found no room. */
@@ -30,6 +33,8 @@ export interface Subscription {
 }
 
 const VERSION = 1;
+/** With a filter. */
+const FILTER_VERSION = 2;
 
 export class Subscriptions {
   readonly #byQueue = new Map<QueueId, Map<string, Subscription>>();
@@ -60,7 +65,7 @@ export class Subscriptions {
   }
 
   create(
-    name: { readonly group: string; readonly queueId: QueueId; readonly fifo: boolean },
+    name: Pick<Subscription, 'group' | 'queueId' | 'fifo' | 'filter'>,
     cursor: number,
     out: StateWriter,
   ): Subscription {
@@ -94,16 +99,25 @@ export class Subscriptions {
   }
 }
 
+/** Only where it begins at the cursor, or before: what lies between was never looked at. */
+export function passOver(subscription: Subscription, from: number, to: number): void {
+  const { cursor } = subscription;
+  if (from <= cursor && cursor < to) subscription.cursor = to;
+}
+
 export function putSubscription(subscription: Subscription, out: StateWriter): void {
-  const { group, queueId, fifo, maxAttempts, cursor, deadRefused } = subscription;
-  const row = new ByteWriter(16).u8(VERSION).u8(fifo ? 1 : 0);
+  const { group, queueId, fifo, filter, maxAttempts, cursor, deadRefused } = subscription;
+  const version = filter === undefined ? VERSION : FILTER_VERSION;
+  const row = new ByteWriter(16).u8(version).u8(fifo ? 1 : 0);
   row.uint(maxAttempts).uint(cursor).uint(deadRefused);
+  if (filter !== undefined) row.uint(filter.type).text(filter.expression);
   out.put('subscription', rowKey(group, queueId), row.finish());
 }
 
 function readSubscription({ key, value }: StateRow): Omit<Subscription, 'pending'> {
   const fromKey = new ByteReader(key);
-  const from = readVersioned(value, VERSION);
+  const hasFilter = value[0] === FILTER_VERSION;
+  const from = readVersioned(value, hasFilter ? FILTER_VERSION : VERSION);
   const facts = {
     group: fromKey.text(),
     queueId: fromKey.u32be(),
@@ -111,6 +125,7 @@ function readSubscription({ key, value }: StateRow): Omit<Subscription, 'pending
     maxAttempts: from.uint(),
     cursor: from.uint(),
     deadRefused: from.uint(),
+    filter: hasFilter ? { type: from.uint(), expression: from.text() } : undefined,
   };
   from.expectEnd();
   return facts;

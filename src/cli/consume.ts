@@ -10,10 +10,11 @@ import {
   untilInterrupted,
   withClient,
 } from './client-options.ts';
+import { addFilterOptions, type FilterOptions, filterOf } from './filter-options.ts';
 import { jsonLine, messageJson, rawLine } from './message-lines.ts';
 import { wholeNumber } from './options.ts';
 
-interface ConsumeOptions extends ClientOptions {
+interface ConsumeOptions extends ClientOptions, FilterOptions {
   readonly from: StartFrom;
   readonly queue?: number;
   readonly group?: string;
@@ -45,6 +46,7 @@ export function registerConsume(program: Command): void {
       wholeNumber(1, Number.MAX_SAFE_INTEGER),
     )
     .option('-f, --follow', 'do not stop at the end');
+  addFilterOptions(consume);
   addClientOptions(consume).action(consumeTopic);
 }
 
@@ -75,7 +77,8 @@ async function consumeTopic(topic: string, options: ConsumeOptions): Promise<voi
       const { from, group, queue } = options;
       const queues = queue === undefined ? undefined : [queue];
       const join = options.join === true ? { clientName: 'holdfast-consume' } : false;
-      const consumer = client.consumer({ topic, from, group, queues, join, signal });
+      const filter = filterOf(options);
+      const consumer = client.consumer({ topic, from, group, queues, join, filter, signal });
       if (options.follow === true) await follow(consumer, options);
       else await readToEnds(client, consumer, options, signal);
     }),
@@ -111,6 +114,7 @@ async function readToEnds(
 ): Promise<void> {
   const { topic } = consumer;
   const { max = Number.POSITIVE_INFINITY, group } = options;
+  const filter = filterOf(options);
   const places = await consumer.locate();
   const { queues, topicId } = places;
   let left = max;
@@ -125,11 +129,14 @@ async function readToEnds(
         maxBytes: FETCH_BYTES,
         maxMessages,
         topicId,
+        filter,
       };
-      const { messages, nextOffset } = await client.fetch(query);
+      const found = await client.fetch(query);
+      // With a filter it may have gone past the end.
+      const messages = found.messages.filter((message) => message.offset < place.endOffset);
       await printMessages(messages, options);
       left -= messages.length;
-      offset = nextOffset;
+      offset = Math.min(found.nextOffset, place.endOffset);
     }
     if (group === undefined || offset === place.offset) continue;
     const offsets = [{ queue: place.queue, offset }];

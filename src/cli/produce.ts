@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type BatchAck, type Durability, HoldfastError, type Producer } from '../client/index.ts';
 import { errorCode, Failure, oneLine } from '../failure.ts';
 import {
@@ -19,6 +19,8 @@ import { wholeNumber } from './options.ts';
 interface ProduceOptions extends ClientOptions {
   readonly queue?: number;
   readonly key?: string;
+  readonly tag?: string;
+  readonly property: Readonly<Record<string, string>>;
   readonly durability?: Durability;
   readonly file?: string;
   readonly timeout: number;
@@ -39,6 +41,8 @@ export function registerProduce(program: Command): void {
     .description('send each line of the input as a message; bytes are kept as they are')
     .option('-q, --queue <N>', 'send all to this queue', wholeNumber(0, 1023))
     .option('-k, --key <KEY>', 'key of all messages; the same key goes to the same queue')
+    .option('--tag <TAG>', 'tag of all messages')
+    .option('--property <NAME=VALUE>', 'of all messages; may be repeated', property, {})
     .addOption(
       new Option('--delay <TIME>', 'deliver this long from now, such as 10s or 2h')
         .argParser(durationOption)
@@ -138,16 +142,23 @@ class LineSender {
   #send(body: Buffer): void {
     this.#lines += 1;
     const lineNumber = this.#lines;
-    const { key, queue } = this.#options;
+    const { key, property: properties, queue, tag } = this.#options;
     const dedupKey = lineKey(this.#options.dedupKey, lineNumber);
     const deliverAtMs = this.#deliverAtMs;
     // What is delayed comes behind what is sent later: its key orders nothing.
     const orderingKey = deliverAtMs === undefined ? key : undefined;
-    const message = { body, key, orderingKey, queue, deliverAtMs, dedupKey };
+    const content = { body, key, tag, properties };
+    const message = { ...content, orderingKey, queue, deliverAtMs, dedupKey };
     this.#producer.send(message).catch((error: unknown) => {
       this.#failure ??= lineFailure(lineNumber, error);
     });
   }
+}
+
+function property(text: string, before: Readonly<Record<string, string>>) {
+  const [name = '', ...value] = text.split('=');
+  if (name === '' || value.length === 0) throw new InvalidArgumentError('must be NAME=VALUE.');
+  return { ...before, [name]: value.join('=') };
 }
 
 function lineKey(key: string | undefined, lineNumber: number): string | undefined {

@@ -10,10 +10,11 @@ import {
   untilInterrupted,
   withClient,
 } from './client-options.ts';
+import { addFilterOptions, type FilterOptions, filterOf } from './filter-options.ts';
 import { jsonLine, messageJson, rawLine } from './message-lines.ts';
 import { wholeNumber } from './options.ts';
 
-interface ReceiveOptions extends ClientOptions {
+interface ReceiveOptions extends ClientOptions, FilterOptions {
   readonly group: string;
   readonly max?: number;
   readonly lease: number;
@@ -48,6 +49,7 @@ export function registerReceive(program: Command): void {
     )
     .option('--consumer <NAME>', 'who holds them, as lists show it', 'holdfast-receive')
     .option('-f, --follow', 'do not stop when there are no more');
+  addFilterOptions(receive);
   addClientOptions(receive).action(receiveMessages);
 }
 
@@ -70,7 +72,8 @@ async function receiveAll(
 ): Promise<void> {
   const { consumer, follow = false, fifo, from, group, hold = false, lease: leaseMs } = options;
   const maxWaitMs = follow ? FOLLOW_WAIT_MS : 0;
-  const how = { group, topic, fifo, from, consumer, leaseMs, maxWaitMs };
+  const filter = filterOf(options);
+  const how = { group, topic, fifo, from, consumer, filter, leaseMs, maxWaitMs };
   let left = options.max ?? Number.POSITIVE_INFINITY;
   while (left > 0 && !signal.aborted) {
     const wanted = { ...how, maxMessages: Math.min(left, PER_CALL) };

@@ -51,10 +51,12 @@ async function listSubscriptions(options: ListOptions): Promise<void> {
     for await (const one of deliveries.subscriptions(options.group)) found.push(one);
     if (options.json === true) printJson(found);
     else {
-      const rows = found.map(({ group, topic, fifo, lag, pending, leased, dead }) => [
+      const rows = found.map(({ group, topic, fifo, filter, lag, pending, leased, dead }) => [
         ...[group, topic, fifo ? 'yes' : 'no', lag, pending, leased, dead],
+        filter?.tag ?? filter?.sql ?? '',
       ]);
-      printTable(['GROUP', 'TOPIC', 'FIFO', 'LAG', 'PENDING', 'LEASED', 'DEAD'], rows);
+      const counts = ['LAG', 'PENDING', 'LEASED', 'DEAD'];
+      printTable(['GROUP', 'TOPIC', 'FIFO', ...counts, 'FILTER'], rows);
     }
   });
 }

@@ -7,7 +7,7 @@ import type { Assignment, GroupMode, Groups } from './groups.ts';
 import type { Servers } from './servers.ts';
 import { resolvePositions, type StartFrom, type StartPosition } from './start-positions.ts';
 import type { OpenSubscription, Subscription } from './subscription.ts';
-import type { Message, QueueOffset } from './types.ts';
+import type { Filter, Message, QueueOffset } from './types.ts';
 
 export interface ConsumerOptions {
   readonly topic: string;
@@ -22,6 +22,8 @@ export interface ConsumerOptions {
    * with `queues`.
    */
   readonly join?: boolean | JoinOptions | undefined;
+  /** Only these messages come; `commit()` goes past the others. */
+  readonly filter?: Filter | undefined;
   /** How many messages may be on their way or wait here untaken. Default 500. */
   readonly credits?: number | undefined;
   /** Reading pauses while more bytes than this wait here. Default 32 MiB. */
@@ -80,6 +82,8 @@ interface Arrived {
   readonly batch: StoredBatch;
   readonly bytes: number;
   taken: number;
+  /** Where its queue goes on when all of it is taken: past what a filter left out. */
+  nextOffset: number;
 }
 
 interface Waiter {
@@ -232,7 +236,8 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
       this.#bufferedBytes -= first.bytes;
       if (this.#paused && this.#bufferedBytes * 2 <= this.#maxBufferedBytes) this.#resume();
     }
-    this.#uncommitted.set(queue, message.offset + 1);
+    const isLast = first.taken === batch.count;
+    this.#uncommitted.set(queue, isLast ? first.nextOffset : message.offset + 1);
     this.#giveCredit();
     return message;
   }
@@ -348,6 +353,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
       topicId: this.#topicId,
       queues: [...this.#positions].map(([queue, offset]) => ({ queue, offset })),
       credit: Math.max(1, this.#credits - this.#buffered),
+      filter: this.#options.filter,
     };
     const stream = this.#host.openSubscription(this.#host.servers.current(), start, {
       accepted: () => {
@@ -366,16 +372,26 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
       if (batch.count === 0) return;
       // The frame's memory is held until its last batch is taken.
       const held = i === batches.length - 1 ? bytes : 0;
-      this.#arrived.push({ queue, batch, bytes: held, taken: 0 });
+      const end = batch.baseOffset + batch.count;
+      this.#arrived.push({ queue, batch, bytes: held, taken: 0, nextOffset: end });
       this.#buffered += batch.count;
       this.#bufferedBytes += held;
     });
     this.#positions.set(queue, nextOffset);
+    this.#goPast(queue, nextOffset);
     if (this.#bufferedBytes > this.#maxBufferedBytes && !this.#paused) {
       this.#paused = true;
       this.#stream?.pause();
     }
     this.#serveWaiters();
+  }
+
+  /** What a filter left out is done with when all that came before it is. */
+  #goPast(queue: number, nextOffset: number): void {
+    if (this.#options.filter === undefined) return;
+    const last = this.#arrived.findLast((one) => one.queue === queue);
+    if (last === undefined) this.#uncommitted.set(queue, nextOffset);
+    else last.nextOffset = nextOffset;
   }
 
   #serveWaiters(): void {

@@ -1,7 +1,7 @@
 /** From what @grpc/proto-loader builds to our types: int64 comes as text and is converted once. */
 import { durabilityName, durabilityNumber } from './produce-codec.ts';
 import type { WireObject } from './proto.ts';
-import type { Durability, Message, Topic, TopicConfig } from './types.ts';
+import type { Durability, Filter, Message, Topic, TopicConfig } from './types.ts';
 
 export function int(value: unknown): number {
   const number = Number(value ?? 0);
@@ -21,6 +21,23 @@ export function list(value: unknown): readonly WireObject[] {
 
 export function object(value: unknown): WireObject {
   return (value ?? {}) as WireObject;
+}
+
+/** The field `filter` of a request; none where everything is wanted. */
+export function filterField(filter: Filter | undefined): WireObject {
+  if (filter === undefined) return {};
+  const { sql, tag } = filter;
+  if ((sql === undefined) === (tag === undefined)) {
+    throw new TypeError('filter: give either tag or sql');
+  }
+  const type = tag === undefined ? 'SQL' : 'TAG';
+  return { filter: { type, expression: tag ?? sql } };
+}
+
+export function filterIn(value: unknown): Filter | undefined {
+  const { type, expression } = object(value);
+  if (type === 'TAG') return { tag: String(expression) };
+  return type === 'SQL' ? { sql: String(expression) } : undefined;
 }
 
 /** What the producer gave. */

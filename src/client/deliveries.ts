@@ -1,7 +1,7 @@
 import { type CallKind, type Calls, plan } from './calls.ts';
-import { int, list, messageContent } from './convert.ts';
+import { filterField, filterIn, int, list, messageContent } from './convert.ts';
 import type { Proto, WireObject } from './proto.ts';
-import type { CallOptions, Message } from './types.ts';
+import type { CallOptions, Filter, Message } from './types.ts';
 
 /** A message that is leased to the caller. */
 export interface Delivery extends Message {
@@ -30,6 +30,11 @@ export interface ReceiveOptions {
   readonly from?: 'earliest' | 'latest' | undefined;
   /** Shown in lists, at most 64 bytes. */
   readonly consumer?: string | undefined;
+  /**
+   * The group gets only these messages; the others are passed over for good, as if acknowledged.
+   * Settled when the group subscribes.
+   */
+  readonly filter?: Filter | undefined;
 }
 
 /** One topic of one group. */
@@ -69,6 +74,7 @@ export interface SettleResult {
 
 export interface DeliverySubscription extends SubscriptionName {
   readonly fifo: boolean;
+  readonly filter: Filter | undefined;
   /** Messages that were never given to the group. */
   readonly lag: number;
   /** Given, and not decided yet. */
@@ -115,7 +121,8 @@ export class Deliveries {
     const { group, topic, maxMessages = 0, leaseMs = 0, maxWaitMs = 0 } = receive;
     const { fifo = false, from = 'earliest', consumer = '' } = receive;
     const much = { max_messages: maxMessages, lease_ms: leaseMs, max_wait_ms: maxWaitMs };
-    const how = { fifo, from: from.toUpperCase(), consumer };
+    const filter = filterField(receive.filter);
+    const how = { fifo, from: from.toUpperCase(), consumer, ...filter };
     const answer = await this.#call('Receive', { group, topic, ...much, ...how }, 'read', options);
     return list(answer.deliveries).map((delivery) => deliveryIn(topic, delivery));
   }
@@ -245,6 +252,7 @@ function subscriptionIn(from: WireObject): DeliverySubscription {
     group: String(from.group),
     topic: String(from.topic),
     fifo: from.fifo === true,
+    filter: filterIn(from.filter),
     lag: int(from.lag),
     pending: int(from.pending),
     leased: int(from.leased),

@@ -1,7 +1,8 @@
 import { type Calls, plan } from './calls.ts';
+import { filterField } from './convert.ts';
 import { nextMessage, readFetchResponse } from './fetch-codec.ts';
 import type { Proto, WireObject } from './proto.ts';
-import type { CallOptions, Message } from './types.ts';
+import type { CallOptions, Filter, Message } from './types.ts';
 
 export interface FetchOptions {
   readonly topic: string;
@@ -15,6 +16,8 @@ export interface FetchOptions {
   /** See every message acknowledged before this call. */
   readonly linearizable?: boolean | undefined;
   readonly topicId?: string | undefined;
+  /** `messages` may be empty before the end then: go on at `nextOffset`. */
+  readonly filter?: Filter | undefined;
 }
 
 export interface FetchResult {
@@ -64,5 +67,6 @@ function request(query: FetchOptions): WireObject {
     max_wait_ms: maxWaitMs ?? 0,
     linearizable: linearizable ?? false,
     topic_id: topicId ?? '',
+    ...filterField(query.filter),
   };
 }

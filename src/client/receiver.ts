@@ -4,7 +4,10 @@ import { POLL_TIMEOUT_MS, POLL_WAIT_MS, pollLoop } from './poll-loop.ts';
 import { Settler } from './settler.ts';
 
 export interface ReceiverOptions
-  extends Pick<ReceiveOptions, 'group' | 'topic' | 'leaseMs' | 'fifo' | 'from' | 'consumer'> {
+  extends Pick<
+    ReceiveOptions,
+    'group' | 'topic' | 'leaseMs' | 'fifo' | 'from' | 'consumer' | 'filter'
+  > {
   /** Messages handled at the same time, 1 to 256. Default 16. */
   readonly concurrency?: number | undefined;
   /** Told of what no handler hears of: failed calls, and leases that were lost. */
@@ -101,9 +104,9 @@ export class Receiver implements AsyncDisposable {
   }
 
   #receive(): Promise<Delivery[]> {
-    const { group, topic, leaseMs, fifo, from, consumer } = this.#options;
+    const { group, topic, leaseMs, fifo, from, consumer, filter } = this.#options;
     const maxMessages = this.#concurrency - this.#running.size;
-    const how = { group, topic, leaseMs, fifo, from, consumer, maxMessages };
+    const how = { group, topic, leaseMs, fifo, from, consumer, filter, maxMessages };
     const options = { timeoutMs: POLL_TIMEOUT_MS, signal: this.#stop.signal };
     return this.#host.deliveries.receive({ ...how, maxWaitMs: POLL_WAIT_MS }, options);
   }

@@ -1,9 +1,10 @@
 import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { filterField } from './convert.ts';
 import { brokenAnswer, clientError, fromServiceError, type HoldfastError } from './errors.ts';
 import { type FetchAnswer, readSubscribeResponse } from './fetch-codec.ts';
 import type { Method, WireObject } from './proto.ts';
 import type { Server } from './servers.ts';
-import type { QueueOffset } from './types.ts';
+import type { Filter, QueueOffset } from './types.ts';
 
 export interface SubscriptionStart {
   readonly topic: string;
@@ -11,6 +12,7 @@ export interface SubscriptionStart {
   readonly queues: readonly QueueOffset[];
   /** How many messages may come before more credit is given. */
   readonly credit: number;
+  readonly filter?: Filter | undefined;
 }
 
 export interface SubscriptionListener {
@@ -87,9 +89,10 @@ export function subscriptions(method: Method): OpenSubscription {
   };
 }
 
-function startFrame({ topic, topicId, queues, credit }: SubscriptionStart): WireObject {
+function startFrame(start: SubscriptionStart): WireObject {
+  const { topic, topicId, queues, credit, filter } = start;
   const offsets = queues.map(({ queue, offset }) => ({ queue, offset: String(offset) }));
-  return { start: { topic, topic_id: topicId, queues: offsets, credit } };
+  return { start: { topic, topic_id: topicId, queues: offsets, credit, ...filterField(filter) } };
 }
 
 function endedByServer(): HoldfastError {

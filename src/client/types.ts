@@ -32,6 +32,13 @@ export interface SendMessage extends OutgoingMessage {
   readonly dedupKey?: string | undefined;
 }
 
+/** Which messages a reader wants: the others stay at the server. docs/filters.md says more. */
+export type Filter =
+  /** `a || b`: messages with one of these tags; `*`: all. */
+  | { readonly tag: string; readonly sql?: undefined }
+  /** Over properties, and TAGS for the tag: `amount > 100 AND TAGS IN ('paid', 'sent')`. */
+  | { readonly sql: string; readonly tag?: undefined };
+
 /** The acknowledgement of one message. */
 export interface Ack {
   readonly queue: number;

@@ -13,13 +13,6 @@ import type { MetaProposer } from './registration.ts';
 
 const LOOK_EVERY_MS = 1000;
 
-const MEANS: Readonly<Record<DiskLevel, string>> = {
-  low: 'the disk has room again',
-  high: 'the disk fills up: what is past its retention goes at once',
-  critical: 'the disk is nearly full: topics that prefer availability lose their oldest messages',
-  full: 'the disk is full to its last mark: nothing new is stored until there is room',
-};
-
 export interface DiskReportParts {
   readonly host: Pick<ShardHost, 'leaderOf' | 'meta' | 'node'>;
   readonly levels: DiskLevels;
@@ -73,8 +66,8 @@ export class DiskReport {
     const { levels, logger, onPressure } = this.#parts;
     levels.setOwn(level);
     const facts = { disk: level, usedPercent: Math.round(percent * 10) / 10 };
-    if (level === 'low') logger.info(facts, MEANS[level]);
-    else logger.warn(facts, MEANS[level]);
+    if (level === 'low') logger.info(facts, 'the disk has room again');
+    else logger.warn(facts, 'the disk passed a mark');
     if (level !== 'low') onPressure();
   }
 

@@ -102,10 +102,8 @@ export class WatchedMaterial {
     this.#remindedAtMs = nowMs;
     const until = this.#current.validTo.toISOString();
     const when = leftMs > 0 ? 'expires' : 'expired';
-    this.#logger.error(
-      `${this.#port}: the certificate in use ${when} at ${until}; put a new one at ` +
-        `${this.#files.cert} (and its key at ${this.#files.key})`,
-    );
+    const advice = `put a new one at ${this.#files.cert} (and its key at ${this.#files.key})`;
+    this.#logger.error(`${this.#port}: the certificate in use ${when} at ${until}; ${advice}`);
   }
 
   /** Once for each problem, and again when it comes back. */
@@ -114,9 +112,7 @@ export class WatchedMaterial {
     this.#problem = problem;
     if (this.#problemPolls !== POLLS_BEFORE_COMPLAINT) return;
     const until = this.#current.validTo.toISOString();
-    this.#logger.error(
-      `${this.#port}: ${problem}. The certificate that was read before stays in use (until ` +
-        `${until}); correct the file and it is read again within seconds`,
-    );
+    const kept = `(until ${until}); correct the file and it is read again within seconds`;
+    this.#logger.error(`${this.#port}: ${problem}. The certificate before stays in use ${kept}`);
   }
 }

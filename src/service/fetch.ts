@@ -1,4 +1,6 @@
 /** Fetch: one queue from an offset, as a long poll (api.md section 4). */
+
+import { CompiledFilters } from '../filter/filter.ts';
 import { notLeader } from '../router.ts';
 import type { Cancellable, FetchedBatch, FetchOutcome } from '../shards/api.ts';
 import { CallError } from '../status.ts';
@@ -21,6 +23,7 @@ const HEAD_BYTES = 64;
 export class FetchCalls {
   readonly method: ShardMethod;
   readonly #parts: ExecutorParts;
+  readonly #filters = new CompiledFilters();
   #polls = 0;
 
   constructor(parts: ExecutorParts) {
@@ -47,6 +50,8 @@ export class FetchCalls {
         `max_bytes is ${head.maxBytes}: at most ${maxFetchBytes} (maxFetchBytes) are allowed`,
       );
     }
+    // A bad one is refused here, whoever leads.
+    this.#filters.get(head.filter);
     this.#parts.topics.find(call, head, (error, topic) => {
       if (error !== undefined) {
         done(error, undefined);
@@ -65,6 +70,7 @@ export class FetchCalls {
       done(tooManyPolls(this.#polls, this.#parts.config.busyRetryAfterMs), undefined);
       return;
     }
+    const filter = this.#filters.get(head.filter);
     const { maxResponseBytes, defaultFetchBytes } = this.#parts.config;
     const asked = head.maxBytes || defaultFetchBytes;
     const limit = Math.max(asked, maxResponseBytes);
@@ -79,6 +85,7 @@ export class FetchCalls {
         maxMessages: head.maxMessages,
         waitMs: this.#waitMs(call, head.maxWaitMs),
         linearizable: head.linearizable,
+        filter,
       },
       (outcome) => {
         settled = true;

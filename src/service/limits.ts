@@ -1,4 +1,5 @@
 /** Every limit that a call can run into, by name (DescribeLimits). */
+import { FILTER_LIMITS } from '../filter/limits.ts';
 import type { ServiceConfig } from './config.ts';
 
 export interface Limit {
@@ -45,6 +46,19 @@ const MEANINGS: Readonly<Record<LimitName, readonly [unit: string, meaning: stri
   maxConnectionIdleMs: ['ms', 'a connection without a call for so long is closed'],
   maxSessionMemoryMb: ['MB', 'HTTP/2 buffers of one connection'],
 };
+
+/** Those of a filter. */
+export function filterLimits(): Limit[] {
+  const { maxFilterBytes, maxFilterConditions, maxFilterDepth } = FILTER_LIMITS;
+  const limit = (name: string, value: number, unit: string, meaning: string): Limit => {
+    return { name, value, unit, meaning };
+  };
+  return [
+    limit('maxFilterBytes', maxFilterBytes, 'bytes', 'the expression of one filter'),
+    limit('maxFilterConditions', maxFilterConditions, 'conditions', 'one SQL filter'),
+    limit('maxFilterDepth', maxFilterDepth, 'levels', 'parentheses and NOTs within one another'),
+  ];
+}
 
 export function limitsOf(config: ServiceConfig, others: readonly Limit[] = []): Limit[] {
   const own = Object.entries(MEANINGS).map(([name, [unit, meaning]]) => ({

@@ -4,6 +4,7 @@
  * each message read once per queue.
  */
 import type { TopicQueue } from '../cluster/api.ts';
+import type { FilterText } from '../filter/filter.ts';
 import type { Router } from '../router.ts';
 import type { CallError } from '../status.ts';
 import { type Call, type Calls, OWN_CALL } from './call.ts';
@@ -33,6 +34,8 @@ export interface LoopParts {
   readonly config: ServiceConfig;
   readonly fetch: ShardMethod;
   readonly router: Router;
+  /** Of the whole stream. */
+  readonly filter: FilterText | undefined;
 }
 
 interface Brought {
@@ -73,7 +76,7 @@ export class QueueLoop {
 
   #ask(): void {
     const { credit, pollBytes } = this.#sink;
-    const { calls, config, fetch, router } = this.#parts;
+    const { calls, config, fetch, filter, router } = this.#parts;
     const { shard, queueId, queue } = this.#queue;
     const waitMs = config.maxWaitMs;
     const timeoutMs = waitMs + POLL_SLACK_MS;
@@ -86,6 +89,7 @@ export class QueueLoop {
     this.#call = call;
     const body = encodeFetchCall({
       ...{ offset: this.#offset, maxBytes: pollBytes, maxWaitMs: waitMs, maxMessages: credit },
+      filter,
     });
     const target = { shard, queueId, queue, variant: FetchLayout.subscribe };
     router.route(call, { method: fetch, target, body }, call.finish);
@@ -100,10 +104,17 @@ export class QueueLoop {
 
   #deliver(frame: Buffer): void {
     const brought = { frame, ...readSubscribeFrame(frame) };
-    if (brought.count === 0) this.#offset = Math.max(this.#offset, brought.nextOffset);
+    if (brought.count === 0) this.#pass(brought);
     else if (this.#mayGo && brought.count <= this.#sink.credit) this.#send(brought);
     else if (this.#sink.hold(frame.length)) this.#held = brought;
     this.poll();
+  }
+
+  /** Nothing, or what a filter left out: how far that is costs no credit. */
+  #pass(brought: Brought): void {
+    if (brought.nextOffset <= this.#offset) return;
+    if (this.#sink.hasRoom) this.#send(brought);
+    else this.#offset = brought.nextOffset;
   }
 
   /** More than there is credit for is read again, as much as may be sent. */

@@ -105,6 +105,8 @@ export function refusalError(refusal: Refusal): CallError {
       return subscriptionNotFound(refusal.group);
     case 'SUBSCRIPTION_FIFO':
       return subscriptionFifo(refusal.group, refusal.fifo);
+    case 'SUBSCRIPTION_FILTER':
+      return subscriptionFilter(refusal.group, refusal.filter);
     default:
       return transactionError(refusal);
   }
@@ -133,6 +135,18 @@ export function subscriptionFifo(group: string, fifo: boolean): CallError {
   return new CallError(
     'SUBSCRIPTION_FIFO',
     `group ${JSON.stringify(group)} was subscribed with fifo = ${fifo}, and stays so: ` +
+      'ask for the same, or use another group',
+  );
+}
+
+export function subscriptionFilter(
+  group: string,
+  filter: { readonly expression: string } | undefined,
+): CallError {
+  const how = filter === undefined ? 'without a filter' : `with the filter ${filter.expression}`;
+  return new CallError(
+    'SUBSCRIPTION_FILTER',
+    `group ${JSON.stringify(group)} was subscribed ${how}, and stays so: ` +
       'ask for the same, or use another group',
   );
 }

@@ -16,7 +16,7 @@ import {
   type UnaryExecutor,
   unaryHandler,
 } from './grpc-calls.ts';
-import { limitsOf } from './limits.ts';
+import { filterLimits, limitsOf } from './limits.ts';
 import { PRODUCE_PATH } from './produce.ts';
 import { ProduceStream } from './produce-stream.ts';
 import { RECALL_PATH, recall } from './recall.ts';
@@ -66,7 +66,8 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     path: string,
     handler: (call: Call, request: Request) => Promise<object>,
   ): [string, UnaryExecutor] => [path, runCold<Request>(proto.method(path), handler)];
-  const limits = limitsOf(config, [...stateLimits(), ...(options.otherLimits ?? [])]);
+  const others = [...stateLimits(), ...filterLimits(), ...(options.otherLimits ?? [])];
+  const limits = limitsOf(config, others);
   return [
     [PRODUCE_PATH, produce.produce.bind(produce)],
     [FETCH_PATH, fetch.fetch.bind(fetch)],

@@ -3,6 +3,7 @@
  * what a producer sent is what is logged, replicated and delivered (api.md section 2).
  */
 import { checkedNumber, MAX_INT32 } from '../convert.ts';
+import type { FilterText } from '../filter/filter.ts';
 import { CallError } from '../status.ts';
 import {
   MESSAGES_TAG,
@@ -196,6 +197,7 @@ export class FetchHead {
   topicId = '';
   linearizable = false;
   maxMessages = 0;
+  filter: FilterText | undefined = undefined;
   /** A fetch names none: as TopicRequest wants it. */
   readonly queueEpoch = -1;
 }
@@ -207,22 +209,27 @@ export function readFetchHead(request: Uint8Array): FetchHead {
     const tag = reader.varint();
     if (tag === 1 * 8 + WireType.bytes) head.topic = reader.text();
     else if (tag === 6 * 8 + WireType.bytes) head.topicId = reader.text();
+    else if (tag === 9 * 8 + WireType.bytes) head.filter = readFilter(reader.slice(), head.filter);
     else if ((tag & 7) === WireType.varint && tag >> 3 <= 8 && tag >= 8) {
       readFetchNumber(tag >> 3, reader.varint(), head);
-    } else if (tag < 9 * 8) throw malformed(`field ${tag >> 3} has the wrong type`);
-    else if (tag >> 3 === FETCH_FILTER) throw filterNotYet();
+    } else if (tag < 10 * 8) throw malformed(`field ${tag >> 3} has the wrong type`);
     else reader.skip(tag & 7);
   }
   return head;
 }
 
-/** Reserved in the proto. */
-const FETCH_FILTER = 9;
-
-/** Who asked for some messages would take all of them for these. */
-function filterNotYet(): CallError {
-  const advice = 'leave it out, and look at the tag of each message';
-  return new CallError('NOT_YET', `field 9, a filter, is for a later version: ${advice}`);
+/** What comes in pieces is one. */
+function readFilter(bytes: Uint8Array, before: FilterText | undefined): FilterText {
+  const reader = new WireReader(bytes);
+  let { expression, type } = before ?? { expression: '', type: 0 };
+  while (reader.position < reader.end) {
+    const tag = reader.varint();
+    if (tag === 1 * 8 + WireType.varint) type = reader.varint();
+    else if (tag === 2 * 8 + WireType.bytes) expression = reader.text();
+    else if (tag < 3 * 8) throw malformed(`field ${tag >> 3} of a filter has the wrong type`);
+    else reader.skip(tag & 7);
+  }
+  return { type, expression };
 }
 
 function readFetchNumber(field: number, value: number, head: FetchHead): void {

@@ -3,6 +3,7 @@
  * response buffer, which is the least that grpc-js allows.
  */
 import { messageIdText } from '../convert.ts';
+import type { FilterText } from '../filter/filter.ts';
 import type { FetchedBatch } from '../shards/api.ts';
 import { asBuffer, bytesFieldSize, fieldSize, varintSize, WireReader, WireWriter } from './wire.ts';
 
@@ -218,15 +219,23 @@ export interface FetchCall {
   readonly maxBytes: number;
   readonly maxWaitMs: number;
   readonly maxMessages: number;
+  readonly filter: FilterText | undefined;
 }
 
 /** FetchRequest as this node sends it on its own account (the target names the queue). */
 export function encodeFetchCall(call: FetchCall): Buffer {
-  const writer = new WireWriter(64);
+  const expression = call.filter?.expression ?? '';
+  const bytes = Buffer.byteLength(expression);
+  const writer = new WireWriter(64 + bytes);
   writer.number(3, call.offset);
   writer.number(4, call.maxBytes);
   writer.number(5, call.maxWaitMs);
   writer.number(8, call.maxMessages);
+  if (call.filter !== undefined) {
+    writer.message(9, fieldSize(1, call.filter.type) + textSize(bytes));
+    writer.number(1, call.filter.type);
+    writer.text(2, expression, bytes);
+  }
   return writer.done();
 }
 

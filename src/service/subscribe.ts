@@ -4,6 +4,7 @@
  */
 import type { TopicView } from '../cluster/api.ts';
 import { checkedName, checkedNumber, int64 } from '../convert.ts';
+import { compileFilter, type FilterText } from '../filter/filter.ts';
 import type { Router } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { CallError, toCallError } from '../status.ts';
@@ -32,6 +33,7 @@ interface StartFields {
   readonly from: number;
   readonly topic_id: string;
   readonly credit: number;
+  readonly filter: FilterText | null;
 }
 interface SubscribeRequest {
   readonly kind?: 'start' | 'credit';
@@ -234,7 +236,9 @@ export class SubscribeStream {
     const found = topic.queues[queue];
     if (found === undefined) return undefined;
     const { calls, config, fetch, router } = this.#parts;
-    const loop = new QueueLoop(this, { calls, config, fetch, router }, found, offset);
+    const filter = this.#start!.filter ?? undefined;
+    const parts = { calls, config, fetch, router, filter };
+    const loop = new QueueLoop(this, parts, found, offset);
     this.#loops.set(queue, loop);
     return loop;
   }
@@ -261,6 +265,7 @@ export class SubscribeStream {
 
 function checkStart(start: StartFields, maxQueues: number): void {
   const { queues, group, from } = start;
+  compileFilter(start.filter ?? undefined);
   if (from < 0 || from > LATEST) throw new CallError('INVALID_REQUEST', `from ${from} is unknown`);
   if (group !== '') checkedName('group', group);
   if (queues.length > maxQueues) {

@@ -16,6 +16,7 @@ import type { DataShard, StateCounts } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
 import type { MetaView } from '../cluster/api.ts';
+import type { MessageFilter } from '../filter/filter.ts';
 
 /** One stored batch, trimmed to what was asked for. */
 export interface FetchedBatch {
@@ -33,6 +34,7 @@ export type FetchOutcome =
   | {
       readonly status: 'ok';
       readonly batches: readonly FetchedBatch[];
+      /** Past what was read, and past what a filter left out. */
       readonly nextOffset: number;
       readonly startOffset: number;
       readonly endOffset: number;
@@ -59,6 +61,8 @@ export interface FetchArguments {
   /** How long to wait at the end of the queue; 0 = answer at once. */
   readonly waitMs: number;
   readonly linearizable: boolean;
+  /** What does not match is left out; `maxMessages` counts what does. */
+  readonly filter?: MessageFilter | undefined;
 }
 
 export interface Cancellable {

@@ -7,6 +7,7 @@ import type { NodeId, ShardId } from '../../raft/types.ts';
 import type { QueueView } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { Cancellable, FetchArguments, FetchOutcome } from './api.ts';
+import { bytesToLookAt, matchingMessages, messagesToLookAt } from './matching-messages.ts';
 import type { QueueReader } from './queue-reader.ts';
 import type { QueueWaiters, Waiter } from './waiters.ts';
 
@@ -45,6 +46,9 @@ class FetchCall implements Cancellable {
   /** A quorum round already confirmed that this node leads. */
   #confirmed = false;
   #waited = false;
+  /** Where to read: past what the filter left out while this call waits. */
+  #offset: number;
+  #waitsUntilMs: number | undefined;
 
   constructor(
     args: FetchArguments,
@@ -54,6 +58,7 @@ class FetchCall implements Cancellable {
     done: (outcome: FetchOutcome) => void,
   ) {
     this.#args = args;
+    this.#offset = args.offset;
     this.#source = source;
     this.#reader = reader;
     this.#waiters = waiters;
@@ -92,7 +97,8 @@ class FetchCall implements Cancellable {
   }
 
   #look(): void {
-    const { shard, queueId, offset } = this.#args;
+    const { shard, queueId } = this.#args;
+    const offset = this.#offset;
     if (this.#done === undefined) return;
     if (!this.#source.isReady(shard)) {
       this.#notLeader();
@@ -115,12 +121,13 @@ class FetchCall implements Cancellable {
 
   #empty(queue: QueueView): void {
     const { startOffset, endOffset } = queue;
-    const nextOffset = this.#args.offset;
+    const nextOffset = this.#offset;
     this.#finish({ status: 'ok', batches: [], nextOffset, startOffset, endOffset });
   }
 
   #waitOrAnswer(queue: QueueView): void {
-    const { shard, queueId, waitMs } = this.#args;
+    const { shard, queueId } = this.#args;
+    const waitMs = this.#leftMs();
     if (this.#waited || waitMs <= 0 || this.#waiters.full) {
       this.#empty(queue);
       return;
@@ -132,33 +139,43 @@ class FetchCall implements Cancellable {
     });
   }
 
+  /** However often what comes is not wanted, it waits no longer than was asked for. */
+  #leftMs(): number {
+    const { waitMs } = this.#args;
+    if (waitMs <= 0) return 0;
+    this.#waitsUntilMs ??= performance.now() + waitMs;
+    return this.#waitsUntilMs - performance.now();
+  }
+
   #read(queue: QueueView): void {
-    const { shard, queueId, offset, maxBytes, maxMessages } = this.#args;
-    this.#reader.read({ shard, queueId, offset, maxBytes, maxMessages }, (error, batches) => {
+    const { shard, queueId, filter } = this.#args;
+    const offset = this.#offset;
+    const maxBytes = bytesToLookAt(this.#args.maxBytes, filter);
+    const maxMessages = messagesToLookAt(this.#args.maxMessages, filter);
+    this.#reader.read({ shard, queueId, offset, maxBytes, maxMessages }, (error, read) => {
       if (error !== undefined) {
         this.#readFailed(error);
         return;
       }
       // The queue may have moved on while the disk was read: the ends are told as they are now.
-      const now = this.#source.queue(shard, queueId) ?? queue;
-      const last = batches[batches.length - 1];
-      this.#finish({
-        status: 'ok',
-        batches,
-        nextOffset: last === undefined ? offset : last.baseOffset + last.count,
-        startOffset: now.startOffset,
-        endOffset: now.endOffset,
-      });
+      const { startOffset, endOffset } = this.#source.queue(shard, queueId) ?? queue;
+      const found = matchingMessages(read, this.#args);
+      const { batches, nextOffset = offset } = found;
+      if (batches.length === 0 && offset < nextOffset && nextOffset === endOffset) {
+        // Nothing of it is wanted: as if the queue had ended where this call began.
+        this.#offset = nextOffset;
+        this.#look();
+      } else this.#finish({ status: 'ok', batches, nextOffset, startOffset, endOffset });
     });
   }
 
   #readFailed(error: Error): void {
-    const { shard, queueId, offset } = this.#args;
+    const { shard, queueId } = this.#args;
     const queue = this.#source.queue(shard, queueId);
     // A snapshot took the place of what was read: this node had stopped leading before.
     if (!this.#source.isReady(shard)) this.#notLeader();
     // Trimmed away while we were reading: the range check gives the true answer.
-    else if (queue === undefined || offset < queue.startOffset) this.#look();
+    else if (queue === undefined || this.#offset < queue.startOffset) this.#look();
     else this.#finish({ status: 'damaged', message: error.message });
   }
 }

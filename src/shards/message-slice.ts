@@ -13,7 +13,7 @@ export interface MessageSlice {
 }
 
 /** End of the message field that starts at `at`. */
-function fieldEnd(bytes: Uint8Array, at: number): number {
+export function fieldEnd(bytes: Uint8Array, at: number): number {
   if (bytes[at] !== TAG_FIRST_BYTE || bytes[at + 1] !== TAG_SECOND_BYTE) {
     throw new RangeError(`no message field at byte ${at} of a stored batch`);
   }

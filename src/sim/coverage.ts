@@ -50,6 +50,7 @@ export const POINTS = [
   'message given again',
   'stale token refused',
   'key held up in its order',
+  'message passed over by a filter',
   'last attempt given back',
   'last lease ran out',
   'no room for a dead letter',

@@ -31,13 +31,24 @@ const freshMessage = fc
     ...{ position: uint, storedAtMs: uint, keyHash: uint },
   })
   .map(({ term, gap, ...place }) => ({ ...place, at: { term, index: place.firstIndex + gap } }));
+const LEASE_KEYS = [
+  ...(['type', 'group', 'queueId', 'fifo', 'fromOffset', 'consumer'] as const),
+  ...(['leaseMs', 'again', 'freshOffset', 'fresh'] as const),
+];
 const anyDelivery: fc.Arbitrary<DeliveryCommand> = fc.oneof(
-  fc.record({
-    ...{ type: fc.constant('lease' as const), ...name, fifo: fc.boolean() },
-    fromOffset: fc.option(fc.nat(300), { nil: undefined }),
-    ...{ consumer: text, leaseMs: uint, again: fc.array(uint, { maxLength: 8 }) },
-    ...{ freshOffset: uint, fresh: fc.array(freshMessage, { maxLength: 8 }) },
-  }),
+  fc.record(
+    {
+      ...{ type: fc.constant('lease' as const), ...name, fifo: fc.boolean() },
+      fromOffset: fc.option(fc.nat(300), { nil: undefined }),
+      ...{ consumer: text, leaseMs: uint, again: fc.array(uint, { maxLength: 8 }) },
+      ...{ freshOffset: uint, fresh: fc.array(freshMessage, { maxLength: 8 }) },
+      selection: fc.record({
+        filter: fc.record({ type: uint, expression: text }),
+        passed: fc.array(uint, { maxLength: 9 }),
+      }),
+    },
+    { requiredKeys: [...LEASE_KEYS] },
+  ),
   fc.record({
     ...{ type: fc.constant('settle' as const), ...name },
     items: fc.array(fc.record({ offset: uint, token: uint, verdict }), { maxLength: 8 }),

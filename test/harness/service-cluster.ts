@@ -34,6 +34,7 @@ import type {
   ShardHost,
   ShardStatus,
 } from '../../src/shards/api.ts';
+import { matchingMessages, messagesToLookAt } from '../../src/shards/matching-messages.ts';
 import { sliceMessages } from '../../src/shards/message-slice.ts';
 import { born } from './births.ts';
 
@@ -368,7 +369,7 @@ function readBatches(log: ShardLog, args: FetchArguments): FetchOutcome {
   const batches: FetchedBatch[] = [];
   let nextOffset = args.offset;
   let room = args.maxBytes;
-  let left = args.maxMessages || Number.MAX_SAFE_INTEGER;
+  let left = messagesToLookAt(args.maxMessages, args.filter) || Number.MAX_SAFE_INTEGER;
   for (const row of log.rows) {
     if (row.queueId !== args.queueId || row.baseOffset + row.count <= nextOffset) continue;
     if (left <= 0 || room <= 0) break;
@@ -385,7 +386,9 @@ function readBatches(log: ShardLog, args: FetchArguments): FetchOutcome {
     if (skip + count < row.count) break;
   }
   const { startOffset, endOffset } = queue;
-  return { status: 'ok', batches, nextOffset, startOffset, endOffset };
+  const found = matchingMessages(batches, args);
+  const next = found.nextOffset ?? nextOffset;
+  return { status: 'ok', batches: found.batches, nextOffset: next, startOffset, endOffset };
 }
 
 /** Calls between the nodes of a FakeCluster, in order, each a turn of the loop away. */

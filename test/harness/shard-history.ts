@@ -347,7 +347,10 @@ export class History {
     const start = shard.state.queue(queueId)?.startOffset ?? 0;
     const freshOffset = Math.max(known?.cursor ?? 0, start) + (a % 30 === 0 ? 1 : 0);
     const rows = liveRows(shard).filter((row) => row.queueId === queueId);
-    const fresh = Array.from({ length: a % 4 }, (_, at) => freshOffset + at).flatMap((offset) => {
+    const filter = group === 'g' ? undefined : { type: 1, expression: `t${c % 40 === 1}` };
+    const step = filter === undefined ? 1 : 2;
+    const wanted = Array.from({ length: a % 4 }, (_, at) => freshOffset + step * at + step - 1);
+    const fresh = wanted.flatMap((offset) => {
       const row = rows.find(({ baseOffset, count }) => {
         return baseOffset <= offset && offset < baseOffset + count;
       });
@@ -361,6 +364,7 @@ export class History {
       ...{ type: 'lease', group, queueId, fifo, consumer: `c${c % 3}` },
       fromOffset: a % 5 === 0 ? b % 3 : undefined,
       ...{ leaseMs: c % 150, again: due.map(({ offset }) => offset), freshOffset, fresh },
+      selection: filter && { filter, passed: [...fresh.map(() => 1), b % 3] },
     };
   }
 

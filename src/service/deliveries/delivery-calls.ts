@@ -75,8 +75,8 @@ export class DeliveryCalls {
   /** Where this node does not know that the group is subscribed, it sees to it first. */
   #subscribed(call: Call, asked: Asked, done: Done): void {
     const { question, request, topic } = asked;
-    const { fifo, group } = question;
-    const wanted = { group, fifo, isFromEnd: request.from === LATEST };
+    const { fifo, filter, group } = question;
+    const wanted = { group, fifo, filter, isFromEnd: request.from === LATEST };
     if (this.#subscriber.isKnown(topic, wanted)) {
       this.#begin(call, asked, this.#orAgain(call, asked, done));
       return;

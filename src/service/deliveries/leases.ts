@@ -6,9 +6,11 @@
 import type { ProposalOutcome } from '../../../raft/driver.ts';
 import { encodeCommand } from '../../broker/command-codec.ts';
 import type { ApplyResult } from '../../broker/commands.ts';
-import type { FreshMessage } from '../../broker/delivery-commands.ts';
+import type { SubscriptionView } from '../../broker/deliveries-view.ts';
+import { type FreshMessage, isSameFilter } from '../../broker/delivery-commands.ts';
 import type { PendingView } from '../../broker/pending-rows.ts';
 import { keyHash } from '../../cluster/hash.ts';
+import { CompiledFilters, type MessageFilter } from '../../filter/filter.ts';
 import type { ShardHost } from '../../shards/api.ts';
 import { CallError } from '../../status.ts';
 import type { Call, Done } from '../call.ts';
@@ -19,6 +21,7 @@ import {
   proposalError,
   queueNotOpen,
   subscriptionFifo,
+  subscriptionFilter,
   subscriptionNotFound,
 } from '../refusals.ts';
 import { encodeDeliveries, encodeDelivery } from './encode.ts';
@@ -33,6 +36,7 @@ export class LeaseMethod {
   readonly #host: ShardHost;
   readonly #picks: Picks;
   readonly #maxBytes: number;
+  readonly #filters = new CompiledFilters();
   #turn = 0;
 
   /** `maxBytes` of messages in one answer, but for a first one that is larger. */
@@ -48,7 +52,8 @@ export class LeaseMethod {
         this.#turn += 1;
         const first = this.#turn % question.queues.length;
         const queues = [...question.queues.slice(first), ...question.queues.slice(0, first)];
-        const parts = { host, picks: this.#picks, maxBytes: this.#maxBytes };
+        const filter = this.#filters.get(question.filter);
+        const parts = { host, picks: this.#picks, maxBytes: this.#maxBytes, filter };
         new Leasing(parts, call, shard, { ...question, queues }, done).next();
       },
     };
@@ -66,6 +71,7 @@ interface LeasingParts {
   readonly host: ShardHost;
   readonly picks: Picks;
   readonly maxBytes: number;
+  readonly filter: MessageFilter | undefined;
 }
 
 /** What was read for one queue, and will be leased as far as it is still free. */
@@ -73,6 +79,8 @@ interface Reading {
   readonly queue: QueueName;
   readonly again: readonly ReadMessage<PendingView>[];
   readonly fresh: readonly ReadMessage<FreshRead>[];
+  /** How far new messages were looked at: what lies before and is not in `fresh` does not fit. */
+  readonly nextOffset: number;
   readonly offer: Offer;
 }
 
@@ -115,9 +123,9 @@ class Leasing {
     const { queueId } = queue;
     const data = host.data(this.#shard);
     if (data.queue(queueId) !== undefined) this.#open += 1;
-    const known = data.deliveries.subscription(group, queueId)?.fifo;
-    if (known !== undefined && known !== this.#question.fifo) {
-      this.#done(subscriptionFifo(group, known), undefined);
+    const refusal = this.#refusal(data.deliveries.subscription(group, queueId));
+    if (refusal !== undefined) {
+      this.#done(refusal, undefined);
       return;
     }
     const nowMs = host.shardTimeMs(this.#shard);
@@ -134,25 +142,34 @@ class Leasing {
     this.#read(queue, offer);
   }
 
+  /** Of a subscription that was made in another way than is asked for. */
+  #refusal(known: SubscriptionView | undefined): CallError | undefined {
+    const { fifo, filter, group } = this.#question;
+    if (known === undefined) return undefined;
+    if (known.fifo !== fifo) return subscriptionFifo(group, known.fifo);
+    return isSameFilter(known.filter, filter) ? undefined : subscriptionFilter(group, known.filter);
+  }
+
   #read(queue: QueueName, offer: Offer): void {
-    const { host, maxBytes } = this.#parts;
+    const { filter, host, maxBytes } = this.#parts;
     readPlaced(host, this.#shard, offer.again, (found) => {
       const readable = found.filter((message) => message !== undefined);
       if (readable.length < found.length) this.#trouble = unreadable();
       const again = fitting(readable, maxBytes);
       const left = maxBytes - bytesOf(again);
       if (offer.freshCount === 0 || left <= 0 || again.length < readable.length) {
-        this.#lease({ queue, again, fresh: [], offer });
+        this.#lease({ queue, again, fresh: [], nextOffset: offer.freshOffset, offer });
         return;
       }
       const { freshOffset: offset, freshCount: count } = offer;
-      const range = { offset, count, maxBytes: left };
+      const range = { offset, count, maxBytes: left, filter };
       const wanted = { shard: this.#shard, queueId: queue.queueId, ...range };
-      readFresh(host, wanted, (error, read) => {
+      readFresh(host, wanted, (error, { nextOffset, read }) => {
         if (error !== undefined) this.#trouble = error;
         // A first message may be larger than what is left: then it waits for the next answer.
         const fresh = again.length === 0 ? read : fitting(read, left, 0);
-        this.#lease({ queue, again, fresh, offer });
+        const end = read[fresh.length]?.place.offset ?? nextOffset;
+        this.#lease({ queue, again, fresh, nextOffset: end, offer });
       });
     });
   }
@@ -160,16 +177,16 @@ class Leasing {
   #lease(reading: Reading): void {
     const { host, picks } = this.#parts;
     const { group } = this.#question;
-    const { again, fresh, queue } = reading;
-    if (again.length + fresh.length === 0) {
+    const { again, fresh, nextOffset, offer, queue } = reading;
+    const hasMoved = nextOffset > offer.freshOffset;
+    if (again.length + fresh.length === 0 && !hasMoved) {
       picks.cancel(group, queue.queueId);
       this.next();
       return;
     }
     const offsets = again.map(({ place }) => place.offset);
-    const last = fresh.at(-1)?.place.offset;
-    const nextOffset = last === undefined ? undefined : last + 1;
-    const release = picks.claim(group, queue.queueId, offsets, nextOffset);
+    const claimedTo = hasMoved ? nextOffset : undefined;
+    const release = picks.claim(group, queue.queueId, offsets, claimedTo);
     const head = this.#command(reading, offsets);
     this.#call.mayHaveTakenEffect = true;
     host.propose(this.#shard, head, NO_BYTES, 'majorityFsync', (outcome) => {
@@ -178,14 +195,16 @@ class Leasing {
     });
   }
 
-  #command({ fresh, offer, queue }: Reading, again: readonly number[]): Uint8Array {
-    const { consumer, fifo, group, leaseMs } = this.#question;
+  #command(reading: Reading, again: readonly number[]): Uint8Array {
+    const { fresh, offer, queue } = reading;
+    const { consumer, fifo, filter, group, leaseMs } = this.#question;
     const { queueId } = queue;
     const { freshOffset } = offer;
     return encodeCommand({
       ...{ type: 'lease', group, queueId, fifo, consumer, leaseMs, again, freshOffset },
       fromOffset: undefined,
       fresh: fresh.map((message) => freshMessage(message, fifo)),
+      selection: filter && { filter, passed: passedIn(reading) },
     });
   }
 
@@ -215,9 +234,9 @@ class Leasing {
     this.#parts.host.propose(this.#shard, head, NO_BYTES, 'majorityFsync', () => {});
   }
 
-  /** All that was read is held up by its keys: what comes after it may not be. */
-  #again({ fresh, queue }: Reading): void {
-    if (fresh.length === 0 || this.#call.finished) this.next();
+  /** All that was read is held up by its keys, or does not fit: what comes after it may. */
+  #again({ nextOffset, offer, queue }: Reading): void {
+    if (nextOffset === offer.freshOffset || this.#call.finished) this.next();
     else this.#look(queue);
   }
 
@@ -239,6 +258,17 @@ class Leasing {
       }),
     );
   }
+}
+
+/** How many messages do not fit: before each of those that do, and after the last. */
+function passedIn({ fresh, nextOffset, offer }: Reading): number[] {
+  let from = offer.freshOffset;
+  const passed = fresh.map(({ place: { offset } }) => {
+    const count = offset - from;
+    from = offset + 1;
+    return count;
+  });
+  return [...passed, nextOffset - from];
 }
 
 function freshMessage({ place, bytes }: ReadMessage<FreshRead>, fifo: boolean): FreshMessage {

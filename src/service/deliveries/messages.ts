@@ -1,5 +1,6 @@
 /** Single messages out of stored batches: read for delivery, trimmed to their own bytes. */
 import type { MessagePlace } from '../../broker/delivery-commands.ts';
+import type { MessageFilter } from '../../filter/filter.ts';
 import type { FetchOutcome, ShardHost } from '../../shards/api.ts';
 import { sliceMessages } from '../../shards/message-slice.ts';
 import { CallError, toCallError } from '../../status.ts';
@@ -16,6 +17,12 @@ export interface ReadMessage<Place extends MessagePlace> {
 
 export interface FreshRead extends MessagePlace {
   readonly offset: number;
+}
+
+export interface FreshMessages {
+  readonly read: readonly ReadMessage<FreshRead>[];
+  /** Past those, and past what the filter left out. */
+  readonly nextOffset: number;
 }
 
 const KEY_TAG = 8 + WireType.bytes;
@@ -49,20 +56,23 @@ export function readFresh(
     readonly offset: number;
     readonly count: number;
     readonly maxBytes: number;
+    readonly filter?: MessageFilter | undefined;
   },
-  done: (error: CallError | undefined, read: readonly ReadMessage<FreshRead>[]) => void,
+  done: (error: CallError | undefined, found: FreshMessages) => void,
 ): void {
-  const { shard, queueId, offset, count, maxBytes } = from;
-  const wanted = { shard, queueId, offset, maxBytes, maxMessages: count };
+  const { shard, queueId, offset, count, maxBytes, filter } = from;
+  const wanted = { shard, queueId, offset, maxBytes, maxMessages: count, filter };
+  const nothing = { read: [], nextOffset: offset };
   host.fetch({ ...wanted, waitMs: 0, linearizable: false }, (outcome) => {
     if (outcome.status === 'damaged') {
-      done(new CallError('DATA_DAMAGED', outcome.message), []);
+      done(new CallError('DATA_DAMAGED', outcome.message), nothing);
       return;
     }
     try {
-      done(undefined, messagesOf(outcome));
+      const { nextOffset } = outcome.status === 'ok' ? outcome : nothing;
+      done(undefined, { read: messagesOf(outcome), nextOffset });
     } catch (error) {
-      done(toCallError(error), []);
+      done(toCallError(error), nothing);
     }
   });
 }

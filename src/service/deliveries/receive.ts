@@ -42,6 +42,8 @@ export class Receiving {
   /** Shards that are being asked for a lease, and those that can give none to this call. */
   readonly #leasing = new Map<number, Call>();
   readonly #failed = new Map<number, CallError>();
+  /** Had nothing that fits when the time was over: what comes then is for the next call. */
+  readonly #empty = new Set<number>();
   #waits: Call[] = [];
   #isLastTry = false;
   #over = false;
@@ -80,6 +82,7 @@ export class Receiving {
       else if (error !== undefined && !isPassing(error)) this.#finish(error, undefined);
       else {
         if (error !== undefined) this.#failed.set(shard, error);
+        else if (this.#isOver) this.#empty.add(shard);
         this.#goOn();
       }
     });
@@ -88,11 +91,16 @@ export class Receiving {
     this.#route(child, this.#methods.lease, shard, question satisfies LeaseQuestion);
   }
 
+  /** What does not fit may keep coming: it is passed over for as long as there is time. */
+  get #isOver(): boolean {
+    return this.#receive.question.filter !== undefined && this.#nowMs() >= this.#endsAtMs;
+  }
+
   /** All shards that can be asked are; nothing is leased by that. */
   #goOn(): void {
     if (this.#over || this.#waits.length > 0) return;
     const asked = [...this.#shards.keys()].filter(
-      (shard) => !this.#leasing.has(shard) && !this.#failed.has(shard),
+      (shard) => !(this.#leasing.has(shard) || this.#failed.has(shard) || this.#empty.has(shard)),
     );
     if (asked.length === 0) {
       if (this.#leasing.size === 0) this.#finishEmpty();

@@ -1,6 +1,7 @@
 /** Requests of the Deliveries service as they were decoded, and what is refused at sight. */
 import type { Verdict } from '../../broker/delivery-commands.ts';
 import { checkedId, checkedName, checkedNumber, MAX_INT32 } from '../../convert.ts';
+import { compileFilter, type FilterText } from '../../filter/filter.ts';
 import { CallError } from '../../status.ts';
 import type { TopicRequest } from '../topic-directory.ts';
 
@@ -14,6 +15,7 @@ export interface ReceiveRequest {
   readonly fifo: boolean;
   readonly from: number;
   readonly consumer: string;
+  readonly filter: FilterText | null;
 }
 
 /** What the leader of a shard is asked for. */
@@ -24,6 +26,8 @@ export interface LeaseQuestion {
   readonly leaseMs: number;
   readonly fifo: boolean;
   readonly consumer: string;
+  /** Absent: all messages. */
+  readonly filter?: FilterText | undefined;
 }
 
 export interface QueueName {
@@ -57,8 +61,11 @@ export function checkedReceive(request: ReceiveRequest): Omit<LeaseQuestion, 'qu
   if (request.from < 0 || request.from > LATEST) {
     throw new CallError('INVALID_REQUEST', '`from` must be EARLIEST or LATEST');
   }
+  const filter = request.filter ?? undefined;
   return {
     group: request.group,
+    // One that fits all is none.
+    filter: compileFilter(filter) === undefined ? undefined : filter,
     max: checkedNumber('max_messages', request.max_messages, MAX_MESSAGES) || DEFAULT_MESSAGES,
     leaseMs: request.lease_ms === 0 ? DEFAULT_LEASE_MS : leaseOf('lease_ms', request.lease_ms),
     fifo: request.fifo,

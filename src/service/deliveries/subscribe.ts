@@ -6,18 +6,20 @@
  */
 import { encodeCommand } from '../../broker/command-codec.ts';
 import type { ApplyResult } from '../../broker/commands.ts';
+import { type DeliveryFilter, isSameFilter } from '../../broker/delivery-commands.ts';
 import type { TopicQueue, TopicView } from '../../cluster/api.ts';
 import type { Call } from '../call.ts';
 import { ask } from '../cold.ts';
 import type { ExecutorParts } from '../executor-parts.ts';
 import type { Proposed } from '../internal-methods.ts';
 import { appliedError } from '../produce.ts';
-import { subscriptionFifo } from '../refusals.ts';
+import { subscriptionFifo, subscriptionFilter } from '../refusals.ts';
 import type { ShardQuestions, SubscriptionAnswer } from './shard-questions.ts';
 
 export interface WantedSubscription {
   readonly group: string;
   readonly fifo: boolean;
+  readonly filter: DeliveryFilter | undefined;
   readonly isFromEnd: boolean;
 }
 
@@ -33,15 +35,16 @@ export class Subscriber {
   readonly #parts: ExecutorParts;
   readonly #questions: ShardQuestions;
   /** Name → how it was subscribed. */
-  readonly #known = new Map<string, boolean>();
+  readonly #known = new Map<string, Pick<WantedSubscription, 'fifo' | 'filter'>>();
 
   constructor(parts: ExecutorParts, questions: ShardQuestions) {
     this.#parts = parts;
     this.#questions = questions;
   }
 
-  isKnown(topic: TopicView, { fifo, group }: WantedSubscription): boolean {
-    return this.#known.get(nameOf(topic, group)) === fifo;
+  isKnown(topic: TopicView, { fifo, filter, group }: WantedSubscription): boolean {
+    const known = this.#known.get(nameOf(topic, group));
+    return known?.fifo === fifo && isSameFilter(known.filter, filter);
   }
 
   forget(topic: TopicView, group: string): void {
@@ -49,17 +52,20 @@ export class Subscriber {
   }
 
   async subscribe(call: Call, topic: TopicView, wanted: WantedSubscription): Promise<void> {
-    const { fifo, group } = wanted;
+    const { fifo, filter, group } = wanted;
     const [first, ...others] = topic.queues;
     const known = await this.#viewOf(call, topic, first!, group);
     if (known !== undefined && known.fifo !== fifo) throw subscriptionFifo(group, known.fifo);
+    if (known !== undefined && !isSameFilter(known.filter, filter)) {
+      throw subscriptionFilter(group, known.filter);
+    }
     const isNew = known === undefined;
     const fromOffset = isNew && wanted.isFromEnd ? END : BEGINNING;
     if (isNew) await this.#open(call, first!, wanted, fromOffset);
     const open = others.map((queue) => this.#open(call, queue, wanted, fromOffset));
     if (await all(open, isNew ? undefined : PATIENCE_MS)) {
       if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-      this.#known.set(nameOf(topic, group), fifo);
+      this.#known.set(nameOf(topic, group), { fifo, filter });
     }
   }
 
@@ -80,11 +86,13 @@ export class Subscriber {
   async #open(
     call: Call,
     { queueId, shard }: TopicQueue,
-    { fifo, group }: WantedSubscription,
+    { fifo, filter, group }: WantedSubscription,
     fromOffset: number,
   ): Promise<void> {
     const nothing = { consumer: '', leaseMs: 0, again: [], freshOffset: 0, fresh: [] };
-    const lease = { type: 'lease', group, queueId, fifo, fromOffset, ...nothing } as const;
+    const selection = filter && { filter, passed: [] };
+    const how = { fifo, fromOffset, selection, ...nothing };
+    const lease = { type: 'lease', group, queueId, ...how } as const;
     const { methods, router } = this.#parts;
     const head = encodeCommand(lease);
     const { result } = await ask<Proposed>(router, call, methods.propose, shard, head);

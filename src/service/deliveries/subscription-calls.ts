@@ -221,7 +221,7 @@ function summaryOf(group: string, topic: string, views: readonly SubscriptionAns
   const sum = (of: (view: SubscriptionAnswer) => number) =>
     views.reduce((total, view) => total + of(view), 0);
   return {
-    ...{ group, topic, fifo: views[0]?.fifo ?? false },
+    ...{ group, topic, fifo: views[0]?.fifo ?? false, filter: views[0]?.filter },
     lag: sum(lagOf),
     pending: sum(({ pending }) => pending),
     leased: sum(({ leased }) => leased),

@@ -8,7 +8,13 @@ import type { ShardHost } from '../../shards/api.ts';
 import { CallError } from '../../status.ts';
 import type { Done } from '../call.ts';
 import { step } from '../cold.ts';
-import { type FreshRead, keyOf, type ReadMessage, readFresh } from '../deliveries/messages.ts';
+import {
+  type FreshMessages,
+  type FreshRead,
+  keyOf,
+  type ReadMessage,
+  readFresh,
+} from '../deliveries/messages.ts';
 import type { QueueName } from '../deliveries/requests.ts';
 import { afterRound, decodeJson, encodeJson } from '../internal-methods.ts';
 import type { ShardMethod } from '../methods.ts';
@@ -157,7 +163,7 @@ async function readWindow(
   for (let offset = first; offset < end; ) {
     if (bytes >= maxBytes) return undefined;
     const what = { shard, queueId, offset, count: end - offset, maxBytes: FETCH_BYTES };
-    const part = await step<readonly ReadMessage<FreshRead>[]>((done) => {
+    const { read: part } = await step<FreshMessages>((done) => {
       readFresh(host, what, done);
     });
     if (part.length === 0) return undefined;

@@ -28,6 +28,8 @@ interface Message extends Body {
 
 interface Consumed {
   readonly fifo: boolean;
+  /** undefined = none. */
+  readonly filter: string | undefined;
   cursor: number;
   /** By offset, in the order in which they became pending. */
   readonly pending: Map<number, Message>;
@@ -125,6 +127,9 @@ export class DeliveryRules {
     const where = `shard ${shard}: entry ${entry.index}, ${nameOf(command)}`;
     expect(result.token === entry.index, 'delivery-token', () => `${where}: ${result.token}`);
     const consumed = this.#subscribed(shard, command);
+    const asked = command.selection?.filter.expression;
+    const what = () => `${where}: ${asked}, subscribed with ${consumed.filter}`;
+    expect(asked === consumed.filter, 'delivery-filter', what);
     const told = new Map(result.messages.map((message) => [message.offset, message]));
     for (const offset of command.again) this.#give(consumed, offset, entry, command, told, where);
     this.#giveFresh(consumed, entry, command, told, where);
@@ -136,7 +141,8 @@ export class DeliveryRules {
     const known = this.#of(shard).get(nameOf(command));
     if (known !== undefined) return known;
     const cursor = Math.min(fromOffset, this.#queues.endOf(queueId));
-    const consumed = { fifo, cursor, pending: new Map(), dead: new Map() };
+    const filter = command.selection?.filter.expression;
+    const consumed = { fifo, filter, cursor, pending: new Map(), dead: new Map() };
     this.#of(shard).set(nameOf(command), consumed);
     return consumed;
   }
@@ -148,16 +154,23 @@ export class DeliveryRules {
     told: Map<number, LeasedMessage>,
     where: string,
   ): void {
-    const { fresh, freshOffset, queueId } = command;
+    const { fresh, freshOffset, queueId, selection } = command;
     const end = this.#queues.endOf(queueId);
     consumed.cursor = Math.max(consumed.cursor, this.#queues.startOf(queueId));
-    for (const [place, { at, keyHash }] of fresh.entries()) {
-      const offset = freshOffset + place;
-      if (offset !== consumed.cursor || offset >= end) continue;
-      consumed.cursor += 1;
-      if (consumed.pending.has(offset)) continue;
-      consumed.pending.set(offset, newMessage({ keyHash, at: at.index }, entry));
-      this.#give(consumed, offset, entry, command, told, where);
+    let offset = freshOffset;
+    for (const [place, message] of [...fresh, undefined].entries()) {
+      const passed = selection?.passed[place] ?? 0;
+      passOver(consumed, offset, Math.min(offset + passed, end));
+      offset += passed;
+      if (message !== undefined && offset === consumed.cursor && offset < end) {
+        consumed.cursor += 1;
+        if (!consumed.pending.has(offset)) {
+          const { at, keyHash } = message;
+          consumed.pending.set(offset, newMessage({ keyHash, at: at.index }, entry));
+          this.#give(consumed, offset, entry, command, told, where);
+        }
+      }
+      offset += 1;
     }
   }
 
@@ -334,6 +347,11 @@ export class DeliveryRules {
 
 function nameOf({ group, queueId }: { readonly group: string; readonly queueId: QueueId }): string {
   return `${queueId}:${group}`;
+}
+
+/** What is not wanted is decided, but only what the group had not got past before. */
+function passOver(consumed: Consumed, from: number, to: number): void {
+  if (from <= consumed.cursor) consumed.cursor = Math.max(consumed.cursor, to);
 }
 
 function newMessage({ at, keyHash }: Body, { timeMs }: Entry): Message {

@@ -68,4 +68,10 @@ export const DELIVERIES: readonly Mutant[] = [
     from: 'if (lowest === undefined || index < lowest) lowest = index;',
     to: '',
   },
+  {
+    name: 'what a lost lease would have given is passed over by the next',
+    file: 'src/broker/subscriptions',
+    from: 'if (from <= cursor && cursor < to) subscription.cursor = to;',
+    to: 'if (cursor < to) subscription.cursor = to;',
+  },
 ];

@@ -25,6 +25,9 @@ const POISONED_EACH = 3;
 const POISONED_SHARE = 0.9;
 const POISONED_MAX_MS = 100;
 
+const UNWANTED_EACH = 4;
+const FILTER = { type: 1, expression: 'wanted' };
+
 type Lease = Extract<Command, { type: 'lease' }>;
 
 export class Receivers {
@@ -91,15 +94,26 @@ export class Receivers {
     const fromOffset = known === undefined ? random.between(startOffset, endOffset) : undefined;
     const freshOffset = Math.max(known?.cursor ?? fromOffset ?? 0, startOffset);
     const room = Math.min(endOffset - freshOffset, random.between(0, LEASED_MAX));
-    const fresh = Array.from({ length: Math.max(0, room) }, (_, at) =>
-      this.#message(freshOffset + at),
-    );
+    const looked = Array.from({ length: Math.max(0, room) }, (_, at) => freshOffset + at);
+    const wanted = looked.filter((offset) => this.#isWanted(offset));
+    const fresh = wanted.map((offset) => this.#message(offset));
+    const end = freshOffset + looked.length;
+    const passed = gapsBetween(freshOffset, wanted, end);
+    if (passed.some((count) => count > 0)) {
+      this.#session.cluster.judge.coverage.reach('message passed over by a filter');
+    }
     return {
       ...{ type: 'lease', group, queueId, fifo: this.#fifo, fromOffset },
       consumer: `consumer-${random.between(1, CONSUMERS)}`,
       leaseMs: random.between(LEASE_MIN_MS, LEASE_MAX_MS),
       ...{ again: [...again], freshOffset, fresh },
+      selection: this.#fifo ? { filter: FILTER, passed } : undefined,
     };
+  }
+
+  /** The group in line has a filter. */
+  #isWanted(offset: number): boolean {
+    return !this.#fifo || offset % UNWANTED_EACH !== 0;
   }
 
   #message(offset: number): FreshMessage {
@@ -192,4 +206,10 @@ export class Receivers {
     const command: Command = { type: 'unsubscribe', ...this.#name };
     this.#session.request(this.#shard, { command }, () => {});
   }
+}
+
+/** How many offsets lie before each of `wanted`, and after the last up to `end`. */
+function gapsBetween(start: number, wanted: readonly number[], end: number): number[] {
+  const from = [start, ...wanted.map((offset) => offset + 1)];
+  return [...wanted, end].map((offset, at) => offset - from[at]!);
 }

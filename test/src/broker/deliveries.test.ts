@@ -464,3 +464,84 @@ it('bytes that were copied are found there, and are copied once', () => {
     expect(one.state.lowestLateIndex()).toBe(4);
   }
 });
+
+describe('a group with a filter', () => {
+  const filter = { type: 1, expression: 'wanted' };
+  const selecting = (...passed: number[]) => ({ selection: { filter, passed } });
+
+  it('passes over what it does not fit: decided, and nobody gets it', () => {
+    const test = filled(7);
+    const result = test.lease([[3], [6]], selecting(1, 2, 1));
+    expect(given(result)).toEqual([
+      [1, 1],
+      [4, 1],
+    ]);
+    expect(view(test)).toMatchObject({ cursor: 6, pending: 2, leased: 2, filter });
+    const token = test.index;
+    expect(settled(test.settle(0, token, ACK)).status).toBe('decided');
+    expect(settled(test.settle(1, token, ACK)).status).toBe('ok');
+    expect(settled(test.settle(6, token, ACK)).status).toBe('stale');
+    expect(given(test.lease([[8]], selecting()))).toEqual([[6, 1]]);
+  });
+
+  it('passes over without giving anything, and not past the end', () => {
+    const test = filled(3);
+    expect(given(test.lease([], selecting(2)))).toEqual([]);
+    expect(view(test)).toMatchObject({ cursor: 2, pending: 0 });
+    expect(given(test.lease([], selecting(9)))).toEqual([]);
+    expect(view(test)?.cursor).toBe(3);
+    expect(given(test.lease([[5]], selecting(0, 4)))).toEqual([]);
+    expect(view(test)?.cursor).toBe(3);
+  });
+
+  it('passes over nothing that does not follow the cursor', () => {
+    const test = filled(6);
+    test.lease([[2]], selecting());
+    // As if the lease before it had been lost.
+    expect(given(test.lease([[5]], { freshOffset: 2, ...selecting(1, 2) }))).toEqual([]);
+    expect(view(test)?.cursor).toBe(1);
+    // From before it: what is left of it.
+    expect(given(test.lease([[5]], { freshOffset: 0, ...selecting(3, 1) }))).toEqual([[3, 1]]);
+    expect(view(test)?.cursor).toBe(5);
+  });
+
+  it('goes on in the middle of what was passed over when retention took its beginning', () => {
+    const test = filled(6);
+    test.lease([[2]], selecting());
+    const queues = [{ queueId: 1, startOffset: 3, startIndex: 5 }];
+    test.apply({ type: 'trim', queues, logTrim: 0 });
+    expect(given(test.lease([[7]], { freshOffset: 1, ...selecting(4) }))).toEqual([[5, 1]]);
+  });
+
+  it('is refused with another filter, or none; one without is refused with one', () => {
+    const test = filled(2);
+    test.lease([], selecting());
+    const reason = 'SUBSCRIPTION_FILTER';
+    const refusal = { reason, group: 'g', filter };
+    for (const expression of ['else', undefined]) {
+      const other = expression === undefined ? undefined : { type: 1, expression };
+      const selection = other && { filter: other, passed: [1] };
+      expect(test.lease([], { selection })).toEqual({ type: 'refused', refusal });
+    }
+    const sql = { selection: { filter: { ...filter, type: 2 }, passed: [] } };
+    expect(test.lease([], sql)).toEqual({ type: 'refused', refusal });
+    test.lease([], { group: 'all' });
+    expect(test.lease([], { group: 'all', ...selecting(1) })).toEqual({
+      ...{ type: 'refused', refusal: { reason, group: 'all', filter: undefined } },
+    });
+    expect(view(test)?.cursor).toBe(0);
+  });
+
+  it('keeps it over a start; a key in line waits for nothing that was passed over', () => {
+    const test = filled(4);
+    const inLine = { fifo: true };
+    // Of one key: the first and the third are wanted.
+    expect(given(test.lease([[2, 7]], { ...inLine, ...selecting() }))).toEqual([[0, 1]]);
+    expect(given(test.lease([[4, 7]], { ...inLine, ...selecting(1) }))).toEqual([]);
+    const twin = test.reloaded();
+    expect(view(twin)).toEqual(view(test));
+    expect(view(twin)).toMatchObject({ cursor: 3, pending: 2, filter });
+    expect(settled(twin.settle(0, 6, ACK)).status).toBe('ok');
+    expect(given(twin.lease([], { ...inLine, ...selecting() }))).toEqual([[2, 1]]);
+  });
+});

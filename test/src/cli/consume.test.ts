@@ -56,11 +56,24 @@ describe('holdfast consume', () => {
     expect((await consume('--group', 'g', '--queue', '0')).stdout).toHaveLength(0);
   });
 
+  it('--tag prints what matches, --filter as well; a group goes past the rest', async () => {
+    const topic = cluster.topics.get('t')!;
+    topic.queues[0]!.push({ ...stored('paid'), tag: 'paid' }, stored('last'));
+    for (const option of ['--tag', '--filter']) {
+      expect((await consume(option, 'paid')).stdout.toString()).toBe('paid\n');
+    }
+    const how = ['--tag', 'paid', '--follow', '--max', '1'];
+    expect((await consume(...how)).stdout.toString()).toBe('paid\n');
+    expect((await consume('--tag', 'none', '--group', 'g')).stdout).toHaveLength(0);
+    expect((await consume('--group', 'g')).stdout).toHaveLength(0);
+  });
+
   it('usage errors end with code 2', async () => {
     for (const options of [
       ['--from', 'yesterday'],
       ['--max', '0'],
       ['--queue', '-1'],
+      ['--tag', 'a', '--filter', 'b'],
     ]) {
       expect((await consume(...options)).exitCode).toBe(2);
     }

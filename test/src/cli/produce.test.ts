@@ -30,6 +30,20 @@ describe('holdfast produce', () => {
 
   const bodies = () => cluster.topics.get('t')!.queues[0]!.map(({ body }) => body);
 
+  it('--tag and --property go with every line', async () => {
+    const how = ['--tag', 'paid', '--property', 'a=1', '--property', 'b=x=y', '--property', 'c='];
+    expect((await produce('one\ntwo\n', ...how)).exitCode).toBe(0);
+    const properties = { a: '1', b: 'x=y', c: '' };
+    const kept = cluster.topics.get('t')!.queues[0]!;
+    expect(kept).toMatchObject([
+      { tag: 'paid', properties },
+      { tag: 'paid', properties },
+    ]);
+    for (const wrong of ['a', '=1']) {
+      expect((await produce('one\n', '--property', wrong)).exitCode).toBe(2);
+    }
+  });
+
   it('sends lines as the bytes they are', async () => {
     const binary = Buffer.from([0xff, 0xfe, 0x00, 0x0d]);
     const input = Buffer.concat([

@@ -49,6 +49,22 @@ describe('holdfast receive', () => {
     ]);
   });
 
+  it('--filter and --tag: only what fits, and the list of subscriptions tells', async () => {
+    const messages = [
+      { tag: 'paid', body: Buffer.from('four') },
+      { properties: { n: '5' }, body: Buffer.from('five') },
+    ];
+    await client.call('Log/Produce', { topic, queue: 0, messages });
+    expect((await receive('--tag', 'paid || sent')).stdout.toString()).toBe('four\n');
+    const bySql = ['receive', topic, '--group', `${group}-sql`, '--filter', 'n > 4'];
+    expect(await text(...bySql)).toBe('five\n');
+    const list = ['subscription', 'list', '--group', group];
+    expect(await text(...list)).toMatch(/FILTER\n.* paid \|\| sent\n/);
+    expect((await run(...list, '--json')).json()).toMatchObject([
+      [{ group, lag: 0, filter: { tag: 'paid || sent' } }],
+    ]);
+  });
+
   it('for scripts: held, then settled by token', async () => {
     const held = await hold('--lease', '5m', '--consumer', 'script');
     expect(held.map(({ body }) => body)).toEqual(['one', 'two', 'three']);
@@ -111,7 +127,8 @@ describe('holdfast subscription', () => {
     await receive();
     expect(await text('subscription', 'list', '--group', group)).toBe(
       `GROUP${' '.repeat(group.length - 5)}  TOPIC${' '.repeat(topic.length - 5)}  ` +
-        `FIFO  LAG  PENDING  LEASED  DEAD\n${group}  ${topic}  no    0    0        0       0\n`,
+        'FIFO  LAG  PENDING  LEASED  DEAD  FILTER\n' +
+        `${group}  ${topic}  no    0    0        0       0\n`,
     );
     expect(await text('subscription', 'seek', group, topic, '--earliest')).toBe(
       'QUEUE  NEXT\n0      0\n',

@@ -173,6 +173,54 @@ describe('Consumer', () => {
     expect(result).toMatchObject({ nextOffset: 2, startOffset: 0, endOffset: 3 });
     expect(result.messages[0]).toMatchObject({ offset: 1, queue: 0, topic: 'orders' });
   });
+
+  describe('with a filter', () => {
+    const tagged = (body: string, tag: string): Stored => ({ ...stored(body), tag });
+    const filter = { tag: 'paid' };
+
+    function putTagged(...messages: readonly Stored[]): void {
+      cluster.topics.get('orders')!.queues[0]!.push(...messages);
+      for (const node of cluster.nodes) node.wake();
+    }
+
+    async function committed(): Promise<number | undefined> {
+      const query = { group: 'g', topic: 'orders', queues: [0] };
+      const [offset] = await client.admin.groupOffsets(query);
+      return offset?.offset;
+    }
+
+    it('a consumer gets what matches, and commits past the rest', async () => {
+      putTagged(tagged('a', 'new'), tagged('b', 'paid'), tagged('c', 'paid'), tagged('d', 'new'));
+      const consumer = client.consumer({ topic: 'orders', queues: [0], group: 'g', filter });
+      expect(texts(await take(consumer, 1))).toEqual(['b']);
+      await consumer.commit();
+      // What comes after `c` is not passed before `c` is.
+      expect(await committed()).toBe(2);
+      const [last] = await take(consumer, 1);
+      expect(last).toMatchObject({ offset: 2, messageId: '1-5-2' });
+      await consumer.commit();
+      expect(await committed()).toBe(4);
+      putTagged(tagged('e', 'new'));
+      await vi.waitFor(async () => {
+        await consumer.commit();
+        expect(await committed()).toBe(5);
+      });
+    });
+
+    it('a fetch says where to go on', async () => {
+      putTagged(tagged('a', 'new'), tagged('b', 'paid'), tagged('c', 'new'));
+      const query = { topic: 'orders', queue: 0, offset: 0, filter };
+      const { messages, nextOffset } = await client.fetch(query);
+      expect([texts(messages), nextOffset]).toEqual([['b'], 3]);
+    });
+
+    it('of both kinds, or of none, is refused', async () => {
+      for (const wrong of [{}, { tag: 'a', sql: 'b' }] as unknown as (typeof filter)[]) {
+        const query = { topic: 'orders', queue: 0, offset: 0, filter: wrong };
+        await expect(client.fetch(query)).rejects.toThrow('either tag or sql');
+      }
+    });
+  });
 });
 
 async function until(condition: () => boolean): Promise<void> {

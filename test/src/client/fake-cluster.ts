@@ -288,9 +288,10 @@ export class FakeNode {
         }
         const take = Math.min(credit, end - offset);
         if (take <= 0) continue;
-        credit -= take;
+        const found = batchesOf(topic, queue, offset, take, start!.filter);
+        for (const { count } of found.batches) credit -= count;
         next.set(queue, offset + take);
-        call.write({ queue, ...batchesOf(topic, queue, offset, take) });
+        call.write({ queue, ...found });
       }
     };
     call.on('error', () => undefined);
@@ -329,7 +330,8 @@ export class FakeNode {
     const offset = Number(request.offset);
     const end = topic.queues[request.queue]!.length;
     const most = request.max_messages > 0 ? request.max_messages : 100;
-    return batchesOf(topic, request.queue, offset, Math.min(most, end - offset));
+    const count = Math.min(most, end - offset);
+    return batchesOf(topic, request.queue, offset, count, request.filter);
   }
 
   #topic(name: string): FakeTopic {
@@ -453,19 +455,30 @@ function describe(name: string, cluster: FakeCluster): Wire {
   return { name, topic_id: id, ...counts, config, created_at_ms: '1700000000000' };
 }
 
-function batchesOf(topic: FakeTopic, queue: number, offset: number, count: number): Wire {
+/** With a filter, each message of that very tag as a batch of its own. */
+function batchesOf(
+  topic: FakeTopic,
+  queue: number,
+  offset: number,
+  count: number,
+  filter: SubscribeFrame['start']['filter'],
+) {
   const messages = topic.queues[queue]!.slice(offset, offset + count);
-  const batch = {
-    base_offset: String(offset),
-    count: messages.length,
+  const batch = (at: number, some: readonly Stored[]) => ({
+    base_offset: String(at),
+    count: some.length,
     stored_at_ms: '1700000000001',
-    first_message_id: `1-5-${offset}`,
-    messages,
-  };
+    first_message_id: `1-5-${at}`,
+    messages: some,
+  });
+  const matching = messages.flatMap((one, at) =>
+    one.tag === filter?.expression ? [batch(offset + at, [one])] : [],
+  );
+  const all = messages.length === 0 ? [] : [batch(offset, messages)];
   return {
     next_offset: String(offset + messages.length),
     start_offset: String(topic.starts[queue]),
     end_offset: String(topic.queues[queue]!.length),
-    batches: messages.length === 0 ? [] : [batch],
+    batches: filter === null ? all : matching,
   };
 }

@@ -23,6 +23,7 @@ export interface WireRequest {
   readonly deliver_at_ms: string;
   readonly message_id: string;
   readonly max_messages: number;
+  readonly filter: SubscribeFrame['start']['filter'];
   readonly decision: string;
   readonly transaction_id: string;
   readonly parts: readonly WireRequest[];
@@ -41,6 +42,7 @@ export interface SubscribeFrame {
   readonly start: {
     readonly topic: string;
     readonly credit: number;
+    readonly filter: { readonly type: string; readonly expression: string } | null;
     readonly queues: readonly { readonly queue: number; readonly offset: string }[];
   };
 }

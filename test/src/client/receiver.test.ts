@@ -75,6 +75,22 @@ it('each message is handled once, and acknowledged when that is done', async () 
   expect(await pending()).toBe(0);
 });
 
+it('with a filter: only what fits', async () => {
+  const producer = client.producer({ topic });
+  for (const n of ['1', '2', '3']) {
+    await producer.send({ queue: 0, body: n, properties: { n }, tag: 't' });
+  }
+  await producer.close();
+  const got: string[] = [];
+  const filter = { sql: "n <> 2 AND TAGS = 't'" };
+  const one = receiver(({ body }) => void got.push(body.toString()), { filter });
+  await until(() => got.length === 2);
+  await one.close();
+  expect(got.sort()).toEqual(['1', '3']);
+  const { summary } = await client.deliveries.describe({ group, topic });
+  expect(summary).toMatchObject({ filter, lag: 0, pending: 0 });
+});
+
 it('no more at a time than it has handlers for, and room is used at once', async () => {
   await send('a1', 'b1', 'c1');
   const { handler, got, open } = gate();

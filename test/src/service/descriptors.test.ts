@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { PackageDefinition } from '@grpc/proto-loader';
+import { fromJSON, type PackageDefinition } from '@grpc/proto-loader';
 import { describe, expect, test } from 'vitest';
 import { repairedDescriptors } from '../../../src/service/descriptors.ts';
 import { Proto } from '../../../src/service/proto.ts';
@@ -57,8 +57,17 @@ describe('reflection', () => {
   });
 
   test('reserved ranges hold their numbers', () => {
-    const ranges = repaired.get('FetchRequest')!.reservedRange;
-    expect(ranges.map(({ start, end }) => [start, end])).toEqual([[9, 10]]);
+    const fields = { one: { type: 'string', id: 1 } };
+    const reserved = [
+      [9, 9],
+      [12, 14],
+    ];
+    const nested = { Kept: { fields, reserved } };
+    const { reservedRange } = messages(repairedDescriptors(fromJSON({ nested }))).get('Kept')!;
+    expect(reservedRange.map(({ start, end }) => [start, end])).toEqual([
+      [9, 10],
+      [12, 15],
+    ]);
   });
 
   test('optional fields say so; members of real oneofs do not', () => {

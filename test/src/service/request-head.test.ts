@@ -142,6 +142,16 @@ describe('other heads', () => {
       ...{ topic: 't', queue: 2, offset: 9, maxBytes: 1, maxWaitMs: 3 },
       ...{ linearizable: true, maxMessages: 4 },
     });
+    const filter = { type: 2, expression: 'größe > 1' };
+    expect(readFetchHead(FETCH.requestSerialize({ filter })).filter).toEqual(filter);
+    // In pieces, as an encoder may send it.
+    const pieces = Buffer.concat(
+      [{ type: 1 }, { expression: 'a' }].map((one) => FETCH.requestSerialize({ filter: one })),
+    );
+    expect(readFetchHead(pieces).filter).toEqual({ type: 1, expression: 'a' });
+    expect(readFetchHead(FETCH.requestSerialize({ filter: {} })).filter).toBeDefined();
+    malformed(() => readFetchHead(Buffer.from([0x4a, 2, 0x0a, 0])));
+    malformed(() => readFetchHead(Buffer.from([0x48, 1])));
     malformed(() => readFetchHead(Buffer.from([0x0a, 9])));
     malformed(() => readFetchHead(Buffer.from([0x12, 0])));
   });

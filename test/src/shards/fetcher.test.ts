@@ -1,7 +1,8 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Entry } from '../../../raft/types.ts';
 import type { QueueIndexRow } from '../../../src/broker/state-port.ts';
+import type { MessageFilter } from '../../../src/filter/filter.ts';
 import type { FetchArguments, FetchOutcome } from '../../../src/shards/api.ts';
 import { Fetcher, type FetchSource } from '../../../src/shards/fetcher.ts';
 import { QueueReader, type ReadStore } from '../../../src/shards/queue-reader.ts';
@@ -52,11 +53,15 @@ class Rig {
     });
   }
 
-  /** The last batch becomes so large. */
+  /** The last batch becomes so large, of one message. */
   grow(bytes: number): void {
     const row = this.rows.pop()!;
     const entry = this.entries.get(row.index)!;
-    this.entries.set(row.index, { ...entry, payload: Buffer.alloc(bytes) });
+    const payload = Buffer.alloc(bytes);
+    const length = bytes - 6;
+    const digits = [0, 7, 14].map((shift) => ((length >> shift) & 0x7f) | 0x80);
+    payload.set([0xc2, 0x3e, ...digits, length >> 21]);
+    this.entries.set(row.index, { ...entry, payload });
     const cumulativeBytes = row.cumulativeBytes - entry.payload.length + bytes;
     this.rows.push({ ...row, cumulativeBytes });
   }
@@ -418,5 +423,90 @@ describe('fetch', () => {
 
   test('an unknown queue is not open', () => {
     expect(rigWithThree().fetch({ queueId: 12 }).outcome).toEqual({ status: 'queueNotOpen' });
+  });
+});
+
+describe('a fetch with a filter', () => {
+  /** Of messages `aa`, `bb`, … these. */
+  const only = (...texts: string[]): MessageFilter => ({
+    matches: (bytes, start, end) =>
+      texts.includes(Buffer.from(bytes.subarray(start + 3, end)).toString()),
+  });
+
+  test('brings what matches, with its offsets, and goes past the rest', () => {
+    const { outcome } = rigWithThree().fetch({ filter: only('aa', 'cc', 'ee') });
+    expect(text(outcome)).toEqual([
+      `0+1 ${messages('aa')}`,
+      `2+1 ${messages('cc')}`,
+      `4+1 ${messages('ee')}`,
+    ]);
+    expect(outcome).toMatchObject({ nextOffset: 6, endOffset: 6 });
+  });
+
+  test('maxMessages counts what matches; the next fetch goes on behind the last', () => {
+    const rig = rigWithThree();
+    const filter = only('bb', 'ee', 'ff');
+    const first = rig.fetch({ filter, maxMessages: 2 }).outcome;
+    expect(text(first)).toEqual([`1+1 ${messages('bb')}`, `4+1 ${messages('ee')}`]);
+    expect(first).toMatchObject({ nextOffset: 5 });
+    const rest = rig.fetch({ filter, maxMessages: 2, offset: 5 }).outcome;
+    expect(text(rest)).toEqual([`5+1 ${messages('ff')}`]);
+  });
+
+  test('where nothing of what was read matches, it is empty and says where to go on', () => {
+    const rig = rigWithThree();
+    const first = rig.fetch({ filter: only('ff'), maxBytes: 10, waitMs: 60_000 }).outcome;
+    expect(first).toMatchObject({ status: 'ok', batches: [], nextOffset: 2, endOffset: 6 });
+    // One message is asked for: so many are looked at, and no more.
+    for (let i = 0; i < 200; i++) rig.add(100 + i, 'xx');
+    const one = rig.fetch({ filter: only(), maxMessages: 1, maxBytes: 1_000_000 }).outcome;
+    expect(one).toMatchObject({ batches: [], nextOffset: 128, endOffset: 206 });
+  });
+
+  test('at the end it waits on through what does not match, no longer than was asked for', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const rig = rigWithThree();
+    const filter = only('yy');
+    const found = rig.fetch({ filter, waitMs: 1000 });
+    const late = rig.fetch({ filter, waitMs: 1000 });
+    expect([found.outcome, rig.waiters.count]).toEqual([undefined, 2]);
+    vi.advanceTimersByTime(600);
+    rig.add(91, 'xx');
+    rig.waiters.wakeQueue(QUEUE, 'data');
+    expect([found.outcome, rig.waiters.count]).toEqual([undefined, 2]);
+    late.cancel();
+    vi.advanceTimersByTime(300);
+    rig.add(92, 'xx', 'yy');
+    rig.waiters.wakeQueue(QUEUE, 'data');
+    expect(text(found.outcome)).toEqual([`8+1 ${messages('yy')}`]);
+
+    const empty = rig.fetch({ filter, offset: 9, waitMs: 1000 });
+    vi.advanceTimersByTime(600);
+    rig.add(93, 'xx');
+    rig.waiters.wakeQueue(QUEUE, 'data');
+    vi.advanceTimersByTime(399);
+    expect(empty.outcome).toBeUndefined();
+    vi.advanceTimersByTime(2);
+    expect(empty.outcome).toMatchObject({ batches: [], nextOffset: 10, endOffset: 10 });
+    expect(rig.waiters.count).toBe(0);
+  });
+
+  test('it looks at a mebibyte at a time, however much is asked for', () => {
+    const rig = new Rig();
+    for (let i = 0; i < 3; i++) {
+      rig.add(10 + i, 'x');
+      rig.grow(600_000);
+    }
+    const maxBytes = 16_000_000;
+    expect(rig.fetch({ maxBytes, filter: { matches: () => false } }).outcome).toMatchObject({
+      ...{ status: 'ok', batches: [], nextOffset: 1, endOffset: 3 },
+    });
+    expect(rig.fetch({ maxBytes }).outcome).toMatchObject({ nextOffset: 3 });
+  });
+
+  test('without a wait it answers at once', () => {
+    const { outcome } = rigWithThree().fetch({ filter: only('zz') });
+    expect(outcome).toMatchObject({ status: 'ok', batches: [], nextOffset: 6, endOffset: 6 });
   });
 });

@@ -32,6 +32,16 @@ class Story {
     return this.#lease(index, timeMs, { again: [], freshOffset: offsets[0] ?? 0, fresh }, messages);
   }
 
+  /** Looks at offsets 0 to 3, and is told that it got `given`. */
+  selected(index: number, passed: number[], given: number[], expression = 'f'): this {
+    const count = passed.length - 1;
+    const place = { at: { term: 1, index: 1 }, position: 0, firstIndex: 1, storedAtMs: 0 };
+    const fresh = Array.from({ length: count }, () => ({ ...place, keyHash: 0 }));
+    const selection = { filter: { type: 1, expression }, passed };
+    const messages = given.map((offset) => ({ offset, attempt: 1 }));
+    return this.#lease(index, 0, { again: [], freshOffset: 0, fresh, selection }, messages);
+  }
+
   again(index: number, timeMs: number, offset: number, attempt: number | undefined): this {
     const messages = attempt === undefined ? [] : [{ offset, attempt }];
     return this.#lease(index, timeMs, { again: [offset], freshOffset: 4, fresh: [] }, messages);
@@ -42,7 +52,7 @@ class Story {
     timeMs: number,
     picks: Pick<
       Extract<Parameters<DeliveryRules['applied']>[2], { type: 'lease' }>,
-      'again' | 'freshOffset' | 'fresh'
+      'again' | 'freshOffset' | 'fresh' | 'selection'
     >,
     messages: readonly LeasedMessage[],
   ): this {
@@ -146,5 +156,29 @@ describe('deliveries', () => {
 
   it('a message of a key that is held up', () => {
     expect(() => new Story(true).fresh(5, 0, [0, 1])).toThrow('delivery-order');
+  });
+
+  it.each<[string, string | undefined, (story: Story) => unknown]>([
+    ['what fits', undefined, (s) => s.selected(5, [1, 1, 0], [1, 3])],
+    ['what was passed over', 'delivery-', (s) => s.selected(5, [1, 1, 0], [0, 2])],
+    [
+      'the one after what was passed over is withheld',
+      'delivery-withheld',
+      (s) => s.selected(5, [1, 1, 0], [1]),
+    ],
+    [
+      'decided: an ack of what was passed over',
+      undefined,
+      (s) => s.selected(5, [3, 0], [3]).settle(6, 9, [1, 5, ACK], { status: 'decided' }),
+    ],
+    [
+      'with another filter',
+      'delivery-filter',
+      (s) => s.selected(5, [4], []).selected(6, [0], [], 'g'),
+    ],
+    ['with none', 'delivery-filter', (s) => s.selected(5, [4], []).fresh(6, 0, [])],
+  ])('of a group with a filter: %s', (_, name, act) => {
+    if (name === undefined) expect(() => act(new Story())).not.toThrow();
+    else expect(() => act(new Story())).toThrow(name);
   });
 });

@@ -1,4 +1,4 @@
-import { inTopic, ofGroup, paged, type RefusedTables, TOPIC, table } from './table.ts';
+import { filters, inTopic, ofGroup, paged, type RefusedTables, TOPIC, table } from './table.ts';
 
 const BAD = 'INVALID_ARGUMENT';
 const name = { group: 'refused', topic: TOPIC };
@@ -30,6 +30,11 @@ export const DELIVERIES: RefusedTables = {
     [{ max_wait_ms: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /max_wait_ms is -1/],
     [{ from: 7 }, BAD, 'INVALID_REQUEST', /EARLIEST or LATEST/],
     [{ consumer: 'x'.repeat(65) }, BAD, 'INVALID_NAME', /consumer has 65 bytes/],
+    ...filters,
+    [
+      { filter: { type: 1, expression: 'a' } },
+      ...['FAILED_PRECONDITION', 'SUBSCRIPTION_FILTER', /was subscribed without a filter/],
+    ] as never,
   ]),
   'Deliveries/Ack': table({ ...name, tokens: [token] }, [
     ...Object.values(topicOnly),

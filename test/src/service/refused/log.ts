@@ -1,4 +1,4 @@
-import { inTopic, LONG_NAME, ofGroup, type RefusedTables, TOPIC, table } from './table.ts';
+import { filters, inTopic, LONG_NAME, ofGroup, type RefusedTables, TOPIC, table } from './table.ts';
 
 const BAD = 'INVALID_ARGUMENT';
 const one = { body: Buffer.from('x') };
@@ -88,6 +88,7 @@ export const LOG: RefusedTables = {
     [{ max_bytes: 16_777_217 }, BAD, 'NUMBER_OUT_OF_RANGE', /maxFetchBytes/],
     [{ max_wait_ms: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /max_wait_ms is/],
     [{ max_messages: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /max_messages is/],
+    ...filters,
   ]),
   'Log/Subscribe': table({ start: { topic: TOPIC, queues: [{ queue: 0, offset: 0 }] } }, [
     [{ start: { topic: 'a/b' } }, BAD, 'INVALID_NAME', /topic "a\/b" is not a name/],
@@ -113,6 +114,9 @@ export const LOG: RefusedTables = {
       { start: { topic: TOPIC, queues: [{ queue: 0, offset: -5 }] } },
       ...[BAD, 'NUMBER_OUT_OF_RANGE', /offset is -5/],
     ] as never,
+    ...filters.map(
+      ([filter, ...refused]) => [{ start: { topic: TOPIC, ...filter } }, ...refused] as const,
+    ),
     [{ start: undefined, credit: 5 }, BAD, 'INVALID_REQUEST', /first frame must be `start`/],
   ]),
   'Log/ListOffsets': table({ topic: TOPIC }, [

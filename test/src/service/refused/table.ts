@@ -54,3 +54,20 @@ export const paged = {
   large: [{ page_size: 1001 }, 'INVALID_ARGUMENT', 'NUMBER_OUT_OF_RANGE', /between 0 and 1000/],
   token: [{ page_token: '!' }, 'INVALID_ARGUMENT', 'INVALID_REQUEST', /page_token is not one/],
 } as const satisfies Record<string, Row>;
+
+/** Of a call that takes a filter. */
+export const filters: readonly Row[] = (
+  [
+    [{}, /type 0 is none: give TAG or SQL/],
+    [{ type: 7, expression: 'a' }, /type 7 is none/],
+    [{ type: 1 }, /character 1: a tag is missing/],
+    [{ type: 1, expression: 'a | b' }, /character 3: tags are separated/],
+    [{ type: 1, expression: 'a || *' }, /`\*` stands alone/],
+    [{ type: 2 }, /character 1: .* it ends/],
+    [{ type: 2, expression: "a > 'x'" }, /character 5: only numbers have an order/],
+    [{ type: 2, expression: 'a LIKE 1' }, /character 3: .* found "LIKE"/],
+    [{ type: 2, expression: '('.repeat(33) }, /maxFilterDepth/],
+    [{ type: 2, expression: Array(65).fill('a').join(' OR ') }, /maxFilterConditions/],
+    [{ type: 1, expression: 'x'.repeat(4097) }, /4097 bytes: at most 4096/],
+  ] as const
+).map(([filter, text]) => [{ filter }, 'INVALID_ARGUMENT', 'INVALID_FILTER', text]);
