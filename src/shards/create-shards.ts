@@ -42,6 +42,7 @@ export function createShards(
     onRoom: () => driver.applyMore(),
   });
   const meta = createMetaState(identity);
+  const disks = new DiskLevels(identity.node, meta);
   const machine = new ShardMachine(meta, flush, waiters, (shard) => applied.call(shard));
   const directory = storage.checkpointDirectory;
   const snapshots = new CheckpointSnapshots({ directory, machine, logger, onFatal });
@@ -57,28 +58,27 @@ export function createShards(
     snapshots,
     events: driverEvents(flush, waiters, leadership, {
       onInvite: (_, invite) => local.invited(invite),
-      onLiveness: (node, isAlive) => network?.setSilent(node, !isAlive),
+      onLiveness: (node, isAlive) => {
+        network?.setSilent(node, !isAlive);
+        disks.setSilent(node, !isAlive);
+      },
     }),
     onFatal,
   });
-  const { incarnation } = identity;
-  const { log } = storage;
-  const { tombstones } = log;
   const local = new LocalShards({
-    ...{ incarnation, driver, log, machine, flush, snapshots, meta, logger, tombstones, onFatal },
+    ...{ incarnation: identity.incarnation, log: storage.log, tombstones: storage.log.tombstones },
+    ...{ driver, machine, flush, snapshots, meta, logger, onFatal },
     onLeft: (shard) => leadership.call(shard),
   });
   local.open(storage.recovered, storage.loaded);
-  const disks = new DiskLevels(identity.node, meta);
   applied.add((shard) => {
     if (shard !== META_SHARD) return;
     local.dropRetired();
     disks.refresh();
   });
-  const all = Array.from({ length: identity.dataShards + 1 }, (_, shard) => shard);
   const host = new LocalShardHost({
     node: identity.node,
-    shards: all,
+    shards: Array.from({ length: identity.dataShards + 1 }, (_, shard) => shard),
     driver,
     log: storage.log,
     maxQueuedBytes: config.log.maxQueuedBytes,

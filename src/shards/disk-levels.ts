@@ -1,6 +1,8 @@
 /**
  * How full the disks are that hold a shard: this node's by its own measure, the others' as they
- * said last. Asked with every write, so what is known is put together only when it changes.
+ * said last. A node that is silent counts for nothing: nobody knows how full its disk is by now,
+ * and room made elsewhere gives it none. Asked with every write, so what is known is put together
+ * only when it changes.
  */
 import type { NodeId, ShardId } from '../../raft/types.ts';
 import type { DiskLevel, MetaView } from '../cluster/api.ts';
@@ -9,6 +11,7 @@ import { rank } from './disk-meter.ts';
 export class DiskLevels {
   readonly #node: NodeId;
   readonly #meta: Pick<MetaView, 'members' | 'placement'>;
+  readonly #silent = new Set<NodeId>();
   #own: DiskLevel = 'low';
   /** Of nodes whose disk is not low; mostly empty. */
   #levels: ReadonlyMap<NodeId, DiskLevel> = new Map();
@@ -27,11 +30,18 @@ export class DiskLevels {
     this.refresh();
   }
 
+  setSilent(node: NodeId, isSilent: boolean): void {
+    if (isSilent) this.#silent.add(node);
+    else this.#silent.delete(node);
+    this.refresh();
+  }
+
   /** The metadata, or the own level, changed. */
   refresh(): void {
     const levels = new Map<NodeId, DiskLevel>();
     for (const { disk, node } of this.#meta.members()) {
-      if (disk !== undefined && disk !== 'low') levels.set(node, disk);
+      const isKnown = disk !== undefined && !this.#silent.has(node);
+      if (isKnown && disk !== 'low') levels.set(node, disk);
     }
     if (this.#own === 'low') levels.delete(this.#node);
     else levels.set(this.#node, this.#own);

@@ -82,6 +82,17 @@ describe('the disks of a shard', () => {
     expect([levels.of(shard), levels.of(other)]).toEqual(['low', 'low']);
   });
 
+  test('do not count while their nodes are silent', () => {
+    report(3, 'full');
+    const shard = without(2);
+    expect(levels.fullNode(shard)).toBe(3);
+    levels.setSilent(3, true);
+    expect([levels.fullNode(shard), levels.of(shard)]).toEqual([undefined, 'low']);
+    levels.setSilent(3, false);
+    expect(levels.fullNode(shard)).toBe(3);
+    report(3, 'low');
+  });
+
   test("this node's own is known before the metadata has it, and forgotten as soon", () => {
     const shard = without(4);
     levels.setOwn('full');
