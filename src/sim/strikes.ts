@@ -98,7 +98,7 @@ function bitFlip(stage: Stage, victim: SimNode): void {
   const { random } = stage;
   if (!mayFlip(stage, victim) || !flip(stage, victim, random.pick(FLIPPED_PARTS))) return;
   // Who starts reads all there is; and what others have trimmed meanwhile, they cannot give.
-  if (random.chance(0.6)) stage.later(SOON_MAX_MS, () => crash(stage, victim, random.chance(0.5)));
+  if (random.chance(0.9)) stage.later(SOON_MAX_MS, () => crash(stage, victim, random.chance(0.5)));
   if (random.chance(0.6)) stage.later(SOON_MAX_MS, () => checkpoint(stage, 1));
 }
 
