@@ -72,7 +72,8 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const tasks = runClusterTasks({ config, identity, shards, service, peers, suspects, logger });
   const keeper = new LogKeeper({ ...shards, storage, config: config.retention, logger, onFatal });
   const { incarnation } = identity;
-  const disk = createDiskReport(config, shards, service, incarnation, logger, () => keeper.hurry());
+  const disk = createDiskReport(config, shards, service, incarnation, logger);
+  shards.disks.onRise = () => keeper.hurry();
   await disk.start();
   observer.watch({ ...shards, config, keeper, peers, service, storage });
   await peers.start();
@@ -135,12 +136,11 @@ function createDiskReport(
   proposer: Service,
   incarnation: string,
   logger: Logger,
-  onPressure: () => void,
 ): DiskReport {
   const measure = () => measureDisk(data, retention.maxDataBytes);
   const levels = disks;
   return new DiskReport({
-    ...{ host, levels, proposer, incarnation, marks: retention, measure, logger, onPressure },
+    ...{ host, levels, proposer, incarnation, marks: retention, measure, logger },
   });
 }
 

@@ -21,8 +21,6 @@ export interface DiskReportParts {
   readonly marks: DiskMarks;
   readonly measure: () => Promise<DiskUse>;
   readonly logger: Logger;
-  /** The level rose: there is something to do. */
-  readonly onPressure: () => void;
 }
 
 export class DiskReport {
@@ -63,12 +61,11 @@ export class DiskReport {
   }
 
   #changed(level: DiskLevel, { percent }: DiskUse): void {
-    const { levels, logger, onPressure } = this.#parts;
+    const { levels, logger } = this.#parts;
     levels.setOwn(level);
     const facts = { disk: level, usedPercent: Math.round(percent * 10) / 10 };
     if (level === 'low') logger.info(facts, 'the disk has room again');
     else logger.warn(facts, 'the disk passed a mark');
-    if (level !== 'low') onPressure();
   }
 
   /** Again with each look until the metadata has it. */

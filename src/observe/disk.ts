@@ -1,6 +1,7 @@
 /** How full the disk is, and what of it is ours beside the commit log, which knows by itself. */
-import { readdir, stat, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bytesBelow } from '../shards/disk-meter.ts';
 
 export interface DiskFigures {
   readonly freeBytes: number;
@@ -24,13 +25,7 @@ export async function readDisk(data: string): Promise<DiskFigures> {
   };
 }
 
-/** Files come and go while they are counted; a directory may not be there yet. */
-async function bytesIn(directory: string): Promise<number> {
-  const names = await readdir(directory).catch(() => []);
-  let bytes = 0;
-  for (const name of names) {
-    const file = await stat(join(directory, name)).catch(() => undefined);
-    if (file?.isFile() === true) bytes += file.size;
-  }
-  return bytes;
+/** A directory may not be there yet. */
+function bytesIn(directory: string): Promise<number> {
+  return bytesBelow(directory).catch(() => 0);
 }

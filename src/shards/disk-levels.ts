@@ -9,6 +9,8 @@ import type { DiskLevel, MetaView } from '../cluster/api.ts';
 import { rank } from './disk-meter.ts';
 
 export class DiskLevels {
+  /** A disk, of whatever node, passed a mark upwards: there is room to be made. */
+  onRise: () => void = () => undefined;
   readonly #node: NodeId;
   readonly #meta: Pick<MetaView, 'members' | 'placement'>;
   readonly #silent = new Set<NodeId>();
@@ -45,7 +47,11 @@ export class DiskLevels {
     }
     if (this.#own === 'low') levels.delete(this.#node);
     else levels.set(this.#node, this.#own);
+    const before = this.#levels;
     this.#levels = levels;
+    const hasRisen = ([node, level]: readonly [NodeId, DiskLevel]): boolean =>
+      rank(level) > rank(before.get(node) ?? 'low');
+    if ([...levels].some(hasRisen)) this.onRise();
   }
 
   /** Of the fullest disk with a replica of the shard. */

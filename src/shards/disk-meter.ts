@@ -27,7 +27,7 @@ export async function measureDisk(directory: string, maxDataBytes: number): Prom
 }
 
 /** What files take on the disk; a file that goes meanwhile takes nothing. */
-async function bytesBelow(directory: string): Promise<number> {
+export async function bytesBelow(directory: string): Promise<number> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile());
   const sizes = await Promise.all(

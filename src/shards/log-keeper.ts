@@ -205,7 +205,8 @@ export class LogKeeper {
   #mayGoEarly(shard: ShardId): boolean {
     if (!isNearlyFull(this.#parts.disks.of(shard))) return false;
     const nowMs = performance.now();
-    if (nowMs - (this.#earlyAtMs.get(shard) ?? -EARLY_STEP_MS) < EARLY_STEP_MS) return false;
+    if (nowMs - (this.#earlyAtMs.get(shard) ?? Number.NEGATIVE_INFINITY) < EARLY_STEP_MS)
+      return false;
     this.#earlyAtMs.set(shard, nowMs);
     return true;
   }

@@ -14,7 +14,6 @@ class World {
   percent = 10;
   isBlind = false;
   leader: number | undefined = 1;
-  pressed = 0;
   readonly lines: string[] = [];
   readonly roster = new Roster(born(3, 2));
   readonly levels = new DiskLevels(1, this.roster);
@@ -38,9 +37,6 @@ class World {
       return { percent: this.percent };
     },
     logger: pino({}, { write: (line: string) => void this.lines.push(line) }),
-    onPressure: () => {
-      this.pressed += 1;
-    },
   });
 
   async look(percent: number): Promise<readonly unknown[]> {
@@ -62,13 +58,13 @@ describe('a node tells the cluster of its disk', () => {
     const world = new World();
     expect(await world.look(50)).toEqual([]);
     expect(await world.look(86)).toEqual(['critical']);
-    expect([world.levels.own, world.pressed]).toEqual(['critical', 1]);
+    expect(world.levels.own).toBe('critical');
     // Not twice while the first is on its way, nor when it has arrived.
     expect(await world.look(86)).toEqual(['critical']);
     world.take();
     expect(await world.look(86)).toEqual(['critical']);
     expect(await world.look(20)).toEqual(['critical', 'low']);
-    expect([world.levels.own, world.pressed]).toEqual(['low', 1]);
+    expect(world.levels.own).toBe('low');
     expect(world.lines.map((line) => JSON.parse(line).level)).toEqual([40, 30]);
   });
 

@@ -82,6 +82,27 @@ describe('the disks of a shard', () => {
     expect([levels.of(shard), levels.of(other)]).toEqual(['low', 'low']);
   });
 
+  test('that pass a mark upwards are told of, once, whosever they are', () => {
+    let rises = 0;
+    levels.onRise = () => {
+      rises += 1;
+    };
+    const risesAfter = (act: () => void) => {
+      act();
+      return rises;
+    };
+    expect(risesAfter(() => report(2, 'high'))).toBe(1);
+    expect(risesAfter(() => report(2, 'high'))).toBe(1);
+    expect(risesAfter(() => report(2, 'full'))).toBe(2);
+    expect(risesAfter(() => report(2, 'critical'))).toBe(2);
+    expect(risesAfter(() => levels.setOwn('critical'))).toBe(3);
+    expect(risesAfter(() => report(1, 'critical'))).toBe(3);
+    report(1, 'low');
+    expect(risesAfter(() => levels.setOwn('low'))).toBe(3);
+    expect(risesAfter(() => report(2, 'low'))).toBe(3);
+    levels.onRise = () => undefined;
+  });
+
   test('do not count while their nodes are silent', () => {
     report(3, 'full');
     const shard = without(2);
