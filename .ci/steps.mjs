@@ -18,6 +18,8 @@ const ENVIRONMENT = { ...process.env, PATH, CI: 'true' };
 const SHORT_E2E = ['--bytes', '20', '--kills', '4'];
 /** Nine scenarios, through toxiproxy where they break the network: about five minutes. */
 const SHORT_CHAOS = ['--short'];
+/** Every type of frame and every RPC: about half a minute. */
+const SHORT_FUZZ = ['--frames', '20000', '--calls', '300'];
 /** Short histories, so that they fit into four minutes of two processors. */
 const SHORT_SIM = ['--count', '1000', '--fault-ms', '4000'];
 
@@ -124,6 +126,7 @@ await tests('test:slow');
 await step({ name: 'simulator, 1000 seeds', command: ['npm', 'run', 'sim', '--', ...SHORT_SIM] });
 await liveClients();
 await step({ name: 'end-to-end, short', command: ['npm', 'run', 'e2e', '--', ...SHORT_E2E] });
+await step({ name: 'fuzz, short', command: ['npm', 'run', 'fuzz', '--', ...SHORT_FUZZ] });
 await step({ name: 'chaos, short', command: ['npm', 'run', 'chaos', '--', ...SHORT_CHAOS] });
 
 for (const failure of failures) console.log(`failed: ${failure}`);
