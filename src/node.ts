@@ -11,6 +11,7 @@ import type { Identity } from './cluster/identity.ts';
 import { KnownPeers } from './cluster/known-peers.ts';
 import { enterDirectory } from './cluster/node-directory.ts';
 import { PeerLives } from './cluster/peer-lives.ts';
+import { raiseLevels } from './cluster/raise-levels.ts';
 import { keepRegistered } from './cluster/registration.ts';
 import { DiskReport } from './cluster/report-disk.ts';
 import { reportSuspects, type SuspectReplica, suspectsAmong } from './cluster/report-suspects.ts';
@@ -121,6 +122,7 @@ function runClusterTasks(parts: {
     keepRegistered(host, service, addressesOf(config, identity)),
     reportSuspects(host, service, suspects, { incarnation, highestOf }),
     followMembers(host, peers),
+    raiseLevels(host),
     runPlacement({ host, driver, peers, proposer: service, logger }),
   ];
   return {

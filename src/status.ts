@@ -260,6 +260,10 @@ export const REASONS = {
     'FAILED_PRECONDITION',
     'The last node cannot be removed: nothing could hold the data.',
   ),
+  UPGRADE_UNFINISHED: refused(
+    'FAILED_PRECONDITION',
+    'A node is silent, or its build does not know the feature level. Start or upgrade those named.',
+  ),
   QUORUM_AT_RISK: refused(
     'FAILED_PRECONDITION',
     'Most nodes that would remain are down. Start them, or remove those that are down first.',

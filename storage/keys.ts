@@ -36,6 +36,7 @@ export const KeyKind = {
   groupMember: 0x2e,
   dedupKey: 0x2f,
   deadLetter: 0x30,
+  featureLevel: 0x40,
 } as const;
 export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
 
@@ -58,6 +59,7 @@ export const TABLE_KINDS = [
   KeyKind.groupMember,
   KeyKind.dedupKey,
   KeyKind.deadLetter,
+  KeyKind.featureLevel,
 ] as const;
 export type TableKind = (typeof TABLE_KINDS)[number];
 
@@ -112,6 +114,7 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.transactionPart]: table('transaction-part', 5),
   [KeyKind.offsetHold]: table('offset-hold', 5),
   [KeyKind.deadLetter]: table('dead-letter', 5),
+  [KeyKind.featureLevel]: table('feature-level', 5),
 });
 
 const UINT32_SIZE = 0x1_0000_0000;

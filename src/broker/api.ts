@@ -105,6 +105,8 @@ export interface StateCounts extends DeliveryCounts {
 export interface DataShard {
   load(rows: Iterable<StateRow>): void;
   apply(entry: Entry, out: StateWriter): ApplyResult;
+  /** What this shard's replicas may write (feature-level.ts). */
+  featureLevel(): number;
   queue(queueId: QueueId): QueueView | undefined;
   queues(): Iterable<QueueView>;
   /** undefined = unknown group. */

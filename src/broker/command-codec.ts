@@ -11,7 +11,7 @@
  *   closeQueue     = queueId                             fenceQueue = queueId minQueueEpoch
  *   commitOffsets  = group topicId [queue offset]*       version 2: and memberId generation
  *   resetOffsets   = group topicId [queue offset]*
- *   forgetTopic    = topicId
+ *   forgetTopic    = topicId                             raiseLevel = level
  *   trim           = logTrim [queueId startOffset startIndex]*
  *   those of half messages: transaction-codec.ts; of members of groups: group-commands.ts
  *
@@ -74,6 +74,7 @@ const KIND = {
   recall: 12,
   copy: 50,
   fenceQueue: 51,
+  raiseLevel: 60,
   ...TRANSACTION_KIND,
   ...GROUP_KIND,
   ...DELIVERY_KIND,
@@ -116,6 +117,8 @@ export function encodeCommand(command: Command): Uint8Array {
       return encodeOffsets(command, out);
     case 'forgetTopic':
       return out.text(command.topicId).finish();
+    case 'raiseLevel':
+      return out.uint(command.level).finish();
     case 'trim':
       return encodeTrim(command, out);
     default:
@@ -176,6 +179,8 @@ function decodeFields(kind: number, version: number, from: ByteReader): Command 
       return { type: 'resetOffsets', ...readOffsets(from) };
     case KIND.forgetTopic:
       return { type: 'forgetTopic', topicId: from.text() };
+    case KIND.raiseLevel:
+      return { type: 'raiseLevel', level: from.uint() };
     case KIND.trim:
       return decodeTrim(from);
     default:

@@ -88,6 +88,8 @@ export type Command =
       readonly offsets: readonly QueueOffsetEntry[];
     }
   | GroupCommand
+  /** From the next entry on, what the level brought may be written (feature-level.ts). */
+  | { readonly type: 'raiseLevel'; readonly level: number }
   /** The topic is gone: forget what groups committed on it. */
   | { readonly type: 'forgetTopic'; readonly topicId: string }
   /** Start offsets rise; entries up to `logTrim` are needed by nothing (internals rules 5, 7). */

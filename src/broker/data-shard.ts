@@ -35,6 +35,7 @@ import { Delays } from './delays.ts';
 import { Deliveries } from './deliveries.ts';
 import type { DeliveriesView } from './deliveries-view.ts';
 import { isDeliveryCommand } from './delivery-codec.ts';
+import { NEWEST_LEVEL } from './feature-level.ts';
 import { GroupCalls } from './group-calls.ts';
 import { type GroupCommand, isGroupCommand } from './group-commands.ts';
 import type { MembershipState } from './group-rows.ts';
@@ -43,6 +44,7 @@ import type { DataShardLimits } from './limits.ts';
 import { DATA_SHARD_LIMITS } from './limits.ts';
 import { fenced, type QueueState, Queues } from './queues.ts';
 import type { AcceptedRequest } from './request-window.ts';
+import { ShardLevel } from './shard-level.ts';
 import { ShardTransactions } from './shard-transactions.ts';
 import type { StateRow, StateWriter, Table } from './state-port.ts';
 import type { GlobalTransactionId } from './transaction-commands.ts';
@@ -51,12 +53,13 @@ type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
 
 const DONE: ApplyResult = Object.freeze({ type: 'done' });
 
-/** `limits` must be the same on every replica. */
+/** `limits`, and the level that the cluster was born at, must be the same on every replica. */
 export function createDataShard(
   shard: ShardId,
   limits: DataShardLimits = DATA_SHARD_LIMITS,
+  bornAtLevel = NEWEST_LEVEL,
 ): DataShard {
-  return new DataShardState(shard, limits);
+  return new DataShardState(shard, limits, bornAtLevel);
 }
 
 class DataShardState implements DataShard {
@@ -69,11 +72,13 @@ class DataShardState implements DataShard {
   readonly #delays: Delays;
   readonly #deliveries: Deliveries;
   readonly #groups = new GroupCalls();
+  readonly #level: ShardLevel;
   #lastIndex: LogIndex = 0;
   #lastTimeMs: ShardTimeMs = 0;
 
-  constructor(shard: ShardId, limits: DataShardLimits) {
+  constructor(shard: ShardId, limits: DataShardLimits, bornAtLevel: number) {
     this.#shard = shard;
+    this.#level = new ShardLevel(bornAtLevel);
     this.#queues = new Queues(limits.maxClosedQueues);
     this.#dedup = new Dedup(limits);
     this.#transactions = new ShardTransactions({
@@ -104,6 +109,7 @@ class DataShardState implements DataShard {
       rowsOf('pending-delivery'),
       rowsOf('dead-letter'),
     );
+    this.#level.load(rowsOf('feature-level'));
     this.#groups.load(rowsOf('group'), rowsOf('group-offset'), rowsOf('group-member'));
   }
 
@@ -114,6 +120,10 @@ class DataShardState implements DataShard {
     this.#lastTimeMs = entry.timeMs;
     if (entry.type !== EntryType.command) return DONE;
     return this.#dispatch(decodeCommand(entry.head), entry, out);
+  }
+
+  featureLevel(): number {
+    return this.#level.current;
   }
 
   get deliveries(): DeliveriesView {
@@ -304,6 +314,9 @@ class DataShardState implements DataShard {
         return this.#closeQueue(command.queueId, entry, out);
       case 'fenceQueue':
         this.#queues.fence(command.queueId, command.minQueueEpoch, out);
+        return DONE;
+      case 'raiseLevel':
+        this.#level.raise(command.level, out);
         return DONE;
       case 'trim':
         return this.#trim(command, entry, out);

@@ -22,6 +22,7 @@ export type Table =
   | 'subscription'
   | 'pending-delivery'
   | 'dead-letter'
+  | 'feature-level'
   | 'topic'
   | 'meta';
 

@@ -26,11 +26,12 @@ async function showStatus(options: ClientOptions): Promise<void> {
 }
 
 /** Scripts outside rely on this shape. */
-export function statusJson({ clusterId, nodes, shards }: ClusterDescription) {
+export function statusJson({ clusterId, featureLevel, nodes, shards }: ClusterDescription) {
   return {
     cluster_id: clusterId,
-    nodes: nodes.map(({ id, address, pid, up, state, disk }) => ({
-      ...{ id, address, pid, up, state, disk },
+    feature_level: featureLevel,
+    nodes: nodes.map(({ id, address, pid, up, state, disk, version, newestLevel }) => ({
+      ...{ id, address, pid, up, state, disk, version, newest_level: newestLevel },
     })),
     shards: shards.map((shard) => ({
       id: shard.id,
@@ -60,8 +61,9 @@ export function statusJson({ clusterId, nodes, shards }: ClusterDescription) {
 
 type Shard = ClusterDescription['shards'][number];
 
-function printStatus({ clusterId, nodes, shards }: ClusterDescription): void {
-  void print(`cluster ${clusterId}\n\n`);
+function printStatus(cluster: ClusterDescription): void {
+  const { clusterId, nodes, shards } = cluster;
+  void print(`cluster ${clusterId}${upgradeText(cluster)}\n\n`);
   const nodeRows = nodes.map(({ id, address, pid, up, state, disk }) => {
     const held = shards.filter(({ replicas }) => replicas.some(({ node }) => node === id));
     const led = shards.filter(({ leader }) => leader === id).length;
@@ -82,6 +84,19 @@ function printStatus({ clusterId, nodes, shards }: ClusterDescription): void {
   ]);
   const heads = ['SHARD', 'LEADER', 'TERM', 'COMMIT', 'APPLIED', 'REPLICAS (node:match)', ''];
   printTable(heads, shardRows);
+}
+
+/** Where builds are mixed, or the last step of an upgrade is still to be done. */
+function upgradeText({ featureLevel, nodes }: ClusterDescription): string {
+  const answered = nodes.filter(({ version }) => version !== '');
+  const newest = Math.max(featureLevel, ...answered.map(({ newestLevel }) => newestLevel));
+  if (newest === featureLevel) return '';
+  const behind = nodes.filter(({ newestLevel }) => newestLevel < newest).map(({ id }) => id);
+  const next =
+    behind.length > 0
+      ? `nodes ${behind.join(', ')} run an older build or are down`
+      : 'all nodes know it: `holdfast cluster upgrade` ends the upgrade';
+  return `\nat feature level ${featureLevel} of ${newest}: ${next}`;
 }
 
 /** `3:120`, and what is special about it: `4:80 (catching up)`. */

@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
     (await import('./cluster-add.ts')).registerClusterAdd,
     (await import('./cluster-remove.ts')).registerClusterRemove,
     (await import('./cluster-transfer.ts')).registerClusterTransfer,
+    (await import('./cluster-upgrade.ts')).registerClusterUpgrade,
   ],
   topic: async () => [(await import('./topic.ts')).registerTopic],
   produce: async () => [(await import('./produce.ts')).registerProduce],

@@ -135,9 +135,14 @@ export class Admin {
       up: node.up === true,
       state: String(node.state),
       disk: String(node.disk) || 'low',
+      version: String(node.version ?? ''),
+      newestLevel: int(node.newest_level ?? 0),
     }));
     const shards = list(answer.shards).map(shard);
-    return { clusterId: String(answer.cluster_id), node: int(answer.node), nodes, shards };
+    // A server that knew no levels yet says none.
+    const featureLevel = int(answer.feature_level ?? 0) || 1;
+    const clusterId = String(answer.cluster_id);
+    return { clusterId, node: int(answer.node), nodes, featureLevel, shards };
   }
 
   async describeMembers(options?: CallOptions): Promise<MembersDescription> {
@@ -166,6 +171,12 @@ export class Admin {
   /** Spreads replicas and leaders evenly over the nodes again. */
   async rebalance(options?: CallOptions): Promise<void> {
     await this.#call('Admin', 'Rebalance', {}, 'idempotent', options);
+  }
+
+  /** Ends an upgrade; default: the newest level that all members know. Answers the level. */
+  async raiseFeatureLevel(level = 0, options?: CallOptions): Promise<number> {
+    const answer = await this.#call('Admin', 'RaiseFeatureLevel', { level }, 'idempotent', options);
+    return int(answer.level);
   }
 
   /** The life of one message, in order. Rejects with MESSAGE_NOT_FOUND. */

@@ -5,6 +5,7 @@ import {
   cancelled,
   fromServiceError,
   HoldfastError,
+  isUnknownCall,
   neverSent,
   timedOut,
   withUnknownOutcome,
@@ -97,6 +98,8 @@ export class Calls {
       }
       return error;
     }
+    const others = progress.attempts < this.servers.count;
+    if (isUnknownCall(error) && others) return error;
     if (error.retryable && (kind !== 'once' || !error.outcomeUnknown)) return error;
     throw settle(error, write, progress.unknown);
   }

@@ -50,6 +50,8 @@ export function members(from: WireObject): MembersDescription {
       incarnation: String(incarnation),
     })),
     createdAtMs: int(from.created_at_ms),
+    // A server that knew no levels yet says none.
+    bornAtLevel: int(from.born_at_level) || 1,
   };
 }
 

@@ -98,10 +98,15 @@ export function isConnectionFailure(error: HoldfastError): boolean {
   return error.reason === '' && (error.code === 'UNAVAILABLE' || error.code === 'INTERNAL');
 }
 
+/** The node's build does not know the call: nothing was done, and others may know it. */
+export function isUnknownCall({ reason }: HoldfastError): boolean {
+  return reason === 'CLIENT_OLDER_NODE';
+}
+
 /** The trouble is the node, not the call: another one may do better at once. */
 export function blamesNode(error: HoldfastError): boolean {
   if (error.reason === 'NODE_STOPPING' || error.reason === 'CLIENT_STREAM_ENDED') return true;
-  return isConnectionFailure(error);
+  return isConnectionFailure(error) || isUnknownCall(error);
 }
 
 /** From what a gRPC call ended with. An error without a reason leaves a write's outcome unknown. */
@@ -109,6 +114,7 @@ export function fromServiceError(error: ServiceError): HoldfastError {
   const trailers = error.metadata ?? new Metadata();
   const reason = trailer(trailers, 'holdfast-reason');
   const ours = reason !== '';
+  if (!ours && error.code === status.UNIMPLEMENTED) return olderNode(error);
   return new HoldfastError(
     {
       code: NAMES.get(error.code) ?? 'UNKNOWN',
@@ -123,6 +129,12 @@ export function fromServiceError(error: ServiceError): HoldfastError {
     },
     error,
   );
+}
+
+function olderNode(error: ServiceError): HoldfastError {
+  const message = 'the node runs a build that does not know this call: upgrade it';
+  const facts = { code: 'UNIMPLEMENTED', reason: 'CLIENT_OLDER_NODE', message } as const;
+  return new HoldfastError(facts, error);
 }
 
 function retryableCode(error: ServiceError): boolean {

@@ -145,7 +145,12 @@ export interface ClusterDescription {
     readonly state: string;
     /** How full its disk is: low, high (75 %), critical (85 %), full (90 %). */
     readonly disk: string;
+    /** Of the build that it runs; '' and 0 = it did not answer. */
+    readonly version: string;
+    readonly newestLevel: number;
   }[];
+  /** What all nodes have agreed to write. */
+  readonly featureLevel: number;
   readonly shards: readonly {
     readonly id: number;
     readonly leader: number;
@@ -192,6 +197,7 @@ export interface MembersDescription {
   readonly replicationFactor: number;
   readonly born: readonly { readonly node: number; readonly incarnation: string }[];
   readonly createdAtMs: number;
+  readonly bornAtLevel: number;
 }
 
 export interface Limit {

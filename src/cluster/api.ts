@@ -172,6 +172,8 @@ export type MetaCommand =
   | { readonly type: 'confirmVersion'; readonly shard: ShardId; readonly version: number }
   /** Said by the shard's leader: its committed configuration is that of the version. */
   | { readonly type: 'placed'; readonly shard: ShardId; readonly version: number }
+  /** Asked by an operator once every member runs a build that knows the level. */
+  | { readonly type: 'raiseLevel'; readonly level: number }
   /** Entries up to `logTrim` are applied on every replica. */
   | { readonly type: 'trim'; readonly logTrim: LogIndex };
 
@@ -203,6 +205,8 @@ export type MetaResult =
     };
 
 export interface MetaView {
+  /** What the metadata may hold, and the data shards are raised to (broker/feature-level.ts). */
+  featureLevel(): number;
   /** undefined also for a topic that is being deleted. */
   topic(name: string): TopicView | undefined;
   topicById(topicId: string): TopicView | undefined;

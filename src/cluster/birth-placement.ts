@@ -8,7 +8,8 @@ import { planMeta, planReplicas } from './replica-plan.ts';
 export const META_SHARD: ShardId = 0;
 
 /** What every directory of a cluster has in common, also those that were added later. */
-export type Birth = Pick<Identity, 'dataShards' | 'replicationFactor' | 'members'>;
+export type Birth = Pick<Identity, 'dataShards' | 'replicationFactor' | 'members'> &
+  Partial<Pick<Identity, 'featureLevel'>>;
 
 /** Of every shard, ascending; version 0. Replica ids count from 1 within each shard, by node. */
 export function birthPlacements(birth: Birth): ShardPlacement[] {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import type { NodeId } from '../../raft/types.ts';
+import { NEWEST_LEVEL } from '../broker/feature-level.ts';
 import { BIRTH_DEFAULTS, type BirthConfig, type NodeConfig } from '../config.ts';
 import { ExitCode, Failure } from '../failure.ts';
 import { makeDirectoryDurably } from './durable-file.ts';
@@ -43,6 +44,7 @@ export function mintIdentities(
     members,
     contacts: [],
     createdAtMs,
+    featureLevel: NEWEST_LEVEL,
   }));
 }
 

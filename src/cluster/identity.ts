@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeId } from '../../raft/types.ts';
+import { FIRST_LEVEL } from '../broker/feature-level.ts';
 import type { BirthConfig } from '../config.ts';
 import { Failure, oneLine } from '../failure.ts';
 import { writeDurably } from './durable-file.ts';
@@ -36,6 +37,8 @@ export interface Identity extends BirthConfig {
   /** The cluster when this directory was added to it; empty in a directory of its birth. */
   readonly contacts: readonly Contact[];
   readonly createdAtMs: number;
+  /** That the cluster was born at (broker/feature-level.ts). */
+  readonly featureLevel: number;
 }
 
 export function hasIdentity(directory: string): boolean {
@@ -61,7 +64,8 @@ export function readIdentity(directory: string): Identity {
     throw new Failure(`${file} has format ${found}, this holdfast knows ${IDENTITY_FORMAT}`);
   }
   if (!isIdentity(identity)) throw new Failure(`${file} is damaged: a field is missing or wrong`);
-  return identity;
+  // Builds that knew no levels wrote none.
+  return { ...identity, featureLevel: identity.featureLevel ?? FIRST_LEVEL };
 }
 
 function isIdentity(identity: Identity): boolean {

@@ -22,6 +22,7 @@ export interface RunningCluster {
   readonly replicationFactor: number;
   readonly born: readonly Member[];
   readonly createdAtMs: number;
+  readonly bornAtLevel: number;
 }
 
 /** What is written in the configuration must be true of the cluster. */
@@ -92,5 +93,6 @@ export function joiningIdentity(
       peerAddress: member.peerAddress,
     })),
     createdAtMs: cluster.createdAtMs,
+    featureLevel: cluster.bornAtLevel,
   };
 }

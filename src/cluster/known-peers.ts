@@ -18,7 +18,7 @@ import type { Contact, Identity } from './identity.ts';
 /** Several times as many as there may be members. */
 const TOLD_MAX = 256;
 
-type Roster = Pick<MetaView, 'isKnownNode' | 'member' | 'members' | 'wasRemoved'>;
+type Roster = Pick<MetaView, 'featureLevel' | 'isKnownNode' | 'member' | 'members' | 'wasRemoved'>;
 
 export class KnownPeers implements PeerDirectory {
   readonly #identity: Identity;
@@ -49,6 +49,10 @@ export class KnownPeers implements PeerDirectory {
     for (const node of this.#configured.keys()) if (this.#isNews(node)) nodes.add(node);
     nodes.delete(this.#identity.node);
     return [...nodes].sort((left, right) => left - right);
+  }
+
+  featureLevel(): number {
+    return this.#meta.featureLevel();
   }
 
   addressOf(node: NodeId): Address | undefined {

@@ -72,6 +72,8 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
     }
     case 'placed':
       return { type: 'placed', shard: uint(fields, 'shard'), version: uint(fields, 'version') };
+    case 'raiseLevel':
+      return { type: 'raiseLevel', level: count(fields, 'level') };
     case 'trim':
       return { type: 'trim', logTrim: uint(fields, 'logTrim') };
     default:

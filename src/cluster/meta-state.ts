@@ -6,6 +6,7 @@
 import assert from 'node:assert';
 import type { Entry, NodeId, ReplicaId, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import { EntryType } from '../../raft/types.ts';
+import { checkedLevel, NEWEST_LEVEL } from '../broker/feature-level.ts';
 import type { StateRow, StateWriter } from '../broker/state-port.ts';
 import type {
   MemberView,
@@ -47,6 +48,7 @@ export const META_LIMITS: MetaLimits = Object.freeze({ maxTopics: 10_000, maxQue
 
 const DONE: MetaResult = Object.freeze({ type: 'done' });
 const COUNTER_KEY = 'next-queue-id';
+const LEVEL_KEY = 'feature-level';
 
 export function createMetaState(birth: Birth, limits: MetaLimits = META_LIMITS): MetaState {
   assert(Number.isInteger(birth.dataShards) && birth.dataShards >= 1);
@@ -61,9 +63,13 @@ class MetaShardState implements MetaState {
   readonly #queuesPerShard: number[];
   #queueCount = 0;
   #nextQueueId = 1;
+  readonly #bornAtLevel: number;
+  #level: number;
 
   constructor(birth: Birth, limits: MetaLimits) {
     this.#limits = limits;
+    this.#bornAtLevel = checkedLevel(birth.featureLevel ?? NEWEST_LEVEL);
+    this.#level = this.#bornAtLevel;
     this.#roster = new Roster(birth);
     this.#queuesPerShard = new Array<number>(birth.dataShards).fill(0);
   }
@@ -74,6 +80,7 @@ class MetaShardState implements MetaState {
     this.#queuesPerShard.fill(0);
     this.#queueCount = 0;
     this.#nextQueueId = 1;
+    this.#level = this.#bornAtLevel;
     const topicRows: StateRow[] = [];
     for (const row of rows) {
       if (row.table === 'topic') topicRows.push(row);
@@ -99,12 +106,18 @@ class MetaShardState implements MetaState {
         return this.#topicFenced(command, out);
       case 'topicClosed':
         return this.#topicClosed(command, out);
+      case 'raiseLevel':
+        return this.#raiseLevel(command.level, out);
       case 'trim':
         assert(command.logTrim < entry.index, 'log trim past its own entry');
         return { type: 'trimmed', logTrim: command.logTrim };
       default:
         return this.#roster.apply(command, out);
     }
+  }
+
+  featureLevel(): number {
+    return this.#level;
   }
 
   topic(name: string): TopicView | undefined {
@@ -158,6 +171,13 @@ class MetaShardState implements MetaState {
 
   pendingTopics(): readonly PendingTopic[] {
     return this.#topics.pending();
+  }
+
+  #raiseLevel(level: number, out: StateWriter): MetaResult {
+    if (level <= this.#level) return DONE;
+    this.#level = checkedLevel(level);
+    out.put('meta', metaKey(LEVEL_KEY), encodeVersionedJson({ level }));
+    return DONE;
   }
 
   #createTopic(command: CommandOf<'createTopic'>, entry: Entry, out: StateWriter): MetaResult {
@@ -298,6 +318,7 @@ class MetaShardState implements MetaState {
     const name = Buffer.from(key).toString('utf8');
     const fields = decodeVersionedJson(value);
     if (name === COUNTER_KEY) this.#nextQueueId = uint(fields, 'next');
+    else if (name === LEVEL_KEY) this.#level = checkedLevel(uint(fields, 'level'));
     else if (!this.#roster.loadRow(name, fields)) {
       throw new MetaFormatError(`metadata row ${name} is not known here`);
     }

@@ -2,8 +2,10 @@ import type { NodeId } from '../../raft/types.ts';
 import { nodeName } from '../security/node-name.ts';
 import type { NodeIdentity } from './api.ts';
 import type { Greeting, Refusal, RefusalReason } from './handshake.ts';
-import { PROTOCOL_VERSION } from './handshake.ts';
+import { NEWEST_PROTOCOL, OLDEST_PROTOCOL, spokenProtocol } from './handshake.ts';
 import type { HostPort, PeerProof } from './transport.ts';
+
+const OWN_PROTOCOLS = `${OLDEST_PROTOCOL} to ${NEWEST_PROTOCOL}`;
 
 /** One life of a process on one data directory. */
 export interface Life {
@@ -20,6 +22,8 @@ export interface PeerDirectory {
   /** The other nodes that are members. */
   nodes(): readonly NodeId[];
   addressOf(node: NodeId): HostPort | undefined;
+  /** Of the cluster: builds that do not know it stay out. */
+  featureLevel(): number;
   /** `undefined`: the directory of that incarnation is a member under that number. */
   objection(
     node: NodeId,
@@ -65,8 +69,9 @@ export class Gatekeeper {
     const own = this.#identity;
     const unproven = this.judgeProof(node, proof);
     if (unproven !== undefined) return unproven;
-    if (greeting.protocol !== PROTOCOL_VERSION) {
-      const detail = `speaks version ${greeting.protocol}, not ${PROTOCOL_VERSION}`;
+    if (spokenProtocol(greeting) === undefined) {
+      const { newestProtocol, protocol } = greeting;
+      const detail = `speaks versions ${protocol} to ${newestProtocol}, not ${OWN_PROTOCOLS}`;
       return refuse('wrongProtocol', node, detail);
     }
     if (clusterId !== own.clusterId) {
@@ -75,6 +80,13 @@ export class Gatekeeper {
     if (node === own.node) return refuse('selfConnection', node, 'is this node itself');
     if (greeting.to !== own.node) {
       return refuse('wrongAddressee', node, `looks for node ${greeting.to}, not ${own.node}`);
+    }
+    const level = this.#directory.featureLevel();
+    if (greeting.featureLevel < level) {
+      const detail =
+        `runs a build of feature level ${greeting.featureLevel}, ` +
+        `but the cluster is at ${level}: install a newer build there`;
+      return refuse('wrongProtocol', node, detail);
     }
     const objection = this.#directory.objection(node, incarnation);
     if (objection !== undefined) return refuse(objection.reason, node, objection.why);

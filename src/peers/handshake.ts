@@ -4,13 +4,19 @@
  * Nothing else is looked at before both sides have found the other one in order.
  */
 import type { NodeId } from '../../raft/types.ts';
+import { FIRST_LEVEL, NEWEST_LEVEL } from '../broker/feature-level.ts';
 import type { NodeIdentity } from './api.ts';
 import type { Frame } from './frame.ts';
 import { FRAME_HEADER_BYTES, FrameType } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { MalformedFrameError } from './malformed.ts';
 
-export const PROTOCOL_VERSION = 4;
+/**
+ * What a connection speaks is the newest version that both sides know. Builds that knew one
+ * version only say it as `protocol` and refuse any other: that stays the oldest that we speak.
+ */
+export const OLDEST_PROTOCOL = 4;
+export const NEWEST_PROTOCOL = 5;
 
 export const ConnectionKind = { control: 'control', bulk: 'bulk' } as const;
 export type ConnectionKind = (typeof ConnectionKind)[keyof typeof ConnectionKind];
@@ -18,6 +24,10 @@ export type ConnectionKind = (typeof ConnectionKind)[keyof typeof ConnectionKind
 /** What either side says about itself. */
 export interface Greeting {
   readonly protocol: number;
+  /** The newest that the speaker knows; the same as `protocol` where it does not say. */
+  readonly newestProtocol: number;
+  /** The newest feature level that the speaker's build knows (broker/feature-level.ts). */
+  readonly featureLevel: number;
   readonly clusterId: string;
   readonly node: NodeId;
   /** Who the speaker thinks is at the other end. */
@@ -57,7 +67,9 @@ const MAX_DETAIL_LENGTH = 200;
 
 export function greetingOf(identity: NodeIdentity, to: NodeId, kind: ConnectionKind): Greeting {
   const { clusterId, node, incarnation, bootCounter } = identity;
-  return { protocol: PROTOCOL_VERSION, clusterId, node, to, incarnation, bootCounter, kind };
+  const speaks = { protocol: OLDEST_PROTOCOL, newestProtocol: NEWEST_PROTOCOL };
+  const knows = { featureLevel: NEWEST_LEVEL };
+  return { ...speaks, ...knows, clusterId, node, to, incarnation, bootCounter, kind };
 }
 
 export function writeGreeting(
@@ -107,12 +119,16 @@ function id(value: unknown): string {
 }
 
 export function readGreeting(frame: Frame): Greeting {
-  const { protocol, clusterId, node, to, incarnation, bootCounter, kind } = readJson(frame);
+  const fields = readJson(frame);
+  const { protocol, clusterId, node, to, incarnation, bootCounter, kind } = fields;
+  const { newestProtocol = protocol, featureLevel = FIRST_LEVEL } = fields;
   if (kind !== ConnectionKind.control && kind !== ConnectionKind.bulk) {
     throw new MalformedFrameError('unknown kind of connection');
   }
   return {
     protocol: natural(protocol, MAX_NODE_ID),
+    newestProtocol: natural(newestProtocol, MAX_NODE_ID),
+    featureLevel: natural(featureLevel, MAX_NODE_ID),
     clusterId: id(clusterId),
     node: natural(node, MAX_NODE_ID),
     to: natural(to, MAX_NODE_ID),
@@ -130,4 +146,10 @@ export function readRefusal(frame: Frame): Refusal {
   }
   // It goes to this node's log: no line breaks or control characters of someone else's choice.
   return { reason: known, detail: detail.slice(0, MAX_DETAIL_LENGTH).replace(/[^ -~]/g, '?') };
+}
+
+/** What both sides of a connection know; undefined = nothing. */
+export function spokenProtocol({ protocol, newestProtocol }: Greeting): number | undefined {
+  const spoken = Math.min(newestProtocol, NEWEST_PROTOCOL);
+  return spoken < Math.max(protocol, OLDEST_PROTOCOL) ? undefined : spoken;
 }

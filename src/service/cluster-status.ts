@@ -1,16 +1,29 @@
 /** DescribeCluster: each shard as its own leader sees it, put together from all nodes. */
 import type { NodeId, ReplicaAddress } from '../../raft/types.ts';
+import { FIRST_LEVEL, NEWEST_LEVEL } from '../broker/feature-level.ts';
 import type { ShardPlacement } from '../cluster/api.ts';
+import { packageVersion } from '../package-root.ts';
 import type { PeerNetwork } from '../peers/api.ts';
 import type { ShardHost, ShardStatus } from '../shards/api.ts';
 import type { Call } from './call.ts';
 import { decodeJson, encodeJson } from './internal-methods.ts';
 import type { NodeMethod } from './methods.ts';
 
+const VERSION = packageVersion();
+
 interface NodeReport {
   readonly node: NodeId;
   readonly pid: number;
   readonly shards: readonly ShardStatus[];
+  /** Of the build that the node runs; builds that knew no levels say neither. */
+  readonly version?: string;
+  readonly newestLevel?: number;
+}
+
+/** What a member runs; no level = it did not answer. */
+export interface MemberBuild {
+  readonly node: NodeId;
+  readonly newestLevel: number | undefined;
 }
 
 export class ClusterStatus {
@@ -33,10 +46,8 @@ export class ClusterStatus {
 
   /** Best effort: a node that does not answer in time is shown without its part. */
   async describe(call: Call): Promise<object> {
-    const peers = this.#peers.peers();
-    const answers = await Promise.all(peers.map((node) => this.#ask(call, node)));
-    const reports = [this.#ownReport(), ...answers.filter((answer) => answer !== undefined)];
-    const pids = new Map(reports.map((report) => [report.node, report.pid]));
+    const reports = await this.#reports(call);
+    const byNode = new Map(reports.map((report) => [report.node, report]));
     const meta = this.#host.meta();
     return {
       cluster_id: this.#clusterId,
@@ -44,17 +55,38 @@ export class ClusterStatus {
       nodes: meta.members().map(({ node: id, grpcAddress, state, disk }) => ({
         id,
         address: grpcAddress,
-        pid: pids.get(id) ?? 0,
+        pid: byNode.get(id)?.pid ?? 0,
         up: id === this.#host.node || this.#peers.isUp(id),
         state,
         disk: disk ?? 'low',
+        version: byNode.get(id)?.version ?? '',
+        newest_level: levelOf(byNode.get(id)) ?? 0,
       })),
+      feature_level: meta.featureLevel(),
       shards: mergedShards(reports, meta.placements()),
     };
   }
 
+  /** Of every member. */
+  async builds(call: Call): Promise<readonly MemberBuild[]> {
+    const reports = await this.#reports(call);
+    return this.#host
+      .meta()
+      .members()
+      .map(({ node }) => {
+        const report = reports.find((one) => one.node === node);
+        return { node, newestLevel: levelOf(report) };
+      });
+  }
+
+  async #reports(call: Call): Promise<readonly NodeReport[]> {
+    const answers = await Promise.all(this.#peers.peers().map((node) => this.#ask(call, node)));
+    return [this.#ownReport(), ...answers.filter((answer) => answer !== undefined)];
+  }
+
   #ownReport(): NodeReport {
-    return { node: this.#host.node, pid: process.pid, shards: this.#host.status() };
+    const build = { version: VERSION, newestLevel: NEWEST_LEVEL };
+    return { node: this.#host.node, pid: process.pid, shards: this.#host.status(), ...build };
   }
 
   #ask(call: Call, node: NodeId): Promise<NodeReport | undefined> {
@@ -68,6 +100,10 @@ export class ClusterStatus {
       });
     });
   }
+}
+
+function levelOf(report: NodeReport | undefined): number | undefined {
+  return report === undefined ? undefined : (report.newestLevel ?? FIRST_LEVEL);
 }
 
 /** Per shard the newest claim to lead it, or else the newest view of it. */

@@ -1,6 +1,7 @@
 /** Members and placement: proposals to the metadata shard; the shards' leaders do the rest. */
 
 import { parseAddress } from '../address.ts';
+import { NEWEST_LEVEL } from '../broker/feature-level.ts';
 import type { MemberView, MetaCommand, MetaResult } from '../cluster/api.ts';
 import type { Birth } from '../cluster/birth-placement.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
@@ -55,7 +56,8 @@ export class MemberCalls {
 
   async describe(call: Call): Promise<object> {
     await this.#catchUp(call);
-    const { clusterId, createdAtMs, dataShards, members, replicationFactor } = this.#birth;
+    const { clusterId, createdAtMs, dataShards, members } = this.#birth;
+    const { featureLevel = NEWEST_LEVEL, replicationFactor } = this.#birth;
     return {
       cluster_id: clusterId,
       members: this.#parts.host.meta().members().map(memberFields),
@@ -63,6 +65,7 @@ export class MemberCalls {
       replication_factor: replicationFactor,
       born: members.map(({ node, incarnation }) => ({ node, incarnation })),
       created_at_ms: createdAtMs,
+      born_at_level: featureLevel,
     };
   }
 

@@ -61,7 +61,7 @@ export function createHandlers(
 
 function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
   const { checks, cluster, config, fetch, offsets, options, produce, proto } = parts;
-  const { groups, memberCalls, topicCalls, transactions } = parts;
+  const { groups, levelCalls, memberCalls, topicCalls, transactions } = parts;
   const cold = <Request>(
     path: string,
     handler: (call: Call, request: Request) => Promise<object>,
@@ -101,6 +101,7 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     cold('/holdfast.v1.Admin/RemoveMember', memberCalls.remove.bind(memberCalls)),
     cold('/holdfast.v1.Admin/TransferLeader', memberCalls.transfer.bind(memberCalls)),
     cold('/holdfast.v1.Admin/Rebalance', memberCalls.rebalance.bind(memberCalls)),
+    cold('/holdfast.v1.Admin/RaiseFeatureLevel', levelCalls.raise.bind(levelCalls)),
     cold('/holdfast.v1.Admin/DescribeCluster', cluster.describe.bind(cluster)),
     cold('/holdfast.v1.Admin/DescribeLimits', () => Promise.resolve({ limits })),
   ];

@@ -18,6 +18,7 @@ import { ClusterStatus } from './cluster-status.ts';
 import { type ServiceConfig, serviceConfig } from './config.ts';
 import { Deadlines, SYSTEM_DEADLINE_CLOCK } from './deadlines.ts';
 import { DeliveryCalls } from './deliveries/delivery-calls.ts';
+import { FeatureLevelCalls } from './feature-levels.ts';
 import { Fences } from './fences.ts';
 import { FetchCalls } from './fetch.ts';
 import { GroupGrowth } from './group-growth.ts';
@@ -147,6 +148,7 @@ export function createParts(options: ServiceOptions) {
   const topicCalls = new TopicCalls(shared, offsets, leftovers);
   const cluster = new ClusterStatus(host, peers, birth.clusterId, config.statusTimeoutMs);
   const memberCalls = new MemberCalls(shared, peers, birth);
+  const levelCalls = new FeatureLevelCalls(shared, cluster);
   const onBug = (error: CallError) =>
     logger.error({ err: error.cause ?? error }, `bug: ${error.message}`);
   return {
@@ -155,6 +157,7 @@ export function createParts(options: ServiceOptions) {
     ...{ groupMethods, groups, growth, leftovers, meters, sessions, traceMethods },
     ...{
       deliveries,
+      levelCalls,
       memberCalls,
       offsets,
       onBug,

@@ -7,6 +7,8 @@ import { DEFAULT_RAFT_CONFIG } from '../../raft/config.ts';
 import { RaftDriver } from '../../raft/driver.ts';
 import type { Transport } from '../../raft/ports.ts';
 import type { ShardId } from '../../raft/types.ts';
+import { createDataShard } from '../broker/data-shard.ts';
+import { DATA_SHARD_LIMITS } from '../broker/limits.ts';
 import { createSystemClock } from '../clock.ts';
 import type { Identity } from '../cluster/identity.ts';
 import { createMetaState } from '../cluster/meta-state.ts';
@@ -17,7 +19,7 @@ import { DiskLevels } from './disk-levels.ts';
 import { Listeners } from './listeners.ts';
 import { LocalShards } from './local-shards.ts';
 import { driverEvents, LocalShardHost } from './shard-host.ts';
-import { META_SHARD, ShardMachine } from './shard-machine.ts';
+import { META_SHARD, type NewDataShard, ShardMachine } from './shard-machine.ts';
 import { CheckpointSnapshots } from './snapshot-store.ts';
 import { StateFlush } from './state-flush.ts';
 import { QueueWaiters } from './waiters.ts';
@@ -43,8 +45,10 @@ export function createShards(
   });
   const meta = createMetaState(identity);
   const disks = new DiskLevels(identity.node, meta);
-  const machine = new ShardMachine(meta, flush, waiters, (shard) => applied.call(shard));
-  const directory = storage.checkpointDirectory;
+  const newData = newDataShards(identity);
+  const onApplied = (shard: ShardId) => applied.call(shard);
+  const machine = new ShardMachine(meta, flush, waiters, onApplied, newData);
+  const { checkpointDirectory: directory } = storage;
   const snapshots = new CheckpointSnapshots({ directory, machine, logger, onFatal });
   let network: ShardNetwork | undefined;
   const driver: RaftDriver = new RaftDriver({
@@ -67,7 +71,7 @@ export function createShards(
   });
   const local = new LocalShards({
     ...{ incarnation: identity.incarnation, log: storage.log, tombstones: storage.log.tombstones },
-    ...{ driver, machine, flush, snapshots, meta, logger, onFatal },
+    ...{ driver, machine, flush, snapshots, meta, newData, logger, onFatal },
     onLeft: (shard) => leadership.call(shard),
   });
   local.open(storage.recovered, storage.loaded);
@@ -79,20 +83,18 @@ export function createShards(
   const host = new LocalShardHost({
     node: identity.node,
     shards: Array.from({ length: identity.dataShards + 1 }, (_, shard) => shard),
-    driver,
-    log: storage.log,
     maxQueuedBytes: config.log.maxQueuedBytes,
-    machine,
-    flush,
-    waiters,
-    meta,
-    disks,
-    leadership,
-    applied,
+    ...{ driver, log: storage.log, machine, flush, waiters },
+    ...{ meta, disks, leadership, applied },
   });
+  const highestOf = (shard: ShardId) => local.highestOf(shard);
   const connect = (connected: ShardNetwork): void => {
     network = connected;
   };
-  const highestOf = (shard: ShardId) => local.highestOf(shard);
   return { host, driver, machine, flush, snapshots, meta, disks, highestOf, connect };
+}
+
+/** Data shards as they were when the cluster was born. */
+function newDataShards({ featureLevel }: Identity): NewDataShard {
+  return (shard) => createDataShard(shard, DATA_SHARD_LIMITS, featureLevel);
 }

@@ -13,10 +13,8 @@ import type { Invite } from '../../raft/messages.ts';
 import type { LogStore } from '../../raft/ports.ts';
 import type { RecoveredShard, ReplicaId, ShardId, ShardState } from '../../raft/types.ts';
 import type { LoadedShard } from '../../storage/level-state.ts';
-import { createDataShard } from '../broker/data-shard.ts';
-import type { DataShardLimits } from '../broker/limits.ts';
 import type { MetaState } from '../cluster/api.ts';
-import { META_SHARD, type ShardMachine } from './shard-machine.ts';
+import { META_SHARD, type NewDataShard, type ShardMachine } from './shard-machine.ts';
 import type { CheckpointSnapshots } from './snapshot-store.ts';
 import type { StateFlush } from './state-flush.ts';
 import { stateRows } from './tables.ts';
@@ -30,8 +28,7 @@ export interface LocalShardsParts {
   readonly flush: Pick<StateFlush, 'drop'>;
   readonly snapshots: Pick<CheckpointSnapshots, 'drop'>;
   readonly meta: Pick<MetaState, 'load' | 'isRetired'>;
-  /** Of data shards; absent = those of production. */
-  readonly limits?: DataShardLimits;
+  readonly newData: NewDataShard;
   readonly logger: Pick<Logger, 'info'>;
   /** The highest replica id of shards that left this directory, per shard. */
   readonly tombstones: ReadonlyMap<ShardId, ReplicaId>;
@@ -67,7 +64,7 @@ export class LocalShards {
   #open(recovered: RecoveredShard, loaded: LoadedShard | undefined): void {
     const { driver, machine, meta } = this.#parts;
     const { shard, state } = recovered;
-    const data = shard === META_SHARD ? undefined : createDataShard(shard, this.#parts.limits);
+    const data = shard === META_SHARD ? undefined : this.#parts.newData(shard);
     (data ?? meta).load(stateRows(loaded?.rows ?? []));
     const mark = loaded?.applied ?? { index: 0, timeMs: 0 };
     this.#remember(shard, state.replica);
@@ -134,7 +131,7 @@ export class LocalShards {
     const { replica } = state;
     this.#remember(shard, replica);
     const onDurable = (): void => {
-      const data = shard === META_SHARD ? undefined : createDataShard(shard, this.#parts.limits);
+      const data = shard === META_SHARD ? undefined : this.#parts.newData(shard);
       if (data === undefined) meta.load([]);
       machine.hold(shard, data, 0);
       driver.addShard({ shard, state, lastIndex: 0, termStarts: [], configEntries: [] }, 0);

@@ -15,7 +15,6 @@ import type { TableRow } from '../../storage/level-db.ts';
 import type { AppliedMark } from '../../storage/row-codec.ts';
 import type { DataShard } from '../broker/api.ts';
 import { createDataShard } from '../broker/data-shard.ts';
-import { DATA_SHARD_LIMITS, type DataShardLimits } from '../broker/limits.ts';
 import type { StateWriter } from '../broker/state-port.ts';
 import type { MetaState } from '../cluster/meta-state.ts';
 import type { StateFlush } from './state-flush.ts';
@@ -43,12 +42,15 @@ interface Prepared {
   readonly data: DataShard | undefined;
 }
 
+/** An empty one, as it was when the cluster was born. */
+export type NewDataShard = (shard: ShardId) => DataShard;
+
 export class ShardMachine implements StateMachine {
   readonly #meta: MetaState;
   readonly #flush: StateFlush;
   readonly #waiters: QueueWaiters;
   readonly #onApplied: (shard: ShardId) => void;
-  readonly #limits: DataShardLimits;
+  readonly #newData: NewDataShard;
   readonly #held = new Map<ShardId, HeldShard>();
   readonly #prepared = new Map<ShardId, Prepared>();
 
@@ -57,9 +59,9 @@ export class ShardMachine implements StateMachine {
     flush: StateFlush,
     waiters: QueueWaiters,
     onApplied: (shard: ShardId) => void,
-    limits = DATA_SHARD_LIMITS,
+    newData: NewDataShard = createDataShard,
   ) {
-    this.#limits = limits;
+    this.#newData = newData;
     this.#meta = meta;
     this.#flush = flush;
     this.#waiters = waiters;
@@ -110,7 +112,7 @@ export class ShardMachine implements StateMachine {
    */
   prepare(mark: AppliedMark, tables: readonly TableRow[]): void {
     const { shard } = mark;
-    const data = shard === META_SHARD ? undefined : createDataShard(shard, this.#limits);
+    const data = shard === META_SHARD ? undefined : this.#newData(shard);
     data?.load(stateRows(tables));
     this.#prepared.set(shard, { mark, tables, data });
   }

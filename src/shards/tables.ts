@@ -22,6 +22,7 @@ export const TABLE_KIND = {
   subscription: KeyKind.subscription,
   'pending-delivery': KeyKind.pendingDelivery,
   'dead-letter': KeyKind.deadLetter,
+  'feature-level': KeyKind.featureLevel,
 } as const satisfies Record<Table, TableKind>;
 
 const KIND_TABLE: ReadonlyMap<TableKind, Table> = new Map(

@@ -12,6 +12,7 @@ import { openState } from '../../storage/open-state.ts';
 import type { AppliedMark } from '../../storage/row-codec.ts';
 import type { DataShard } from '../broker/api.ts';
 import type { ApplyResult } from '../broker/commands.ts';
+import { createDataShard } from '../broker/data-shard.ts';
 import type { StateRow, StateWriter } from '../broker/state-port.ts';
 import type { MetaState } from '../cluster/api.ts';
 import type { Birth } from '../cluster/birth-placement.ts';
@@ -124,7 +125,8 @@ export class SimMachine implements StateMachine {
     this.#tap(meta);
     const waiters = new QueueWaiters(1);
     const onApplied = (shard: ShardId) => host.onApplied(shard);
-    const machine = new ShardMachine(meta, flush, waiters, onApplied, SIM_LIMITS);
+    const newData = (shard: ShardId) => createDataShard(shard, SIM_LIMITS);
+    const machine = new ShardMachine(meta, flush, waiters, onApplied, newData);
     return {
       state,
       flush,

@@ -3,6 +3,7 @@ import { RaftDriver } from '../../raft/driver.ts';
 import type { PeerMessage } from '../../raft/messages.ts';
 import type { DriverEvents, LogRecord, LogStore, Transport } from '../../raft/ports.ts';
 import type { LogIndex, NodeId, RecoveredShard, ShardId } from '../../raft/types.ts';
+import { createDataShard } from '../broker/data-shard.ts';
 import type { MetaCommand } from '../cluster/api.ts';
 import type { Birth } from '../cluster/birth-placement.ts';
 import { suspectsAmong } from '../cluster/report-suspects.ts';
@@ -249,7 +250,7 @@ export class SimNode {
       flush: this.machine.life.flush,
       snapshots,
       meta: this.machine.life.meta,
-      limits: SIM_LIMITS,
+      newData: (shard) => createDataShard(shard, SIM_LIMITS),
       logger: { info: () => {} },
       tombstones: this.disk.log.tombstones,
       onLeft: (shard) => this.#house?.leadershipChanged(shard),

@@ -1,9 +1,12 @@
 /** A cluster as an operator runs it: three configurations, `cluster init`, three times `serve`. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { packageRoot } from '../../src/package-root.ts';
-import { freeBasePort, HOLDFAST, holdfast } from './cluster-process.ts';
+import { freeBasePort, HOLDFAST } from './cluster-process.ts';
+
+const run = promisify(execFile);
 
 /** What a `serve` that ended has said and answered. */
 export interface Ended {
@@ -22,9 +25,10 @@ export class ServeProcess {
     configFile: string,
     wrapper: readonly string[] = [],
     settings: readonly string[] = [],
+    bin = HOLDFAST,
   ) {
     const flags = settings.flatMap((setting) => ['--set', setting]);
-    const serve = [process.execPath, HOLDFAST, 'serve', '--config', configFile, ...flags];
+    const serve = [process.execPath, bin, 'serve', '--config', configFile, ...flags];
     const [command = '', ...args] = [...wrapper, ...serve];
     // The channel is a leash: a node ends when the process at its other end does.
     this.#child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
@@ -74,7 +78,7 @@ export class ThreeNodes {
   }
 
   /** From the files in `deploy/`, on free ports and with data under `root`; born, not started. */
-  static async init(root: string, more = ''): Promise<ThreeNodes> {
+  static async init(root: string, more = '', bin = HOLDFAST): Promise<ThreeNodes> {
     const base = await freeBasePort(3);
     const cluster = new ThreeNodes(root, base);
     mkdirSync(root, { recursive: true });
@@ -86,11 +90,17 @@ export class ThreeNodes {
         .replace('deploy/data', join(root, 'data'));
       writeFileSync(file, `${text}\n${more}`);
     });
-    await holdfast('cluster', 'init', ...cluster.configFiles.flatMap((file) => ['--config', file]));
+    const configs = cluster.configFiles.flatMap((file) => ['--config', file]);
+    await run(process.execPath, [bin, 'cluster', 'init', ...configs]);
     return cluster;
   }
 
   launch(node: number, ...settings: readonly string[]): ServeProcess {
     return new ServeProcess(this.configFiles[node - 1] as string, [], settings);
+  }
+
+  /** As another build. */
+  launchWith(bin: string, node: number): ServeProcess {
+    return new ServeProcess(this.configFiles[node - 1] as string, [], [], bin);
   }
 }

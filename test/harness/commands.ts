@@ -110,6 +110,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   }),
   fc.record({ type: fc.constant('openQueue' as const), queueId: uint, topicId: text, queue: uint }),
   fc.record({ type: fc.constant('closeQueue' as const), queueId: uint }),
+  fc.record({ type: fc.constant('raiseLevel' as const), level: uint }),
   fc.record({ type: fc.constant('fenceQueue' as const), queueId: uint, minQueueEpoch: uint }),
   fc.record({
     type: fc.constant('prepare' as const),

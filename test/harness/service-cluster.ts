@@ -10,6 +10,8 @@ import type { DataShard } from '../../src/broker/api.ts';
 import { decodeCommand, encodeCommand } from '../../src/broker/command-codec.ts';
 import type { Durability } from '../../src/broker/commands.ts';
 import { createDataShard } from '../../src/broker/data-shard.ts';
+import { NEWEST_LEVEL } from '../../src/broker/feature-level.ts';
+import { DATA_SHARD_LIMITS } from '../../src/broker/limits.ts';
 import type { QueueIndexRow, StateWriter } from '../../src/broker/state-port.ts';
 import type { MetaState } from '../../src/cluster/api.ts';
 import type { Birth } from '../../src/cluster/birth-placement.ts';
@@ -66,13 +68,13 @@ export class FakeCluster {
   /** What the service of a node counts with; set before `start`. */
   metersOf: (node: number) => ServiceMeters = () => NO_METERS;
 
-  constructor(nodes: number, dataShards: number) {
-    this.birth = born(nodes, dataShards, nodes);
+  constructor(nodes: number, dataShards: number, featureLevel = NEWEST_LEVEL) {
+    this.birth = { ...born(nodes, dataShards, nodes), featureLevel };
     this.shards = Array.from({ length: dataShards + 1 }, (_, shard) => shard);
     for (const shard of this.shards) {
       this.leaders.set(shard, (shard % nodes) + 1);
       this.ready.set(shard, true);
-      const data = createDataShard(shard);
+      const data = createDataShard(shard, DATA_SHARD_LIMITS, featureLevel);
       this.logs.set(shard, { entries: [], data, rows: [], waiters: new Set() });
     }
     for (let node = 1; node <= nodes; node += 1) this.nodes.push(new FakeNode(this, node));

@@ -27,8 +27,10 @@ function cluster(down: number[], shards: Shard[], leaving: number[] = [4]): Clus
     ...{ id, address: `h:${id}`, pid: 0, up: !down.includes(id) },
     state: leaving.includes(id) ? 'leaving' : 'member',
     disk: 'low',
+    version: '1',
+    newestLevel: 1,
   }));
-  return { clusterId: 'c', node: 1, nodes, shards };
+  return { clusterId: 'c', node: 1, nodes, featureLevel: 1, shards };
 }
 
 describe('how far a change is', () => {

@@ -44,7 +44,13 @@ describe('holdfast topic, holdfast cluster status', () => {
     const [status] = (await run('cluster', 'status', '--json')).json();
     expect(status).toEqual({
       cluster_id: 'c0ffee',
-      nodes: [{ id: 1, address: server, pid: 42, up: true, state: 'member', disk: 'low' }],
+      feature_level: 1,
+      nodes: [
+        {
+          ...{ id: 1, address: server, pid: 42, up: true, state: 'member', disk: 'low' },
+          ...{ version: '', newest_level: 0 },
+        },
+      ],
       shards: [
         {
           id: 0,

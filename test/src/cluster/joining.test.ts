@@ -21,6 +21,7 @@ const cluster: RunningCluster = {
   replicationFactor: 3,
   born: [{ node: 1, incarnation: 'i1' }],
   createdAtMs: 7,
+  bornAtLevel: 1,
 };
 
 function configOf(more: object = {}) {

@@ -13,7 +13,7 @@ const contact = (node: number, incarnation = `i${node}`): Contact => ({
 });
 
 function known(contacts: readonly Contact[] = [], node = 1) {
-  const roster = new Roster(born(3, 1));
+  const roster = Object.assign(new Roster(born(3, 1)), { featureLevel: () => 1 });
   const rows = new MemoryRows();
   const identity = { ...born(3, 1), node, contacts } as unknown as Identity;
   const configured = new Map([

@@ -39,6 +39,7 @@ const commands: MetaCommand[] = [
   { type: 'replaceReplica', shard: 3, replica: 4 },
   { type: 'confirmVersion', shard: 0, version: 0 },
   { type: 'placed', shard: 0, version: 0 },
+  { type: 'raiseLevel', level: 2 },
 ];
 
 describe('metadata commands', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EMPTY_BYTES, type Entry, EntryType } from '../../../raft/types.ts';
+import { FeatureLevelError, FIRST_LEVEL, NEWEST_LEVEL } from '../../../src/broker/feature-level.ts';
 import type { MetaCommand, MetaResult, MetaState, TopicConfig } from '../../../src/cluster/api.ts';
 import { encodeMetaCommand } from '../../../src/cluster/meta-codec.ts';
 import { createMetaState, META_LIMITS } from '../../../src/cluster/meta-state.ts';
@@ -297,6 +298,25 @@ describe('the rest of the metadata', () => {
     meta.create('orders');
     expect(meta.apply({ type: 'trim', logTrim: 1 })).toEqual({ type: 'trimmed', logTrim: 1 });
     expect(() => meta.apply({ type: 'trim', logTrim: 3 })).toThrow('past its own entry');
+  });
+
+  it('rises to a feature level and never falls; one that is not known here is not touched', () => {
+    const rows = new MemoryRows();
+    const old = { ...born(3, 4), featureLevel: FIRST_LEVEL };
+    const state = createMetaState(old);
+    expect(state.featureLevel()).toBe(FIRST_LEVEL);
+    for (const [at, level] of [NEWEST_LEVEL, FIRST_LEVEL].entries()) {
+      state.apply(entryOf({ type: 'raiseLevel', level }, at + 1), rows);
+    }
+    expect(state.featureLevel()).toBe(NEWEST_LEVEL);
+    const loaded = createMetaState(old);
+    loaded.load(rows.rows());
+    expect(loaded.featureLevel()).toBe(NEWEST_LEVEL);
+    loaded.load([]);
+    expect(loaded.featureLevel()).toBe(FIRST_LEVEL);
+    const above = entryOf({ type: 'raiseLevel', level: NEWEST_LEVEL + 1 }, 9);
+    expect(() => state.apply(above, rows)).toThrow(FeatureLevelError);
+    expect(new Fixture().state.featureLevel()).toBe(NEWEST_LEVEL);
   });
 
   it('places groups by the published hash', () => {

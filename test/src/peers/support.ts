@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import type { PeerMessage } from '../../../raft/messages.ts';
 import type { NodeId } from '../../../raft/types.ts';
+import { FIRST_LEVEL } from '../../../src/broker/feature-level.ts';
 import type { IncomingCall, NodeIdentity, PeerCallOutcome } from '../../../src/peers/api.ts';
 import type { Frame } from '../../../src/peers/frame.ts';
 import { FrameReader } from '../../../src/peers/frame.ts';
@@ -71,6 +72,7 @@ export function directoryOf(
   return {
     nodes: () => [...peers.keys()].filter((node) => node !== own),
     addressOf: (node) => peers.get(node),
+    featureLevel: () => FIRST_LEVEL,
     objection(node, incarnation) {
       if (!peers.has(node)) return { reason: 'unknownNode', why: 'is not a known peer' };
       const known = incarnations.get(node);

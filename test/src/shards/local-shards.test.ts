@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Invite } from '../../../raft/messages.ts';
 import type { LogRecord } from '../../../raft/ports.ts';
+import { createDataShard } from '../../../src/broker/data-shard.ts';
 import { LocalShards } from '../../../src/shards/local-shards.ts';
 
 const SHARD = 4;
@@ -38,6 +39,7 @@ class Rig {
         load: () => undefined,
         isRetired: (shard, replica) => this.retired.includes(`${shard}/${replica}`),
       },
+      newData: (shard) => createDataShard(shard),
       logger: { info: () => undefined },
       tombstones,
       onLeft: (shard) => void this.did.push(`${shard} left`),

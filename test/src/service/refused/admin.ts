@@ -43,6 +43,10 @@ export const ADMIN: RefusedTables = {
   'Admin/DescribeLimits': TAKES_NOTHING,
   'Admin/DescribeMembers': TAKES_NOTHING,
   'Admin/Rebalance': TAKES_NOTHING,
+  'Admin/RaiseFeatureLevel': table({}, [
+    [{ level: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /level is -1/],
+    [{ level: 99 }, BAD, 'INVALID_REQUEST', /this build knows 1 to [0-9]+, not 99/],
+  ]),
   'Admin/AddMember': table(four, [
     [{ node: 0 }, BAD, 'INVALID_REQUEST', /the number of a node, from 1/],
     [{ node: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /node is -1/],

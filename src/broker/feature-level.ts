@@ -1,0 +1,33 @@
+/**
+ * What the replicas of a cluster have agreed to write. A build knows every level up to its newest;
+ * a shard is at one of them, and rises by an entry of its log, so that all replicas change at the
+ * same place. Commands, fields and rows that an earlier build cannot read are made at their level
+ * and never below it: builds may be mixed, and set back, for as long as the level stays
+ * (docs/upgrades.md). A cluster that is born is at the newest level of the build that bears it.
+ */
+export const FIRST_LEVEL = 1;
+export const NEWEST_LEVEL = 2;
+
+/** What each level brought, for operators. */
+export const FEATURE_LEVELS: ReadonlyMap<number, string> = new Map([
+  [1, 'what builds could do that knew no levels yet'],
+  [2, 'levels themselves'],
+]);
+
+/** A replica of a shard that this build must not touch. */
+export class FeatureLevelError extends Error {
+  override readonly name = 'FeatureLevelError';
+
+  constructor(level: number) {
+    super(
+      `this cluster is at feature level ${level}, and this build knows ${NEWEST_LEVEL} at most: ` +
+        'install the build that the other nodes run',
+    );
+  }
+}
+
+/** Of a row or an entry. */
+export function checkedLevel(level: number): number {
+  if (level > NEWEST_LEVEL) throw new FeatureLevelError(level);
+  return level;
+}
