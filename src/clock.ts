@@ -1,7 +1,27 @@
-/** The production side of Raft's `Clock` port: one timer, one deferred run at a time. */
+/** Time and chance as one node meets them: the machine's own, unless somebody says otherwise. */
 import { performance } from 'node:perf_hooks';
-import type { Clock } from '../raft/ports.ts';
+import type { Clock, Rng } from '../raft/ports.ts';
 
+/** Calls back once, unless the function that it returns is called first. */
+export type StartTimer = (delayMs: number, fire: () => void) => () => void;
+
+/** What one node goes by; each node has its own. */
+export interface World {
+  readonly clock: Clock;
+  readonly random: Rng;
+  readonly startTimer: StartTimer;
+}
+
+export function systemWorld(): World {
+  return { clock: createSystemClock(), random: Math.random, startTimer: startSystemTimer };
+}
+
+export function startSystemTimer(delayMs: number, fire: () => void): () => void {
+  const timer = setTimeout(fire, delayMs);
+  return () => clearTimeout(timer);
+}
+
+/** The production side of Raft's `Clock` port: one timer, one deferred run at a time. */
 export function createSystemClock(): Clock {
   let timer: NodeJS.Timeout | undefined;
   return {

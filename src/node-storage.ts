@@ -7,6 +7,7 @@ import {
   closeCommitLog,
   openCommitLog,
 } from '../storage/commit-log.ts';
+import { type Files, nodeFiles } from '../storage/files.ts';
 import type { LevelState, LoadedShard } from '../storage/level-state.ts';
 import { openState } from '../storage/open-state.ts';
 import { condemnState } from '../storage/state-directory.ts';
@@ -29,6 +30,8 @@ export interface NodeStorage {
   readonly recovered: readonly RecoveredShard[];
   readonly loaded: ReadonlyMap<ShardId, LoadedShard>;
   readonly checkpointDirectory: string;
+  /** Where log and checkpoints lie. */
+  readonly files: Files;
   /** Lines for the operator about what was found. */
   readonly report: readonly string[];
   close(): Promise<void>;
@@ -62,6 +65,7 @@ export async function openNodeStorage(
     recovered: log.recovered,
     loaded: opened.shards,
     checkpointDirectory,
+    files: nodeFiles,
     report: [...log.report.damage, ...doubts, ...opened.report],
     async close() {
       starts.end();

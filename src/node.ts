@@ -23,6 +23,7 @@ import type { NodeConfig } from './config.ts';
 import { openNodeStorage } from './node-storage.ts';
 import { openNodeTls } from './node-tls.ts';
 import { startObserver } from './observe/observer.ts';
+import type { PeerNetwork } from './peers/api.ts';
 import { createPeerNetwork, type RunningPeerNetwork } from './peers/network.ts';
 import { serviceConfig } from './service/config.ts';
 import { createService, type Service } from './service/service.ts';
@@ -105,25 +106,27 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
 }
 
 /** What a node does for the cluster as a whole. */
-function runClusterTasks(parts: {
-  readonly config: NodeConfig;
+export function runClusterTasks(parts: {
+  readonly config: Pick<NodeConfig, 'advertise'>;
   readonly identity: Identity;
   readonly shards: NodeShards;
   readonly service: Service;
-  readonly peers: RunningPeerNetwork;
+  readonly peers: PeerNetwork & Pick<RunningPeerNetwork, 'membersChanged'>;
   readonly suspects: readonly SuspectReplica[];
   readonly logger: Logger;
 }): { stop(): void } {
   const { config, identity, logger, peers, service, shards, suspects } = parts;
-  const { driver, highestOf, host } = shards;
+  const { driver, highestOf, host, world } = shards;
+  const { startTimer } = world;
+  const timers = { nowMs: world.clock.nowMs, startTimer };
   const { incarnation } = identity;
   const tasks = [
     runTopicReconciler(host, shards.meta, service),
     keepRegistered(host, service, addressesOf(config, identity)),
-    reportSuspects(host, service, suspects, { incarnation, highestOf }),
+    reportSuspects(host, service, suspects, { incarnation, highestOf }, startTimer),
     followMembers(host, peers),
     raiseLevels(host),
-    runPlacement({ host, driver, peers, proposer: service, logger }),
+    runPlacement({ host, driver, peers, proposer: service, logger, timers }),
   ];
   return {
     stop() {
@@ -146,7 +149,7 @@ function createDiskReport(
   });
 }
 
-function addressesOf({ advertise }: NodeConfig, { incarnation }: Identity) {
+function addressesOf({ advertise }: Pick<NodeConfig, 'advertise'>, { incarnation }: Identity) {
   const grpcAddress = formatAddress(advertise.grpc);
   return { incarnation, grpcAddress, peerAddress: formatAddress(advertise.peer) };
 }

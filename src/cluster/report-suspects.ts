@@ -4,6 +4,7 @@
  * metadata for successors: new replicas, here too, that learn everything anew.
  */
 import type { RecoveredShard, ReplicaId, ShardId } from '../../raft/types.ts';
+import { startSystemTimer } from '../clock.ts';
 import type { ShardHost } from '../shards/api.ts';
 import type { ShardPlacement } from './api.ts';
 import { META_SHARD } from './birth-placement.ts';
@@ -28,11 +29,6 @@ export interface Memory {
 }
 
 const RETRY_AFTER_MS = 1000;
-
-function startSystemTimer(delayMs: number, fire: () => void): () => void {
-  const timer = setTimeout(fire, delayMs);
-  return () => clearTimeout(timer);
-}
 
 export function reportSuspects(
   host: Pick<ShardHost, 'leaderOf' | 'meta' | 'onApplied' | 'onLeadership'>,

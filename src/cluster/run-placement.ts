@@ -1,6 +1,7 @@
 /** Gives the placement reconciler its ports on a running node: driver, network, service. */
 import type { ChangeOutcome, RaftDriver } from '../../raft/driver.ts';
 import type { NodeId, ShardId } from '../../raft/types.ts';
+import { startSystemTimer } from '../clock.ts';
 import type { PeerNetwork } from '../peers/api.ts';
 import type { ShardHost } from '../shards/api.ts';
 import type { MetaResult } from './api.ts';
@@ -40,10 +41,7 @@ type PlacementTimers = Pick<PlacementPorts, 'nowMs' | 'startTimer'>;
 
 const SYSTEM_TIMERS: PlacementTimers = Object.freeze({
   nowMs: () => performance.now(),
-  startTimer(delayMs: number, fire: () => void) {
-    const timer = setTimeout(fire, delayMs);
-    return () => clearTimeout(timer);
-  },
+  startTimer: startSystemTimer,
 });
 
 export function runPlacement(parts: PlacementParts): { stop(): void } {

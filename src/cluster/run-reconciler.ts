@@ -3,6 +3,7 @@
  */
 import { EMPTY_BYTES, type ShardId } from '../../raft/types.ts';
 import type { Command } from '../broker/commands.ts';
+import { startSystemTimer } from '../clock.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { META_SHARD } from './first-configuration.ts';
 import { encodeMetaCommand } from './meta-codec.ts';
@@ -35,10 +36,7 @@ export function runTopicReconciler(
         done(status === 'applied');
       });
     },
-    startTimer(delayMs, fire) {
-      const timer = setTimeout(fire, delayMs);
-      return () => clearTimeout(timer);
-    },
+    startTimer: startSystemTimer,
   });
   const stopLeadership = host.onLeadership((shard) => {
     if (shard !== META_SHARD) reconciler.shardAvailable(shard);

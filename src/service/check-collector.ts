@@ -108,7 +108,7 @@ class CollectPoll {
   readonly #host: ShardHost;
   readonly #question: ChecksQuestion;
   readonly #done: Done;
-  #timer: NodeJS.Timeout | undefined;
+  #stopSleep: (() => void) | undefined;
   #end: NodeJS.Timeout | undefined;
   #scheduled: NodeJS.Timeout | undefined;
   #leasing = false;
@@ -180,8 +180,9 @@ class CollectPoll {
       const atMs = this.#host.data(shard).nextCheckAtMs(this.#question.producerGroup);
       if (atMs !== undefined) sleepMs = Math.min(sleepMs, atMs - this.#host.shardTimeMs(shard));
     }
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#look(), Math.max(MIN_SLEEP_MS, sleepMs));
+    this.#stopSleep?.();
+    const waitMs = Math.max(MIN_SLEEP_MS, sleepMs);
+    this.#stopSleep = this.#host.startTimer(waitMs, () => this.#look());
   }
 
   #lease(due: readonly { shard: number; ids: readonly TransactionId[] }[]): void {
@@ -253,7 +254,7 @@ class CollectPoll {
   #finish(leased: readonly Leased[]): void {
     if (this.#finished) return;
     this.#finished = true;
-    clearTimeout(this.#timer);
+    this.#stopSleep?.();
     clearTimeout(this.#scheduled);
     clearTimeout(this.#end);
     const leases = leased.map(({ shard, leases: refs }) => ({ shard, leases: refs }));

@@ -20,7 +20,7 @@ const META_SHARD = 0;
 const NO_BYTES = new Uint8Array(0);
 
 interface Sleep {
-  readonly timer: NodeJS.Timeout;
+  readonly cancel: () => void;
   /** What is due was asked about: not again before this is over. */
   readonly hasAsked: boolean;
 }
@@ -41,7 +41,7 @@ export class OutcomeAsker {
   close(): void {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#isStopped = true;
-    for (const { timer } of this.#asleep.values()) clearTimeout(timer);
+    for (const { cancel } of this.#asleep.values()) cancel();
   }
 
   #look(shard: number): void {
@@ -57,12 +57,13 @@ export class OutcomeAsker {
   }
 
   #sleep(shard: number, waitMs: number, hasAsked: boolean): void {
-    clearTimeout(this.#asleep.get(shard)?.timer);
+    this.#asleep.get(shard)?.cancel();
     const wake = () => {
       this.#asleep.delete(shard);
       this.#askAll(shard);
     };
-    this.#asleep.set(shard, { timer: setTimeout(wake, waitMs), hasAsked });
+    const cancel = this.#parts.host.startTimer(waitMs, wake);
+    this.#asleep.set(shard, { cancel, hasAsked });
   }
 
   #askAll(shard: number): void {

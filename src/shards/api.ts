@@ -100,6 +100,8 @@ export interface ShardHost {
   onLeadership(listener: (shard: ShardId) => void): () => void;
   /** Shard time as a new entry of this shard would carry it. */
   shardTimeMs(shard: ShardId): ShardTimeMs;
+  /** For whoever sleeps until a shard time; returns how to wake up for nothing. */
+  startTimer(delayMs: number, fire: () => void): () => void;
   /**
    * `head` from the broker's command codec. The result of `applied` is an ApplyResult / MetaResult.
    */

@@ -9,7 +9,7 @@ import type { Transport } from '../../raft/ports.ts';
 import type { ShardId } from '../../raft/types.ts';
 import { createDataShard } from '../broker/data-shard.ts';
 import { DATA_SHARD_LIMITS } from '../broker/limits.ts';
-import { createSystemClock } from '../clock.ts';
+import { systemWorld, type World } from '../clock.ts';
 import type { Identity } from '../cluster/identity.ts';
 import { createMetaState } from '../cluster/meta-state.ts';
 import type { NodeConfig } from '../config.ts';
@@ -34,6 +34,7 @@ export function createShards(
   storage: NodeStorage,
   logger: Logger,
   onFatal: (error: Error) => void,
+  world: World = systemWorld(),
 ) {
   const leadership = new Listeners<[ShardId]>();
   const applied = new Listeners<[ShardId]>();
@@ -48,16 +49,16 @@ export function createShards(
   const newData = newDataShards(identity);
   const onApplied = (shard: ShardId) => applied.call(shard);
   const machine = new ShardMachine(meta, flush, waiters, onApplied, newData);
-  const { checkpointDirectory: directory } = storage;
-  const snapshots = new CheckpointSnapshots({ directory, machine, logger, onFatal });
+  const { checkpointDirectory: directory, files } = storage;
+  const snapshots = new CheckpointSnapshots({ directory, files, machine, logger, onFatal });
   let network: ShardNetwork | undefined;
   const driver: RaftDriver = new RaftDriver({
     node: identity.node,
     config: { ...DEFAULT_RAFT_CONFIG, ...config.raft },
     store: storage.log,
     transport: { send: (to, lane, messages) => network?.send(to, lane, messages) },
-    clock: createSystemClock(),
-    rng: Math.random,
+    clock: world.clock,
+    rng: world.random,
     stateMachine: machine,
     snapshots,
     events: driverEvents(flush, waiters, leadership, {
@@ -85,13 +86,13 @@ export function createShards(
     shards: Array.from({ length: identity.dataShards + 1 }, (_, shard) => shard),
     maxQueuedBytes: config.log.maxQueuedBytes,
     ...{ driver, log: storage.log, machine, flush, waiters },
-    ...{ meta, disks, leadership, applied },
+    ...{ meta, disks, leadership, applied, startTimer: world.startTimer },
   });
   const highestOf = (shard: ShardId) => local.highestOf(shard);
   const connect = (connected: ShardNetwork): void => {
     network = connected;
   };
-  return { host, driver, machine, flush, snapshots, meta, disks, highestOf, connect };
+  return { host, driver, machine, flush, snapshots, meta, disks, world, highestOf, connect };
 }
 
 /** Data shards as they were when the cluster was born. */

@@ -19,11 +19,18 @@ const NO_BYTES = new Uint8Array(0);
 
 type SweptHost = Pick<
   ShardHost,
-  'data' | 'isReady' | 'onApplied' | 'onLeadership' | 'propose' | 'shards' | 'shardTimeMs'
+  | 'data'
+  | 'isReady'
+  | 'onApplied'
+  | 'onLeadership'
+  | 'propose'
+  | 'shards'
+  | 'shardTimeMs'
+  | 'startTimer'
 >;
 
 interface Sleep {
-  readonly timer: NodeJS.Timeout;
+  readonly cancel: () => void;
   /** Shard time. */
   readonly untilMs: number;
 }
@@ -71,15 +78,15 @@ export class DueSweeper {
   }
 
   #timer(shard: ShardId, untilMs: number, waitMs: number): void {
-    const timer = setTimeout(() => {
+    const cancel = this.#host.startTimer(waitMs, () => {
       this.#asleep.delete(shard);
       this.#look(shard);
-    }, waitMs);
-    this.#asleep.set(shard, { timer, untilMs });
+    });
+    this.#asleep.set(shard, { cancel, untilMs });
   }
 
   #wake(shard: ShardId): void {
-    clearTimeout(this.#asleep.get(shard)?.timer);
+    this.#asleep.get(shard)?.cancel();
     this.#asleep.delete(shard);
   }
 

@@ -14,6 +14,7 @@ import {
   takeCheckpoint,
 } from '../../storage/checkpoints.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
+import type { World } from '../clock.ts';
 import type { DiskLevel, MetaView } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { RetentionConfig } from '../config.ts';
@@ -21,7 +22,7 @@ import type { NodeStorage } from '../node-storage.ts';
 import { copyForward } from './copy-forward.ts';
 import type { DiskLevels } from './disk-levels.ts';
 import { decideTrim, isGain, TRIM_ENTRIES_MIN, type TrimSource } from './retention.ts';
-import { RetentionClock, SYSTEM_CLOCKS } from './retention-clock.ts';
+import { RetentionClock } from './retention-clock.ts';
 import type { LocalShardHost } from './shard-host.ts';
 import { META_SHARD, type ShardMachine } from './shard-machine.ts';
 import type { CheckpointSnapshots } from './snapshot-store.ts';
@@ -56,6 +57,7 @@ export interface LogKeeperParts {
   readonly disks: DiskLevels;
   readonly storage: NodeStorage;
   readonly snapshots: Pick<CheckpointSnapshots, 'isSending'>;
+  readonly world: Pick<World, 'clock' | 'startTimer'>;
   readonly config: RetentionConfig;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
@@ -74,16 +76,18 @@ function isNearlyFull(level: DiskLevel): boolean {
 export class LogKeeper {
   readonly #parts: LogKeeperParts;
   readonly #kept = new Map<ShardId, Kept>();
-  readonly #clock = new RetentionClock(SYSTEM_CLOCKS);
+  readonly #clock: RetentionClock;
   readonly #earlyAtMs = new Map<ShardId, number>();
   #toldOfJump = false;
   #checkpointsTaken = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #stopTimer: (() => void) | undefined;
   #pass: Promise<void> | undefined;
   #stopped = false;
 
   constructor(parts: LogKeeperParts) {
     this.#parts = parts;
+    const { clock } = parts.world;
+    this.#clock = new RetentionClock({ wallMs: clock.wallMs, monotonicMs: clock.nowMs });
   }
 
   /** Since this node was started. */
@@ -97,21 +101,21 @@ export class LogKeeper {
 
   /** A disk passed a mark: room is made at once. */
   hurry(): void {
-    if (this.#timer === undefined || this.#stopped) return;
-    clearTimeout(this.#timer);
+    if (this.#stopTimer === undefined || this.#stopped) return;
+    this.#stopTimer();
     this.#passAfter(0);
   }
 
   #passAfter(delayMs: number): void {
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+    this.#stopTimer = this.#parts.world.startTimer(delayMs, () => {
+      this.#stopTimer = undefined;
       this.#pass = this.#runPass().then(
         () => {
           if (!this.#stopped) this.start();
         },
         (error: Error) => this.#parts.onFatal(error),
       );
-    }, delayMs);
+    });
   }
 
   #intervalMs(): number {
@@ -124,7 +128,7 @@ export class LogKeeper {
   /** Resolves when the pass under way has ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#stopTimer?.();
     await this.#pass;
   }
 
@@ -204,7 +208,7 @@ export class LogKeeper {
 
   #mayGoEarly(shard: ShardId): boolean {
     if (!isNearlyFull(this.#parts.disks.of(shard))) return false;
-    const nowMs = performance.now();
+    const nowMs = this.#parts.world.clock.nowMs();
     if (nowMs - (this.#earlyAtMs.get(shard) ?? Number.NEGATIVE_INFINITY) < EARLY_STEP_MS)
       return false;
     this.#earlyAtMs.set(shard, nowMs);
@@ -239,6 +243,7 @@ export class LogKeeper {
       directory: storage.checkpointDirectory,
       shard,
       membership: ({ index }) => driver.membershipAt(shard, index),
+      files: storage.files,
     });
     if (taken === undefined) return;
     kept.newest = taken.index;
@@ -246,7 +251,7 @@ export class LogKeeper {
     // Until the start that Raft holds is durable a crash goes back to the one before: both stay.
     const start = storage.log.durableLogStart(shard);
     if (start !== driver.logStart(shard).index) return;
-    await pruneCheckpoints(storage.checkpointDirectory, shard, start);
+    await pruneCheckpoints(storage.checkpointDirectory, shard, start, storage.files);
   }
 
   /** How much of others' log this shard's own holds; from 1 on it is too much. */
@@ -279,13 +284,14 @@ export class LogKeeper {
   }
 
   async #checkpoints(shard: ShardId): Promise<CheckpointFile[]> {
-    const all = await listCheckpoints(this.#parts.storage.checkpointDirectory);
+    const { checkpointDirectory, files } = this.#parts.storage;
+    const all = await listCheckpoints(checkpointDirectory, files);
     return all.filter((one) => one.shard === shard);
   }
 
   /** The log up to the newest checkpoint at or below the trim point is not needed any more. */
   async #maybeDropLog(shard: ShardId): Promise<void> {
-    const { driver, machine, logger } = this.#parts;
+    const { driver, machine, logger, storage } = this.#parts;
     const start = driver.logStart(shard).index;
     const trim = this.#mayDropTo(shard, machine.logTrim(shard));
     if (trim <= start) return;
@@ -294,7 +300,7 @@ export class LogKeeper {
     );
     if (usable.length === 0) return;
     // Read back before anything rests on it: a damaged one must not become the only one.
-    const { checkpoint, damaged } = await firstIntact(usable.reverse());
+    const { checkpoint, damaged } = await firstIntact(usable.reverse(), storage.files);
     for (const line of damaged) logger.warn(`checkpoint not used: ${line}`);
     if (checkpoint === undefined) return;
     const { index, term } = checkpoint.applied;

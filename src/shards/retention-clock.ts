@@ -10,11 +10,6 @@ export interface Clocks {
   readonly monotonicMs: () => number;
 }
 
-export const SYSTEM_CLOCKS: Clocks = {
-  wallMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-};
-
 export class RetentionClock {
   readonly #clocks: Clocks;
   /** Wall time minus monotonic time when the node started. */

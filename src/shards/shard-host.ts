@@ -5,6 +5,7 @@ import type { Entry, LogIndex, NodeId, ShardId, ShardTimeMs } from '../../raft/t
 import { bodyCrcOf } from '../../storage/record.ts';
 import type { DataShard } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
+import type { StartTimer } from '../clock.ts';
 import type { MetaView } from '../cluster/api.ts';
 import type { Cancellable, FetchArguments, FetchOutcome, ShardHost, ShardStatus } from './api.ts';
 import type { DiskLevels } from './disk-levels.ts';
@@ -30,6 +31,7 @@ export interface HostParts {
   readonly disks: DiskLevels;
   readonly leadership: Listeners<[ShardId]>;
   readonly applied: Listeners<[ShardId]>;
+  readonly startTimer: StartTimer;
 }
 
 /** What Raft tells about leadership and durability, passed on to whom it concerns. */
@@ -115,6 +117,10 @@ export class LocalShardHost implements ShardHost {
 
   shardTimeMs(shard: ShardId): ShardTimeMs {
     return this.#parts.driver.shardTimeMs(shard);
+  }
+
+  startTimer(delayMs: number, fire: () => void): () => void {
+    return this.#parts.startTimer(delayMs, fire);
   }
 
   propose(

@@ -4,7 +4,7 @@ import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** The wall clocks of the machines start here, each with its own error. */
-const WALL_EPOCH_MS = 1_700_000_000_000;
+export const WALL_EPOCH_MS = 1_700_000_000_000;
 const OFFSET_MAX_MS = 5000;
 const DEFER_MAX_MS = 0.2;
 /** A timer is late rather than early, whatever the rounding of the two clocks. */
@@ -15,15 +15,17 @@ export class SimClock {
   readonly #random: Random;
   /** Seconds of this machine per second of the world. */
   readonly #rate: number;
+  readonly #deferMaxMs: number;
   readonly #bootMs: number;
   #offsetMs = 0;
   #highestOffsetMs = Number.NEGATIVE_INFINITY;
   #lowestOffsetMs = Number.POSITIVE_INFINITY;
 
-  constructor(scheduler: Scheduler, random: Random, rate: number) {
+  constructor(scheduler: Scheduler, random: Random, rate: number, deferMaxMs = DEFER_MAX_MS) {
     this.#scheduler = scheduler;
     this.#random = random;
     this.#rate = rate;
+    this.#deferMaxMs = deferMaxMs;
     this.#bootMs = random.between(0, 1_000_000);
     this.wallOffsetMs = random.between(-OFFSET_MAX_MS, OFFSET_MAX_MS);
   }
@@ -78,7 +80,7 @@ export class SimClock {
       cancelWake: () => {
         wakeId++;
       },
-      defer: (run) => this.#scheduler.after(this.#random.next() * DEFER_MAX_MS, alive(run)),
+      defer: (run) => this.#scheduler.after(this.#random.next() * this.#deferMaxMs, alive(run)),
     };
   }
 }

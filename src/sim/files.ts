@@ -14,6 +14,8 @@ import type { Scheduler } from './scheduler.ts';
 const CALL_MAX_MS = 0.05;
 
 export interface FilesTiming {
+  /** Default: CALL_MAX_MS. */
+  callMaxMs?: number;
   writeMaxMs: number;
   syncMaxMs: number;
 }
@@ -288,7 +290,8 @@ export class SimFiles implements Files {
   }
 
   #call(complete: Operation['complete']): void {
-    this.#later(this.#host.random.next() * CALL_MAX_MS, complete);
+    const { callMaxMs = CALL_MAX_MS } = this.#host.timing;
+    this.#later(this.#host.random.next() * callMaxMs, complete);
   }
 
   #later(delayMs: number, complete: Operation['complete'], interrupted?: () => void): void {

@@ -24,9 +24,12 @@ export class Scheduler {
   #heap: Event[] = [];
   #sequence = 0;
   #isAwaited = false;
+  #awaited = 0;
   #failure: Error | undefined = undefined;
   nowMs = 0;
   events = 0;
+  /** Something is to happen without time passing. */
+  onDue: () => void = () => {};
 
   after(delayMs: number, run: () => void): void {
     this.at(this.nowMs + delayMs, run);
@@ -34,11 +37,23 @@ export class Scheduler {
 
   at(atMs: number, run: () => void): void {
     this.#push({ atMs: Math.max(atMs, this.nowMs), sequence: this.#sequence++, run });
+    if (atMs <= this.nowMs) this.onDue();
+  }
+
+  /** Of the next event; undefined = nothing will ever happen. */
+  get nextAtMs(): number | undefined {
+    return this.#heap[0]?.atMs;
   }
 
   /** The event under way resolved a promise. */
   promised(): void {
     this.#isAwaited = true;
+    this.#awaited++;
+  }
+
+  /** How often events resolved promises. */
+  get awaited(): number {
+    return this.#awaited;
   }
 
   /** Ends the run: for what went wrong where nobody can catch it. The first one counts. */

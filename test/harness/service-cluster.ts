@@ -13,6 +13,7 @@ import { createDataShard } from '../../src/broker/data-shard.ts';
 import { NEWEST_LEVEL } from '../../src/broker/feature-level.ts';
 import { DATA_SHARD_LIMITS } from '../../src/broker/limits.ts';
 import type { QueueIndexRow, StateWriter } from '../../src/broker/state-port.ts';
+import { startSystemTimer } from '../../src/clock.ts';
 import type { MetaState } from '../../src/cluster/api.ts';
 import type { Birth } from '../../src/cluster/birth-placement.ts';
 import { encodeMetaCommand } from '../../src/cluster/meta-codec.ts';
@@ -258,6 +259,7 @@ function createHost(node: FakeNode): ShardHost {
     onLeadership: (listener) => subscribe(node.leadershipListeners, listener),
     onApplied: (listener) => subscribe(node.appliedListeners, listener),
     shardTimeMs: () => cluster.timeMs,
+    startTimer: startSystemTimer,
     propose(shard, head, payload, level, done) {
       cluster.proposals += 1;
       const fate = leads(shard) ? cluster.intercept?.(shard) : notLeader(shard);

@@ -25,7 +25,7 @@ interface Wait {
   readonly question: WaitQuestion;
   readonly done: (error: CallError | undefined, isFree: boolean) => void;
   end: NodeJS.Timeout | undefined;
-  due: NodeJS.Timeout | undefined;
+  stopSleep: (() => void) | undefined;
 }
 
 /** Shard time may run apart from this clock: look again at the latest after this. */
@@ -101,7 +101,7 @@ export class DeliveryWaits {
       if (error !== undefined) done(error, undefined);
       else done(undefined, encodeJson({ isFree: found } satisfies WaitAnswer));
     };
-    const wait: Wait = { shard, question, done: answer, end: undefined, due: undefined };
+    const wait: Wait = { shard, question, done: answer, end: undefined, stopSleep: undefined };
     wait.end = setTimeout(() => this.#end(wait, false), question.waitMs);
     this.#keep(wait);
     this.#sleep(wait);
@@ -122,7 +122,7 @@ export class DeliveryWaits {
     if (waits.size === 0) this.#waits.delete(wait.shard);
     this.#count -= 1;
     clearTimeout(wait.end);
-    clearTimeout(wait.due);
+    wait.stopSleep?.();
     return true;
   }
 
@@ -167,10 +167,11 @@ export class DeliveryWaits {
       const atMs = deliveries.nextDueAtMs(wait.question.group, queueId);
       if (atMs !== undefined && atMs < dueAtMs) dueAtMs = atMs;
     }
-    clearTimeout(wait.due);
-    wait.due = undefined;
+    wait.stopSleep?.();
+    wait.stopSleep = undefined;
     if (dueAtMs === Number.POSITIVE_INFINITY) return;
     const leftMs = Math.min(MAX_SLEEP_MS, dueAtMs - this.#host.shardTimeMs(wait.shard));
-    wait.due = setTimeout(() => this.wake(wait.shard), Math.max(MIN_SLEEP_MS, leftMs));
+    const waitMs = Math.max(MIN_SLEEP_MS, leftMs);
+    wait.stopSleep = this.#host.startTimer(waitMs, () => this.wake(wait.shard));
   }
 }

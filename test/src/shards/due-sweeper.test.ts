@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { ProposalOutcome } from '../../../raft/driver.ts';
 import { EMPTY_BYTES, EntryType } from '../../../raft/types.ts';
 import { decodeCommand } from '../../../src/broker/command-codec.ts';
+import { startSystemTimer } from '../../../src/clock.ts';
 import { DueSweeper } from '../../../src/shards/due-sweeper.ts';
 import { ShardFixture } from '../../harness/data-shard.ts';
 
@@ -41,6 +42,7 @@ class Rig {
       onApplied: subscribe,
       onLeadership: subscribe,
       shardTimeMs: () => Date.now(),
+      startTimer: startSystemTimer,
       propose: (_shard, head, _payload, _level, done) => this.#proposed(head, done),
     });
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { RaftDriver } from '../../../raft/driver.ts';
+import { systemWorld } from '../../../src/clock.ts';
 import type { DiskLevel } from '../../../src/cluster/api.ts';
 import { decodeMetaCommand } from '../../../src/cluster/meta-codec.ts';
 import { DEFAULTS } from '../../../src/config.ts';
@@ -49,6 +50,7 @@ class KeeperRig {
     meta: {} as never,
     disks: { of: () => this.disk } as unknown as DiskLevels,
     snapshots: { isSending: () => this.isSending },
+    world: systemWorld(),
     config: {
       ...DEFAULTS.retention,
       checkIntervalMs: 1,
