@@ -195,7 +195,7 @@ export class RaftDriver {
     this.#heard(from);
     for (const message of messages) {
       if (message.type === 'alive') {
-        this.#liveness.clocks.heard(from, message.wallMs, this.#now().nowMs);
+        this.#liveness.clocks.heard(from, message.wallMs, this.#options.clock.nowMs());
         continue;
       }
       if (message.type === 'invite') {

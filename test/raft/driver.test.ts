@@ -43,6 +43,21 @@ describe('a flush', () => {
     expect(rig.writes.map(({ records }) => records.length)).toEqual([3]);
   });
 
+  test('a proposal has the time of its turn, not that of the last sign of life', () => {
+    const rig = leading();
+    const timeOfNext = (): number => {
+      rig.propose(1);
+      rig.turn();
+      const [record] = rig.writes.at(-1)!.records;
+      return record!.kind === 'entry' ? record!.entry.timeMs : 0;
+    };
+    const beforeMs = timeOfNext();
+    rig.driver.receive(2, [{ type: 'alive', wallMs: rig.wallMs }]);
+    rig.nowMs += 100;
+    rig.wallMs += 100;
+    expect(timeOfNext()).toBe(beforeMs + 100);
+  });
+
   test('asks for onWritten only when somebody waits for it', () => {
     const rig = leading();
     rig.propose(1);
