@@ -110,7 +110,7 @@ class CollectPoll {
   readonly #done: Done;
   #stopSleep: (() => void) | undefined;
   #end: NodeJS.Timeout | undefined;
-  #scheduled: NodeJS.Timeout | undefined;
+  #stopPace: (() => void) | undefined;
   #leasing = false;
   #hurried = false;
   #finished = false;
@@ -130,11 +130,11 @@ class CollectPoll {
   }
 
   schedule(): void {
-    if (this.#scheduled !== undefined || this.#leasing || this.#finished) return;
-    this.#scheduled = setTimeout(() => {
-      this.#scheduled = undefined;
+    if (this.#stopPace !== undefined || this.#leasing || this.#finished) return;
+    this.#stopPace = this.#host.startTimer(LOOK_PACE_MS, () => {
+      this.#stopPace = undefined;
       this.#look();
-    }, LOOK_PACE_MS);
+    });
   }
 
   /** Answers now; checks that are just being leased are waited for. */
@@ -255,7 +255,7 @@ class CollectPoll {
     if (this.#finished) return;
     this.#finished = true;
     this.#stopSleep?.();
-    clearTimeout(this.#scheduled);
+    this.#stopPace?.();
     clearTimeout(this.#end);
     const leases = leased.map(({ shard, leases: refs }) => ({ shard, leases: refs }));
     const checks = leased.flatMap((one) => one.checks);

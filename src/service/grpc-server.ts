@@ -1,4 +1,5 @@
 /** The gRPC server: every limit said, raw bytes in and out, health and reflection. */
+import type { Socket } from 'node:net';
 import {
   type MethodDefinition,
   Server,
@@ -18,6 +19,11 @@ export interface Listen {
   readonly host: string;
   /** 0 = any free one. */
   readonly port: number;
+}
+
+/** Where connections come from, if they are not to be listened for here. */
+export interface Door {
+  open(letIn: (socket: Socket) => void): Promise<{ port: number }>;
 }
 
 /** By gRPC path. */
@@ -53,12 +59,14 @@ export class GrpcServer {
     this.#health = new HealthImplementation();
     this.setServing(false);
     this.#health.addToServer(this.#server);
-    new ReflectionService(repairedDescriptors(proto.all), {
-      services: [...SERVICE_NAMES, HEALTH_SERVICE],
-    }).addToServer(this.#server);
+    reflectionOf(proto).addToServer(this.#server);
   }
 
-  start(listen: Listen, credentials: ServerCredentials): Promise<{ port: number }> {
+  start(listen: Listen | Door, credentials: ServerCredentials): Promise<{ port: number }> {
+    if ('open' in listen) {
+      const injector = this.#server.createConnectionInjector(credentials);
+      return listen.open((socket) => injector.injectConnection(socket));
+    }
     return new Promise((resolve, reject) => {
       const address = `${bracketed(listen.host)}:${listen.port}`;
       this.#server.bindAsync(address, credentials, (error, port) => {
@@ -116,6 +124,18 @@ export class GrpcServer {
     }
     this.#server.addService(definition as ServiceDefinition, implementation);
   }
+}
+
+const REFLECTIONS = new WeakMap<Proto, ReflectionService>();
+
+/** Servers of one proto describe themselves alike. */
+function reflectionOf(proto: Proto): ReflectionService {
+  const known = REFLECTIONS.get(proto);
+  if (known !== undefined) return known;
+  const services = [...SERVICE_NAMES, HEALTH_SERVICE];
+  const reflection = new ReflectionService(repairedDescriptors(proto.all), { services });
+  REFLECTIONS.set(proto, reflection);
+  return reflection;
 }
 
 function bracketed(host: string): string {

@@ -81,6 +81,14 @@ export class Proto {
   }
 }
 
+let shared: Proto | undefined;
+
+/** That of all nodes in this process: reading it takes longer than starting the rest of one. */
+export function sharedProto(): Proto {
+  shared ??= new Proto();
+  return shared;
+}
+
 export function decodeRequest<Request>(method: ProtoMethod, bytes: Uint8Array): Request {
   checkStructure(bytes);
   try {

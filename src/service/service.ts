@@ -25,7 +25,7 @@ import { GroupGrowth } from './group-growth.ts';
 import { GroupMethods } from './group-methods.ts';
 import { GroupSessions } from './group-sessions.ts';
 import { GroupCalls } from './groups.ts';
-import { GrpcServer, type Listen } from './grpc-server.ts';
+import { type Door, GrpcServer, type Listen } from './grpc-server.ts';
 import { createInternalMethods, decodeJson, type Proposed } from './internal-methods.ts';
 import { Leftovers } from './leftovers.ts';
 import type { Limit } from './limits.ts';
@@ -39,7 +39,7 @@ import { createParticipantMethods } from './participants.ts';
 import { PeerServer } from './peer-server.ts';
 import { PrepareMany } from './prepare-many.ts';
 import { ProduceCalls } from './produce.ts';
-import { Proto } from './proto.ts';
+import { sharedProto } from './proto.ts';
 import { QueuePicker } from './queue-picker.ts';
 import { Readiness } from './readiness.ts';
 import { createHandlers } from './registry.ts';
@@ -83,7 +83,7 @@ export interface ServiceStats {
 }
 
 export interface Service {
-  start(listen: Listen): Promise<{ port: number }>;
+  start(listen: Listen | Door): Promise<{ port: number }>;
   /** Ends streams and long polls, lets the rest finish for `graceMs`. */
   stop(graceMs: number): Promise<void>;
   /** This node is no member any more: clients are sent elsewhere. Idempotent. */
@@ -112,7 +112,7 @@ export function createParts(options: ServiceOptions) {
   const calls = new Calls(clock, deadlines);
   const router = new Router(host, peers, config, { clock, deadlines });
   const admission = new Admission(config);
-  const proto = new Proto();
+  const proto = sharedProto();
   const fences = new Fences(host);
   const methods = createInternalMethods(host, fences);
   const waits = new AppliedWaits(host, config.maxWaitingCalls);
