@@ -61,11 +61,29 @@ it('installs and runs from the tarball', { timeout: TIMEOUT_MS }, async () => {
   expect(await holdfast('chaos', 'list')).toContain('kill-leader');
 
   const script = "import { connect } from 'holdfast'; console.log(typeof connect);";
-  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], {
-    cwd: prefix,
-  });
-  expect(stdout.trim()).toBe('function');
+  expect(await runScript(script, prefix)).toBe('function\n');
+  expect(await runScript(TESTING_SCRIPT, prefix)).toBe('after 2 h: paid\n');
 });
+
+/** What an application's test does, without anything of ours but the package. */
+const TESTING_SCRIPT = `
+  import { startTestCluster } from 'holdfast/testing';
+  const cluster = await startTestCluster();
+  const client = cluster.connect();
+  await client.admin.createTopic({ name: 'orders', queueCount: 1 });
+  const deliverAtMs = cluster.now() + 7_200_000;
+  await client.producer({ topic: 'orders' }).send({ body: 'paid', deliverAtMs });
+  await cluster.advance('2h');
+  const { messages } = await client.fetch({ topic: 'orders', queue: 0, offset: 0 });
+  console.log('after 2 h:', messages.map(({ body }) => body.toString()).join());
+  await cluster.stop();
+`;
+
+/** It also has to end by itself. */
+async function runScript(script: string, cwd: string): Promise<string> {
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd });
+  return stdout;
+}
 
 it('holds what a user needs and nothing else', async () => {
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {

@@ -42,7 +42,8 @@ const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as
 
 /** Started from outside: by the package's commands, by the test runner, by a reader's hand. */
 function isEntry(path: string): boolean {
-  if (/\.test\.ts$|^examples\/|^src\/(?:bin\.cts|client\/index\.ts)$/.test(path)) return true;
+  if (/\.test\.ts$|^examples\/|^src\/(?:bin\.cts|(?:client|testing)\/index\.ts)$/.test(path))
+    return true;
   const starters = everything.filter((file) => /^package\.json$|^\.ci\/|\.md$/.test(file.path));
   const built = `dist/${path.replace(/\.ts$/, '.js')}`;
   return starters.some(({ text }) => text.includes(built));
