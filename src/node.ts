@@ -66,7 +66,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     host,
     peers,
     logger,
-    ...{ meters, birth: identity, credentials: tls.credentials },
+    ...{ meters, birth: identity, credentials: tls.credentials, backups: shards.backups },
     config: serviceConfig({ ...config.limits, ...config.transactions }),
   });
   askAboutStrangers(known, peers);

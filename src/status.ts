@@ -124,6 +124,10 @@ export const REASONS = {
     'NOT_FOUND',
     'No such transaction: it was never prepared here, or it ended long ago and is forgotten.',
   ),
+  BACKUP_MOVED: refused(
+    'FAILED_PRECONDITION',
+    "The leader's log does not hold what a backup asked for. `holdfast backup` reads the shard anew.",
+  ),
   TOPIC_EXISTS: refused('ALREADY_EXISTS', 'There is a topic of that name. Use it or delete it.'),
   TOPIC_BUSY: later(
     'FAILED_PRECONDITION',

@@ -68,6 +68,27 @@ export interface ResetOffsets {
   readonly to: 'earliest' | 'latest' | Date | readonly QueueOffset[];
 }
 
+export interface ShardCut {
+  readonly index: number;
+  readonly timeMs: number;
+  /** The last entry that is no more in the leader's log; 0 = it has all of them. */
+  readonly start: { readonly index: number; readonly term: number };
+}
+
+/** Of the checkpoint at `start` from `offset` on, or entries from `from` to `to`. */
+export interface ShardPiece extends Pick<ShardCut, 'start'> {
+  readonly shard: number;
+  readonly offset?: number;
+  readonly from?: number;
+  readonly to?: number;
+}
+
+export interface ShardBytes {
+  readonly data: Uint8Array;
+  /** Of the whole checkpoint. */
+  readonly totalBytes: number;
+}
+
 const LIST_PAGE_SIZE = 1000;
 
 /** Topics, offsets, and what the cluster says about itself. */
@@ -182,6 +203,24 @@ export class Admin {
   /** The life of one message, in order. Rejects with MESSAGE_NOT_FOUND. */
   async trace(target: TraceTarget, options?: CallOptions): Promise<MessageTrace> {
     return traceIn(await this.#call('Admin', 'Trace', traceOut(target), 'read', options));
+  }
+
+  /** How far a shard is: all that was acknowledged before lies at or below `index`. */
+  async cutShard(shardId: number, options?: CallOptions): Promise<ShardCut> {
+    const answer = await this.#call('Admin', 'CutShard', { shard: shardId }, 'read', options);
+    const start = { index: int(answer.start_index), term: int(answer.start_term) };
+    return { index: int(answer.index), timeMs: int(answer.time_ms), start };
+  }
+
+  /** A piece of a shard's checkpoint or log. Rejects with BACKUP_MOVED: cut and read it anew. */
+  async readShard(piece: ShardPiece, options?: CallOptions): Promise<ShardBytes> {
+    const { shard: shardId, start, offset = 0, from = 0, to = 0 } = piece;
+    const request = {
+      ...{ shard: shardId, start_index: String(start.index), start_term: String(start.term) },
+      ...{ offset: String(offset), from_index: String(from), to_index: String(to) },
+    };
+    const answer = await this.#call('Admin', 'ReadShard', request, 'read', options);
+    return { data: answer.data as Uint8Array, totalBytes: int(answer.total_bytes) };
   }
 
   /** Every limit that a call can run into. */

@@ -60,7 +60,7 @@ export function createHandlers(
 }
 
 function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
-  const { checks, cluster, config, fetch, offsets, options, produce, proto } = parts;
+  const { backups, checks, cluster, config, fetch, offsets, options, produce, proto } = parts;
   const { groups, levelCalls, memberCalls, topicCalls, transactions } = parts;
   const cold = <Request>(
     path: string,
@@ -102,6 +102,8 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     cold('/holdfast.v1.Admin/TransferLeader', memberCalls.transfer.bind(memberCalls)),
     cold('/holdfast.v1.Admin/Rebalance', memberCalls.rebalance.bind(memberCalls)),
     cold('/holdfast.v1.Admin/RaiseFeatureLevel', levelCalls.raise.bind(levelCalls)),
+    cold('/holdfast.v1.Admin/CutShard', backups.cut.bind(backups)),
+    cold('/holdfast.v1.Admin/ReadShard', backups.read.bind(backups)),
     cold('/holdfast.v1.Admin/DescribeCluster', cluster.describe.bind(cluster)),
     cold('/holdfast.v1.Admin/DescribeLimits', () => Promise.resolve({ limits })),
   ];

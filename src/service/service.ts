@@ -8,9 +8,11 @@ import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { IncomingCall, PeerNetwork } from '../peers/api.ts';
 import { Router } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
+import type { BackupSource } from '../shards/backup-source.ts';
 import type { CallError } from '../status.ts';
 import { Admission, stopping } from './admission.ts';
 import { AppliedWaits } from './applied-waits.ts';
+import { BackupCalls } from './backup.ts';
 import { type Call, Calls, OWN_CALL } from './call.ts';
 import { CheckCollector } from './check-collector.ts';
 import { CheckCalls } from './checks.ts';
@@ -63,6 +65,7 @@ export interface ServiceOptions {
   readonly host: ShardHost;
   readonly peers: PeerNetwork;
   readonly birth: ClusterBirth;
+  readonly backups: BackupSource;
   readonly logger: ServiceLogger;
   readonly meters?: ServiceMeters;
   readonly config?: Partial<ServiceConfig>;
@@ -149,10 +152,11 @@ export function createParts(options: ServiceOptions) {
   const cluster = new ClusterStatus(host, peers, birth.clusterId, config.statusTimeoutMs);
   const memberCalls = new MemberCalls(shared, peers, birth);
   const levelCalls = new FeatureLevelCalls(shared, cluster);
+  const backups = new BackupCalls(shared, options.backups);
   const onBug = (error: CallError) =>
     logger.error({ err: error.cause ?? error }, `bug: ${error.message}`);
   return {
-    ...{ asker, participants, prepareMany, pusher },
+    ...{ asker, backups, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
     ...{ groupMethods, groups, growth, leftovers, meters, sessions, traceMethods },
     ...{
@@ -247,7 +251,7 @@ export function createService(options: ServiceOptions): Service {
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
   const { deliveries, groupMethods, memberCalls, participants, prepareMany, router } = parts;
-  const { leftovers, traceMethods, transactions } = parts;
+  const { backups, leftovers, traceMethods, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
@@ -256,7 +260,7 @@ function createPeerServer(parts: Parts): PeerServer {
       ...Object.values(traceMethods),
       ...[prepareMany.method, ...Object.values(participants)],
       ...Object.values(methods),
-      ...[...deliveries.methods, leftovers.method],
+      ...[...deliveries.methods, ...backups.methods, leftovers.method],
     ],
     nodeMethods: [collector.method, cluster.method, memberCalls.method],
   });

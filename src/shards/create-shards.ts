@@ -15,6 +15,7 @@ import { createMetaState } from '../cluster/meta-state.ts';
 import type { NodeConfig } from '../config.ts';
 import type { NodeStorage } from '../node-storage.ts';
 import type { RunningPeerNetwork } from '../peers/network.ts';
+import { LocalBackupSource } from './backup-source.ts';
 import { DiskLevels } from './disk-levels.ts';
 import { Listeners } from './listeners.ts';
 import { LocalShards } from './local-shards.ts';
@@ -88,11 +89,13 @@ export function createShards(
     ...{ driver, log: storage.log, machine, flush, waiters },
     ...{ meta, disks, leadership, applied, startTimer: world.startTimer },
   });
-  const highestOf = (shard: ShardId) => local.highestOf(shard);
+  const backups = new LocalBackupSource(driver, snapshots, host.reads);
   const connect = (connected: ShardNetwork): void => {
     network = connected;
   };
-  return { host, driver, machine, flush, snapshots, meta, disks, world, highestOf, connect };
+  const highestOf = (shard: ShardId) => local.highestOf(shard);
+  const own = { driver, machine, flush, snapshots, meta, disks, world };
+  return { ...own, host, highestOf, backups, connect };
 }
 
 /** Data shards as they were when the cluster was born. */

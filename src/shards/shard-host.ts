@@ -91,6 +91,11 @@ export class LocalShardHost implements ShardHost {
     return this.#parts.node;
   }
 
+  /** Of the log, giving way to writers. */
+  get reads(): LogReads {
+    return this.#reads;
+  }
+
   shards(): readonly ShardId[] {
     return this.#parts.shards;
   }

@@ -45,6 +45,8 @@ export class CheckpointSnapshots implements SnapshotStore {
   readonly #files: Files;
   readonly #sources = new Set<Source>();
   readonly #incoming = new Map<ShardId, IncomingCheckpoint>();
+  /** Until when the log's start is kept for somebody who reads without a source. */
+  readonly #heldUntilMs = new Map<ShardId, number>();
   /** The end of what was asked for each shard: one step of a shard at a time. */
   readonly #line = new Map<ShardId, Promise<void>>();
 
@@ -55,8 +57,14 @@ export class CheckpointSnapshots implements SnapshotStore {
 
   /** The log's start must stay where the snapshot is while somebody is given it. */
   isSending(shard: ShardId): boolean {
+    if ((this.#heldUntilMs.get(shard) ?? 0) > performance.now()) return true;
     for (const source of this.#sources) if (source.shard === shard) return true;
     return false;
+  }
+
+  /** As if it were sent, for so long from now on. */
+  holdStart(shard: ShardId, forMs: number): void {
+    this.#heldUntilMs.set(shard, performance.now() + forMs);
   }
 
   openSource(shard: ShardId, start: EntryId, done: Done<SnapshotSource>): void {

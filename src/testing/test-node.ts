@@ -126,7 +126,7 @@ export class TestNode {
     shards.connect(peers);
     const { limits, transactions } = settings;
     const service = createService({
-      ...{ host, peers, logger, meters, birth: identity },
+      ...{ host, peers, logger, meters, birth: identity, backups: shards.backups },
       // A poll that one node answered does not wait for the others: their time stands still.
       config: serviceConfig({ ...limits, ...transactions, checksMergeMs: 0 }),
     });

@@ -6,6 +6,7 @@
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { ProposalOutcome, ReadOutcome } from '../../raft/driver.ts';
 import { EMPTY_BYTES, type Entry, EntryType } from '../../raft/types.ts';
+import { encodeEntries } from '../../src/backup/entries.ts';
 import type { DataShard } from '../../src/broker/api.ts';
 import { decodeCommand, encodeCommand } from '../../src/broker/command-codec.ts';
 import type { Durability } from '../../src/broker/commands.ts';
@@ -37,6 +38,7 @@ import type {
   ShardHost,
   ShardStatus,
 } from '../../src/shards/api.ts';
+import type { BackupSource } from '../../src/shards/backup-source.ts';
 import { matchingMessages, messagesToLookAt } from '../../src/shards/matching-messages.ts';
 import { sliceMessages } from '../../src/shards/message-slice.ts';
 import { born } from './births.ts';
@@ -197,7 +199,7 @@ export class FakeNode {
     const birth = { ...cluster.birth, clusterId: 'test', createdAtMs: 1 };
     const meters = cluster.metersOf(this.id);
     this.service = createService({
-      ...{ host, peers, birth, logger, meters, config },
+      ...{ host, peers, birth, logger, meters, config, backups: logsOf(cluster) },
       ...(credentials && { credentials }),
     });
     const { port } = await this.service.start({ host: '127.0.0.1', port: 0 });
@@ -297,6 +299,20 @@ function createHost(node: FakeNode): ShardHost {
       setImmediate(() => done(undefined, log(shard).entries[index - 1]));
     },
     status: () => cluster.shards.map((shard) => statusOf(node, shard)),
+  };
+}
+
+/** Logs that were never cut: there are no checkpoints. */
+function logsOf(cluster: FakeCluster): BackupSource {
+  return {
+    start: () => ({ index: 0, term: 0 }),
+    checkpoint(_shard, _start, _offset, _maxBytes, done) {
+      done(Object.assign(new Error('no checkpoint'), { code: 'OUT_OF_RANGE' }), undefined);
+    },
+    entries(shard, from, to, _maxBytes, done) {
+      const entries = cluster.logs.get(shard)!.entries.slice(from - 1, to);
+      done(undefined, encodeEntries(shard, entries));
+    },
   };
 }
 

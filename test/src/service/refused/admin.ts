@@ -60,6 +60,16 @@ export const ADMIN: RefusedTables = {
     [{ node: 0 }, BAD, 'INVALID_REQUEST', /from 1/],
     [{ node: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /node is -1/],
   ]),
+  'Admin/CutShard': table({ shard: 1 }, [
+    [{ shard: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /shard is -1/],
+    [{ shard: 99 }, 'NOT_FOUND', 'SHARD_NOT_FOUND', /no shard 99/],
+  ]),
+  'Admin/ReadShard': table({ shard: 0, from_index: 1, to_index: 1 }, [
+    [{ shard: 99 }, 'NOT_FOUND', 'SHARD_NOT_FOUND', /no shard 99/],
+    [{ from_index: 2 }, BAD, 'INVALID_REQUEST', /must not lie behind to_index/],
+    [{ offset: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /offset is -1/],
+    [{ from_index: 0 }, 'FAILED_PRECONDITION', 'BACKUP_MOVED', /does not hold/],
+  ]),
   'Admin/TransferLeader': table({ shard: 1, node: 1 }, [
     [{ shard: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /shard is -1/],
     [{ shard: 99 }, 'NOT_FOUND', 'SHARD_NOT_FOUND', /./],
