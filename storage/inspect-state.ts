@@ -10,7 +10,7 @@ import { listCheckpoints, readCheckpoint } from './checkpoints.ts';
 import { StorageError } from './errors.ts';
 import { decodeIndexRow, type StoredRow } from './index-reader.ts';
 import { decodeKey, FORMAT_VERSION, KEY_SPECS, KeyKind } from './keys.ts';
-import { type Database, openDatabase, scanSteps } from './level-db.ts';
+import { type Database, openDatabase, scanSteps, type TableRow } from './level-db.ts';
 import {
   type AppliedMark,
   decodeAppliedBody,
@@ -20,6 +20,7 @@ import {
   lastOffsetOf,
   unseal,
 } from './row-codec.ts';
+import { StateDigest } from './state-digest.ts';
 
 export interface QueueRange {
   readonly shard: ShardId;
@@ -44,6 +45,8 @@ export interface StateReport {
   readonly applied: readonly AppliedMark[];
   /** Rows by shard and table name. */
   readonly tables: readonly { shard: ShardId; table: string; rows: number }[];
+  /** Of all rows of a shard's tables; only when verified. Replicas at one index have the same. */
+  readonly digests: readonly { readonly shard: ShardId; readonly digest: string }[];
   readonly queues: readonly QueueRange[];
   readonly batches: { readonly first: number; readonly last: number; readonly count: number };
   readonly checkpoints: readonly CheckpointReport[];
@@ -113,6 +116,7 @@ class Survey {
   readonly #verify: boolean;
   readonly #applied: AppliedMark[] = [];
   readonly #tables = new Map<string, { shard: ShardId; table: string; rows: number }>();
+  readonly #digests = new Map<ShardId, StateDigest>();
   readonly #queues: OpenRange[] = [];
   readonly #batches: KeptBatch[] = [];
   readonly #problems: string[] = [];
@@ -138,13 +142,16 @@ class Survey {
 
   result(): Pick<
     StateReport,
-    'identity' | 'applied' | 'tables' | 'queues' | 'batches' | 'problems'
+    'identity' | 'applied' | 'tables' | 'digests' | 'queues' | 'batches' | 'problems'
   > {
     const count = this.#batches.length;
     return {
       identity: this.#identity ?? '',
       applied: this.#applied,
       tables: [...this.#tables.values()].sort((a, b) => a.shard - b.shard),
+      digests: [...this.#digests]
+        .sort(([a], [b]) => a - b)
+        .map(([shard, digest]) => ({ shard, digest: digest.hex() })),
       queues: this.#queues,
       batches: {
         first: this.#batches[0]?.number ?? 0,
@@ -165,7 +172,7 @@ class Survey {
 
   #count(row: StoredRow): void {
     const [key, value] = row;
-    const { kind, shard, queueId, number } = decodeKey(key);
+    const { kind, shard, queueId, number, rest } = decodeKey(key);
     switch (kind) {
       case KeyKind.format:
         this.#format(unseal(key, value));
@@ -185,7 +192,7 @@ class Survey {
         break;
       default:
         this.#tableRow(shard, KEY_SPECS[kind].name);
-        if (this.#verify) unseal(key, value);
+        if (this.#verify) this.#digest(shard, { kind, key: rest, value: unseal(key, value) });
     }
   }
 
@@ -200,6 +207,13 @@ class Survey {
     const known = this.#tables.get(name) ?? { shard, table, rows: 0 };
     known.rows++;
     this.#tables.set(name, known);
+  }
+
+  /** Kinds come in order, and within each of them the keys of a shard. */
+  #digest(shard: ShardId, row: TableRow): void {
+    const digest = this.#digests.get(shard) ?? new StateDigest();
+    this.#digests.set(shard, digest);
+    digest.add(row);
   }
 
   #indexRow(shard: ShardId, queueId: number, stored: StoredRow): void {
@@ -232,6 +246,7 @@ export function formatStateReport(report: StateReport): readonly string[] {
         `shard ${shard}: applied ${index}, term ${term}, time ${timeMs}`,
     ),
     ...report.tables.map(({ shard, table, rows }) => `shard ${shard}: ${table}: ${rows} rows`),
+    ...report.digests.map(({ shard, digest }) => `shard ${shard}: digest ${digest}`),
     ...report.queues.map(
       ({ shard, queueId, firstOffset, endOffset, rows }) =>
         `shard ${shard}: queue ${queueId}: offsets ${firstOffset}-${endOffset - 1} in ${rows} rows`,
