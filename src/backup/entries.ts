@@ -28,7 +28,7 @@ export interface ReadEntry {
   readonly bytes: number;
 }
 
-/** undefined = it does not end within `source`. Throws when it is not an intact entry of `shard`. */
+/** undefined = it does not end within `source`. Throws when it is no intact entry of `shard`. */
 export function entryAt(source: Buffer, at: number, shard: ShardId): ReadEntry | undefined {
   const bodyAt = at + PORTABLE_HEADER_BYTES;
   if (bodyAt > source.length) return undefined;

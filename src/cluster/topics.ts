@@ -163,7 +163,7 @@ function topicKey(topicId: string): Uint8Array {
   return new Uint8Array(Buffer.from(topicId, 'utf8'));
 }
 
-function readTopic({ value }: StateRow): TopicRecord {
+export function readTopic({ value }: StateRow): TopicRecord {
   const fields = decodeVersionedJson(value);
   const state = STATES.find((known) => known === fields.state);
   const queues = fields.queues;
