@@ -126,7 +126,7 @@ export const REASONS = {
   ),
   BACKUP_MOVED: refused(
     'FAILED_PRECONDITION',
-    "The leader's log does not hold what a backup asked for. `holdfast backup` reads the shard anew.",
+    "The leader's log does not hold what a backup asked for. The backup reads the shard anew.",
   ),
   TOPIC_EXISTS: refused('ALREADY_EXISTS', 'There is a topic of that name. Use it or delete it.'),
   TOPIC_BUSY: later(

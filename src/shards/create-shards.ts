@@ -89,10 +89,10 @@ export function createShards(
     ...{ driver, log: storage.log, machine, flush, waiters },
     ...{ meta, disks, leadership, applied, startTimer: world.startTimer },
   });
-  const backups = new LocalBackupSource(driver, snapshots, host.reads);
   const connect = (connected: ShardNetwork): void => {
     network = connected;
   };
+  const backups = new LocalBackupSource(driver, snapshots, host.reads);
   const highestOf = (shard: ShardId) => local.highestOf(shard);
   const own = { driver, machine, flush, snapshots, meta, disks, world };
   return { ...own, host, highestOf, backups, connect };

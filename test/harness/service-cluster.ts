@@ -41,6 +41,7 @@ import type {
 import type { BackupSource } from '../../src/shards/backup-source.ts';
 import { matchingMessages, messagesToLookAt } from '../../src/shards/matching-messages.ts';
 import { sliceMessages } from '../../src/shards/message-slice.ts';
+import { bodyCrcOf } from '../../storage/record.ts';
 import { born } from './births.ts';
 
 const TERM = 7;
@@ -112,7 +113,7 @@ export class FakeCluster {
       timeMs: this.timeMs,
       head,
       payload,
-      bodyCrc: 0,
+      bodyCrc: bodyCrcOf(head, payload),
     };
     log.entries.push(entry);
     let result: unknown;

@@ -112,6 +112,7 @@ it('only what takes no input has an empty table', () => {
       start: {},
       state: 1,
       level: 1,
+      shard: 1,
     };
     const takes = requestSerialize({ ...every, ...more }).length > 0;
     expect([method, rows.length > 0]).toEqual([method, takes]);

@@ -95,6 +95,18 @@ describe('snapshots', () => {
     expect(sender.store.isSending(SHARD)).toBe(false);
   });
 
+  test('a log start is held for a reader without a source, as long as it said', async () => {
+    const { sender, source } = await pair();
+    sender.store.closeSource(source);
+    sender.store.holdStart(SHARD, 60_000);
+    expect([sender.store.isSending(SHARD), sender.store.isSending(SHARD + 1)]).toEqual([
+      true,
+      false,
+    ]);
+    sender.store.holdStart(SHARD, -1);
+    expect(sender.store.isSending(SHARD)).toBe(false);
+  });
+
   test('a source that is closed while it is read is read to the end', async () => {
     const { sender, source } = await pair();
     const bytes = sender.read(source, 0, source.totalBytes);
