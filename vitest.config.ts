@@ -4,6 +4,7 @@ const ALL = ['test/**/*.test.ts'];
 /** Whole clusters of processes for tens of seconds: `npm run test:slow`, not `npm test`. */
 const SLOW = [
   'test/chaos/workload/real-outcomes.test.ts',
+  'test/e2e/backup.test.ts',
   'test/e2e/bad-node.test.ts',
   'test/e2e/damaged-log.test.ts',
   'test/e2e/delay.test.ts',

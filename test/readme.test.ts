@@ -37,7 +37,7 @@ function unknownPart(program: Command, line: string): string | undefined {
   }
   if (command === program) return `no command "${line}"`;
   const isGroup = command.commands.length > 0;
-  if (isGroup && words.length > 0) return `no command "${line}"`;
+  if (isGroup && words.length > 0 && !words[0]!.startsWith('--')) return `no command "${line}"`;
   const options = words.filter((word) => /^--[a-z]/.test(word));
   const unknown = options.find((option) => !command.options.some(({ long }) => long === option));
   return unknown === undefined ? undefined : `no option ${unknown} in "${line}"`;

@@ -6,9 +6,11 @@ import { type Entry, EntryType, type ShardId } from '../../raft/types.ts';
 import type { TableRow } from '../../storage/level-db.ts';
 import type { DataShard } from '../broker/api.ts';
 import { createDataShard } from '../broker/data-shard.ts';
+import { DATA_SHARD_LIMITS } from '../broker/limits.ts';
 import type { QueueIndexRow, StateWriter } from '../broker/state-port.ts';
 import type { Birth } from '../cluster/birth-placement.ts';
 import { createMetaState, type MetaState } from '../cluster/meta-state.ts';
+import { Failure, oneLine } from '../failure.ts';
 import { META_SHARD } from '../shards/shard-machine.ts';
 import { stateRows, TABLE_KIND } from '../shards/tables.ts';
 
@@ -42,7 +44,7 @@ export class ShardReplay {
     this.shard = shard;
     this.#last = start;
     if (shard === META_SHARD) this.meta = createMetaState(birth);
-    else this.data = createDataShard(shard);
+    else this.data = createDataShard(shard, DATA_SHARD_LIMITS, birth.featureLevel);
     (this.data ?? this.meta)!.load(stateRows(rows));
     for (const row of rows) this.#rows.set(nameOf(row), row);
   }
@@ -63,10 +65,20 @@ export class ShardReplay {
         putIndex: (row) => void rows.push(row),
         dropIndexBelow: () => undefined,
       };
-      (this.data ?? this.meta)!.apply(entry, out);
+      this.#applyCommand(entry, out);
     }
     for (const put of puts) this.#keep(put);
     return { puts, rows };
+  }
+
+  /** What this build does not know, or what is damaged and fits its checksum. */
+  #applyCommand(entry: Entry, out: StateWriter): void {
+    try {
+      (this.data ?? this.meta)!.apply(entry, out);
+    } catch (error) {
+      const which = `shard ${this.shard}: entry ${entry.index}`;
+      throw new Failure(`${which} cannot be applied: ${oneLine(error)}`, undefined, error);
+    }
   }
 
   rows(): readonly TableRow[] {

@@ -32,6 +32,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
   dlq: async () => [(await import('./dlq.ts')).registerDlq],
   trace: async () => [(await import('./trace.ts')).registerTrace],
   group: async () => [(await import('./group.ts')).registerGroup],
+  backup: async () => [(await import('./backup.ts')).registerBackup],
+  restore: async () => [(await import('./restore.ts')).registerRestore],
   inspect: async () => [(await import('./inspect.ts')).registerInspect],
   sim: async () => [(await import('./sim.ts')).registerSim],
   chaos: async () => [(await import('./chaos.ts')).registerChaos],

@@ -6,6 +6,9 @@ export type {
   GroupOffsetsQuery,
   OffsetsQuery,
   ResetOffsets,
+  ShardBytes,
+  ShardCut,
+  ShardPiece,
   UpdateTopic,
 } from './admin.ts';
 export type { CheckLoop, CheckLoopOptions } from './check-loop.ts';

@@ -13,9 +13,9 @@ import { dirname, join } from 'node:path';
  * Replaces a small file so that after a power cut it holds either the old or the new text: written
  * beside, synced, renamed over, and the directory synced so that the new name is durable too.
  */
-export function writeDurably(file: string, text: string): void {
+export function writeDurably(file: string, text: string, mode = 0o644): void {
   const temporary = `${file}.new`;
-  const descriptor = openSync(temporary, 'w', 0o644);
+  const descriptor = openSync(temporary, 'w', mode);
   try {
     writeFileSync(descriptor, text);
     fsyncSync(descriptor);

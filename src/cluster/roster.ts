@@ -6,6 +6,7 @@
  *   removeMember ──► leaving: data shards move away ──► metadata moves away ──► removed
  */
 import type { NodeId, ReplicaId, ShardId } from '../../raft/types.ts';
+import { KeyKind } from '../../storage/keys.ts';
 import type { StateWriter } from '../broker/state-port.ts';
 import type { MemberView, MetaCommand, MetaResult, ShardPlacement } from './api.ts';
 import { type Birth, META_SHARD } from './birth-placement.ts';
@@ -247,6 +248,13 @@ export class Roster {
     const incarnationOf = (node: NodeId) => this.#members.get(node)!.incarnation;
     this.#placements.want(shard, wanted, incarnationOf, out);
   }
+}
+
+/** A row of the metadata that speaks of this cluster's own nodes and replicas. */
+export function isOfNodes(kind: number, key: Uint8Array): boolean {
+  const name = Buffer.from(key).toString('utf8');
+  const isOwn = name.startsWith(MEMBER_KEY_PREFIX) || name.startsWith(PLACEMENT_KEY_PREFIX);
+  return kind === KeyKind.meta && isOwn;
 }
 
 function noShard(shard: ShardId): MetaResult {

@@ -59,7 +59,11 @@ export class LocalBackupSource implements BackupSource {
   /** A checkpoint is verified whole when it is opened: not again for each piece. */
   readonly #open = new Map<ShardId, OpenSource>();
 
-  constructor(driver: Pick<RaftDriver, 'logStart' | 'status'>, snapshots: Snapshots, reads: LogReads) {
+  constructor(
+    driver: Pick<RaftDriver, 'logStart' | 'status'>,
+    snapshots: Snapshots,
+    reads: LogReads,
+  ) {
     this.#driver = driver;
     this.#snapshots = snapshots;
     this.#reads = reads;

@@ -77,8 +77,16 @@ export class ThreeNodes {
     this.configFiles = nodes.map((node) => join(root, `node-${node}.yaml`));
   }
 
-  /** From the files in `deploy/`, on free ports and with data under `root`; born, not started. */
+  /** Born, not started. */
   static async init(root: string, more = '', bin = HOLDFAST): Promise<ThreeNodes> {
+    const cluster = await ThreeNodes.configured(root, more);
+    const configs = cluster.configFiles.flatMap((file) => ['--config', file]);
+    await run(process.execPath, [bin, 'cluster', 'init', ...configs]);
+    return cluster;
+  }
+
+  /** By the files in `deploy/`, on free ports and with data under `root`; not born. */
+  static async configured(root: string, more = ''): Promise<ThreeNodes> {
     const base = await freeBasePort(3);
     const cluster = new ThreeNodes(root, base);
     mkdirSync(root, { recursive: true });
@@ -90,8 +98,6 @@ export class ThreeNodes {
         .replace('deploy/data', join(root, 'data'));
       writeFileSync(file, `${text}\n${more}`);
     });
-    const configs = cluster.configFiles.flatMap((file) => ['--config', file]);
-    await run(process.execPath, [bin, 'cluster', 'init', ...configs]);
     return cluster;
   }
 
