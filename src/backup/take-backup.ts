@@ -22,6 +22,8 @@ import { ShardReplay } from './shard-replay.ts';
 
 /** Shards that are read at once: enough to keep a disk busy, few enough for the writers beside. */
 const SHARDS_AT_ONCE = 2;
+/** A leader keeps a log that somebody asks about, for a minute: also of shards that wait here. */
+const HOLD_EVERY_MS = 20_000;
 
 export interface BackupOrder {
   readonly port: ShardPort;
@@ -29,6 +31,7 @@ export interface BackupOrder {
   readonly birth: Required<Birth>;
   readonly directory: string;
   readonly onProgress: (progress: BackupProgress) => void;
+  readonly holdEveryMs?: number;
 }
 
 export interface BackupProgress {
@@ -82,9 +85,10 @@ async function fetchAll(
   floors: Cut,
   ceilings: Cut,
 ): Promise<void> {
+  const left = new Set(shards);
   const waiting = [...shards];
-  let [bytes, done] = [0, 0];
-  const say = () => tell(order, 'reading', done, shards.length, bytes);
+  let bytes = 0;
+  const say = () => tell(order, 'reading', shards.length - left.size, shards.length, bytes);
   const fetchSome = async (): Promise<void> => {
     for (let shard = waiting.shift(); shard !== undefined; shard = waiting.shift()) {
       const wanted = { shard, floor: floors.get(shard)!, ceiling: ceilings.get(shard)! };
@@ -92,11 +96,19 @@ async function fetchAll(
         bytes += more;
         say();
       });
-      done += 1;
+      left.delete(shard);
       say();
     }
   };
-  await Promise.all(Array.from({ length: SHARDS_AT_ONCE }, fetchSome));
+  // Without an answer the log may be gone when its turn comes, and that is told then.
+  const hold = () =>
+    left.forEach((shard) => void order.port.cutShard(shard).catch(() => undefined));
+  const holding = setInterval(hold, order.holdEveryMs ?? HOLD_EVERY_MS);
+  try {
+    await Promise.all(Array.from({ length: SHARDS_AT_ONCE }, fetchSome));
+  } finally {
+    clearInterval(holding);
+  }
 }
 
 async function findCut(order: BackupOrder, floors: Cut, ceilings: Cut): Promise<Cut> {

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fetchShard, type ShardPort } from '../../../src/backup/fetch-shard.ts';
 import { type Manifest, readManifest, writeManifest } from '../../../src/backup/manifest.ts';
@@ -104,6 +105,24 @@ describe('a backup', () => {
   it('is not written over anything', async () => {
     await expect(takeBackup(order(join(root, 'backup')))).rejects.toThrow('is not empty');
     expect(readManifest(join(root, 'backup'))).toEqual(manifest);
+  });
+
+  it('holds the logs of shards that wait for their turn', async () => {
+    const asked = new Map<number, number>();
+    const port: ShardPort = {
+      cutShard: (shard) => {
+        asked.set(shard, (asked.get(shard) ?? 0) + 1);
+        return client.admin.cutShard(shard);
+      },
+      readShard: async (piece) => {
+        await delay(100);
+        return client.admin.readShard(piece);
+      },
+    };
+    const directory = join(temporaryDirectory(), 'new');
+    await takeBackup({ ...order(directory, port), holdEveryMs: 20 });
+    // Twice for the cut and once when it is read.
+    expect(asked.get(2)).toBeGreaterThan(3 + 2);
   });
 
   it('that was interrupted is none', async () => {
