@@ -46,6 +46,14 @@ export type {
 export type { Producer } from './producer.ts';
 export type { ProducerOptions } from './producer-options.ts';
 export type { DeliveryHandler, Lease, Receiver, ReceiverOptions } from './receiver.ts';
+export type {
+  HeldLog,
+  LogHolder,
+  NodeLog,
+  QueueRetention,
+  RetentionDescription,
+  RetentionQuery,
+} from './retention.ts';
 export type { StartFrom } from './start-positions.ts';
 export type { TlsOptions } from './tls.ts';
 export type {

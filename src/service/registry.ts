@@ -61,7 +61,7 @@ export function createHandlers(
 
 function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
   const { checks, cluster, config, fetch, offsets, options, produce, proto } = parts;
-  const { groups, levelCalls, memberCalls, topicCalls, transactions } = parts;
+  const { groups, levelCalls, memberCalls, retention, topicCalls, transactions } = parts;
   const cold = <Request>(
     path: string,
     handler: (call: Call, request: Request) => Promise<object>,
@@ -96,6 +96,7 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     cold('/holdfast.v1.Admin/DeleteTopic', topicCalls.delete.bind(topicCalls)),
     cold('/holdfast.v1.Admin/ListTopics', topicCalls.list.bind(topicCalls)),
     cold('/holdfast.v1.Admin/DescribeTopic', topicCalls.describe.bind(topicCalls)),
+    cold('/holdfast.v1.Admin/DescribeRetention', retention.describe.bind(retention)),
     cold('/holdfast.v1.Admin/DescribeMembers', memberCalls.describe.bind(memberCalls)),
     cold('/holdfast.v1.Admin/AddMember', memberCalls.add.bind(memberCalls)),
     cold('/holdfast.v1.Admin/RemoveMember', memberCalls.remove.bind(memberCalls)),

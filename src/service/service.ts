@@ -8,6 +8,7 @@ import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { IncomingCall, PeerNetwork } from '../peers/api.ts';
 import { Router } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
+import type { RetentionPort } from '../shards/retention-reports.ts';
 import type { CallError } from '../status.ts';
 import { Admission, stopping } from './admission.ts';
 import { AppliedWaits } from './applied-waits.ts';
@@ -43,6 +44,7 @@ import { sharedProto } from './proto.ts';
 import { QueuePicker } from './queue-picker.ts';
 import { Readiness } from './readiness.ts';
 import { createHandlers } from './registry.ts';
+import { RetentionCalls } from './retention.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import { TopicCalls } from './topics.ts';
 import { createTraceMethods } from './tracing/methods.ts';
@@ -68,6 +70,8 @@ export interface ServiceOptions {
   readonly config?: Partial<ServiceConfig>;
   /** Of the client port; without TLS when left out. */
   readonly credentials?: ServerCredentials;
+  /** For DescribeRetention. */
+  readonly retention: RetentionPort;
   /** Limits of other parts, for DescribeLimits. */
   readonly otherLimits?: readonly Limit[];
 }
@@ -149,28 +153,15 @@ export function createParts(options: ServiceOptions) {
   const cluster = new ClusterStatus(host, peers, birth.clusterId, config.statusTimeoutMs);
   const memberCalls = new MemberCalls(shared, peers, birth);
   const levelCalls = new FeatureLevelCalls(shared, cluster);
+  const retention = new RetentionCalls(shared, peers, options.retention);
   const onBug = (error: CallError) =>
     logger.error({ err: error.cause ?? error }, `bug: ${error.message}`);
   return {
     ...{ asker, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
     ...{ groupMethods, groups, growth, leftovers, meters, sessions, traceMethods },
-    ...{
-      deliveries,
-      levelCalls,
-      memberCalls,
-      offsets,
-      onBug,
-      options,
-      produce,
-      proto,
-      router,
-      topics,
-      topicCalls,
-      transactions,
-      waits,
-      webhooks,
-    },
+    ...{ deliveries, levelCalls, memberCalls, offsets, onBug, options, produce, proto },
+    ...{ retention, router, topics, topicCalls, transactions, waits, webhooks },
   };
 }
 
@@ -247,7 +238,7 @@ export function createService(options: ServiceOptions): Service {
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
   const { deliveries, groupMethods, memberCalls, participants, prepareMany, router } = parts;
-  const { leftovers, traceMethods, transactions } = parts;
+  const { leftovers, retention, traceMethods, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
@@ -256,8 +247,8 @@ function createPeerServer(parts: Parts): PeerServer {
       ...Object.values(traceMethods),
       ...[prepareMany.method, ...Object.values(participants)],
       ...Object.values(methods),
-      ...[...deliveries.methods, leftovers.method],
+      ...[...deliveries.methods, leftovers.method, retention.planMethod],
     ],
-    nodeMethods: [collector.method, cluster.method, memberCalls.method],
+    nodeMethods: [collector.method, cluster.method, memberCalls.method, retention.logMethod],
   });
 }

@@ -37,9 +37,11 @@ import type {
   ShardHost,
   ShardStatus,
 } from '../../src/shards/api.ts';
+import type { HeldLog } from '../../src/shards/held-log.ts';
 import { matchingMessages, messagesToLookAt } from '../../src/shards/matching-messages.ts';
 import { sliceMessages } from '../../src/shards/message-slice.ts';
 import { born } from './births.ts';
+import { fakeRetention } from './fake-retention.ts';
 
 const TERM = 7;
 
@@ -60,6 +62,8 @@ export class FakeCluster {
   readonly logs = new Map<number, ShardLog>();
   readonly nodes: FakeNode[] = [];
   timeMs = 1_700_000_000_000;
+  /** What holds the log of every node, for DescribeRetention. */
+  heldLogs: readonly HeldLog[] = [];
   /** A node without room for new messages, whatever the shard. */
   fullDisk: number | undefined;
   term = TERM;
@@ -79,6 +83,10 @@ export class FakeCluster {
       this.logs.set(shard, { entries: [], data, rows: [], waiters: new Set() });
     }
     for (let node = 1; node <= nodes; node += 1) this.nodes.push(new FakeNode(this, node));
+  }
+
+  shard(id: number): ShardLog {
+    return this.logs.get(id)!;
   }
 
   async start(config: Partial<ServiceConfig> = {}): Promise<void> {
@@ -198,6 +206,7 @@ export class FakeNode {
     const meters = cluster.metersOf(this.id);
     this.service = createService({
       ...{ host, peers, birth, logger, meters, config },
+      retention: fakeRetention(cluster),
       ...(credentials && { credentials }),
     });
     const { port } = await this.service.start({ host: '127.0.0.1', port: 0 });
