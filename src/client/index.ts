@@ -26,6 +26,13 @@ export type {
 export { HoldfastError, type StatusName } from './errors.ts';
 export type { FetchOptions, FetchResult } from './fetcher.ts';
 export type {
+  ForkedOffset,
+  ForkGroup,
+  GroupAtQuery,
+  GroupPast,
+  PastOffset,
+} from './group-past.ts';
+export type {
   Assignment,
   GroupDescription,
   GroupMode,

@@ -24,6 +24,7 @@ import { Fences } from './fences.ts';
 import { FetchCalls } from './fetch.ts';
 import { GroupGrowth } from './group-growth.ts';
 import { GroupMethods } from './group-methods.ts';
+import { GroupPast } from './group-past.ts';
 import { GroupSessions } from './group-sessions.ts';
 import { GroupCalls } from './groups.ts';
 import { type Door, GrpcServer, type Listen } from './grpc-server.ts';
@@ -131,6 +132,7 @@ export function createParts(options: ServiceOptions) {
   const groupMethods = new GroupMethods(host, sessions, { clock, deadlines }, config.maxLongPolls);
   const traceMethods = createTraceMethods(host);
   const groups = new GroupCalls(shared, offsets, groupMethods);
+  const groupPast = new GroupPast(shared, offsets);
   const participants = createParticipantMethods(host);
   const drive = { host, router, calls, methods: participants };
   const prepareMany = new PrepareMany(shared, offsets, drive);
@@ -159,7 +161,7 @@ export function createParts(options: ServiceOptions) {
   return {
     ...{ asker, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
-    ...{ groupMethods, groups, growth, leftovers, meters, sessions, traceMethods },
+    ...{ groupMethods, groupPast, groups, growth, leftovers, meters, sessions, traceMethods },
     ...{ deliveries, levelCalls, memberCalls, offsets, onBug, options, produce, proto },
     ...{ retention, router, topics, topicCalls, transactions, waits, webhooks },
   };
@@ -237,13 +239,13 @@ export function createService(options: ServiceOptions): Service {
 
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
-  const { deliveries, groupMethods, memberCalls, participants, prepareMany, router } = parts;
-  const { leftovers, retention, traceMethods, transactions } = parts;
+  const { deliveries, groupMethods, groupPast, memberCalls, participants, router } = parts;
+  const { leftovers, prepareMany, retention, traceMethods, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
       ...[produce.method, fetch.method, transactions.prepareMethod, transactions.endMethod],
-      ...[groupMethods.heartbeat, groupMethods.list, groupMethods.view],
+      ...[groupMethods.heartbeat, groupMethods.list, groupMethods.view, groupPast.method],
       ...Object.values(traceMethods),
       ...[prepareMany.method, ...Object.values(participants)],
       ...Object.values(methods),
