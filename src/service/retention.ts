@@ -16,7 +16,7 @@ import { ask, step } from './cold.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import { afterRound, decodeJson, encodeJson } from './internal-methods.ts';
 import type { NodeMethod, ShardMethod } from './methods.ts';
-import { queueNotOpen, topicNotFound } from './refusals.ts';
+import { topicNotFound } from './refusals.ts';
 
 export interface DescribeRetentionRequest {
   readonly topic: string;
@@ -33,6 +33,9 @@ interface WhatIf {
   readonly disk?: DiskLevel;
 }
 
+/** null = the queue is not open. */
+type Planned = QueuePlan | null;
+
 /** A queue of a page, and what its shard's leader is asked about it. */
 interface AskedQueue {
   readonly topic: TopicView;
@@ -42,7 +45,7 @@ interface AskedQueue {
 }
 
 export class RetentionCalls {
-  /** PlanQuestion[] → QueuePlan[]. */
+  /** PlanQuestion[] → Planned[]. */
   readonly planMethod: ShardMethod;
   /** → NodeLog. */
   readonly logMethod: NodeMethod;
@@ -61,7 +64,7 @@ export class RetentionCalls {
         afterRound(parts.host, target, done, () => {
           this.#plans(target.shard, decodeJson(body)).then(
             (plans) => done(undefined, encodeJson(plans)),
-            (error: unknown) => done(toCallError(error), undefined),
+            (error: unknown) => done(planError(error), undefined),
           );
         }),
     };
@@ -90,7 +93,10 @@ export class RetentionCalls {
       after === '' ? this.#nodeLogs(call) : [],
     ]);
     return {
-      queues: asked.map((one, at) => queueFields(one, plans[at]!)),
+      queues: asked.flatMap((one, at) => {
+        const plan = plans[at] ?? null;
+        return plan === null ? [] : [queueFields(one, plan)];
+      }),
       nodes,
       next_page_token: pageTokenAfter(found.length > pageSize ? page.at(-1)!.name : ''),
     };
@@ -105,28 +111,26 @@ export class RetentionCalls {
   }
 
   /** In the order of the queues, one question per shard. */
-  async #ask(call: Call, asked: readonly AskedQueue[]): Promise<QueuePlan[]> {
+  async #ask(call: Call, asked: readonly AskedQueue[]): Promise<Planned[]> {
     const shards = new Set(asked.map(({ shard }) => shard));
-    const plans = new Map<AskedQueue, QueuePlan>();
+    const plans = new Map<AskedQueue, Planned>();
     await Promise.all(
       [...shards].map(async (shard) => {
         const own = asked.filter((one) => one.shard === shard);
         const questions = own.map(({ question }) => question);
         const { router } = this.#parts;
-        const found = await ask<QueuePlan[]>(router, call, this.planMethod, shard, questions);
+        const found = await ask<Planned[]>(router, call, this.planMethod, shard, questions);
         for (const [at, one] of own.entries()) plans.set(one, found[at]!);
       }),
     );
-    return asked.map((one) => plans.get(one)!);
+    return asked.map((one) => plans.get(one) ?? null);
   }
 
   /** One after the other: many queues must not fill the line to LevelDB. */
-  async #plans(shard: ShardId, questions: readonly PlanQuestion[]): Promise<QueuePlan[]> {
-    const plans: QueuePlan[] = [];
+  async #plans(shard: ShardId, questions: readonly PlanQuestion[]): Promise<Planned[]> {
+    const plans: Planned[] = [];
     for (const question of questions) {
-      const plan = await this.#retention.plan(shard, question);
-      if (plan === undefined) throw queueNotOpen();
-      plans.push(plan);
+      plans.push((await this.#retention.plan(shard, question)) ?? null);
     }
     return plans;
   }
@@ -161,6 +165,12 @@ export class RetentionCalls {
     const place = queue === undefined ? {} : { queue };
     return { what, index, node, topic: topic?.name ?? '', ...place };
   }
+}
+
+/** Where a row cannot be read nothing goes: the same damage is told of as for a reader. */
+function planError(error: unknown): CallError {
+  const isDamage = error instanceof Error && 'code' in error && error.code === 'DATA_LOSS';
+  return isDamage ? new CallError('DATA_DAMAGED', error.message) : toCallError(error);
 }
 
 function whatIfOf({ disk, ...fields }: DescribeRetentionRequest): WhatIf {

@@ -8,6 +8,7 @@ import type { RetentionPort } from '../../src/shards/retention-reports.ts';
 interface Shards {
   readonly timeMs: number;
   readonly heldLogs: readonly HeldLog[];
+  readonly onPlan: () => void;
   shard(id: number): { readonly data: DataShard; readonly rows: readonly QueueIndexRow[] };
 }
 
@@ -17,6 +18,7 @@ export function fakeRetention(shards: Shards): RetentionPort {
       return { bytes: 1000, shards: shards.heldLogs };
     },
     async plan(shard, { config, disk, queueId }) {
+      shards.onPlan();
       const { data, rows } = shards.shard(shard);
       const queue = data.queue(queueId);
       if (queue === undefined) return undefined;

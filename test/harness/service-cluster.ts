@@ -64,6 +64,8 @@ export class FakeCluster {
   timeMs = 1_700_000_000_000;
   /** What holds the log of every node, for DescribeRetention. */
   heldLogs: readonly HeldLog[] = [];
+  /** Called for each queue that DescribeRetention asks about. */
+  onPlan: () => void = () => undefined;
   /** A node without room for new messages, whatever the shard. */
   fullDisk: number | undefined;
   term = TERM;

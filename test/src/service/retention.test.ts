@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { connect, message, type TestClient } from '../../harness/service-client.ts';
+import { encodeCommand } from '../../../src/broker/command-codec.ts';
+import { connect, message, refusal, type TestClient } from '../../harness/service-client.ts';
 import { FakeCluster } from '../../harness/service-cluster.ts';
 
 let cluster: FakeCluster;
@@ -104,6 +105,21 @@ test('why the logs are so long, by node; topics by their names', async () => {
   const answering = (await describeRetention({ topic })).nodes;
   cluster.node(2).peers.fate = undefined;
   expect(answering.map(({ node }) => node)).toEqual([2]);
+});
+
+test('a queue that is closed meanwhile is left out; damage is told of', async () => {
+  const { queueId, shard } = cluster.node(1).meta.topic(topic)!.queues[0]!;
+  const closed = encodeCommand({ type: 'closeQueue', queueId });
+  cluster.append(shard, closed, new Uint8Array(0));
+  const { queues } = await describeRetention({ topic });
+  expect(queues.map(({ queue }) => queue)).toEqual([1]);
+  const lost = Object.assign(new Error('index of queue 7 lacks 0'), { code: 'DATA_LOSS' });
+  cluster.onPlan = () => {
+    throw lost;
+  };
+  const { reason } = await refusal(describeRetention({ topic }));
+  cluster.onPlan = () => undefined;
+  expect(reason).toBe('DATA_DAMAGED');
 });
 
 test('all topics, a page at a time; the nodes with the first', async () => {
