@@ -85,12 +85,19 @@ function onItsWay(source: HeldLogSource, lowest: LogIndex): LogHolder[] {
   if (isSendingSnapshot) return [{ what: 'SNAPSHOT', index }];
   if (startIndex < trimIndex) return [{ what: 'CHECKPOINT', index }];
   // Less than is worth an entry, the trim's own for one, is kept for what comes after it.
-  const isWorthIt = isGain(lowest - 1 - trimIndex, lowest > source.applied);
-  return isWorthIt ? [{ what: 'TRIM', index: trimIndex + 1 }] : [];
+  const next = nextToTrim(source);
+  const isWorthIt = isGain(lowest - next, lowest > source.applied);
+  return isWorthIt ? [{ what: 'TRIM', index: next }] : [];
+}
+
+/** The trim point is not known again after a restart before the next trim; the start is. */
+function nextToTrim({ startIndex, trimIndex }: HeldLogSource): LogIndex {
+  return Math.max(startIndex, trimIndex) + 1;
 }
 
 function slowReplica({ applied, slowest }: HeldLogSource): LogHolder[] {
-  if (slowest === undefined || slowest.matched >= applied) return [];
+  // What it gets within a moment holds nothing.
+  if (slowest === undefined || !isGain(applied - slowest.matched, false)) return [];
   return [{ what: 'SLOW_REPLICA', index: slowest.matched + 1, node: slowest.node }];
 }
 
@@ -119,7 +126,7 @@ async function messagesOf(queue: QueueView, source: HeldLogSource): Promise<LogH
   } catch {
     // Trimmed meanwhile, it holds nothing there any more.
     if (queue.startOffset !== startOffset) return [];
-    return [{ what: 'DAMAGE', index: source.trimIndex + 1, ...nameOf(queue) }];
+    return [{ what: 'DAMAGE', index: nextToTrim(source), ...nameOf(queue) }];
   }
 }
 
