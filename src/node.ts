@@ -31,6 +31,7 @@ import { createShards, type NodeShards } from './shards/create-shards.ts';
 import { measureDisk } from './shards/disk-meter.ts';
 import { DueSweeper } from './shards/due-sweeper.ts';
 import { LogKeeper } from './shards/log-keeper.ts';
+import { RetentionReports } from './shards/retention-reports.ts';
 
 /** Whatever ends the process: the first failed write or sync, or a broken invariant. */
 function fatal(logger: Logger, error: Error): never {
@@ -67,6 +68,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     peers,
     logger,
     ...{ meters, birth: identity, credentials: tls.credentials, backups: shards.backups },
+    retention: new RetentionReports({ ...shards, storage, config: config.retention }),
     config: serviceConfig({ ...config.limits, ...config.transactions }),
   });
   askAboutStrangers(known, peers);

@@ -189,6 +189,10 @@ export const REASONS = {
     'FAILED_PRECONDITION',
     'The group has members of the other mode (CLUSTER or BROADCAST). The text names it.',
   ),
+  GROUP_EXISTS: refused(
+    'ALREADY_EXISTS',
+    'A group of that name exists: a fork makes a new one. Delete it first, or take another name.',
+  ),
   GROUP_HAS_MEMBERS: refused(
     'FAILED_PRECONDITION',
     'A commit without `generation`, or a Delete, while the group has members.',

@@ -36,6 +36,7 @@ export const KeyKind = {
   groupMember: 0x2e,
   dedupKey: 0x2f,
   deadLetter: 0x30,
+  offsetHistory: 0x31,
   featureLevel: 0x40,
 } as const;
 export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
@@ -59,6 +60,7 @@ export const TABLE_KINDS = [
   KeyKind.groupMember,
   KeyKind.dedupKey,
   KeyKind.deadLetter,
+  KeyKind.offsetHistory,
   KeyKind.featureLevel,
 ] as const;
 export type TableKind = (typeof TABLE_KINDS)[number];
@@ -114,6 +116,7 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.transactionPart]: table('transaction-part', 5),
   [KeyKind.offsetHold]: table('offset-hold', 5),
   [KeyKind.deadLetter]: table('dead-letter', 5),
+  [KeyKind.offsetHistory]: table('offset-history', 5),
   [KeyKind.featureLevel]: table('feature-level', 5),
 });
 

@@ -13,6 +13,7 @@ import type {
 } from './commands.ts';
 import type { DeliveriesView, DeliveryCounts } from './deliveries-view.ts';
 import type { GroupMemberState, MembershipState, QueueShare } from './group-rows.ts';
+import type { OffsetRecord } from './offset-history.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 import type { GlobalTransactionId, StoredOffsets, StoredPart } from './transaction-commands.ts';
 
@@ -31,6 +32,15 @@ export interface QueueView {
 export interface GroupOffsetView {
   readonly queue: number;
   readonly offset: number;
+}
+
+/** Where a group stood in a queue at some time. */
+export interface PastOffsetView {
+  readonly queue: number;
+  /** From when on that is known; 0 = not known at all (committed by an earlier version). */
+  readonly knownSinceMs: ShardTimeMs;
+  /** undefined = nowhere yet, or before what is known. */
+  readonly stood: OffsetRecord | undefined;
 }
 
 export interface TransactionView {
@@ -97,6 +107,8 @@ export interface StateCounts extends DeliveryCounts {
   readonly dedupKeys: number;
   readonly groups: number;
   readonly groupOffsets: number;
+  /** Of where groups stood before. */
+  readonly offsetRecords: number;
   readonly groupMembers: number;
   readonly groupQueues: number;
 }
@@ -112,6 +124,8 @@ export interface DataShard {
   /** undefined = unknown group. */
   groupEpoch(group: string): number | undefined;
   groupOffsets(group: string, topicId: string): readonly GroupOffsetView[];
+  /** Where it stood at a time (offset-history.ts). */
+  groupOffsetsAt(group: string, topicId: string, atMs: ShardTimeMs): readonly PastOffsetView[];
   /** Topics that the group committed on, ascending. */
   groupTopicIds(group: string): readonly string[];
   /** Groups by name, ascending, after `after`; not the offsets of single members. */

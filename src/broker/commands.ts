@@ -239,6 +239,7 @@ export type Refusal =
   /** Delivered, recalled before, or never stored. */
   | { readonly reason: 'NOT_DELAYED' }
   | { readonly reason: 'GROUP_NOT_FOUND'; readonly group: string }
+  | { readonly reason: 'GROUP_EXISTS'; readonly group: string }
   | DeliveryRefusal
   | { readonly reason: 'GROUP_MODE'; readonly group: string; readonly mode: GroupMode }
   | { readonly reason: 'GROUP_HAS_MEMBERS'; readonly group: string; readonly members: number }

@@ -11,6 +11,7 @@ import type {
   DelayedView,
   GroupOffsetView,
   PartView,
+  PastOffsetView,
   QueueView,
   StateCounts,
   TransactionView,
@@ -71,7 +72,7 @@ class DataShardState implements DataShard {
   readonly #references = new LateReferences();
   readonly #delays: Delays;
   readonly #deliveries: Deliveries;
-  readonly #groups = new GroupCalls();
+  readonly #groups: GroupCalls;
   readonly #level: ShardLevel;
   #lastIndex: LogIndex = 0;
   #lastTimeMs: ShardTimeMs = 0;
@@ -81,6 +82,7 @@ class DataShardState implements DataShard {
     this.#level = new ShardLevel(bornAtLevel);
     this.#queues = new Queues(limits.maxClosedQueues);
     this.#dedup = new Dedup(limits);
+    this.#groups = new GroupCalls(limits, this.#level);
     this.#transactions = new ShardTransactions({
       ...{ shard, limits, queues: this.#queues },
       ...{ references: this.#references, groups: this.#groups },
@@ -110,7 +112,12 @@ class DataShardState implements DataShard {
       rowsOf('dead-letter'),
     );
     this.#level.load(rowsOf('feature-level'));
-    this.#groups.load(rowsOf('group'), rowsOf('group-offset'), rowsOf('group-member'));
+    this.#groups.load(
+      rowsOf('group'),
+      rowsOf('group-offset'),
+      rowsOf('offset-history'),
+      rowsOf('group-member'),
+    );
   }
 
   apply(entry: Entry, out: StateWriter): ApplyResult {
@@ -144,6 +151,10 @@ class DataShardState implements DataShard {
 
   groupOffsets(group: string, topicId: string): readonly GroupOffsetView[] {
     return this.#groups.offsets.offsets(group, topicId);
+  }
+
+  groupOffsetsAt(group: string, topicId: string, atMs: ShardTimeMs): readonly PastOffsetView[] {
+    return this.#groups.offsets.offsetsAt(group, topicId, atMs);
   }
 
   groupTopicIds(group: string): readonly string[] {
@@ -284,6 +295,7 @@ class DataShardState implements DataShard {
       ...this.#deliveries.counts,
       groups: this.#groups.offsets.count,
       groupOffsets: this.#groups.offsets.offsetCount,
+      offsetRecords: this.#groups.offsets.recordCount,
       groupMembers: this.#groups.members.memberCount,
       groupQueues: this.#groups.members.queueCount,
     };
@@ -337,9 +349,9 @@ class DataShardState implements DataShard {
   }
 
   #changeGroup(command: GroupCommand, entry: Entry, out: StateWriter): ApplyResult {
-    const isDeletion = command.type === 'deleteGroup';
-    const refusal = isDeletion ? this.#transactions.pendingGroup(command.group) : undefined;
-    return refusal === undefined ? this.#groups.apply(command, entry.index, out) : refused(refusal);
+    const isWhole = command.type === 'deleteGroup' || command.type === 'forkGroup';
+    const refusal = isWhole ? this.#transactions.pendingGroup(command.group) : undefined;
+    return refusal === undefined ? this.#groups.apply(command, entry, out) : refused(refusal);
   }
 
   #moveOffsets(
@@ -352,8 +364,8 @@ class DataShardState implements DataShard {
     const name = this.#groups.nameFor(group, member);
     const refusal = this.#transactions.pendingOffset(name, topicId, offsets);
     if (refusal !== undefined) return refused(refusal);
-    if (command.type === 'commitOffsets') return this.#groups.commit(command, out);
-    return this.#groups.reset(command, entry.index, out);
+    if (command.type === 'commitOffsets') return this.#groups.commit(command, entry.timeMs, out);
+    return this.#groups.reset(command, entry, out);
   }
 
   #produce(command: CommandOf<'produce'>, entry: Entry, out: StateWriter): ApplyResult {

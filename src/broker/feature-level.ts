@@ -6,12 +6,15 @@
  * (docs/upgrades.md). A cluster that is born is at the newest level of the build that bears it.
  */
 export const FIRST_LEVEL = 1;
-export const NEWEST_LEVEL = 2;
+export const NEWEST_LEVEL = 3;
+/** From here on the state keeps where groups stood, and groups may be forked. */
+export const OFFSET_HISTORY_LEVEL = 3;
 
 /** What each level brought, for operators. */
 export const FEATURE_LEVELS: ReadonlyMap<number, string> = new Map([
   [1, 'what builds could do that knew no levels yet'],
   [2, 'levels themselves'],
+  [3, 'where groups stood at a time, and forks of groups'],
 ]);
 
 /** A replica of a shard that this build must not touch. */

@@ -2,23 +2,30 @@
  * Consumer groups as commands see them: what is committed (groups.ts) and who may commit it
  * (group-members.ts).
  */
-import type { LogIndex } from '../../raft/types.ts';
+import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import { type ApplyResult, type Command, refused } from './commands.ts';
 import type { GroupCommand, GroupMemberRef } from './group-commands.ts';
 import { GroupMembers } from './group-members.ts';
 import { isOfMember, offsetsName } from './group-shares.ts';
 import { Groups } from './groups.ts';
+import type { HistoryLimits } from './offset-history.ts';
+import type { ShardLevel } from './shard-level.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
+type EntryMark = Pick<Entry, 'index' | 'timeMs'>;
 type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
 
 const DONE: ApplyResult = Object.freeze({ type: 'done' });
 
 export class GroupCalls {
-  readonly offsets = new Groups();
+  readonly offsets: Groups;
   readonly members = new GroupMembers();
 
-  apply(command: GroupCommand, index: LogIndex, out: StateWriter): ApplyResult {
+  constructor(limits: HistoryLimits, level: Pick<ShardLevel, 'current'>) {
+    this.offsets = new Groups(limits, level);
+  }
+
+  apply(command: GroupCommand, { index, timeMs }: EntryMark, out: StateWriter): ApplyResult {
     switch (command.type) {
       case 'joinGroup':
         return this.#join(command, index, out);
@@ -31,15 +38,17 @@ export class GroupCalls {
         return this.members.acknowledge(command, index, out);
       case 'deleteGroup':
         return this.#delete(command.group, out);
+      case 'forkGroup':
+        return this.#fork(command, timeMs, out);
     }
   }
 
-  commit(command: CommandOf<'commitOffsets'>, out: StateWriter): ApplyResult {
+  commit(command: CommandOf<'commitOffsets'>, nowMs: ShardTimeMs, out: StateWriter): ApplyResult {
     const { group, member, offsets, topicId } = command;
     const queues = offsets.map(({ queue }) => queue);
     const fenced = this.members.fence(group, member, topicId, queues);
     if (fenced !== undefined) return refused(fenced);
-    return this.offsets.commit(this.nameFor(group, member), topicId, offsets, out);
+    return this.offsets.commit(this.nameFor(group, member), topicId, offsets, nowMs, out);
   }
 
   /** Under which name it commits: members of a broadcast group each have their own. */
@@ -49,15 +58,21 @@ export class GroupCalls {
   }
 
   /** Members see that they must begin anew by the generation. */
-  reset(command: CommandOf<'resetOffsets'>, index: LogIndex, out: StateWriter): ApplyResult {
+  reset(
+    command: CommandOf<'resetOffsets'>,
+    { index, timeMs }: EntryMark,
+    out: StateWriter,
+  ): ApplyResult {
     const { group, topicId, offsets } = command;
     const state = this.members.get(group);
     if (state?.mode === 'broadcast' && state.members.size > 0) {
       return refused({ reason: 'GROUP_HAS_MEMBERS', group, members: state.members.size });
     }
-    const result = this.offsets.reset(group, topicId, offsets, out);
+    const result = this.offsets.reset(group, topicId, offsets, timeMs, out);
     if (result.type !== 'offsets') return result;
-    for (const name of this.#ofMembers(group)) this.offsets.reset(name, topicId, offsets, out);
+    for (const name of this.#ofMembers(group)) {
+      this.offsets.reset(name, topicId, offsets, timeMs, out);
+    }
     const queues = offsets.map(({ queue }) => queue);
     this.members.reset(group, topicId, queues, index, out);
     return result;
@@ -76,9 +91,10 @@ export class GroupCalls {
   load(
     groups: readonly StateRow[],
     offsets: readonly StateRow[],
+    records: readonly StateRow[],
     members: readonly StateRow[],
   ): void {
-    this.offsets.load(groups, offsets);
+    this.offsets.load(groups, offsets, records);
     this.members.load(members);
   }
 
@@ -106,6 +122,20 @@ export class GroupCalls {
     }
     this.members.drop(group, out);
     for (const name of [group, ...this.#ofMembers(group)]) this.offsets.drop(name, out);
+    return DONE;
+  }
+
+  /** A group that begins where another one stood. */
+  #fork(
+    { group, topics }: Extract<GroupCommand, { type: 'forkGroup' }>,
+    nowMs: ShardTimeMs,
+    out: StateWriter,
+  ): ApplyResult {
+    if (this.offsets.epoch(group) !== undefined) return refused({ reason: 'GROUP_EXISTS', group });
+    this.offsets.ensure(group, out);
+    for (const { topicId, offsets } of topics) {
+      this.offsets.commit(group, topicId, offsets, nowMs, out);
+    }
     return DONE;
   }
 

@@ -7,6 +7,7 @@
  *   changeGroup      = group [topicId queueCount]*
  *   acknowledgeGroup = group memberId generation
  *   deleteGroup      = group
+ *   forkGroup        = group [topicId [queue offset]*]*
  *
  * They live in the shard that the group's name hashes to, beside what the group committed.
  */
@@ -74,7 +75,18 @@ export type GroupCommand =
       readonly memberId: string;
       readonly generation: number;
     }
-  | { readonly type: 'deleteGroup'; readonly group: string };
+  | { readonly type: 'deleteGroup'; readonly group: string }
+  /** A new group that begins with these offsets. */
+  | {
+      readonly type: 'forkGroup';
+      readonly group: string;
+      readonly topics: readonly ForkedTopic[];
+    };
+
+export interface ForkedTopic {
+  readonly topicId: string;
+  readonly offsets: readonly { readonly queue: number; readonly offset: number }[];
+}
 
 /** On disk: never renumber, never reuse. */
 export const GROUP_KIND = {
@@ -83,6 +95,7 @@ export const GROUP_KIND = {
   changeGroup: 42,
   acknowledgeGroup: 43,
   deleteGroup: 44,
+  forkGroup: 45,
 } as const satisfies Record<GroupCommand['type'], number>;
 
 export function isGroupCommand(command: { readonly type: string }): command is GroupCommand {
@@ -106,6 +119,8 @@ export function encodeGroupCommand(command: GroupCommand, out: ByteWriter): Uint
       return out.text(command.memberId).uint(command.generation).finish();
     case 'deleteGroup':
       return out.finish();
+    case 'forkGroup':
+      return encodeFork(command.topics, out);
   }
 }
 
@@ -136,6 +151,8 @@ export function decodeGroupCommand(kind: number, from: ByteReader): GroupCommand
       };
     case GROUP_KIND.deleteGroup:
       return { type: 'deleteGroup', group: from.text() };
+    case GROUP_KIND.forkGroup:
+      return { type: 'forkGroup', group: from.text(), topics: list(from, () => decodeFork(from)) };
     default:
       return undefined;
   }
@@ -170,6 +187,20 @@ function decodeJoin(from: ByteReader): GroupCommand {
       queueCount: from.uint(),
     })),
   };
+}
+
+function encodeFork(topics: readonly ForkedTopic[], out: ByteWriter): Uint8Array {
+  out.uint(topics.length);
+  for (const { topicId, offsets } of topics) {
+    out.text(topicId).uint(offsets.length);
+    for (const { queue, offset } of offsets) out.uint(queue).uint(offset);
+  }
+  return out.finish();
+}
+
+function decodeFork(from: ByteReader): ForkedTopic {
+  const topicId = from.text();
+  return { topicId, offsets: list(from, () => ({ queue: from.uint(), offset: from.uint() })) };
 }
 
 function list<Item>(from: ByteReader, read: () => Item): Item[] {

@@ -30,6 +30,12 @@ export interface DataShardLimits {
   readonly maxGroups: number;
   /** Admission: committed offsets, over all groups. */
   readonly maxGroupOffsets: number;
+  /** Of where a group stood, about one record in so long is kept while it is fresh. */
+  readonly offsetRecordSpacingMs: number;
+  /** Records of that age go. */
+  readonly offsetRecordKeepMs: number;
+  /** Over all groups and queues; beyond it a new one takes the place of the queue's oldest. */
+  readonly maxOffsetRecords: number;
   /** Admission: members of consumer groups. */
   readonly maxGroupMembers: number;
   /** Admission: queues of the topics that groups with members read. */
@@ -62,6 +68,9 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
   maxDedupKeys: 200_000,
   maxGroups: 5000,
   maxGroupOffsets: 100_000,
+  offsetRecordSpacingMs: 10_000,
+  offsetRecordKeepMs: 7 * DAY_MS,
+  maxOffsetRecords: 200_000,
   maxGroupMembers: 10_000,
   maxGroupQueues: 100_000,
   maxDeliveryAttempts: 16,
@@ -73,6 +82,12 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
 
 /** Requests remembered per (producer, epoch, queue): as many as may be in flight (rule 13). */
 export const DEDUP_WINDOW_REQUESTS = 64;
+
+/** Older records of where a group stood lie no further apart than their age divided by this. */
+export const OFFSET_RECORDS_PER_AGE = 32;
+
+/** Per group and queue: what the rules above leave is fewer, but for many resets. */
+export const OFFSET_RECORDS_MAX = 1024;
 
 /** Offsets per reference to what was shown late: one small row for as many offsets. */
 export const LATE_REFERENCE_OFFSETS = 1024;

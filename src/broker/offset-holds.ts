@@ -116,13 +116,13 @@ export class OffsetHolds {
     return { type: 'partPrepared', at: id };
   }
 
-  resolve(command: CommandOf<'resolve'>, out: StateWriter): void {
+  resolve(command: CommandOf<'resolve'>, nowMs: ShardTimeMs, out: StateWriter): void {
     const hold = this.#byTransaction.get(globalText(command.transaction));
     if (hold === undefined) return;
     this.#drop(hold, out);
     if (!command.commits || !command.parts.some((at) => isAt(hold.id, at))) return;
     for (const { topicId, offsets } of hold.topics) {
-      this.#groups.offsets.commit(hold.group, topicId, offsets, out);
+      this.#groups.offsets.commit(hold.group, topicId, offsets, nowMs, out);
     }
   }
 

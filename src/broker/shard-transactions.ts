@@ -80,7 +80,7 @@ export class ShardTransactions {
       case 'prepareOffsets':
         return this.#holds.prepare(command, entry, out);
       case 'resolve':
-        this.#holds.resolve(command, out);
+        this.#holds.resolve(command, entry.timeMs, out);
         return { type: 'resolved', shown: this.#parts.resolve(command, entry, out) };
     }
   }

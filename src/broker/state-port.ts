@@ -14,6 +14,7 @@ export type Table =
   | 'late-reference'
   | 'group'
   | 'group-offset'
+  | 'offset-history'
   | 'delayed'
   | 'group-member'
   | 'dedup-key'

@@ -11,6 +11,7 @@ import {
   timeOption,
   withClient,
 } from './client-options.ts';
+import { registerGroupPast } from './group-past.ts';
 
 interface ResetOptions extends ClientOptions {
   readonly topic: string;
@@ -23,7 +24,7 @@ interface ResetOptions extends ClientOptions {
 export function registerGroup(program: Command): void {
   const group = program
     .command('group')
-    .description('list, describe, reset, delete consumer groups');
+    .description('list, describe, reset, fork, delete consumer groups');
   addClientOptions(group.command('list').description('all groups')).action(listGroups);
   const named = (name: string, text: string) =>
     addClientOptions(group.command(`${name} <GROUP>`).description(text));
@@ -40,6 +41,7 @@ export function registerGroup(program: Command): void {
       offsetsOption,
     )
     .action(resetGroup);
+  registerGroupPast(group);
 }
 
 function offsetsOption(text: string): QueueOffset[] {

@@ -15,6 +15,7 @@ import {
 } from './client-options.ts';
 import { growDrained } from './drain.ts';
 import { wholeNumber } from './options.ts';
+import { topicRetention } from './topic-retention.ts';
 
 interface TopicOptions extends ClientOptions {
   readonly queues?: number;
@@ -50,6 +51,19 @@ export function registerTopic(program: Command): void {
     .action(updateTopic);
   named('describe', 'queues of a topic: shard, leader, offsets').action(describeTopic);
   named('delete', 'remove a topic and all its messages').action(deleteTopic);
+  addClientOptions(
+    topic
+      .command('retention [TOPIC]')
+      .description('what is kept, what would go now, and why the logs are so long'),
+  )
+    .option('--retention <TIME>', 'what would go with this: 30m, 72h, 7d', durationOption)
+    .option('--retention-bytes <BYTES>', 'what would go with this per queue: 10GiB', bytesOption)
+    .option(
+      '--at <LEVEL>',
+      'what would go if a disk were low, high, critical or full',
+      oneOf('low', 'high', 'critical', 'full'),
+    )
+    .action(topicRetention);
   addClientOptions(topic.command('list').description('all topics')).action(listTopics);
 }
 
@@ -94,7 +108,7 @@ function addSettings(command: Command): Command {
 
 function oneOf<Word extends string>(...words: readonly Word[]): (text: string) => Word {
   return (text) => {
-    const word = words.find((one) => one === text.toUpperCase());
+    const word = words.find((one) => one.toUpperCase() === text.toUpperCase());
     if (word !== undefined) return word;
     throw new InvalidArgumentError(`must be ${words.join(' or ')}.`);
   };

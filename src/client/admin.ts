@@ -2,6 +2,15 @@ import { type CallKind, type Calls, plan } from './calls.ts';
 import { members, shard } from './cluster-convert.ts';
 import { int, list, optionalInt, topic, topicConfigOut } from './convert.ts';
 import type { Proto, Service, WireObject } from './proto.ts';
+import {
+  type NodeLog,
+  nodeLog,
+  type QueueRetention,
+  queueRetention,
+  type RetentionDescription,
+  type RetentionQuery,
+  retentionOut,
+} from './retention.ts';
 import { traceIn, traceOut } from './trace-convert.ts';
 import type {
   CallOptions,
@@ -145,6 +154,24 @@ export class Admin {
       endOffset: int(queue.end_offset),
     }));
     return { topic: topic(answer.topic), queues };
+  }
+
+  /** What retention keeps and would take, and why the nodes' logs are as long as they are. */
+  async describeRetention(
+    query: RetentionQuery = {},
+    options?: CallOptions,
+  ): Promise<RetentionDescription> {
+    const queues: QueueRetention[] = [];
+    const nodes: NodeLog[] = [];
+    let token = '';
+    do {
+      const request = { ...retentionOut(query), page_size: LIST_PAGE_SIZE, page_token: token };
+      const page = await this.#call('Admin', 'DescribeRetention', request, 'read', options);
+      queues.push(...list(page.queues).map(queueRetention));
+      nodes.push(...list(page.nodes).map(nodeLog));
+      token = String(page.next_page_token ?? '');
+    } while (token !== '');
+    return { queues, nodes };
   }
 
   async describeCluster(options?: CallOptions): Promise<ClusterDescription> {

@@ -1,5 +1,14 @@
 import { type CallKind, type Calls, plan } from './calls.ts';
 import { int, list, optionalInt } from './convert.ts';
+import {
+  type ForkedOffset,
+  type ForkGroup,
+  forkedOffset,
+  type GroupAtQuery,
+  type GroupPast,
+  groupAtOut,
+  groupPast,
+} from './group-past.ts';
 import type { Proto, WireObject } from './proto.ts';
 import type { CallOptions } from './types.ts';
 
@@ -139,6 +148,18 @@ export class Groups {
   /** With all that it committed. Only while it has no members. */
   async delete(group: string, options?: CallOptions): Promise<void> {
     await this.#call('Delete', { group }, 'once', options);
+  }
+
+  /** Where it stood at a time: `recordedAtMs` says of when each offset is. */
+  async describeAt(query: GroupAtQuery, options?: CallOptions): Promise<GroupPast> {
+    return groupPast(await this.#call('DescribeAt', groupAtOut(query), 'read', options));
+  }
+
+  /** Makes a group that begins where another one stood. Rejects with GROUP_EXISTS. */
+  async fork(fork: ForkGroup, options?: CallOptions): Promise<ForkedOffset[]> {
+    const request = { ...groupAtOut(fork), new_group: fork.newGroup };
+    const answer = await this.#call('Fork', request, 'once', options);
+    return list(answer.queues).map(forkedOffset);
   }
 
   #call(

@@ -29,6 +29,13 @@ export type {
 export { HoldfastError, type StatusName } from './errors.ts';
 export type { FetchOptions, FetchResult } from './fetcher.ts';
 export type {
+  ForkedOffset,
+  ForkGroup,
+  GroupAtQuery,
+  GroupPast,
+  PastOffset,
+} from './group-past.ts';
+export type {
   Assignment,
   GroupDescription,
   GroupMode,
@@ -49,6 +56,14 @@ export type {
 export type { Producer } from './producer.ts';
 export type { ProducerOptions } from './producer-options.ts';
 export type { DeliveryHandler, Lease, Receiver, ReceiverOptions } from './receiver.ts';
+export type {
+  HeldLog,
+  LogHolder,
+  NodeLog,
+  QueueRetention,
+  RetentionDescription,
+  RetentionQuery,
+} from './retention.ts';
 export type { StartFrom } from './start-positions.ts';
 export type { TlsOptions } from './tls.ts';
 export type {

@@ -65,6 +65,7 @@ const COUNTS = {
   deadLetters: ['dead_letters', 'Messages that their group could not digest'],
   groups: ['groups', 'Consumer groups with offsets'],
   groupOffsets: ['group_offsets', 'Their offsets'],
+  offsetRecords: ['group_offset_records', 'Records of where groups stood before'],
   groupMembers: ['group_members', 'Members of consumer groups'],
   groupQueues: ['group_queues', 'Queues that members are to share'],
 } as const satisfies Record<keyof StateCounts, readonly [string, string]>;

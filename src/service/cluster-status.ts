@@ -5,8 +5,9 @@ import type { ShardPlacement } from '../cluster/api.ts';
 import { packageVersion } from '../package-root.ts';
 import type { PeerNetwork } from '../peers/api.ts';
 import type { ShardHost, ShardStatus } from '../shards/api.ts';
+import { askNode } from './ask-node.ts';
 import type { Call } from './call.ts';
-import { decodeJson, encodeJson } from './internal-methods.ts';
+import { encodeJson } from './internal-methods.ts';
 import type { NodeMethod } from './methods.ts';
 
 const VERSION = packageVersion();
@@ -90,15 +91,7 @@ export class ClusterStatus {
   }
 
   #ask(call: Call, node: NodeId): Promise<NodeReport | undefined> {
-    const timeoutMs = Math.ceil(Math.min(this.#timeoutMs, call.remainingMs));
-    const request = { method: this.method.name, timeoutMs, lane: '', body: new Uint8Array(0) };
-    return new Promise((resolve) => {
-      const giveUp = setTimeout(() => resolve(undefined), timeoutMs);
-      this.#peers.call(node, request, (outcome) => {
-        clearTimeout(giveUp);
-        resolve(outcome.status === 'ok' ? decodeJson<NodeReport>(outcome.body) : undefined);
-      });
-    });
+    return askNode(this.#peers, call, node, this.method, this.#timeoutMs);
   }
 }
 

@@ -92,6 +92,7 @@ export function refusalError(refusal: Refusal): CallError {
       return offsetMoved(refusal);
     case 'GROUP_NOT_FOUND':
       return groupNotFound(refusal.group);
+    case 'GROUP_EXISTS':
     case 'GROUP_MODE':
     case 'GROUP_HAS_MEMBERS':
     case 'MEMBER_UNKNOWN':
@@ -184,12 +185,21 @@ export function groupNotFound(group: string): CallError {
 
 type GroupRefusal = Extract<
   Refusal,
-  { reason: 'GROUP_MODE' | 'GROUP_HAS_MEMBERS' | 'MEMBER_UNKNOWN' | 'STALE_GENERATION' }
+  {
+    reason:
+      | 'GROUP_EXISTS'
+      | 'GROUP_MODE'
+      | 'GROUP_HAS_MEMBERS'
+      | 'MEMBER_UNKNOWN'
+      | 'STALE_GENERATION';
+  }
 >;
 
 function groupError(refusal: GroupRefusal): CallError {
   const group = JSON.stringify(refusal.group);
   switch (refusal.reason) {
+    case 'GROUP_EXISTS':
+      return new CallError('GROUP_EXISTS', `group ${group} exists: a fork makes a new one`);
     case 'GROUP_MODE': {
       const mode = refusal.mode.toUpperCase();
       const text = `group ${group} has members in mode ${mode}: join in it, or when they left`;

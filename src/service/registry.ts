@@ -61,7 +61,8 @@ export function createHandlers(
 
 function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
   const { backups, checks, cluster, config, fetch, offsets, options, produce, proto } = parts;
-  const { groups, levelCalls, memberCalls, topicCalls, transactions } = parts;
+  const { groupPast, groups, levelCalls, memberCalls, retention, topicCalls } = parts;
+  const { transactions } = parts;
   const cold = <Request>(
     path: string,
     handler: (call: Call, request: Request) => Promise<object>,
@@ -91,11 +92,14 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     cold('/holdfast.v1.Groups/List', groups.list.bind(groups)),
     cold('/holdfast.v1.Groups/Describe', groups.describe.bind(groups)),
     cold('/holdfast.v1.Groups/Delete', groups.delete.bind(groups)),
+    cold('/holdfast.v1.Groups/DescribeAt', groupPast.describeAt.bind(groupPast)),
+    cold('/holdfast.v1.Groups/Fork', groupPast.fork.bind(groupPast)),
     cold('/holdfast.v1.Admin/CreateTopic', topicCalls.create.bind(topicCalls)),
     cold('/holdfast.v1.Admin/UpdateTopic', topicCalls.update.bind(topicCalls)),
     cold('/holdfast.v1.Admin/DeleteTopic', topicCalls.delete.bind(topicCalls)),
     cold('/holdfast.v1.Admin/ListTopics', topicCalls.list.bind(topicCalls)),
     cold('/holdfast.v1.Admin/DescribeTopic', topicCalls.describe.bind(topicCalls)),
+    cold('/holdfast.v1.Admin/DescribeRetention', retention.describe.bind(retention)),
     cold('/holdfast.v1.Admin/DescribeMembers', memberCalls.describe.bind(memberCalls)),
     cold('/holdfast.v1.Admin/AddMember', memberCalls.add.bind(memberCalls)),
     cold('/holdfast.v1.Admin/RemoveMember', memberCalls.remove.bind(memberCalls)),

@@ -9,6 +9,7 @@ import type { IncomingCall, PeerNetwork } from '../peers/api.ts';
 import { Router } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import type { BackupSource } from '../shards/backup-source.ts';
+import type { RetentionPort } from '../shards/retention-reports.ts';
 import type { CallError } from '../status.ts';
 import { Admission, stopping } from './admission.ts';
 import { AppliedWaits } from './applied-waits.ts';
@@ -25,6 +26,7 @@ import { Fences } from './fences.ts';
 import { FetchCalls } from './fetch.ts';
 import { GroupGrowth } from './group-growth.ts';
 import { GroupMethods } from './group-methods.ts';
+import { GroupPast } from './group-past.ts';
 import { GroupSessions } from './group-sessions.ts';
 import { GroupCalls } from './groups.ts';
 import { type Door, GrpcServer, type Listen } from './grpc-server.ts';
@@ -45,6 +47,7 @@ import { sharedProto } from './proto.ts';
 import { QueuePicker } from './queue-picker.ts';
 import { Readiness } from './readiness.ts';
 import { createHandlers } from './registry.ts';
+import { RetentionCalls } from './retention.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import { TopicCalls } from './topics.ts';
 import { createTraceMethods } from './tracing/methods.ts';
@@ -71,6 +74,8 @@ export interface ServiceOptions {
   readonly config?: Partial<ServiceConfig>;
   /** Of the client port; without TLS when left out. */
   readonly credentials?: ServerCredentials;
+  /** For DescribeRetention. */
+  readonly retention: RetentionPort;
   /** Limits of other parts, for DescribeLimits. */
   readonly otherLimits?: readonly Limit[];
 }
@@ -130,6 +135,7 @@ export function createParts(options: ServiceOptions) {
   const groupMethods = new GroupMethods(host, sessions, { clock, deadlines }, config.maxLongPolls);
   const traceMethods = createTraceMethods(host);
   const groups = new GroupCalls(shared, offsets, groupMethods);
+  const groupPast = new GroupPast(shared, offsets);
   const participants = createParticipantMethods(host);
   const drive = { host, router, calls, methods: participants };
   const prepareMany = new PrepareMany(shared, offsets, drive);
@@ -153,28 +159,15 @@ export function createParts(options: ServiceOptions) {
   const memberCalls = new MemberCalls(shared, peers, birth);
   const levelCalls = new FeatureLevelCalls(shared, cluster);
   const backups = new BackupCalls(shared, options.backups);
+  const retention = new RetentionCalls(shared, peers, options.retention);
   const onBug = (error: CallError) =>
     logger.error({ err: error.cause ?? error }, `bug: ${error.message}`);
   return {
     ...{ asker, backups, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
-    ...{ groupMethods, groups, growth, leftovers, meters, sessions, traceMethods },
-    ...{
-      deliveries,
-      levelCalls,
-      memberCalls,
-      offsets,
-      onBug,
-      options,
-      produce,
-      proto,
-      router,
-      topics,
-      topicCalls,
-      transactions,
-      waits,
-      webhooks,
-    },
+    ...{ groupMethods, groupPast, groups, growth, leftovers, meters, sessions, traceMethods },
+    ...{ deliveries, levelCalls, memberCalls, offsets, onBug, options, produce, proto },
+    ...{ retention, router, topics, topicCalls, transactions, waits, webhooks },
   };
 }
 
@@ -250,18 +243,18 @@ export function createService(options: ServiceOptions): Service {
 
 function createPeerServer(parts: Parts): PeerServer {
   const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
-  const { deliveries, groupMethods, memberCalls, participants, prepareMany, router } = parts;
-  const { backups, leftovers, traceMethods, transactions } = parts;
+  const { backups, deliveries, groupMethods, groupPast, memberCalls, participants, router } = parts;
+  const { leftovers, prepareMany, retention, traceMethods, transactions } = parts;
   return new PeerServer({
     ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
       ...[produce.method, fetch.method, transactions.prepareMethod, transactions.endMethod],
-      ...[groupMethods.heartbeat, groupMethods.list, groupMethods.view],
+      ...[groupMethods.heartbeat, groupMethods.list, groupMethods.view, groupPast.method],
       ...Object.values(traceMethods),
       ...[prepareMany.method, ...Object.values(participants)],
       ...Object.values(methods),
-      ...[...deliveries.methods, ...backups.methods, leftovers.method],
+      ...[...deliveries.methods, ...backups.methods, leftovers.method, retention.planMethod],
     ],
-    nodeMethods: [collector.method, cluster.method, memberCalls.method],
+    nodeMethods: [collector.method, cluster.method, memberCalls.method, retention.logMethod],
   });
 }

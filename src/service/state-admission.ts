@@ -98,6 +98,7 @@ export function refuseCommand(data: DataShard, command: Command): CallError | un
     const isKnown = data.deliveries.subscription(command.group, command.queueId) !== undefined;
     return isKnown ? undefined : refuseSubscription(data);
   }
+  if (command.type === 'forkGroup') return refuseFork(data, command);
   if (command.type !== 'commitOffsets' && command.type !== 'resetOffsets') return undefined;
   return refuseOffsets(data, command.group, command.topicId, command.offsets);
 }
@@ -114,6 +115,17 @@ function refuseOffsets(
   const known = new Set(data.groupOffsets(group, topicId).map(({ queue }) => queue));
   const added = offsets.filter(({ queue }) => !known.has(queue)).length;
   const isOver = added > 0 && groupOffsets + added > DATA_SHARD_LIMITS.maxGroupOffsets;
+  return isOver ? full('maxGroupOffsets') : undefined;
+}
+
+function refuseFork(
+  data: DataShard,
+  { topics }: Extract<Command, { type: 'forkGroup' }>,
+): CallError | undefined {
+  const { groups, groupOffsets } = data.counts();
+  if (groups >= DATA_SHARD_LIMITS.maxGroups) return full('maxGroups');
+  const added = topics.reduce((sum, { offsets }) => sum + offsets.length, 0);
+  const isOver = groupOffsets + added > DATA_SHARD_LIMITS.maxGroupOffsets;
   return isOver ? full('maxGroupOffsets') : undefined;
 }
 
@@ -154,6 +166,12 @@ export function stateLimits(): Limit[] {
     limit('maxHeldOffsets', 'offsets that transactions hold in one shard'),
     limit('maxGroups', 'consumer groups in one shard'),
     limit('maxGroupOffsets', 'committed offsets in one shard'),
+    {
+      name: 'maxOffsetRecords',
+      value: DATA_SHARD_LIMITS.maxOffsetRecords,
+      unit: 'items',
+      meaning: 'records of where groups stood that one shard keeps: the oldest go',
+    },
     limit('maxGroupMembers', 'members of consumer groups in one shard'),
     limit('maxGroupQueues', 'queues that the members of groups read, in one shard'),
     limit('maxSubscriptions', 'subscriptions (group and queue) in one shard'),

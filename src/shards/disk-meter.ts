@@ -60,3 +60,8 @@ function levelAt(percent: number, marks: DiskMarks): DiskLevel {
 export function rank(level: DiskLevel): number {
   return DISK_LEVELS.indexOf(level);
 }
+
+/** Topics that prefer availability lose their oldest messages. */
+export function isNearlyFull(level: DiskLevel): boolean {
+  return level === 'critical' || level === 'full';
+}

@@ -15,12 +15,13 @@ import {
 } from '../../storage/checkpoints.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
 import type { World } from '../clock.ts';
-import type { DiskLevel, MetaView } from '../cluster/api.ts';
+import type { MetaView } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { RetentionConfig } from '../config.ts';
 import type { NodeStorage } from '../node-storage.ts';
 import { copyForward } from './copy-forward.ts';
 import type { DiskLevels } from './disk-levels.ts';
+import { isNearlyFull } from './disk-meter.ts';
 import { decideTrim, isGain, TRIM_ENTRIES_MIN, type TrimSource } from './retention.ts';
 import { RetentionClock } from './retention-clock.ts';
 import type { LocalShardHost } from './shard-host.ts';
@@ -67,10 +68,6 @@ interface Kept {
   /** Newest checkpoint of this shard. */
   newest: LogIndex;
   passesSince: number;
-}
-
-function isNearlyFull(level: DiskLevel): boolean {
-  return level === 'critical' || level === 'full';
 }
 
 export class LogKeeper {

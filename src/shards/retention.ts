@@ -5,7 +5,7 @@
  * one, the log up to that checkpoint is dropped (internals rules 4 and 5). Bodies that nobody reads
  * yet and that alone keep the log are appended again first (rule 7; copy-forward.ts).
  */
-import type { LogIndex, ShardId } from '../../raft/types.ts';
+import type { LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import type { DataShard, QueueView } from '../broker/api.ts';
 import type { HeldBody, QueueId } from '../broker/commands.ts';
 import type { TopicConfig } from '../cluster/api.ts';
@@ -17,6 +17,7 @@ export interface StartRow {
   readonly baseOffset: number;
   /** Of the queue since its beginning, this row's included. */
   readonly cumulativeBytes: number;
+  readonly storedAtMs: ShardTimeMs;
   readonly index: LogIndex;
 }
 
@@ -36,18 +37,9 @@ export interface TrimProposal {
   readonly logTrim: LogIndex;
 }
 
-/** What the decision needs to know about the shard and its queues' index rows. */
-export interface TrimSource {
-  readonly shard: ShardId;
-  readonly data: DataShard;
+/** What is asked about each queue: its topic's settings, and its index rows. */
+export interface StartSource {
   readonly nowMs: number;
-  /** Every replica that lives holds the log through here. Nothing beyond may go. */
-  readonly matchedByAll: LogIndex;
-  readonly applied: LogIndex;
-  /** Of the last trim that was applied. */
-  readonly logTrim: LogIndex;
-  /** The shard keeps much log of others from going: its own few entries are worth a trim. */
-  readonly isHoldingLog: boolean;
   /** A disk is nearly full, and a part may go before its time where the topic allows it. */
   readonly mayGoEarly: boolean;
   topicConfig(topicId: string): TopicConfig | undefined;
@@ -56,11 +48,24 @@ export interface TrimSource {
   offsetAtTime(queue: QueueView, atMs: number): Promise<number>;
   /** First offset whose row goes past `bytes` of the queue's cumulative bytes. */
   offsetPastBytes(queue: QueueView, bytes: number): Promise<number>;
+}
+
+/** What the decision needs to know about the shard, too. */
+export interface TrimSource extends StartSource {
+  readonly shard: ShardId;
+  readonly data: DataShard;
+  /** Every replica that lives holds the log through here. Nothing beyond may go. */
+  readonly matchedByAll: LogIndex;
+  readonly applied: LogIndex;
+  /** Of the last trim that was applied. */
+  readonly logTrim: LogIndex;
+  /** The shard keeps much log of others from going: its own few entries are worth a trim. */
+  readonly isHoldingLog: boolean;
   /** A row cannot be read: what it holds cannot be told from what may go. */
   onDamage(error: Error): void;
 }
 
-async function newStart(source: TrimSource, queue: QueueView): Promise<number> {
+async function newStart(source: StartSource, queue: QueueView): Promise<number> {
   const config = source.topicConfig(queue.topicId);
   if (config === undefined || queue.startOffset === queue.endOffset) return queue.startOffset;
   let start = queue.startOffset;
@@ -78,7 +83,7 @@ async function newStart(source: TrimSource, queue: QueueView): Promise<number> {
 }
 
 /** Behind the oldest part of the queue. What came last stays. */
-async function earlyStart(source: TrimSource, queue: QueueView): Promise<number> {
+async function earlyStart(source: StartSource, queue: QueueView): Promise<number> {
   const first = await source.rowAt(queue.queueId, queue.startOffset);
   const behindFirst = queue.cumulativeBytes - (first?.cumulativeBytes ?? queue.cumulativeBytes);
   if (first === undefined || behindFirst === 0) return queue.startOffset;
@@ -92,7 +97,10 @@ interface FoundStart {
 }
 
 /** Undefined: an earlier trim was applied, or the queue closed, while its rows were looked at. */
-async function findStart(source: TrimSource, queue: QueueView): Promise<FoundStart | undefined> {
+export async function findStart(
+  source: StartSource,
+  queue: QueueView,
+): Promise<FoundStart | undefined> {
   const { queueId, startOffset: before } = queue;
   try {
     const wanted = await newStart(source, queue);

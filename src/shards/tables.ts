@@ -12,6 +12,7 @@ export const TABLE_KIND = {
   'late-reference': KeyKind.lateReference,
   group: KeyKind.group,
   'group-offset': KeyKind.groupOffset,
+  'offset-history': KeyKind.offsetHistory,
   topic: KeyKind.topic,
   meta: KeyKind.meta,
   delayed: KeyKind.delayed,

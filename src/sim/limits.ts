@@ -6,4 +6,5 @@ export const SIM_LIMITS: DataShardLimits = Object.freeze({
   prepareTimeoutMs: 3000,
   maxDeliveryAttempts: 3,
   maxDeadLetters: 1,
+  offsetRecordSpacingMs: 200,
 });

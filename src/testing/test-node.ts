@@ -18,6 +18,7 @@ import type { ShardHost } from '../shards/api.ts';
 import { createShards, type NodeShards } from '../shards/create-shards.ts';
 import { DueSweeper } from '../shards/due-sweeper.ts';
 import { LogKeeper } from '../shards/log-keeper.ts';
+import { RetentionReports } from '../shards/retention-reports.ts';
 import { SimClock, WALL_EPOCH_MS } from '../sim/clock.ts';
 import type { Random } from '../sim/random.ts';
 import type { Scheduler } from '../sim/scheduler.ts';
@@ -127,6 +128,7 @@ export class TestNode {
     const { limits, transactions } = settings;
     const service = createService({
       ...{ host, peers, logger, meters, birth: identity, backups: shards.backups },
+      retention: new RetentionReports({ ...shards, storage, config: settings.retention }),
       // A poll that one node answered does not wait for the others: their time stands still.
       config: serviceConfig({ ...limits, ...transactions, checksMergeMs: 0 }),
     });

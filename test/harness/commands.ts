@@ -265,6 +265,11 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     generation: uint,
   }),
   fc.record({ type: fc.constant('deleteGroup' as const), group: text }),
+  fc.record({
+    type: fc.constant('forkGroup' as const),
+    group: text,
+    topics: fc.array(fc.record({ topicId: text, offsets }), { maxLength: 4 }),
+  }),
   fc.record({ type: fc.constant('forgetTopic' as const), topicId: text }),
   fc.record({
     type: fc.constant('trim' as const),

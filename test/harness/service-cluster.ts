@@ -39,10 +39,12 @@ import type {
   ShardStatus,
 } from '../../src/shards/api.ts';
 import type { BackupSource } from '../../src/shards/backup-source.ts';
+import type { HeldLog } from '../../src/shards/held-log.ts';
 import { matchingMessages, messagesToLookAt } from '../../src/shards/matching-messages.ts';
 import { sliceMessages } from '../../src/shards/message-slice.ts';
 import { bodyCrcOf } from '../../storage/record.ts';
 import { born } from './births.ts';
+import { fakeRetention } from './fake-retention.ts';
 
 const TERM = 7;
 
@@ -63,6 +65,10 @@ export class FakeCluster {
   readonly logs = new Map<number, ShardLog>();
   readonly nodes: FakeNode[] = [];
   timeMs = 1_700_000_000_000;
+  /** What holds the log of every node, for DescribeRetention. */
+  heldLogs: readonly HeldLog[] = [];
+  /** Called for each queue that DescribeRetention asks about. */
+  onPlan: () => void = () => undefined;
   /** A node without room for new messages, whatever the shard. */
   fullDisk: number | undefined;
   term = TERM;
@@ -82,6 +88,10 @@ export class FakeCluster {
       this.logs.set(shard, { entries: [], data, rows: [], waiters: new Set() });
     }
     for (let node = 1; node <= nodes; node += 1) this.nodes.push(new FakeNode(this, node));
+  }
+
+  shard(id: number): ShardLog {
+    return this.logs.get(id)!;
   }
 
   async start(config: Partial<ServiceConfig> = {}): Promise<void> {
@@ -201,6 +211,7 @@ export class FakeNode {
     const meters = cluster.metersOf(this.id);
     this.service = createService({
       ...{ host, peers, birth, logger, meters, config, backups: logsOf(cluster) },
+      retention: fakeRetention(cluster),
       ...(credentials && { credentials }),
     });
     const { port } = await this.service.start({ host: '127.0.0.1', port: 0 });

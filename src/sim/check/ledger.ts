@@ -3,7 +3,7 @@
  * that what clients were told is compared with. That other replicas agree is the matter of the
  * invariants.
  */
-import type { LogIndex, ShardId } from '../../../raft/types.ts';
+import type { LogIndex, ShardId, ShardTimeMs } from '../../../raft/types.ts';
 import { EntryType } from '../../../raft/types.ts';
 import type { DataShard } from '../../broker/api.ts';
 import { decodeCommand } from '../../broker/command-codec.ts';
@@ -22,6 +22,7 @@ import { DenseOffsets } from '../invariants/dense-offsets.ts';
 import { FencedQueues } from '../invariants/fenced-queues.ts';
 import { GroupFencing } from '../invariants/group-fencing.ts';
 import { HalfHidden } from '../invariants/half-hidden.ts';
+import { PastOffsets, pastOf } from '../invariants/past-offsets.ts';
 import { SpanningWhole } from '../invariants/spanning-whole.ts';
 import type { Applied } from '../machine.ts';
 import type { Stand } from '../workload/history.ts';
@@ -53,6 +54,7 @@ export class Ledger {
   readonly #half = new HalfHidden(this.#copies);
   readonly #delays = new DelayHidden(this.#copies);
   readonly #fencing = new GroupFencing();
+  readonly #past = new PastOffsets();
   readonly #keys = new DedupOnce();
   readonly #checks = new ChecksCounted();
   readonly #deliveries = new DeliveryRules(this);
@@ -88,7 +90,7 @@ export class Ledger {
     this.#checks.applied(shard, entry, command, result);
     this.#deliveries.applied(shard, entry, command, result);
     this.#transactions(shard, { entry, result, effects }, command);
-    this.#applied(command, result);
+    this.#applied(entry.timeMs, command, result);
   }
 
   #transactions(
@@ -108,17 +110,17 @@ export class Ledger {
     this.#begins(moved.group);
     for (const { topicId, offsets } of moved.topics) {
       for (const { queue, offset } of offsets) {
-        this.#offsets.set(offsetKey(moved.group, topicId, queue), offset);
+        this.#stands(moved.group, topicId, queue, offset, entry.timeMs);
       }
     }
   }
 
-  #applied(command: Command, result: ApplyResult): void {
+  #applied(nowMs: ShardTimeMs, command: Command, result: ApplyResult): void {
     const isMoved = result.type === 'offsets';
     // A group begins with its first member, too.
     if (command.type === 'joinGroup') this.#begins(command.group);
-    if (command.type === 'commitOffsets' && isMoved) this.#commits(command, result.epoch);
-    else if (command.type === 'resetOffsets' && isMoved) this.#resets(command, result.epoch);
+    if (command.type === 'commitOffsets' && isMoved) this.#commits(command, result.epoch, nowMs);
+    else if (command.type === 'resetOffsets' && isMoved) this.#resets(command, result.epoch, nowMs);
     else if (command.type === 'trim') this.#trims(command);
     else if (command.type === 'closeQueue') this.#closed.closes(command.queueId);
   }
@@ -145,22 +147,34 @@ export class Ledger {
   }
 
   /** Each reset begins an epoch of its own. */
-  #resets({ group, topicId, offsets }: CommandOf<'resetOffsets'>, epoch: number): void {
+  #resets(
+    { group, topicId, offsets }: CommandOf<'resetOffsets'>,
+    epoch: number,
+    nowMs: ShardTimeMs,
+  ): void {
     const next = this.epochOf(group) + 1;
     expect(epoch === next, 'reset-epoch', () => `${group}: epoch ${epoch}, not ${next}`);
     this.#epochs.set(group, epoch);
-    for (const { queue, offset } of offsets) {
-      this.#offsets.set(offsetKey(group, topicId, queue), offset);
-    }
+    for (const { queue, offset } of offsets) this.#stands(group, topicId, queue, offset, nowMs);
   }
 
-  #commits({ group, topicId, offsets }: CommandOf<'commitOffsets'>, epoch: number): void {
+  #stands(group: string, topicId: string, queue: number, offset: number, nowMs: ShardTimeMs): void {
+    const key = offsetKey(group, topicId, queue);
+    this.#offsets.set(key, offset);
+    this.#past.stands(key, offset, nowMs);
+  }
+
+  #commits(
+    { group, topicId, offsets }: CommandOf<'commitOffsets'>,
+    epoch: number,
+    nowMs: ShardTimeMs,
+  ): void {
     const now = Math.max(1, this.epochOf(group));
     expect(epoch === now, 'reset-epoch', () => `${group}: commit in epoch ${epoch}, not ${now}`);
     this.#epochs.set(group, epoch);
     for (const { queue, offset } of offsets) {
-      const key = offsetKey(group, topicId, queue);
-      this.#offsets.set(key, Math.max(offset, this.#offsets.get(key) ?? 0));
+      const before = this.#offsets.get(offsetKey(group, topicId, queue)) ?? 0;
+      this.#stands(group, topicId, queue, Math.max(offset, before), nowMs);
     }
   }
 
@@ -215,6 +229,8 @@ export class Ledger {
           const expected = this.committed(group, topicId, queue).offset;
           const what = () => `${group} ${topicId}/${queue}: ${offset}, not ${expected}`;
           expect(offset === expected, 'offsets-kept', what);
+          const place = offsetKey(group, topicId, queue);
+          this.#past.expectState(place, pastOf(data, group, topicId, queue));
         }
       }
     }

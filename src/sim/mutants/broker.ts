@@ -154,6 +154,18 @@ export const BROKER: readonly Mutant[] = [
     to: 'continue;',
   },
   {
+    name: 'of where a group stood what a reset went back to is thinned out',
+    file: 'src/broker/offset-history',
+    from: 'last !== undefined && last.offset <= replaced.offset;',
+    to: 'last !== undefined;',
+  },
+  {
+    name: 'where a group stood is not in the rows',
+    file: 'src/broker/groups',
+    from: "out.put('offset-history', key, encodeRecords(records));",
+    to: '',
+  },
+  {
     name: 'a queue has a new owner before the old one let go of it',
     file: 'src/broker/group-shares',
     from: 'if (!isThere || queue.owner === queue.next) give(queue);',

@@ -30,6 +30,28 @@ describe('holdfast topic, holdfast cluster status', () => {
     expect((await run('topic', 'list', '--json')).json()).toEqual([[]]);
   });
 
+  it('retention: what is kept, what would go, and why the logs are so long', async () => {
+    await run('topic', 'create', 't', '--queues', '2');
+    const settings = ['--retention', '1h', '--retention-bytes', '1KiB', '--at', 'CRITICAL'];
+    const table = (await run('topic', 'retention', 't', ...settings)).stdout.toString();
+    expect(cluster.requests.at(-1)).toMatchObject({
+      ...{ topic: 't', retention_ms: '3600000', retention_bytes: '1024', disk: 'critical' },
+    });
+    const [, first, second, , node, , held] = table.split('\n');
+    expect(first).toMatch(/^t +0 +0 +80 +2023-11-14T22:13:20.000Z +nothing +0$/);
+    expect(second).toMatch(/^t +1 +0 +80 +1 +10$/);
+    expect(node).toBe('node 1: 1000 bytes of log');
+    expect(held).toMatch(
+      /^1 +900 +5 to 9 +messages that are kept of t queue 0, from 5 on; then a .* node 2/,
+    );
+    const [json] = (await run('topic', 'retention', 't', '--json')).json();
+    expect(json).toMatchObject({
+      queues: [{ queue: 0, oldest_at_ms: 1_700_000_000_000 }, { going_bytes: 10 }],
+      nodes: [{ node: 1, bytes: 1000, shards: [{ trim_index: 4, holders: [{ queue: 0 }, {}] }] }],
+    });
+    expect((await run('topic', 'retention', '--at', 'half')).exitCode).toBe(2);
+  });
+
   it('wrong settings are usage errors', async () => {
     for (const option of [
       ['--retention', '5'],

@@ -428,6 +428,23 @@ export class FakeNode {
         }));
         return { topic: describe(request.name, cluster), queues: rows };
       }),
+      DescribeRetention: this.#unary((request) => {
+        cluster.requests.push(request);
+        const { queues } = this.#topic(request.topic);
+        const log = { shard: 1, bytes: '900', start_index: '4', trim_index: '4', last_index: '9' };
+        const [first, then] = [
+          { what: 'MESSAGES', index: '5', topic: request.topic, queue: 0 },
+          { what: 'SLOW_REPLICA', index: '7', node: 2 },
+        ];
+        return {
+          queues: queues.map((messages, queue) => ({
+            ...{ topic: request.topic, queue, shard: 1, end_offset: messages.length, bytes: '80' },
+            ...{ oldest_at_ms: queue === 0 ? '1700000000000' : '0' },
+            ...{ new_start_offset: queue, going_messages: queue, going_bytes: '10' },
+          })),
+          nodes: [{ node: 1, bytes: '1000', shards: [{ ...log, holders: [first, then] }] }],
+        };
+      }),
       DescribeCluster: this.#unary(() => ({
         cluster_id: 'c0ffee',
         node: this.id,

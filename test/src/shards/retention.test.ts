@@ -37,7 +37,7 @@ function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): 
       const row = byId(queueId).rows.findLast(([base]) => base <= offset);
       const found = row !== undefined && offset < byId(queueId).endOffset;
       return found
-        ? { baseOffset: row[0], index: row[1], cumulativeBytes: 100 * (row[0] + 10) }
+        ? { baseOffset: row[0], index: row[1], cumulativeBytes: 100 * (row[0] + 10), storedAtMs: 0 }
         : undefined;
     },
     offsetAtTime: async ({ startOffset }) => startOffset,

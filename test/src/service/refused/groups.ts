@@ -4,6 +4,15 @@ const BAD = 'INVALID_ARGUMENT';
 const long = 'x'.repeat(65);
 const member = { group: 'refused', member_id: 'm', instance_id: 'i' };
 
+const past = [
+  ...Object.values(ofGroup),
+  [{}, 'NOT_FOUND', 'GROUP_NOT_FOUND', /first Join/],
+  [{ at_ms: 0 }, BAD, 'INVALID_REQUEST', /at_ms: say at which time/],
+  [{ at_ms: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /at_ms is -1/],
+  [{ member_id: long }, BAD, 'INVALID_NAME', /member_id has 65 bytes/],
+  [{ group: 'g', topic: 'none' }, 'NOT_FOUND', 'TOPIC_NOT_FOUND', inTopic.unknown[3]],
+] as const;
+
 export const GROUPS: RefusedTables = {
   'Groups/Join': table({ ...member, topics: [TOPIC] }, [
     ...Object.values(ofGroup),
@@ -38,6 +47,17 @@ export const GROUPS: RefusedTables = {
   'Groups/Describe': table({ group: 'nobody' }, [
     ...Object.values(ofGroup),
     [{}, 'NOT_FOUND', 'GROUP_NOT_FOUND', /first Join/],
+  ]),
+  'Groups/DescribeAt': table({ group: 'nobody', at_ms: 5 }, past),
+  'Groups/Fork': table({ group: 'nobody', new_group: 'forked', at_ms: 5 }, [
+    ...past,
+    [{ new_group: '' }, BAD, 'INVALID_NAME', /new_group ""/],
+    [{ new_group: 'a/b' }, BAD, 'INVALID_NAME', /new_group "a\/b"/],
+    [{ group: 'g' }, 'NOT_FOUND', 'GROUP_NOT_FOUND', /not known that group g stood anywhere/],
+    [
+      { group: 'g', new_group: 'g', at_ms: '9000000000000000' },
+      ...(['ALREADY_EXISTS', 'GROUP_EXISTS', /group "g" exists/] as const),
+    ],
   ]),
   'Groups/Delete': table({ group: 'nobody' }, [
     ...Object.values(ofGroup),
