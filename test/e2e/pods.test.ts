@@ -9,11 +9,16 @@ import { expect, it, onTestFinished } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { packageRoot } from '../../src/package-root.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
-import { type ClusterStatus, freeBasePort, HOLDFAST, holdfast } from './cluster-process.ts';
+import { freeBasePort, HOLDFAST, holdfast } from './cluster-process.ts';
 
 const TIMEOUT_MS = 240_000;
 const PAUSE_MS = 500;
 const PODS = [1, 2, 3];
+
+interface Status {
+  readonly nodes: readonly { readonly up: boolean }[];
+  readonly shards: readonly { readonly replicas: readonly { readonly role: string }[] }[];
+}
 
 interface Chart {
   readonly script: string;
@@ -137,9 +142,7 @@ it('pods are born once, add themselves, and a lost volume stays out', {
   const copiesEverywhere = async () => {
     const text = await holdfast('cluster', 'status', '--json', ...server).catch(() => undefined);
     if (text === undefined) return false;
-    const { nodes, shards } = JSON.parse(text) as ClusterStatus & {
-      readonly shards: readonly { readonly replicas: readonly { readonly role: string }[] }[];
-    };
+    const { nodes, shards } = JSON.parse(text) as Status;
     const isWhole = shards.every(({ replicas }) => {
       return replicas.length === 3 && replicas.every(({ role }) => !/learner/i.test(role));
     });
