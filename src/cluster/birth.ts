@@ -129,7 +129,8 @@ export function agreedBirth(configs: readonly NodeConfig[]): Partial<BirthConfig
 export function assertNewCluster(configs: readonly NodeConfig[]): void {
   const known = configs.find(({ clusterId }) => clusterId !== undefined);
   if (known === undefined) return;
-  const text = `node ${known.node} says clusterId: ${known.clusterId}: that cluster is born already`;
+  const { clusterId, node } = known;
+  const text = `node ${node} says clusterId: ${clusterId}: that cluster is born already`;
   throw new Failure(`${text}; for a new one leave clusterId out`);
 }
 

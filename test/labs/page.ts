@@ -3,7 +3,7 @@
 export interface Step {
   /** A block `sh`, run as one script. */
   readonly script: string;
-  /** The block `text` below it: each line as it is, `…` for anything; alone on a line, for lines. */
+  /** The block `text` below it. `…` stands for anything; alone on a line, for any lines. */
   readonly expected: string | undefined;
 }
 
