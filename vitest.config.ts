@@ -13,6 +13,7 @@ const SLOW = [
   'test/e2e/grow.test.ts',
   'test/e2e/kill.test.ts',
   'test/e2e/leash.test.ts',
+  'test/e2e/pods.test.ts',
   'test/e2e/rolling-upgrade.test.ts',
   'test/e2e/snapshot.test.ts',
 ];

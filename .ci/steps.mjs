@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { deploySteps } from './deploy.mjs';
 import { startCluster } from './live-cluster.mjs';
 import { installSteps, toolFolders } from './tools.mjs';
 
@@ -121,10 +122,12 @@ async function liveClients() {
 mkdirSync(join(ROOT, '.cache'), { recursive: true });
 for (const install of installSteps(ROOT, PATH)) await step(install);
 await step({ name: 'check', command: ['npm', 'run', 'check'] });
+for (const check of deploySteps(PATH)) await step(check);
 await tests('test');
 await tests('test:slow');
 await step({ name: 'simulator, 1000 seeds', command: ['npm', 'run', 'sim', '--', ...SHORT_SIM] });
 await liveClients();
+await step({ name: 'labs', command: ['npm', 'run', 'labs'] });
 await step({ name: 'end-to-end, short', command: ['npm', 'run', 'e2e', '--', ...SHORT_E2E] });
 await step({ name: 'fuzz, short', command: ['npm', 'run', 'fuzz', '--', ...SHORT_FUZZ] });
 await step({ name: 'chaos, short', command: ['npm', 'run', 'chaos', '--', ...SHORT_CHAOS] });

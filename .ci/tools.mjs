@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const TOXIPROXY = 'github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0';
+const HELM = 'helm.sh/helm/v3/cmd/helm@v3.17.3';
 const GRPCURL = 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4';
 
 /** Folders that hold what was installed; they go before the PATH of every step. */
@@ -37,12 +38,24 @@ export function installSteps(root, path) {
       environment: { GOBIN: bin },
     });
   }
+  if (!isOnPath('helm', path)) {
+    steps.push({
+      name: 'install helm',
+      command: ['go', 'install', HELM],
+      environment: { GOBIN: bin },
+    });
+  }
   if (!existsSync(join(python, 'bin', 'python'))) {
     steps.push({ name: 'create a Python environment', command: ['python3', '-m', 'venv', python] });
   }
   steps.push({
     name: 'install the Python packages of the examples',
     command: [join(python, 'bin', 'pip'), 'install', '--quiet', '-r', requirements],
+  });
+  const checkers = join(root, '.ci', 'requirements.txt');
+  steps.push({
+    name: 'install what reads deploy/',
+    command: [join(python, 'bin', 'pip'), 'install', '--quiet', '-r', checkers],
   });
   return steps;
 }

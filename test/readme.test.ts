@@ -44,7 +44,9 @@ function unknownPart(program: Command, line: string): string | undefined {
 }
 
 describe('what the pages tell to type', () => {
-  const pages = ['operations', 'guarantees', 'metrics', 'logs'].map((name) => `docs/${name}.md`);
+  const pages = ['operations', 'platforms', 'guarantees', 'metrics', 'logs'].map(
+    (name) => `docs/${name}.md`,
+  );
 
   it.each(['README.md', ...pages])('%s', async (name) => {
     const program = await fullProgram();

@@ -7,6 +7,7 @@ import { writeIdentity } from '../cluster/identity.ts';
 import {
   assertCradleEmpty,
   assertSameCluster,
+  isSettled,
   joiningIdentity,
   unfinishedIdentity,
 } from '../cluster/joining.ts';
@@ -26,21 +27,29 @@ import { clusterCommand } from './index.ts';
 
 interface AddOptions extends ServerOptions, WaitOptions {
   readonly config: string;
+  readonly once: boolean;
 }
 
 export function registerClusterAdd(program: Command): void {
   const add = clusterCommand(program)
     .command('add')
     .description('make a node with an empty data directory a member; then serve starts it')
-    .requiredOption('--config <file>', 'configuration of the new node');
+    .requiredOption('--config <file>', 'configuration of the new node')
+    .option('--once', 'ask nobody, and be content, when its directory has taken part', false);
   addServerOption(addWaitOptions(add, 'its share of the shards has moved to it')).action(
-    (options: AddOptions) => withClient(options, (client) => addNode(client, options)),
+    async (options: AddOptions) => {
+      const config = loadConfig({ file: options.config, environment: process.env });
+      if (options.once && isSettled(config.data)) {
+        console.log(`node ${config.node} has its identity: nothing to do`);
+        return;
+      }
+      await withClient(options, (client) => addNode(client, config, options));
+    },
   );
 }
 
-async function addNode(client: Holdfast, options: AddOptions): Promise<void> {
+async function addNode(client: Holdfast, config: NodeConfig, options: AddOptions): Promise<void> {
   const { config: file, wait } = options;
-  const config = loadConfig({ file, environment: process.env });
   const cluster = await client.admin.describeMembers();
   assertSameCluster(config, cluster);
   const { node } = config;

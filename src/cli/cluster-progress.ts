@@ -27,7 +27,7 @@ export interface Step {
 }
 
 /** Says how far it is; undefined = done. */
-export type Look = (cluster: ClusterDescription) => Step | undefined;
+export type Look = (cluster: ClusterDescription) => Step | undefined | Promise<Step | undefined>;
 
 export function addWaitOptions(command: Command, until: string): Command {
   return command
@@ -77,7 +77,7 @@ function unfinished({ text, stuck }: Step, isStuck: boolean): Failure {
 /** A node that went away in between is no reason to give up the waiting. */
 async function ask(client: Pick<Holdfast, 'admin'>, look: Look): Promise<Step | undefined> {
   try {
-    return look(await client.admin.describeCluster());
+    return await look(await client.admin.describeCluster());
   } catch (error) {
     if (!(error instanceof HoldfastError) || !error.retryable) throw error;
     return { text: `waiting for the cluster to answer: ${error.message}` };

@@ -1,6 +1,6 @@
 /** `holdfast cluster remove`: moves a node's replicas to the others, then it is no member. */
 import { type Command, InvalidArgumentError } from 'commander';
-import type { ClusterDescription, Holdfast } from '../client/index.ts';
+import type { ClusterDescription, Holdfast, MembersDescription } from '../client/index.ts';
 import { addServerOption, type ServerOptions, withClient } from './client-options.ts';
 import {
   addWaitOptions,
@@ -38,6 +38,8 @@ export function registerClusterRemove(program: Command): void {
 
 async function removeNode(client: Holdfast, node: number, options: RemoveOptions): Promise<void> {
   const before = await client.admin.describeCluster();
+  const { members } = await client.admin.describeMembers();
+  const removed = members.find((member) => member.node === node);
   await client.admin.removeMember(node);
   console.log(`node ${node} is being removed from cluster ${before.clusterId}`);
   if (!options.wait) return;
@@ -47,11 +49,22 @@ async function removeNode(client: Holdfast, node: number, options: RemoveOptions
   const addresses = others.map(({ address }) => address).filter((address) => address !== '');
   const server = addresses.length === 0 ? options.server : addresses.join(',');
   const asked = server === undefined ? options : { ...options, server };
-  await withClient(asked, (other) => waitFor(other, options, (now) => removeProgress(now, node)));
+  await withClient(asked, (other) =>
+    waitFor(other, options, async (now) =>
+      removeProgress(now, (await other.admin.describeMembers()).members, removed),
+    ),
+  );
   console.log(`node ${node} is no member any more: stop it and delete its directory`);
 }
 
-function removeProgress(cluster: ClusterDescription, node: number): Step | undefined {
-  if (!cluster.nodes.some(({ id }) => id === node)) return undefined;
-  return progress(cluster);
+/** By directory: under its number the next one may be a member already, as pods add themselves. */
+export function removeProgress(
+  cluster: ClusterDescription,
+  members: MembersDescription['members'],
+  removed: MembersDescription['members'][number] | undefined,
+): Step | undefined {
+  const isThere = members.some(
+    ({ incarnation, node }) => node === removed?.node && incarnation === removed.incarnation,
+  );
+  return isThere ? progress(cluster) : undefined;
 }

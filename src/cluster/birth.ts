@@ -125,6 +125,15 @@ export function agreedBirth(configs: readonly NodeConfig[]): Partial<BirthConfig
   return first;
 }
 
+/** `clusterId` in a configuration is the word of somebody that the cluster exists. */
+export function assertNewCluster(configs: readonly NodeConfig[]): void {
+  const known = configs.find(({ clusterId }) => clusterId !== undefined);
+  if (known === undefined) return;
+  const { clusterId, node } = known;
+  const text = `node ${node} says clusterId: ${clusterId}: that cluster is born already`;
+  throw new Failure(`${text}; for a new one leave clusterId out`);
+}
+
 function usage(text: string): Failure {
   return new Failure(text, ExitCode.usage);
 }

@@ -50,6 +50,12 @@ function assertOwnPort({ advertise, node }: NodeConfig, { members }: RunningClus
   throw new Failure(`${own} is where node ${other.node} listens for peers: correct listen.peer`);
 }
 
+/** Nothing is left to be done for the directory: it took part, or was there at the birth. */
+export function isSettled(directory: string): boolean {
+  if (!hasIdentity(directory)) return false;
+  return everStarted(directory) || readIdentity(directory).contacts.length === 0;
+}
+
 /** The incarnation that an earlier, interrupted `cluster add` gave to the directory. */
 export function unfinishedIdentity(
   { data, node }: NodeConfig,

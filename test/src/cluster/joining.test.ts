@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { giveBirth, mintIdentities } from '../../../src/cluster/birth.ts';
 import { makeDirectoryDurably } from '../../../src/cluster/durable-file.ts';
 import { countBoot, writeIdentity } from '../../../src/cluster/identity.ts';
 import {
   assertSameCluster,
+  isSettled,
   joiningIdentity,
   type RunningCluster,
   unfinishedIdentity,
@@ -40,6 +42,21 @@ describe('a directory that is added', () => {
       contacts: cluster.members,
     });
     expect(identity.incarnation).toMatch(/^[0-9a-f]{16}$/);
+  });
+
+  it('is settled once it took part, and one of the birth at once', () => {
+    const { data } = configOf();
+    expect(isSettled(data)).toBe(false);
+    makeDirectoryDurably(data);
+    writeIdentity(data, joiningIdentity(4, cluster, undefined));
+    // It may be that the cluster never heard of it.
+    expect(isSettled(data)).toBe(false);
+    countBoot(data);
+    expect(isSettled(data)).toBe(true);
+    const [born] = mintIdentities([1], {}, 5);
+    const cradle = join(temporaryDirectory(), 'n1');
+    giveBirth([{ node: 1, directory: cradle }], [born!]);
+    expect(isSettled(cradle)).toBe(true);
   });
 
   it('an interrupted add goes on with the same identity, until the node ran', () => {
