@@ -9,6 +9,7 @@ export const GrpcCode = {
   DEADLINE_EXCEEDED: 4,
   NOT_FOUND: 5,
   ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
   RESOURCE_EXHAUSTED: 8,
   FAILED_PRECONDITION: 9,
   OUT_OF_RANGE: 11,
@@ -16,6 +17,7 @@ export const GrpcCode = {
   INTERNAL: 13,
   UNAVAILABLE: 14,
   DATA_LOSS: 15,
+  UNAUTHENTICATED: 16,
   CANCELLED: 1,
 } as const;
 export type GrpcCodeName = keyof typeof GrpcCode;
@@ -91,6 +93,31 @@ export const REASONS = {
   KEYS_ON_DIFFERENT_QUEUES: refused(
     'INVALID_ARGUMENT',
     'The ordering keys of one request fall on several queues. Send one request per queue.',
+  ),
+  CREDENTIALS_MISSING: refused(
+    'UNAUTHENTICATED',
+    'The cluster asks who calls: give a token (`--token-file`), or a certificate with a name.',
+  ),
+  TOKEN_INVALID: refused(
+    'UNAUTHENTICATED',
+    'The token is not of this cluster, damaged, of an unknown key, or valid for too long.',
+  ),
+  TOKEN_EXPIRED: refused(
+    'UNAUTHENTICATED',
+    'The time of the token is over. Get a new one: `holdfast token issue`.',
+  ),
+  TOKEN_NOT_YET_VALID: refused(
+    'UNAUTHENTICATED',
+    "The token's time has not begun. Is the clock right of who issued it, and of the node?",
+  ),
+  TOKEN_REVOKED: refused('UNAUTHENTICATED', 'The token was revoked. Ask for a new one.'),
+  PERMISSION_DENIED: refused(
+    'PERMISSION_DENIED',
+    'No access rule allows it, whether or not there is what was named. See `holdfast acl grant`.',
+  ),
+  TOO_MANY_ACCESS_RULES: refused(
+    'RESOURCE_EXHAUSTED',
+    'The cluster keeps as many access rules or revocations as it may. The text names the limit.',
   ),
   TOPIC_NOT_FOUND: refused(
     'NOT_FOUND',

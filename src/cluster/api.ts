@@ -10,6 +10,7 @@ import type {
 } from '../../raft/types.ts';
 import type { Durability, QueueId } from '../broker/commands.ts';
 import type { StateRow, StateWriter } from '../broker/state-port.ts';
+import type { AccessRule, AccessView } from './access-api.ts';
 
 export interface TopicConfig {
   /** 0 = keep for ever. */
@@ -174,6 +175,15 @@ export type MetaCommand =
   | { readonly type: 'placed'; readonly shard: ShardId; readonly version: number }
   /** Asked by an operator once every member runs a build that knows the level. */
   | { readonly type: 'raiseLevel'; readonly level: number }
+  /** Verbs are added to those that the principal has there, or taken away from them. */
+  | { readonly type: 'grantAccess' | 'revokeAccess'; readonly rule: AccessRule }
+  /** What was issued to it until then is worth nothing. */
+  | {
+      readonly type: 'revokePrincipal';
+      readonly principal: string;
+      readonly issuedUntilMs: number;
+    }
+  | { readonly type: 'revokeToken'; readonly tokenId: string }
   /** Entries up to `logTrim` are applied on every replica. */
   | { readonly type: 'trim'; readonly logTrim: LogIndex };
 
@@ -200,7 +210,8 @@ export type MetaResult =
         | 'LAST_MEMBER'
         | 'TOO_MANY_MEMBERS'
         | 'NOT_A_VOTER'
-        | 'SHARD_NOT_FOUND';
+        | 'SHARD_NOT_FOUND'
+        | 'TOO_MANY_ACCESS_RULES';
       readonly detail: string;
     };
 
@@ -225,6 +236,7 @@ export interface MetaView {
   placement(shard: ShardId): ShardPlacement | undefined;
   /** No present or future configuration of the shard has this replica: its data may be dropped. */
   isRetired(shard: ShardId, replica: ReplicaId): boolean;
+  access(): AccessView;
   /** Which shard keeps a group's offsets and a caller's hash: published hash, data shards 1…N. */
   shardOfGroup(group: string): ShardId;
 }

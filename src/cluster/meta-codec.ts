@@ -3,6 +3,7 @@
  * inspection. What is decoded is checked field by field, for it is replayed for ever.
  */
 import type { Durability } from '../broker/commands.ts';
+import { type AccessRule, orderedVerbs, RESOURCE_KINDS } from './access-api.ts';
 import { DISK_LEVELS, type DiskLevel, type MetaCommand, type TopicConfig } from './api.ts';
 
 const VERSION = 1;
@@ -74,6 +75,15 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
       return { type: 'placed', shard: uint(fields, 'shard'), version: uint(fields, 'version') };
     case 'raiseLevel':
       return { type: 'raiseLevel', level: count(fields, 'level') };
+    case 'grantAccess':
+    case 'revokeAccess':
+      return { type: fields.type, rule: decodeAccessRule(record(fields, 'rule')) };
+    case 'revokePrincipal': {
+      const principal = text(fields, 'principal');
+      return { type: 'revokePrincipal', principal, issuedUntilMs: uint(fields, 'issuedUntilMs') };
+    }
+    case 'revokeToken':
+      return { type: 'revokeToken', tokenId: text(fields, 'tokenId') };
     case 'trim':
       return { type: 'trim', logTrim: uint(fields, 'logTrim') };
     default:
@@ -137,6 +147,18 @@ function laterConfig(fields: JsonRecord): Partial<TopicConfig> {
     ...(writes === undefined ? {} : { writes }),
     ...(diskPolicy === undefined ? {} : { diskPolicy }),
   };
+}
+
+export function decodeAccessRule(fields: JsonRecord): AccessRule {
+  const kind = RESOURCE_KINDS.find((known) => known === fields.kind);
+  const { isPrefix, verbs } = fields;
+  if (kind === undefined || typeof isPrefix !== 'boolean' || !Array.isArray(verbs)) {
+    throw new MetaFormatError('not an access rule');
+  }
+  const known = orderedVerbs(verbs);
+  if (known.length < verbs.length) throw new MetaFormatError('a verb is not known here');
+  const principal = text(fields, 'principal');
+  return { principal, kind, name: text(fields, 'name'), isPrefix, verbs: known };
 }
 
 export function diskLevel(value: unknown): DiskLevel {

@@ -8,6 +8,8 @@ import type { Entry, NodeId, ReplicaId, ShardId, ShardTimeMs } from '../../raft/
 import { EntryType } from '../../raft/types.ts';
 import { checkedLevel, NEWEST_LEVEL } from '../broker/feature-level.ts';
 import type { StateRow, StateWriter } from '../broker/state-port.ts';
+import type { AccessRule, AccessView } from './access-api.ts';
+import { AccessRules } from './access-rules.ts';
 import type {
   MemberView,
   MetaCommand,
@@ -42,9 +44,17 @@ export interface MetaLimits {
   readonly maxTopics: number;
   /** Queues of all topics together. */
   readonly maxQueues: number;
+  readonly maxAccessRules: number;
+  /** Of tokens and principals, as long as a token that they concern could be valid. */
+  readonly maxRevocations: number;
 }
 
-export const META_LIMITS: MetaLimits = Object.freeze({ maxTopics: 10_000, maxQueues: 100_000 });
+export const META_LIMITS: MetaLimits = Object.freeze({
+  maxTopics: 10_000,
+  maxQueues: 100_000,
+  maxAccessRules: 10_000,
+  maxRevocations: 10_000,
+});
 
 const DONE: MetaResult = Object.freeze({ type: 'done' });
 const COUNTER_KEY = 'next-queue-id';
@@ -59,6 +69,7 @@ class MetaShardState implements MetaState {
   readonly #limits: MetaLimits;
   readonly #topics = new Topics();
   readonly #roster: Roster;
+  readonly #access = new AccessRules();
   /** Index i: queues on data shard i + 1, also those being opened or closed. */
   readonly #queuesPerShard: number[];
   #queueCount = 0;
@@ -77,6 +88,7 @@ class MetaShardState implements MetaState {
   load(rows: Iterable<StateRow>): void {
     this.#roster.reset();
     this.#topics.reset();
+    this.#access.reset();
     this.#queuesPerShard.fill(0);
     this.#queueCount = 0;
     this.#nextQueueId = 1;
@@ -108,6 +120,14 @@ class MetaShardState implements MetaState {
         return this.#topicClosed(command, out);
       case 'raiseLevel':
         return this.#raiseLevel(command.level, out);
+      case 'grantAccess':
+        return this.#grantAccess(command.rule, out);
+      case 'revokeAccess':
+        this.#access.revoke(command.rule, out);
+        return DONE;
+      case 'revokePrincipal':
+      case 'revokeToken':
+        return this.#revokeTokens(command, entry, out);
       case 'trim':
         assert(command.logTrim < entry.index, 'log trim past its own entry');
         return { type: 'trimmed', logTrim: command.logTrim };
@@ -163,6 +183,10 @@ class MetaShardState implements MetaState {
 
   isRetired(shard: ShardId, replica: ReplicaId): boolean {
     return this.#roster.isRetired(shard, replica);
+  }
+
+  access(): AccessView {
+    return this.#access;
   }
 
   shardOfGroup(group: string): ShardId {
@@ -268,6 +292,33 @@ class MetaShardState implements MetaState {
     return DONE;
   }
 
+  #grantAccess(rule: AccessRule, out: StateWriter): MetaResult {
+    const { maxAccessRules } = this.#limits;
+    if (this.#access.count >= maxAccessRules && !this.#access.has(rule)) {
+      const text = `maxAccessRules ${maxAccessRules} is reached: allow prefixes, or revoke some`;
+      return refuse('TOO_MANY_ACCESS_RULES', text);
+    }
+    this.#access.grant(rule, out);
+    return DONE;
+  }
+
+  #revokeTokens(
+    command: CommandOf<'revokePrincipal' | 'revokeToken'>,
+    { timeMs }: Entry,
+    out: StateWriter,
+  ): MetaResult {
+    this.#access.forgetRevocations(timeMs as ShardTimeMs, out);
+    const { maxRevocations } = this.#limits;
+    if (this.#access.revocationCount >= maxRevocations) {
+      const text = `maxRevocations ${maxRevocations} is reached: take the key out of auth.tokenKeys`;
+      return refuse('TOO_MANY_ACCESS_RULES', text);
+    }
+    if (command.type === 'revokeToken') {
+      this.#access.revokeToken(command.tokenId, timeMs as ShardTimeMs, out);
+    } else this.#access.revokePrincipal(command.principal, command.issuedUntilMs, out);
+    return DONE;
+  }
+
   /** By name, checked against the id where the caller gave one. */
   #find(name: string, topicId: string): TopicRecord | MetaResult {
     const topic = this.#topics.byName(name);
@@ -319,7 +370,7 @@ class MetaShardState implements MetaState {
     const fields = decodeVersionedJson(value);
     if (name === COUNTER_KEY) this.#nextQueueId = uint(fields, 'next');
     else if (name === LEVEL_KEY) this.#level = checkedLevel(uint(fields, 'level'));
-    else if (!this.#roster.loadRow(name, fields)) {
+    else if (!this.#roster.loadRow(name, fields) && !this.#access.loadRow(name, fields)) {
       throw new MetaFormatError(`metadata row ${name} is not known here`);
     }
   }

@@ -10,7 +10,9 @@ export function nodeName(clusterId: string, node: NodeId): string {
 const URI = 'URI:';
 
 /** The URIs that a certificate names. Node quotes and escapes a comma that is part of a name. */
-export function uriNames({ subjectAltName }: X509Certificate): readonly string[] {
+export function uriNames({
+  subjectAltName,
+}: Pick<X509Certificate, 'subjectAltName'>): readonly string[] {
   const names = (subjectAltName ?? '').split(', ');
   return names.filter((name) => name.startsWith(URI)).map((name) => name.slice(URI.length));
 }

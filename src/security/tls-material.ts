@@ -75,7 +75,7 @@ async function read(file: string): Promise<Buffer> {
 }
 
 /** Who can read the key can pass for this node. */
-async function assertOwnersOnly(file: string): Promise<void> {
+export async function assertOwnersOnly(file: string): Promise<void> {
   // Whether it is there at all is for `read` to say.
   const { mode, uid } = await stat(file).catch(() => ({ mode: 0, uid: 0 }));
   if ((mode & foreignRights(uid, process.geteuid?.())) === 0) return;

@@ -16,6 +16,8 @@ const addressed = {
   peerAddress: '127.0.0.1:7502',
 };
 
+const everyOrder = { principal: 'app', kind: 'topic', name: 'orders', isPrefix: true } as const;
+
 const commands: MetaCommand[] = [
   { type: 'createTopic', name: 'orders', queueCount: 3, config },
   { type: 'updateTopic', name: 'orders', topicId: '', queueCount: undefined, config: {} },
@@ -40,6 +42,10 @@ const commands: MetaCommand[] = [
   { type: 'confirmVersion', shard: 0, version: 0 },
   { type: 'placed', shard: 0, version: 0 },
   { type: 'raiseLevel', level: 2 },
+  { type: 'grantAccess', rule: { ...everyOrder, verbs: ['produce', 'fetch'] } },
+  { type: 'revokeAccess', rule: { ...everyOrder, kind: 'cluster', verbs: ['admin'] } },
+  { type: 'revokePrincipal', principal: 'app', issuedUntilMs: 1_700_000_000_000 },
+  { type: 'revokeToken', tokenId: 't-1' },
 ];
 
 describe('metadata commands', () => {

@@ -232,7 +232,7 @@ describe('topics', () => {
   });
 
   it('have bounds', () => {
-    const meta = new Fixture(2, { maxTopics: 2, maxQueues: 6 });
+    const meta = new Fixture(2, { ...META_LIMITS, maxTopics: 2, maxQueues: 6 });
     meta.create('a', 2);
     expect(meta.create('b', 5)).toMatchObject({ reason: 'TOO_MANY_TOPICS' });
     meta.create('b', 2);
