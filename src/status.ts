@@ -116,7 +116,7 @@ export const REASONS = {
     'No access rule allows it, whether or not there is what was named. See `holdfast acl grant`.',
   ),
   TOO_MANY_ACCESS_RULES: refused(
-    'RESOURCE_EXHAUSTED',
+    'FAILED_PRECONDITION',
     'The cluster keeps as many access rules or revocations as it may. The text names the limit.',
   ),
   TOPIC_NOT_FOUND: refused(
@@ -246,7 +246,7 @@ export const REASONS = {
   ),
   TRANSACTION_FOREIGN: refused(
     'FAILED_PRECONDITION',
-    'The transaction belongs to another producer group.',
+    'The transaction belongs to another producer group, or to another principal in it.',
   ),
   TRANSACTION_ID_REUSED: refused(
     'FAILED_PRECONDITION',
@@ -302,6 +302,10 @@ export const REASONS = {
   QUORUM_AT_RISK: refused(
     'FAILED_PRECONDITION',
     'Most nodes that would remain are down. Start them, or remove those that are down first.',
+  ),
+  MEMBER_FOREIGN: refused(
+    'FAILED_PRECONDITION',
+    'Another principal joined the group under this `member_id`. Choose another one.',
   ),
   TOO_MANY_MEMBERS: refused('FAILED_PRECONDITION', 'The cluster has as many nodes as it may.'),
   NOT_A_VOTER: refused(

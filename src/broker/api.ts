@@ -46,6 +46,8 @@ export interface PastOffsetView {
 export interface TransactionView {
   readonly id: TransactionId;
   readonly producerGroup: string;
+  /** Who prepared it; '' = nobody was asked. */
+  readonly principal: string;
   readonly callerId: string;
   readonly parts: readonly StoredPart[];
   readonly offsets: StoredOffsets | undefined;
@@ -139,10 +141,18 @@ export interface DataShard {
   transaction(producerGroup: string, ref: TransactionRef): TransactionView | undefined;
   /** Without an outcome, by the index of their prepare entry, from above `afterIndex` on. */
   openTransactions(afterIndex: LogIndex): Iterable<TransactionView>;
-  /** Undecided transactions of a producer group whose check is due at `nowMs`, oldest first. */
-  dueChecks(producerGroup: string, nowMs: ShardTimeMs, limit: number): readonly TransactionId[];
-  /** When the next check of the producer group falls due; undefined = nothing undecided. */
-  nextCheckAtMs(producerGroup: string): ShardTimeMs | undefined;
+  /**
+   * Undecided transactions of a producer group whose check is due at `nowMs`, oldest first: of
+   * others than `principal` none, where it is given.
+   */
+  dueChecks(
+    producerGroup: string,
+    nowMs: ShardTimeMs,
+    limit: number,
+    principal?: string,
+  ): readonly TransactionId[];
+  /** When the next of these checks falls due; undefined = nothing undecided. */
+  nextCheckAtMs(producerGroup: string, principal?: string): ShardTimeMs | undefined;
   /** Undecided ones that were asked about often enough, and are due again. */
   dueToPark(nowMs: ShardTimeMs, limit: number): readonly TransactionId[];
   nextToParkAtMs(): ShardTimeMs | undefined;

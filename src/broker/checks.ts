@@ -1,12 +1,16 @@
 /**
- * When to ask a producer group about its undecided transactions: per group what falls due. Those
- * that were asked about often enough are nobody's check any more: they fall due to be parked.
+ * When to ask a producer group about its undecided transactions: per group, and in it per principal
+ * that prepared them, what falls due. Those that were asked about often enough are nobody's check
+ * any more: they fall due to be parked.
  */
 import type { ShardTimeMs } from '../../raft/types.ts';
 import { type Due, DueHeap } from './due-heap.ts';
+import { isForeign } from './owner.ts';
 
 export interface Checked extends Due {
   readonly producerGroup: string;
+  /** Who prepared it; '' = nobody was asked. */
+  readonly principal: string;
   /** Changes only while the item is out of the heaps. */
   readonly checkCount: number;
   readonly maxChecks: number;
@@ -14,7 +18,8 @@ export interface Checked extends Due {
 
 /** The checks of all producer groups. */
 export class Checks<Item extends Checked> {
-  readonly #groups = new Map<string, DueHeap<Item>>();
+  /** By group and principal. */
+  readonly #groups = new Map<string, Map<string, DueHeap<Item>>>();
   readonly #full = new DueHeap<Item>();
 
   add(item: Item): void {
@@ -24,19 +29,35 @@ export class Checks<Item extends Checked> {
   remove(item: Item): void {
     const heap = this.#heapFor(item);
     heap.remove(item);
-    if (heap.size === 0 && heap !== this.#full) this.#groups.delete(item.producerGroup);
+    if (heap.size > 0 || heap === this.#full) return;
+    const group = this.#groups.get(item.producerGroup)!;
+    group.delete(item.principal);
+    if (group.size === 0) this.#groups.delete(item.producerGroup);
   }
 
   reschedule(item: Item, nextCheckAtMs: ShardTimeMs): void {
     this.#heapFor(item).reschedule(item, nextCheckAtMs);
   }
 
-  due(producerGroup: string, nowMs: ShardTimeMs, limit: number): readonly Item[] {
-    return this.#groups.get(producerGroup)?.due(nowMs, limit) ?? [];
+  /** `principal`: who asks; '' = somebody who may be told of all. */
+  due(
+    producerGroup: string,
+    principal: string,
+    nowMs: ShardTimeMs,
+    limit: number,
+  ): readonly Item[] {
+    const heaps = this.#heapsOf(producerGroup, principal);
+    const found = heaps.flatMap((heap) => heap.due(nowMs, limit));
+    if (heaps.length <= 1) return found;
+    found.sort((a, b) => a.dueAtMs - b.dueAtMs || a.id.index - b.id.index);
+    return found.slice(0, limit);
   }
 
-  nextCheckAtMs(producerGroup: string): ShardTimeMs | undefined {
-    return this.#groups.get(producerGroup)?.first()?.dueAtMs;
+  nextCheckAtMs(producerGroup: string, principal: string): ShardTimeMs | undefined {
+    const heaps = this.#heapsOf(producerGroup, principal);
+    if (heaps.length === 0) return undefined;
+    // A heap that is empty is dropped.
+    return Math.min(...heaps.map((heap) => heap.first()!.dueAtMs));
   }
 
   dueToPark(nowMs: ShardTimeMs, limit: number): readonly Item[] {
@@ -47,12 +68,22 @@ export class Checks<Item extends Checked> {
     return this.#full.first()?.dueAtMs;
   }
 
+  #heapsOf(producerGroup: string, principal: string): DueHeap<Item>[] {
+    const group = this.#groups.get(producerGroup) ?? [];
+    return [...group].filter(([owner]) => !isForeign(owner, principal)).map(([, heap]) => heap);
+  }
+
   #heapFor(item: Item): DueHeap<Item> {
     if (item.checkCount >= item.maxChecks) return this.#full;
-    let heap = this.#groups.get(item.producerGroup);
+    let group = this.#groups.get(item.producerGroup);
+    if (group === undefined) {
+      group = new Map();
+      this.#groups.set(item.producerGroup, group);
+    }
+    let heap = group.get(item.principal);
     if (heap === undefined) {
       heap = new DueHeap();
-      this.#groups.set(item.producerGroup, heap);
+      group.set(item.principal, heap);
     }
     return heap;
   }

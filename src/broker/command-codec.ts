@@ -9,7 +9,8 @@
  *   copy           = owner:u8 term index fromTerm fromIndex
  *   openQueue      = queueId topicId queue
  *   closeQueue     = queueId                             fenceQueue = queueId minQueueEpoch
- *   commitOffsets  = group topicId [queue offset]*       version 2: and memberId generation
+ *   commitOffsets  = group topicId [queue offset]*       version 2: and memberId generation,
+ *                    version 3: and principal
  *   resetOffsets   = group topicId [queue offset]*
  *   forgetTopic    = topicId                             raiseLevel = level
  *   trim           = logTrim [queueId startOffset startIndex]*
@@ -44,7 +45,9 @@ import {
   decodeGroupCommand,
   encodeGroupCommand,
   GROUP_KIND,
+  groupVersion,
   isGroupCommand,
+  newestGroupVersion,
 } from './group-commands.ts';
 import {
   newestTransactionVersion,
@@ -58,8 +61,10 @@ import type { TransactionCommand } from './transaction-commands.ts';
 type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
 
 const VERSION = 1;
-/** Of a commit that a member makes. */
+/** Of a commit that a member makes ... */
 const MEMBER_VERSION = 2;
+/** ... of which it is known whose it must be. */
+const PRINCIPAL_VERSION = 3;
 
 /** On disk: never renumber, never reuse. */
 const KIND = {
@@ -131,16 +136,21 @@ export function decodeCommand(head: Uint8Array): Command {
   const from = new ByteReader(head);
   const kind = from.u8();
   const version = from.u8();
-  const isOfMember = kind === KIND.commitOffsets && version === MEMBER_VERSION;
-  const newest = Math.max(newestTransactionVersion(kind), newestDeliveryVersion(kind));
-  if (version < VERSION || (version > newest && !isOfMember)) {
+  const isOfMember = kind === KIND.commitOffsets && version >= MEMBER_VERSION;
+  if (version < VERSION || version > newestVersion(kind)) {
     throw new FormatError(`command ${kind} has version ${version}`);
   }
   const command = isOfMember
-    ? decodeMemberCommit(from)
+    ? decodeMemberCommit(version, from)
     : (readTransactionCommand(kind, version, from) ?? decodeFields(kind, version, from));
   from.expectEnd();
   return command;
+}
+
+function newestVersion(kind: number): number {
+  if (kind === KIND.commitOffsets) return PRINCIPAL_VERSION;
+  const ofOthers = Math.max(newestTransactionVersion(kind), newestDeliveryVersion(kind));
+  return Math.max(ofOthers, newestGroupVersion(kind));
 }
 
 /** The entry that first held the messages of this one: message ids name that. */
@@ -184,7 +194,7 @@ function decodeFields(kind: number, version: number, from: ByteReader): Command 
     case KIND.trim:
       return decodeTrim(from);
     default:
-      return decodeGroupCommand(kind, from) ?? unknownKind(kind);
+      return decodeGroupCommand(kind, version, from) ?? unknownKind(kind);
   }
 }
 
@@ -249,21 +259,25 @@ function encodeOffsets(
   out.text(command.group).text(command.topicId).uint(command.offsets.length);
   for (const entry of command.offsets) out.uint(entry.queue).uint(entry.offset);
   if (command.type === 'commitOffsets' && command.member !== undefined) {
-    out.text(command.member.memberId).uint(command.member.generation);
+    const { generation, memberId, principal } = command.member;
+    out.text(memberId).uint(generation);
+    if (principal !== undefined) out.text(principal);
   }
   return out.finish();
 }
 
 function versionOf(command: Command): number {
   if (isDeliveryCommand(command)) return deliveryVersion(command);
-  const isOfMember = command.type === 'commitOffsets' && command.member !== undefined;
-  return isOfMember ? MEMBER_VERSION : VERSION;
+  if (isGroupCommand(command)) return groupVersion(command);
+  if (command.type !== 'commitOffsets' || command.member === undefined) return VERSION;
+  return command.member.principal === undefined ? MEMBER_VERSION : PRINCIPAL_VERSION;
 }
 
-function decodeMemberCommit(from: ByteReader): Command {
+function decodeMemberCommit(version: number, from: ByteReader): Command {
   const offsets = readOffsets(from);
   const member = { memberId: from.text(), generation: from.uint() };
-  return { type: 'commitOffsets', ...offsets, member };
+  const owned = version < PRINCIPAL_VERSION ? member : { ...member, principal: from.text() };
+  return { type: 'commitOffsets', ...offsets, member: owned };
 }
 
 function readOffsets(from: ByteReader) {

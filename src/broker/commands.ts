@@ -243,7 +243,11 @@ export type Refusal =
   | DeliveryRefusal
   | { readonly reason: 'GROUP_MODE'; readonly group: string; readonly mode: GroupMode }
   | { readonly reason: 'GROUP_HAS_MEMBERS'; readonly group: string; readonly members: number }
-  | { readonly reason: 'MEMBER_UNKNOWN'; readonly group: string; readonly memberId: string }
+  | {
+      readonly reason: 'MEMBER_UNKNOWN' | 'MEMBER_FOREIGN';
+      readonly group: string;
+      readonly memberId: string;
+    }
   | {
       readonly reason: 'STALE_GENERATION';
       readonly group: string;

@@ -9,6 +9,7 @@ import type { Entry } from '../../raft/types.ts';
 import { type ApplyResult, refused, type StoredAt } from './commands.ts';
 import { newlyBegun, prepared } from './half-messages.ts';
 import type { DataShardLimits } from './limits.ts';
+import { isForeign } from './owner.ts';
 import type { StateWriter } from './state-port.ts';
 import type { OffsetPlan, PartPlan, TransactionCommand } from './transaction-commands.ts';
 import type { Transaction } from './transaction-rows.ts';
@@ -34,7 +35,8 @@ export class Coordinator {
   begin(command: CommandOf<'begin'>, entry: Entry, out: StateWriter): ApplyResult {
     const known = this.#transactions.byCaller(command.producerGroup, command.callerId);
     if (known !== undefined) {
-      if (!isSame(known, command)) return refused({ reason: 'TRANSACTION_ID_REUSED' });
+      const isOwn = !isForeign(known.principal, command.principal ?? '');
+      if (!(isOwn && isSame(known, command))) return refused({ reason: 'TRANSACTION_ID_REUSED' });
       return known.state === 'rolledBack' ? rolledBack() : prepared(known, true);
     }
     const { offsets } = command;

@@ -236,12 +236,18 @@ class DataShardState implements DataShard {
     return this.#transactions.oldestHeldAtMs();
   }
 
-  dueChecks(producerGroup: string, nowMs: ShardTimeMs, limit: number): readonly TransactionId[] {
-    return this.#transactions.all.checks.due(producerGroup, nowMs, limit).map(({ id }) => id);
+  dueChecks(
+    producerGroup: string,
+    nowMs: ShardTimeMs,
+    limit: number,
+    principal = '',
+  ): readonly TransactionId[] {
+    const { checks } = this.#transactions.all;
+    return checks.due(producerGroup, principal, nowMs, limit).map(({ id }) => id);
   }
 
-  nextCheckAtMs(producerGroup: string): ShardTimeMs | undefined {
-    return this.#transactions.all.checks.nextCheckAtMs(producerGroup);
+  nextCheckAtMs(producerGroup: string, principal = ''): ShardTimeMs | undefined {
+    return this.#transactions.all.checks.nextCheckAtMs(producerGroup, principal);
   }
 
   delayed(index: LogIndex): DelayedView | undefined {

@@ -2,7 +2,7 @@
  * Commands about the members of consumer groups, as heads of log entries (see command-codec.ts):
  *
  *   joinGroup        = group memberId instanceId clientName sessionMs mode isNamedHere
- *                      [topicId name queueCount]*
+ *                      [topicId name queueCount]*, version 2: principal
  *   leaveGroup       = group [memberId joinedIn]* reason
  *   changeGroup      = group [topicId queueCount]*
  *   acknowledgeGroup = group memberId generation
@@ -32,6 +32,8 @@ export interface JoinedTopic {
 export interface GroupMemberRef {
   readonly memberId: string;
   readonly generation: number;
+  /** Whose the member must be; absent = nobody was asked. */
+  readonly principal?: string;
 }
 
 /** A member from one join to its leave: a late command about a former life says nothing. */
@@ -55,6 +57,8 @@ export type GroupCommand =
       /** By us: nobody will come back under this name. */
       readonly isNamedHere: boolean;
       readonly topics: readonly JoinedTopic[];
+      /** Whose it is from now on; absent = nobody was asked. */
+      readonly principal?: string;
     }
   | {
       readonly type: 'leaveGroup';
@@ -98,6 +102,16 @@ export const GROUP_KIND = {
   forkGroup: 45,
 } as const satisfies Record<GroupCommand['type'], number>;
 
+/** Which layout the command is written in: the oldest that can hold it. */
+export function groupVersion(command: GroupCommand): number {
+  return command.type === 'joinGroup' && command.principal !== undefined ? 2 : 1;
+}
+
+/** The newest layout of a kind that is read here. */
+export function newestGroupVersion(kind: number): number {
+  return kind === GROUP_KIND.joinGroup ? 2 : 1;
+}
+
 export function isGroupCommand(command: { readonly type: string }): command is GroupCommand {
   return Object.hasOwn(GROUP_KIND, command.type);
 }
@@ -125,10 +139,14 @@ export function encodeGroupCommand(command: GroupCommand, out: ByteWriter): Uint
 }
 
 /** undefined = another kind of command. */
-export function decodeGroupCommand(kind: number, from: ByteReader): GroupCommand | undefined {
+export function decodeGroupCommand(
+  kind: number,
+  version: number,
+  from: ByteReader,
+): GroupCommand | undefined {
   switch (kind) {
     case GROUP_KIND.joinGroup:
-      return decodeJoin(from);
+      return decodeJoin(version, from);
     case GROUP_KIND.leaveGroup:
       return {
         type: 'leaveGroup',
@@ -168,11 +186,12 @@ function encodeJoin(
   for (const { topicId, name, queueCount } of command.topics) {
     out.text(topicId).text(name).uint(queueCount);
   }
+  if (command.principal !== undefined) out.text(command.principal);
   return out.finish();
 }
 
-function decodeJoin(from: ByteReader): GroupCommand {
-  return {
+function decodeJoin(version: number, from: ByteReader): GroupCommand {
+  const command = {
     type: 'joinGroup',
     group: from.text(),
     memberId: from.text(),
@@ -186,7 +205,8 @@ function decodeJoin(from: ByteReader): GroupCommand {
       name: from.text(),
       queueCount: from.uint(),
     })),
-  };
+  } as const;
+  return version > 1 ? { ...command, principal: from.text() } : command;
 }
 
 function encodeFork(topics: readonly ForkedTopic[], out: ByteWriter): Uint8Array {

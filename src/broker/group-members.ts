@@ -25,6 +25,7 @@ import {
   writeTopic,
 } from './group-rows.ts';
 import { handOver, isOwed, isUnread, owesQueues, readersOf, settle } from './group-shares.ts';
+import { isForeign } from './owner.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
 type CommandOf<Type extends GroupCommand['type']> = Extract<GroupCommand, { type: Type }>;
@@ -64,6 +65,10 @@ export class GroupMembers {
       return refused({ reason: 'GROUP_MODE', group: command.group, mode: state.mode });
     }
     const before = state.members.get(command.memberId);
+    const { memberId, principal = '' } = command;
+    if (before !== undefined && isForeign(before.principal, principal)) {
+      return refused({ reason: 'MEMBER_FOREIGN', group: command.group, memberId });
+    }
     const isSameLife = before !== undefined && before.instanceId === command.instanceId;
     const member = memberOf(command, isSameLife ? before.joinedIn : index);
     const grows = command.topics.some((topic) => isLarger(state, topic));
@@ -187,9 +192,10 @@ export class GroupMembers {
     if (member === undefined) {
       return members === 0 ? undefined : { reason: 'GROUP_HAS_MEMBERS', group, members };
     }
-    const { memberId, generation: given } = member;
+    const { memberId, generation: given, principal = '' } = member;
     const known = state?.members.get(memberId);
-    if (state === undefined || known === undefined) {
+    const isOwn = known !== undefined && !isForeign(known.principal, principal);
+    if (state === undefined || !isOwn) {
       return { reason: 'MEMBER_UNKNOWN', group, memberId };
     }
     const { generation } = state;
@@ -262,12 +268,15 @@ function mayCommit(
 
 function memberOf(command: CommandOf<'joinGroup'>, joinedIn: LogIndex): GroupMemberState {
   const { memberId, instanceId, clientName, sessionMs, isNamedHere, topics } = command;
+  const { principal = '' } = command;
   const topicIds = [...new Set(topics.map(({ topicId }) => topicId))].sort();
-  return { memberId, instanceId, joinedIn, clientName, sessionMs, isNamedHere, topicIds };
+  const who = { memberId, instanceId, joinedIn, clientName, principal };
+  return { ...who, sessionMs, isNamedHere, topicIds };
 }
 
 function isSame(a: GroupMemberState, b: GroupMemberState): boolean {
   if (a.clientName !== b.clientName || a.sessionMs !== b.sessionMs) return false;
+  if (a.principal !== b.principal) return false;
   return a.topicIds.join(' ') === b.topicIds.join(' ');
 }
 

@@ -3,7 +3,7 @@
  *
  *   head    rest -          value = version generation table mode
  *   member  rest memberId   value = version instanceId joinedIn clientName sessionMs isNamedHere
- *                                   [topicId]*
+ *                                   [topicId]*, version 2: principal
  *   topic   rest topicId    value = version name [memberId]* [owner next revokedIn resetIn]*
  *
  * A queue's `owner` and `next` are places in the list of names, from 1; 0 = nobody.
@@ -39,6 +39,8 @@ export interface GroupMemberState {
   readonly clientName: string;
   readonly sessionMs: number;
   readonly isNamedHere: boolean;
+  /** Whose it is; '' = nobody was asked. */
+  readonly principal: string;
   /** Ids, ascending. */
   topicIds: readonly string[];
 }
@@ -55,6 +57,8 @@ export interface MembershipState {
 }
 
 const VERSION = 1;
+/** Of a member whose principal is known. */
+const PRINCIPAL_VERSION = 2;
 const HEAD = 0;
 const MEMBER = 1;
 const TOPIC = 2;
@@ -71,13 +75,15 @@ export function writeHead(state: MembershipState, out: StateWriter): void {
 }
 
 export function writeMember(group: string, member: GroupMemberState, out: StateWriter): void {
-  const value = new ByteWriter(96).u8(VERSION).text(member.instanceId).uint(member.joinedIn);
+  const version = member.principal === '' ? VERSION : PRINCIPAL_VERSION;
+  const value = new ByteWriter(96).u8(version).text(member.instanceId).uint(member.joinedIn);
   value
     .text(member.clientName)
     .uint(member.sessionMs)
     .u8(member.isNamedHere ? 1 : 0);
   value.uint(member.topicIds.length);
   for (const topicId of member.topicIds) value.text(topicId);
+  if (member.principal !== '') value.text(member.principal);
   out.put('group-member', rowKey(group, MEMBER, member.memberId), value.finish());
 }
 
@@ -121,12 +127,20 @@ export function readMemberships(rows: readonly StateRow[]): Map<string, Membersh
       state = newMembership(group);
       found.set(group, state);
     }
-    readRow(state, kind, fromKey.textToEnd(), readVersioned(value, VERSION));
+    const isOwned = kind === MEMBER && value[0] === PRINCIPAL_VERSION;
+    const from = readVersioned(value, isOwned ? PRINCIPAL_VERSION : VERSION);
+    readRow(state, kind, fromKey.textToEnd(), isOwned, from);
   }
   return found;
 }
 
-function readRow(state: MembershipState, kind: number, rest: string, from: ByteReader): void {
+function readRow(
+  state: MembershipState,
+  kind: number,
+  rest: string,
+  isOwned: boolean,
+  from: ByteReader,
+): void {
   if (kind === HEAD) {
     state.generation = from.uint();
     state.table = from.uint();
@@ -134,14 +148,14 @@ function readRow(state: MembershipState, kind: number, rest: string, from: ByteR
     if (mode === undefined) throw new FormatError('not a mode of a group');
     state.mode = mode;
   } else if (kind === MEMBER) {
-    state.members.set(rest, readMember(rest, from));
+    state.members.set(rest, readMember(rest, isOwned, from));
   } else if (kind === TOPIC) state.topics.set(rest, readTopic(rest, from));
   else throw new FormatError(`row kind ${kind} of a group`);
   from.expectEnd();
 }
 
-function readMember(memberId: string, from: ByteReader): GroupMemberState {
-  return {
+function readMember(memberId: string, isOwned: boolean, from: ByteReader): GroupMemberState {
+  const member = {
     memberId,
     instanceId: from.text(),
     joinedIn: from.uint(),
@@ -150,6 +164,7 @@ function readMember(memberId: string, from: ByteReader): GroupMemberState {
     isNamedHere: from.u8() === 1,
     topicIds: Array.from({ length: from.listLength() }, () => from.text()),
   };
+  return { ...member, principal: isOwned ? from.text() : '' };
 }
 
 function readTopic(topicId: string, from: ByteReader): GroupTopicState {

@@ -7,6 +7,7 @@
 import type { Entry, ShardId } from '../../raft/types.ts';
 import { type ApplyResult, refused } from './commands.ts';
 import type { LateReferences } from './late-references.ts';
+import { isForeign } from './owner.ts';
 import { fenced, type QueueState, type Queues } from './queues.ts';
 import type { StateWriter } from './state-port.ts';
 import {
@@ -44,6 +45,9 @@ export class HalfMessages {
     const { producerGroup, callerId, queueId, count } = command;
     const known = this.#transactions.byCaller(producerGroup, callerId);
     if (known !== undefined) {
+      if (isForeign(known.principal, command.principal ?? '')) {
+        return refused({ reason: 'TRANSACTION_ID_REUSED' });
+      }
       const isRepeat = known.half?.queueId === queueId && known.parts[0]!.count === count;
       return isRepeat ? prepared(known, true) : refused({ reason: 'TRANSACTION_ID_REUSED' });
     }
@@ -59,7 +63,7 @@ export class HalfMessages {
   end(command: CommandOf<'end'>, entry: Entry, out: StateWriter): ApplyResult {
     const transaction = this.#transactions.find(command.producerGroup, command.transaction);
     if (transaction === undefined) return refused({ reason: 'TRANSACTION_NOT_FOUND' });
-    if (command.by === undefined && transaction.producerGroup !== command.producerGroup) {
+    if (command.by === undefined && !mayDecide(transaction, command)) {
       return refused({ reason: 'TRANSACTION_FOREIGN' });
     }
     if (!isOpen(transaction)) return endAgain(transaction, command.decision);
@@ -219,6 +223,7 @@ export function newlyBegun(
     state,
     id,
     producerGroup: command.producerGroup,
+    principal: command.principal ?? '',
     callerId: command.callerId,
     preparedAtMs: entry.timeMs,
     firstCheckAtMs,
@@ -245,6 +250,12 @@ function participants({ half, parts, offsets }: Transaction): ShardId[] {
   const shards = new Set(parts.map(({ shard }) => shard));
   if (offsets !== undefined) shards.add(offsets.shard);
   return [...shards];
+}
+
+/** Its producer group, and in it who prepared it. */
+function mayDecide(transaction: Transaction, command: CommandOf<'end'>): boolean {
+  if (transaction.producerGroup !== command.producerGroup) return false;
+  return !isForeign(transaction.principal, command.principal ?? '');
 }
 
 /** What had its outcome before. undefined = nothing is wanted of it that it could still do. */

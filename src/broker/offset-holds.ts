@@ -96,10 +96,10 @@ export class OffsetHolds {
   }
 
   prepare(command: CommandOf<'prepareOffsets'>, entry: Entry, out: StateWriter): ApplyResult {
-    const { transaction, topics, memberId, generation } = command;
+    const { transaction, topics, memberId, generation, principal = '' } = command;
     const known = this.#byTransaction.get(globalText(transaction));
     if (known !== undefined) return { type: 'partPrepared', at: known.id };
-    const member = memberId === '' ? undefined : { memberId, generation };
+    const member = memberId === '' ? undefined : { memberId, generation, principal };
     const group = this.#groups.nameFor(command.group, member);
     for (const { topicId, offsets } of topics) {
       const queues = offsets.map(({ queue }) => queue);

@@ -21,6 +21,8 @@ type CommandOf<Type extends TransactionCommand['type']> = Extract<
 export interface OffsetsPlan extends OffsetPlan {
   readonly generation: number;
   readonly memberId: string;
+  /** Whose the member must be; absent = nobody was asked. */
+  readonly principal?: string;
   readonly topics: readonly TopicOffsets[];
 }
 
@@ -41,8 +43,8 @@ export function storeSteps(
     return { shard, command };
   });
   if (offsets !== undefined) {
-    const { shard, group, generation, memberId, topics } = offsets;
-    const what = { transaction, group, generation, memberId, topics };
+    const { shard, ...moved } = offsets;
+    const what = { transaction, ...moved };
     steps.push({ shard, command: { type: 'prepareOffsets', ...what } });
   }
   return steps;

@@ -2,16 +2,19 @@
  * The commands of half messages as heads of entries (see command-codec.ts for the notation):
  *
  *   prepare          = producerGroup callerId topic queueId count firstCheckAfterMs
- *                      checkIntervalMs, version 2: maxChecks, version 3: queueEpoch
- *   end              = producerGroup (0 term index | 1 callerId) decision, version 2: by
+ *                      checkIntervalMs, version 2: maxChecks, version 3: queueEpoch,
+ *                      version 4: principal (queueEpoch 0 = none)
+ *   end              = producerGroup (0 term index | 1 callerId) decision, version 2: by,
+ *                      version 3: (0 | 1 by) principal
  *   leaseChecks      = producerGroup leaseMs [term index]*, version 2: the same, counts later
  *   checksDelivered  = [term index lease]*
  *   park             = [term index]*                      resume = term index
  *   begin            = producerGroup callerId firstCheckAfterMs checkIntervalMs maxChecks
  *                      [shard topic queueId queue count]* (0 | 1 shard group),
- *                      version 2: [queueEpoch, 0 = none]*
+ *                      version 2: [queueEpoch, 0 = none]*, version 3: principal
  *   preparePart      = shard term index part queueId count, version 2: queueEpoch
- *   prepareOffsets   = shard term index group generation memberId [topicId [queue from+1 offset]*]*
+ *   prepareOffsets   = shard term index group generation memberId
+ *                      [topicId [queue from+1 offset]*]*, version 2: principal
  *   prepared         = term index [term index]*
  *   resolve          = shard term index commits [term index]*
  *   resolved         = term index [shard]* [part baseOffset]*
@@ -66,27 +69,33 @@ const ENDERS = ['operator', 'refusal', 'timeout'] as const;
 export function transactionVersion(command: TransactionCommand): number {
   switch (command.type) {
     case 'prepare':
+      if (command.principal !== undefined) return 4;
       if (command.queueEpoch !== undefined) return 3;
       return command.maxChecks === undefined ? 1 : 2;
     case 'end':
+      if (command.principal !== undefined) return 3;
       return command.by === undefined ? 1 : 2;
     case 'leaseChecks':
       return command.countsLater === undefined ? 1 : 2;
     case 'begin':
+      if (command.principal !== undefined) return 3;
       return hasQueueEpochs(command.parts) ? 2 : 1;
     case 'preparePart':
       return command.queueEpoch === undefined ? 1 : 2;
+    case 'prepareOffsets':
+      return command.principal === undefined ? 1 : 2;
     default:
       return 1;
   }
 }
 
 const NEWEST: Partial<Record<number, number>> = {
-  [TRANSACTION_KIND.prepare]: 3,
-  [TRANSACTION_KIND.end]: 2,
+  [TRANSACTION_KIND.prepare]: 4,
+  [TRANSACTION_KIND.end]: 3,
   [TRANSACTION_KIND.leaseChecks]: 2,
-  [TRANSACTION_KIND.begin]: 2,
+  [TRANSACTION_KIND.begin]: 3,
   [TRANSACTION_KIND.preparePart]: 2,
+  [TRANSACTION_KIND.prepareOffsets]: 2,
 };
 
 /** The newest layout of a kind that is read here. */
@@ -172,7 +181,7 @@ function readParticipation(
         ...(version === 1 ? {} : { queueEpoch: from.uint() }),
       };
     case TRANSACTION_KIND.prepareOffsets:
-      return readPrepareOffsets(from);
+      return readPrepareOffsets(version, from);
     case TRANSACTION_KIND.prepared:
       return {
         ...{ type: 'prepared', transaction: readEntryId(from) },
@@ -199,10 +208,11 @@ function writePrepare(command: CommandOf<'prepare'>, out: ByteWriter): ByteWrite
   out.text(command.producerGroup).text(command.callerId).text(command.topic);
   out.uint(command.queueId).uint(command.count);
   out.uint(command.firstCheckAfterMs).uint(command.checkIntervalMs);
-  const { maxChecks, queueEpoch } = command;
-  if (maxChecks === undefined && queueEpoch === undefined) return out;
-  out.uint(maxChecks ?? DEFAULT_MAX_CHECKS);
-  return queueEpoch === undefined ? out : out.uint(queueEpoch);
+  const { maxChecks, principal, queueEpoch } = command;
+  const version = transactionVersion(command);
+  if (version > 1) out.uint(maxChecks ?? DEFAULT_MAX_CHECKS);
+  if (version > 2) out.uint(queueEpoch ?? 0);
+  return principal === undefined ? out : out.text(principal);
 }
 
 function readPrepare(version: number, from: ByteReader): TransactionCommand {
@@ -217,12 +227,14 @@ function readPrepare(version: number, from: ByteReader): TransactionCommand {
     checkIntervalMs: from.uint(),
   };
   if (version > 1) command.maxChecks = from.uint();
-  if (version > 2) command.queueEpoch = from.uint();
+  const queueEpoch = version > 2 ? from.uint() : 0;
+  if (queueEpoch > 0) command.queueEpoch = queueEpoch;
+  if (version > 3) command.principal = from.text();
   return command;
 }
 
 function writeEnd(command: CommandOf<'end'>, out: ByteWriter): ByteWriter {
-  const { transaction, by } = command;
+  const { by, principal, transaction } = command;
   out.text(command.producerGroup);
   if (transaction.by === 'id') {
     out.u8(0).uint(transaction.id.term).uint(transaction.id.index);
@@ -230,7 +242,9 @@ function writeEnd(command: CommandOf<'end'>, out: ByteWriter): ByteWriter {
     out.u8(1).text(transaction.callerId);
   }
   out.u8(DECISIONS.indexOf(command.decision));
-  return by === undefined ? out : out.u8(ENDERS.indexOf(by));
+  if (principal !== undefined) out.u8(by === undefined ? 0 : 1);
+  if (by !== undefined) out.u8(ENDERS.indexOf(by));
+  return principal === undefined ? out : out.text(principal);
 }
 
 function readEnd(version: number, from: ByteReader): TransactionCommand {
@@ -240,9 +254,10 @@ function readEnd(version: number, from: ByteReader): TransactionCommand {
       ? { by: 'id', id: readEntryId(from) }
       : { by: 'caller', callerId: from.text() };
   const decision = DECISIONS[readChoice(from, DECISIONS.length)]!;
-  if (version === 1) return { type: 'end', producerGroup, transaction, decision };
-  const by = ENDERS[readChoice(from, ENDERS.length)]!;
-  return { type: 'end', producerGroup, transaction, decision, by };
+  const command = { type: 'end', producerGroup, transaction, decision } as const;
+  const hasBy = version === 2 || (version > 2 && readChoice(from, 2) === 1);
+  const by = hasBy ? { by: ENDERS[readChoice(from, ENDERS.length)]! } : {};
+  return { ...command, ...by, ...(version > 2 ? { principal: from.text() } : {}) };
 }
 
 function readLeaseChecks(version: number, from: ByteReader): TransactionCommand {
@@ -281,7 +296,8 @@ function writeBegin(command: CommandOf<'begin'>, out: ByteWriter): ByteWriter {
   out.uint(command.parts.length);
   for (const part of command.parts) writePart(part, out);
   writeOffsetPlan(command.offsets, out);
-  return hasQueueEpochs(command.parts) ? writeQueueEpochs(command.parts, out) : out;
+  if (transactionVersion(command) > 1) writeQueueEpochs(command.parts, out);
+  return command.principal === undefined ? out : out.text(command.principal);
 }
 
 function readBegin(version: number, from: ByteReader): TransactionCommand {
@@ -295,7 +311,9 @@ function readBegin(version: number, from: ByteReader): TransactionCommand {
     parts: readList(from, readPart),
     offsets: readOffsetPlan(from),
   } as const;
-  return version === 1 ? command : { ...command, parts: readQueueEpochs(command.parts, from) };
+  if (version === 1) return command;
+  const parts = readQueueEpochs(command.parts, from);
+  return { ...command, parts, ...(version > 2 ? { principal: from.text() } : {}) };
 }
 
 /** Only topics that once refused writes have them. */
@@ -352,16 +370,18 @@ export function readOffsetPlan(from: ByteReader): OffsetPlan | undefined {
 function writePrepareOffsets(command: CommandOf<'prepareOffsets'>, out: ByteWriter): ByteWriter {
   writeGlobalId(command.transaction, out);
   out.text(command.group).uint(command.generation).text(command.memberId);
-  return writeTopics(command.topics, out);
+  writeTopics(command.topics, out);
+  return command.principal === undefined ? out : out.text(command.principal);
 }
 
-function readPrepareOffsets(from: ByteReader): TransactionCommand {
+function readPrepareOffsets(version: number, from: ByteReader): TransactionCommand {
   const transaction = readGlobalId(from);
   const group = from.text();
   const generation = from.uint();
   const memberId = from.text();
   const topics = readTopics(from);
-  return { type: 'prepareOffsets', transaction, group, generation, memberId, topics };
+  const command = { type: 'prepareOffsets', transaction, group, generation, memberId } as const;
+  return { ...command, topics, ...(version > 1 ? { principal: from.text() } : {}) };
 }
 
 export function writeTopics(topics: readonly TopicOffsets[], out: ByteWriter): ByteWriter {

@@ -84,12 +84,16 @@ export type TransactionCommand =
       readonly maxChecks?: number;
       /** As in a produce. */
       readonly queueEpoch?: number;
+      /** Who prepares it: nobody else decides. Absent = nobody was asked. */
+      readonly principal?: string;
     }
   | {
       readonly type: 'end';
       readonly producerGroup: string;
       readonly transaction: TransactionRef;
       readonly decision: Decision;
+      /** Who decides; absent = nobody was asked. */
+      readonly principal?: string;
       /**
        * Absent = its producer group, and no other. `refusal`: a part was refused. `timeout`: its
        * preparation was not ended in time. Both concern only what is still being prepared.
@@ -124,6 +128,8 @@ export type TransactionCommand =
       readonly maxChecks: number;
       readonly parts: readonly PartPlan[];
       readonly offsets: OffsetPlan | undefined;
+      /** As in a prepare. */
+      readonly principal?: string;
     }
   /** In the shard of a part. Payload = its messages. */
   | {
@@ -145,6 +151,8 @@ export type TransactionCommand =
       /** 0 and '' = the committer is no member. */
       readonly generation: number;
       readonly memberId: string;
+      /** Whose the member must be; absent = nobody was asked. */
+      readonly principal?: string;
     }
   /** All is stored: from now on it can be committed, and its producer group is asked about it. */
   | {

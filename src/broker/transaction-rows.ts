@@ -44,12 +44,14 @@ export interface Transaction extends TransactionView, Due {
 const VERSION = 3;
 /** With the queue epochs of its parts at the end. */
 const EPOCHS_VERSION = 4;
+/** With the queue epochs, and then who prepared it. */
+const PRINCIPAL_VERSION = 5;
 /** On disk: never reorder. */
 const STATES = ['undecided', 'committed', 'rolledBack', 'parked', 'preparing'] as const;
 
 export function putTransaction(transaction: Transaction, out: StateWriter): void {
-  const hasEpochs = hasQueueEpochs(transaction.parts);
-  const row = new ByteWriter(160).u8(hasEpochs ? EPOCHS_VERSION : VERSION);
+  const version = versionOf(transaction);
+  const row = new ByteWriter(160).u8(version);
   row.u8(STATES.indexOf(transaction.state));
   row.uint(transaction.id.term).text(transaction.producerGroup).text(transaction.callerId);
   row.uint(transaction.preparedAtMs).uint(transaction.firstCheckAtMs);
@@ -68,8 +70,15 @@ export function putTransaction(transaction: Transaction, out: StateWriter): void
   }
   row.uint(transaction.unresolved.length);
   for (const shard of transaction.unresolved) row.uint(shard);
-  if (hasEpochs) writeQueueEpochs(transaction.parts, row);
+  if (version >= EPOCHS_VERSION) writeQueueEpochs(transaction.parts, row);
+  if (version >= PRINCIPAL_VERSION) row.text(transaction.principal);
   out.put('transaction', transactionKey(transaction), row.finish());
+}
+
+/** The oldest that can hold it. */
+function versionOf({ parts, principal }: Transaction): number {
+  if (principal !== '') return PRINCIPAL_VERSION;
+  return hasQueueEpochs(parts) ? EPOCHS_VERSION : VERSION;
 }
 
 function putPart(part: StoredPart, row: ByteWriter): void {
@@ -95,14 +104,15 @@ export function deleteTransaction(transaction: Transaction, out: StateWriter): v
 
 export function readTransaction({ key, value }: StateRow): Transaction {
   const index = new ByteReader(key).u64be();
-  const hasEpochs = value[0] === EPOCHS_VERSION;
-  const from = readVersioned(value, hasEpochs ? EPOCHS_VERSION : VERSION);
+  const version = Math.min(Math.max(value[0] ?? 0, VERSION), PRINCIPAL_VERSION);
+  const from = readVersioned(value, version);
   const state = STATES[from.u8()];
   if (state === undefined) throw new FormatError('transaction state is not known here');
   const transaction = readFields(state, index, from);
-  if (hasEpochs) transaction.parts = readQueueEpochs(transaction.parts, from);
+  if (version >= EPOCHS_VERSION) transaction.parts = readQueueEpochs(transaction.parts, from);
+  const principal = version >= PRINCIPAL_VERSION ? from.text() : '';
   from.expectEnd();
-  return transaction;
+  return principal === '' ? transaction : { ...transaction, principal };
 }
 
 function readFields(state: TransactionState, index: LogIndex, from: ByteReader): Transaction {
@@ -110,6 +120,7 @@ function readFields(state: TransactionState, index: LogIndex, from: ByteReader):
     state,
     id: { term: from.uint(), index },
     producerGroup: from.text(),
+    principal: '',
     callerId: from.text(),
     preparedAtMs: from.uint(),
     firstCheckAtMs: from.uint(),

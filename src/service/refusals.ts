@@ -96,6 +96,7 @@ export function refusalError(refusal: Refusal): CallError {
     case 'GROUP_MODE':
     case 'GROUP_HAS_MEMBERS':
     case 'MEMBER_UNKNOWN':
+    case 'MEMBER_FOREIGN':
     case 'STALE_GENERATION':
       return groupError(refusal);
     case 'DEDUP_KEYS_MIXED':
@@ -191,6 +192,7 @@ type GroupRefusal = Extract<
       | 'GROUP_MODE'
       | 'GROUP_HAS_MEMBERS'
       | 'MEMBER_UNKNOWN'
+      | 'MEMBER_FOREIGN'
       | 'STALE_GENERATION';
   }
 >;
@@ -214,6 +216,12 @@ function groupError(refusal: GroupRefusal): CallError {
       );
     case 'MEMBER_UNKNOWN':
       return memberUnknown(refusal.group, refusal.memberId);
+    case 'MEMBER_FOREIGN':
+      return new CallError(
+        'MEMBER_FOREIGN',
+        `another principal is member ${JSON.stringify(refusal.memberId)} of group ${group}: ` +
+          'choose another member_id, or leave it out',
+      );
     case 'STALE_GENERATION':
       return staleGeneration(refusal);
   }
@@ -260,7 +268,8 @@ function transactionError(refusal: TransactionRefusal): CallError {
     case 'TRANSACTION_FOREIGN':
       return new CallError(
         'TRANSACTION_FOREIGN',
-        'the transaction belongs to another producer_group: only that one may end it',
+        'the transaction belongs to another producer_group, or another principal prepared it: ' +
+          'only who prepared it may end it',
       );
     case 'TRANSACTION_ENDED': {
       const state = refusal.state === 'committed' ? 'COMMITTED' : 'ROLLED_BACK';
