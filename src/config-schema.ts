@@ -1,6 +1,7 @@
 /** What a written configuration may contain, and the relations that must hold in it. */
 import { z } from 'zod';
 import { formatAddress, isLoopback, isWildcard, parseAddress } from './address.ts';
+import { MAX_TOKEN_LIFETIME_MS } from './cluster/access-api.ts';
 import {
   DEFAULTS,
   GRPC_PORT_BASE,
@@ -10,6 +11,7 @@ import {
   PEER_PORT_OFFSET,
   type TlsConfig,
 } from './config.ts';
+import { isName } from './convert.ts';
 import { DEFAULT_PEER_LIMITS } from './peers/limits.ts';
 
 const KIB = 1024;
@@ -40,6 +42,13 @@ const tls = z.strictObject({
   peer: z.strictObject({ cert: path, key: path, ca: path }).optional(),
 });
 
+const auth = z.strictObject({
+  tokenKeys: z.array(path).default([]),
+  admins: z.array(z.string().refine(isName, 'must be 1 to 127 of A-Z a-z 0-9 _ . -')).default([]),
+  clientCertificates: z.boolean().default(false),
+  maxTokenLifetimeMs: whole(1000, MAX_TOKEN_LIFETIME_MS).default(DEFAULTS.maxTokenLifetimeMs),
+});
+
 /** Read by every node: each asks for the transactions that it coordinates. */
 const WEBHOOKS_MAX = 256;
 const webhook = z.strictObject({
@@ -67,6 +76,7 @@ export const configSchema = z.strictObject({
   advertise: endpoints.prefault({}),
   peers: z.record(z.string().regex(/^[1-9]\d*$/, 'must be a node number'), address).prefault({}),
   tls: tls.prefault({}),
+  auth: auth.optional(),
   insecure: z.boolean().default(DEFAULTS.insecure),
   clusterId: z.string().min(1).optional(),
   dataShards: whole(1, 1024).optional(),
@@ -148,6 +158,7 @@ export function toNodeConfig(written: Written): NodeConfig {
     advertise,
     peers,
     tls: toTls(written.tls),
+    auth: written.auth,
     insecure: written.insecure,
     clusterId: written.clusterId,
     birth: definedOnly({
@@ -198,6 +209,7 @@ function deepFreeze<T extends object>(value: T): T {
 export function brokenRelation(config: NodeConfig): string | undefined {
   return (
     brokenTls(config) ??
+    brokenAuth(config) ??
     brokenListen(config) ??
     sharedListen(config) ??
     brokenWebhook(config) ??
@@ -214,6 +226,15 @@ function brokenTls({ tls: { grpc } }: NodeConfig): string | undefined {
   return `tls.${missing}: missing; TLS for clients takes both tls.cert and tls.key`;
 }
 
+function brokenAuth({ auth: asked, tls: { grpc } }: NodeConfig): string | undefined {
+  if (asked === undefined) return undefined;
+  if (asked.clientCertificates && grpc?.ca === undefined) {
+    return 'auth.clientCertificates: needs tls.clientCa, the CA of the certificates that count';
+  }
+  if (asked.clientCertificates || asked.tokenKeys.length > 0) return undefined;
+  return 'auth: nobody could call; give auth.tokenKeys, or auth.clientCertificates: true';
+}
+
 const TLS_KEYS = { grpc: 'tls.cert and tls.key', peer: 'tls.peer' } as const;
 
 function brokenListen(config: NodeConfig): string | undefined {
@@ -224,6 +245,17 @@ function brokenListen(config: NodeConfig): string | undefined {
       return (
         `listen.${kind}: ${at} can be reached from other machines, and is not encrypted; set ` +
         `${TLS_KEYS[kind]}, listen on 127.0.0.1, or write insecure: true if that network is trusted`
+      );
+    }
+    if (
+      kind === 'grpc' &&
+      !insecure &&
+      config.auth === undefined &&
+      !isLoopback(listen.grpc.host)
+    ) {
+      return (
+        `listen.grpc: ${at} can be reached from other machines, and nobody is asked who calls; ` +
+        'set auth, listen on 127.0.0.1, or write insecure: true if that network is trusted'
       );
     }
     if (isWildcard(advertise[kind].host)) {

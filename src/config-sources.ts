@@ -23,6 +23,7 @@ const OTHER_VARIABLES: readonly string[] = [
   'HOLDFAST_CA',
   'HOLDFAST_CERT',
   'HOLDFAST_CERT_KEY',
+  'HOLDFAST_TOKEN',
   'HOLDFAST_DEBUG',
 ];
 const PREFIX = 'HOLDFAST_';

@@ -102,6 +102,18 @@ export interface TlsConfig {
   readonly peer: (TlsFiles & { readonly ca: string }) | undefined;
 }
 
+/** Who may call, where that is asked. */
+export interface AuthConfig {
+  /** PEM files of public keys: what one of them signed is a token. Read again when they change. */
+  readonly tokenKeys: readonly string[];
+  /** Principals that may do everything; the first rules are theirs to make. */
+  readonly admins: readonly string[];
+  /** Whether a certificate of `tls.clientCa` says who calls. */
+  readonly clientCertificates: boolean;
+  /** A token that is issued for longer is not taken. */
+  readonly maxTokenLifetimeMs: number;
+}
+
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -117,7 +129,9 @@ export interface NodeConfig {
   readonly peers: ReadonlyMap<NodeId, Address>;
   /** Ports without it are not encrypted, and belong on loopback. */
   readonly tls: TlsConfig;
-  /** Allows to listen beyond loopback without TLS: who can connect may do anything. */
+  /** undefined: nobody is asked who calls, and everybody may do everything. */
+  readonly auth: AuthConfig | undefined;
+  /** Allows to listen beyond loopback without TLS or `auth`: who can connect may do anything. */
   readonly insecure: boolean;
   /** When set, a data directory of another cluster is refused at start. */
   readonly clusterId: string | undefined;
@@ -171,6 +185,7 @@ export const DEFAULTS = Object.freeze({
     maxChecksPerTransaction: 15,
     webhooks: Object.freeze({}),
   }),
+  maxTokenLifetimeMs: 86_400_000,
   webhookTimeoutMs: 5000,
   retention: Object.freeze({
     checkIntervalMs: 10_000,

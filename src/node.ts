@@ -20,6 +20,7 @@ import { runPlacement } from './cluster/run-placement.ts';
 import { runTopicReconciler } from './cluster/run-reconciler.ts';
 import type { RunningNode } from './cluster/running-node.ts';
 import type { NodeConfig } from './config.ts';
+import { openNodeAuth } from './node-auth.ts';
 import { openNodeStorage } from './node-storage.ts';
 import { openNodeTls } from './node-tls.ts';
 import { startObserver } from './observe/observer.ts';
@@ -45,6 +46,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   // Thrown from an event, it reaches `main.ts` as an uncaught exception: the process ends.
   const onFatal = (error: Error): void => void setImmediate(() => fatal(logger, error));
   const tls = await openNodeTls(config.tls, identity, logger);
+  const auth = await openNodeAuth(config.auth, logger);
   const observer = await startObserver(config);
   const { meters } = observer;
   const storage = await openNodeStorage(config, identity, onFatal, meters.flushed);
@@ -69,6 +71,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     logger,
     ...{ meters, birth: identity, credentials: tls.credentials, backups: shards.backups },
     retention: new RetentionReports({ ...shards, storage, config: config.retention }),
+    auth: auth?.options,
     config: serviceConfig({ ...config.limits, ...config.transactions }),
   });
   askAboutStrangers(known, peers);
@@ -101,6 +104,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
       await peers.close();
       await storage.close();
       tls.stop();
+      auth?.stop();
       await observer.close();
       directory.release();
     },

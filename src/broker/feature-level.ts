@@ -6,15 +6,18 @@
  * (docs/upgrades.md). A cluster that is born is at the newest level of the build that bears it.
  */
 export const FIRST_LEVEL = 1;
-export const NEWEST_LEVEL = 3;
+export const NEWEST_LEVEL = 4;
 /** From here on the state keeps where groups stood, and groups may be forked. */
 export const OFFSET_HISTORY_LEVEL = 3;
+/** From here on it is written down who may do what, and whose transactions and members are. */
+export const OWNERS_LEVEL = 4;
 
 /** What each level brought, for operators. */
 export const FEATURE_LEVELS: ReadonlyMap<number, string> = new Map([
   [1, 'what builds could do that knew no levels yet'],
   [2, 'levels themselves'],
   [3, 'where groups stood at a time, and forks of groups'],
+  [4, 'access rules, and whose transactions and members of groups are'],
 ]);
 
 /** A replica of a shard that this build must not touch. */

@@ -6,7 +6,7 @@
  */
 import type { ShardTimeMs } from '../../raft/types.ts';
 import type { StateWriter } from '../broker/state-port.ts';
-import { type AccessRule, orderedVerbs } from './access-api.ts';
+import { type AccessRule, MAX_TOKEN_LIFETIME_MS, orderedVerbs, ruleName } from './access-api.ts';
 import {
   decodeAccessRule,
   encodeVersionedJson,
@@ -18,9 +18,6 @@ import {
 
 export const ACCESS_KEY_PREFIX = 'access/';
 export const REVOKED_KEY_PREFIX = 'revoked/';
-
-/** No token is valid for longer, so a revocation need not be remembered for longer. */
-export const MAX_TOKEN_LIFETIME_MS = 90 * 86_400_000;
 
 type Revocation =
   | {
@@ -68,10 +65,9 @@ export class AccessRules {
     return true;
   }
 
-  /** By kind, exact or prefix, principal and name. */
-  all(): readonly AccessRule[] {
-    const names = [...this.#rules.keys()].sort();
-    return names.map((name) => this.#rules.get(name)!);
+  after(name: string, limit: number): readonly AccessRule[] {
+    const names = [...this.#rules.keys()].filter((one) => one > name).sort();
+    return names.slice(0, limit).map((one) => this.#rules.get(one)!);
   }
 
   /** Not those of everybody. */
@@ -131,7 +127,11 @@ export class AccessRules {
     if (isGone) this.#drop(name, rule.principal);
     else this.#index(rule);
     this.#version += 1;
-    out.put('meta', rowKey(name), isGone ? undefined : encodeVersionedJson(rule));
+    out.put(
+      'meta',
+      rowKey(ACCESS_KEY_PREFIX + name),
+      isGone ? undefined : encodeVersionedJson(rule),
+    );
   }
 
   #index(rule: AccessRule): void {
@@ -162,11 +162,6 @@ function readRevocation(fields: JsonRecord): Revocation {
   if (fields.of !== 'principal') throw new MetaFormatError('not a revocation');
   const issuedUntilMs = uint(fields, 'issuedUntilMs');
   return { of: 'principal', principal: text(fields, 'principal'), issuedUntilMs, keepUntilMs };
-}
-
-/** Neither kinds nor principals have a slash in them. */
-function ruleName({ isPrefix, kind, name, principal }: Omit<AccessRule, 'verbs'>): string {
-  return `${ACCESS_KEY_PREFIX}${kind}/${isPrefix ? 'prefix' : 'exact'}/${principal}/${name}`;
 }
 
 function rowKey(name: string): Uint8Array {

@@ -75,6 +75,15 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
       return { type: 'placed', shard: uint(fields, 'shard'), version: uint(fields, 'version') };
     case 'raiseLevel':
       return { type: 'raiseLevel', level: count(fields, 'level') };
+    case 'trim':
+      return { type: 'trim', logTrim: uint(fields, 'logTrim') };
+    default:
+      return decodeAccessCommand(fields);
+  }
+}
+
+function decodeAccessCommand(fields: JsonRecord): MetaCommand {
+  switch (fields.type) {
     case 'grantAccess':
     case 'revokeAccess':
       return { type: fields.type, rule: decodeAccessRule(record(fields, 'rule')) };
@@ -84,8 +93,6 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
     }
     case 'revokeToken':
       return { type: 'revokeToken', tokenId: text(fields, 'tokenId') };
-    case 'trim':
-      return { type: 'trim', logTrim: uint(fields, 'logTrim') };
     default:
       throw new MetaFormatError(`metadata command ${String(fields.type)} is not known here`);
   }

@@ -310,7 +310,7 @@ class MetaShardState implements MetaState {
     this.#access.forgetRevocations(timeMs as ShardTimeMs, out);
     const { maxRevocations } = this.#limits;
     if (this.#access.revocationCount >= maxRevocations) {
-      const text = `maxRevocations ${maxRevocations} is reached: take the key out of auth.tokenKeys`;
+      const text = `maxRevocations ${maxRevocations} is reached: change the key of auth.tokenKeys`;
       return refuse('TOO_MANY_ACCESS_RULES', text);
     }
     if (command.type === 'revokeToken') {

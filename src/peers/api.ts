@@ -19,6 +19,8 @@ export interface PeerRequest {
   readonly timeoutMs: number;
   /** Groups calls that must run in order and fail together (one queue of one stream); '' = none. */
   readonly lane: string;
+  /** Who asks, as the node that was called has found out; absent = it asked nobody. */
+  readonly principal?: string;
   readonly body: Uint8Array;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Forwarded calls as frames. The head holds the fields (varints), the bulk is the body:
  *
- *   call:   id | timeoutMs | length method | length lane
+ *   call:   id | timeoutMs | length method | length lane (| length principal)
  *   answer: id | u8 status
  *   cancel: id
  */
@@ -14,6 +14,7 @@ import { MalformedFrameError } from './malformed.ts';
 
 export const MAX_METHOD_BYTES = 256;
 export const MAX_LANE_BYTES = 1_024;
+export const MAX_PRINCIPAL_BYTES = 256;
 /** Whatever a call allows itself, it does not hold its place for longer. */
 export const MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000;
 
@@ -31,6 +32,7 @@ export interface CallFrame {
   readonly timeoutMs: number;
   readonly method: string;
   readonly lane: string;
+  readonly principal: string;
   readonly body: Uint8Array;
 }
 
@@ -47,11 +49,18 @@ export interface OutgoingCallFields {
   readonly methodBytes: number;
   readonly lane: string;
   readonly laneBytes: number;
+  /** '' is left out: a cluster that asks nobody sends the frames of builds that could not ask. */
+  readonly principal: string;
+  readonly principalBytes: number;
   readonly body: Uint8Array;
 }
 
-export function callHeadBytesMax(methodBytes: number, laneBytes: number): number {
-  return 4 * MAX_VARINT_BYTES + methodBytes + laneBytes;
+export function callHeadBytesMax(
+  methodBytes: number,
+  laneBytes: number,
+  principalBytes: number,
+): number {
+  return 5 * MAX_VARINT_BYTES + methodBytes + laneBytes + principalBytes;
 }
 
 /** Room for a small body is asked for with the head: then one CRC covers both in one go. */
@@ -60,11 +69,13 @@ function copied(body: Uint8Array): number {
 }
 
 export function writeCall(writer: FrameWriter, call: OutgoingCallFields, timeoutMs: number): void {
-  writer.begin(callHeadBytesMax(call.methodBytes, call.laneBytes) + copied(call.body));
+  const { laneBytes, methodBytes, principalBytes } = call;
+  writer.begin(callHeadBytesMax(methodBytes, laneBytes, principalBytes) + copied(call.body));
   writer.varint(call.id);
   writer.varint(timeoutMs);
   writer.text(call.method, call.methodBytes);
   writer.text(call.lane, call.laneBytes);
+  if (principalBytes > 0) writer.text(call.principal, principalBytes);
   writer.endWithBody(FrameType.call, call.body);
 }
 
@@ -100,8 +111,9 @@ export function readCall(frame: Frame): CallFrame {
   if (timeoutMs > MAX_TIMEOUT_MS) throw new MalformedFrameError('call without an end');
   const method = head.text(MAX_METHOD_BYTES);
   const lane = head.text(MAX_LANE_BYTES);
+  const principal = head.atEnd() ? '' : head.text(MAX_PRINCIPAL_BYTES);
   head.expectEnd();
-  return { id, timeoutMs, method, lane, body: frame.bytes.subarray(frame.headEnd) };
+  return { id, timeoutMs, method, lane, principal, body: frame.bytes.subarray(frame.headEnd) };
 }
 
 export function readAnswer(frame: Frame): AnswerFrame {

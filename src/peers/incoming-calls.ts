@@ -128,12 +128,12 @@ export class IncomingCalls {
   }
 
   called(frame: Frame): void {
-    const { id, timeoutMs, method, lane, body } = readCall(frame);
+    const { id, timeoutMs, method, lane, principal, body } = readCall(frame);
     if (this.#calls.has(id)) throw new MalformedFrameError(`call ${id} twice`);
     if (this.#calls.size >= 2 * this.#limits.maxCallsInFlight) {
       throw new MalformedFrameError('more calls in flight than agreed');
     }
-    const call = new ForwardedCall(this, id, { method, timeoutMs, lane, body });
+    const call = new ForwardedCall(this, id, { method, timeoutMs, lane, principal, body });
     this.#calls.set(id, call);
     this.#deadlines.add(call, timeoutMs);
     this.#onCall(call);

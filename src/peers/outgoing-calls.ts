@@ -6,6 +6,7 @@ import {
   callHeadBytesMax,
   MAX_LANE_BYTES,
   MAX_METHOD_BYTES,
+  MAX_PRINCIPAL_BYTES,
   MAX_TIMEOUT_MS,
   readAnswer,
   writeCall,
@@ -29,6 +30,8 @@ class PendingCall implements PeerCall, Deadline, OutboxItem, OutgoingCallFields 
   readonly methodBytes: number;
   readonly lane: string;
   readonly laneBytes: number;
+  readonly principal: string;
+  readonly principalBytes: number;
   readonly body: Uint8Array;
   readonly bytes: number;
   deadlineMs = 0;
@@ -46,9 +49,12 @@ class PendingCall implements PeerCall, Deadline, OutboxItem, OutgoingCallFields 
     this.methodBytes = Buffer.byteLength(request.method);
     this.lane = request.lane;
     this.laneBytes = Buffer.byteLength(request.lane);
+    this.principal = request.principal ?? '';
+    this.principalBytes = Buffer.byteLength(this.principal);
     assert(this.methodBytes <= MAX_METHOD_BYTES && this.laneBytes <= MAX_LANE_BYTES);
+    assert(this.principalBytes <= MAX_PRINCIPAL_BYTES);
     this.body = request.body;
-    const headBytes = callHeadBytesMax(this.methodBytes, this.laneBytes);
+    const headBytes = callHeadBytesMax(this.methodBytes, this.laneBytes, this.principalBytes);
     this.bytes = FRAME_HEADER_BYTES + headBytes + this.body.length;
     this.#done = done;
   }

@@ -34,17 +34,19 @@ interface Known {
 }
 
 const BEARER = /^Bearer +(\S+)$/i;
-export const MAX_KNOWN_TOKENS = 10_000;
-export const MAX_VERIFICATIONS = 256;
+const MAX_KNOWN_TOKENS = 10_000;
+const MAX_VERIFICATIONS = 256;
 
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
   /** By hash; the oldest first. */
   readonly #known = new Map<string, Known>();
+  readonly #maxKnown: number;
   #verifications = 0;
 
-  constructor(options: AuthenticatorOptions) {
+  constructor(options: AuthenticatorOptions, maxKnown = MAX_KNOWN_TOKENS) {
     this.#options = options;
+    this.#maxKnown = maxKnown;
   }
 
   get knownTokens(): number {
@@ -109,7 +111,7 @@ export class Authenticator {
 
   #remember(hash: string, principal: Principal): void {
     const [oldest] = this.#known.keys();
-    if (this.#known.size >= MAX_KNOWN_TOKENS) this.#known.delete(oldest!);
+    if (this.#known.size >= this.#maxKnown) this.#known.delete(oldest!);
     this.#known.set(hash, { principal, version: this.#options.access().version });
   }
 

@@ -10,6 +10,7 @@ import {
   type Validity,
 } from './certificates.ts';
 import { nodeName } from './node-name.ts';
+import { clientName } from './principal.ts';
 
 export const AUTHORITY = 'ca';
 const OWN_HOSTS = ['localhost', '127.0.0.1', '::1'];
@@ -61,12 +62,15 @@ export async function newNodeCertificate(
   return write(directory, `node-${node}`, made);
 }
 
+/** With a cluster it says there who calls, where `auth.clientCertificates` is on. */
 export async function newClientCertificate(
   directory: string,
   name: string,
+  clusterId: string | undefined,
   validity: Validity,
 ): Promise<CertificatePaths> {
-  const options = { ...validity, commonName: name, uris: [], hosts: [] };
+  const uris = clusterId === undefined ? [] : [clientName(clusterId, name)];
+  const options = { ...validity, commonName: name, uris, hosts: [] };
   return write(directory, name, await makeCertificate(readAuthority(directory), options));
 }
 

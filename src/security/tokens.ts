@@ -103,7 +103,8 @@ export function tokenExpired(): CallError {
 }
 
 function notYetValid(): CallError {
-  const text = 'the token is not valid yet: wait, or look at the clocks of this node and its issuer';
+  const text =
+    'the token is not valid yet: wait, or look at the clocks of this node and its issuer';
   return new CallError('TOKEN_NOT_YET_VALID', text);
 }
 

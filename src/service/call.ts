@@ -1,4 +1,6 @@
 /** One call on its way through this node: its deadline, its cancellation, its one answer. */
+import type { Caller } from '../security/caller.ts';
+import type { Demand } from '../security/permissions.ts';
 import { CallError } from '../status.ts';
 import type { DeadlineClock, Deadlines, Expiring } from './deadlines.ts';
 
@@ -10,14 +12,51 @@ export interface CallOrigin {
   readonly forwarded: boolean;
   /** Calls that run in order and fail together; '' = none. */
   readonly lane: string;
+  /** The client, where the cluster asks who calls. */
+  readonly caller: Caller | undefined;
+  /** The caller's name, also of a forwarded call; '' = nobody was asked, or a node's own. */
+  readonly principal: string;
+  /** What the call needs was asked for: only then does it reach a shard. */
+  readonly isAuthorised: boolean;
 }
 
-export const OWN_CALL: CallOrigin = { forwarded: false, lane: '' };
+/** Of the node itself: of no client, and never for what a client asks for. */
+export const OWN_CALL: CallOrigin = Object.freeze({
+  ...{ forwarded: false, lane: '', caller: undefined, principal: '', isAuthorised: true },
+});
+
+/** Of a client; nothing is allowed to it yet, where the cluster asks who calls. */
+export function clientCall(caller: Caller | undefined): CallOrigin {
+  return { ...OWN_CALL, caller, principal: nameOf(caller), isAuthorised: caller === undefined };
+}
+
+/** For a client of which was asked before what the call needs. */
+export function allowedCall(caller: Caller | undefined, lane = ''): CallOrigin {
+  return { ...OWN_CALL, lane, caller, principal: nameOf(caller) };
+}
+
+/** Of a client of another node, which has asked. */
+export function forwardedCall(lane: string, principal: string): CallOrigin {
+  return { ...OWN_CALL, forwarded: true, lane, principal };
+}
+
+/** As commands name whose they are: absent = nobody was asked. */
+export function principalOf({ principal }: Pick<Call, 'principal'>): {
+  readonly principal?: string;
+} {
+  return principal === '' ? {} : { principal };
+}
+
+function nameOf(caller: Caller | undefined): string {
+  return caller?.owner ?? '';
+}
 
 export class Call implements Expiring {
   readonly deadlineMs: number;
   readonly forwarded: boolean;
   readonly lane: string;
+  readonly caller: Caller | undefined;
+  readonly principal: string;
   /**
    * A proposal was made, or a byte of a write left this node: from here on a deadline means
    * *unknown*, before it means that nothing happened.
@@ -34,13 +73,36 @@ export class Call implements Expiring {
   readonly #calls: Calls;
   #children: Set<Call> | undefined;
   #done: Done | undefined;
+  #isAuthorised: boolean;
 
   constructor(calls: Calls, deadlineMs: number, origin: CallOrigin, done: Done) {
     this.#calls = calls;
     this.deadlineMs = deadlineMs;
     this.forwarded = origin.forwarded;
     this.lane = origin.lane;
+    this.caller = origin.caller;
+    this.principal = origin.principal;
+    this.#isAuthorised = origin.isAuthorised;
     this.#done = done;
+  }
+
+  get isAuthorised(): boolean {
+    return this.#isAuthorised;
+  }
+
+  /** Throws PERMISSION_DENIED. What a call needs is demanded before any of it is looked at. */
+  demand(demand: Demand, name: string): void {
+    this.caller?.hold(demand, name);
+    this.#isAuthorised = true;
+  }
+
+  /** Nothing in particular is needed: only what the caller `may` see is answered. */
+  demandNothing(): void {
+    this.#isAuthorised = true;
+  }
+
+  may(demand: Demand, name: string): boolean {
+    return this.caller === undefined || this.caller.may(demand, name);
   }
 
   get finished(): boolean {
@@ -82,7 +144,9 @@ export class Call implements Expiring {
 
   /** A part of this call that may run beside others: ends with it, at the latest. */
   child(done: Done): Call {
-    const child: Call = this.#calls.open(this.remainingMs, OWN_CALL, (error, answer) => {
+    const { caller, isAuthorised, principal } = this;
+    const origin = { ...OWN_CALL, caller, principal, isAuthorised };
+    const child: Call = this.#calls.open(this.remainingMs, origin, (error, answer) => {
       this.#children?.delete(child);
       if (child.mayHaveTakenEffect) this.mayHaveTakenEffect = true;
       done(error, answer);
@@ -100,8 +164,9 @@ export class Call implements Expiring {
   #stop(error: CallError): void {
     const abort = this.abort;
     this.abort = undefined;
-    abort?.();
+    // First: a stage that is stopped answers, too, and knows less of why.
     this.finish(error, undefined);
+    abort?.();
     if (this.#children === undefined) return;
     for (const child of [...this.#children]) child.cancel(error);
   }

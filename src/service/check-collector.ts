@@ -21,6 +21,8 @@ import { type CheckAnswer, encodeCheck } from './responses.ts';
 
 export interface ChecksQuestion {
   readonly producerGroup: string;
+  /** Who asks: of others' transactions nothing is told. '' = a node itself, or nobody was asked. */
+  readonly principal: string;
   readonly maxChecks: number;
   readonly waitMs: number;
   readonly leaseMs: number;
@@ -156,13 +158,13 @@ class CollectPoll {
   }
 
   #due(): { shard: number; ids: readonly TransactionId[] }[] {
-    const { producerGroup, maxChecks } = this.#question;
+    const { producerGroup, principal, maxChecks } = this.#question;
     const due: { shard: number; ids: readonly TransactionId[] }[] = [];
     let room = maxChecks;
     for (const shard of this.#ledShards()) {
       if (room <= 0) break;
       const nowMs = this.#host.shardTimeMs(shard);
-      const ids = this.#host.data(shard).dueChecks(producerGroup, nowMs, room);
+      const ids = this.#host.data(shard).dueChecks(producerGroup, nowMs, room, principal);
       if (ids.length === 0) continue;
       room -= ids.length;
       due.push({ shard, ids });
@@ -176,8 +178,9 @@ class CollectPoll {
 
   #sleep(): void {
     let sleepMs = MAX_SLEEP_MS;
+    const { producerGroup, principal } = this.#question;
     for (const shard of this.#ledShards()) {
-      const atMs = this.#host.data(shard).nextCheckAtMs(this.#question.producerGroup);
+      const atMs = this.#host.data(shard).nextCheckAtMs(producerGroup, principal);
       if (atMs !== undefined) sleepMs = Math.min(sleepMs, atMs - this.#host.shardTimeMs(shard));
     }
     this.#stopSleep?.();

@@ -7,7 +7,9 @@ import type { NodeId } from '../../raft/types.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
 import { checkedNumber, MAX_INT32 } from '../convert.ts';
 import type { PeerCall, PeerNetwork } from '../peers/api.ts';
-import type { Router } from '../router.ts';
+import { type Router, unauthorised } from '../router.ts';
+import type { Caller } from '../security/caller.ts';
+import { DEMANDS } from '../security/permissions.ts';
 import { type Call, type Calls, type Done, OWN_CALL } from './call.ts';
 import type { ChecksQuestion } from './check-collector.ts';
 import { type CollectedChecks, decodeCollected, type ShardLeases } from './collected-checks.ts';
@@ -57,11 +59,13 @@ export class CheckCalls {
   /** A unary PollChecks of a client. */
   poll(call: Call, request: Uint8Array, done: Done): void {
     const asked = decodeRequest<PollChecksRequest>(this.#poll, request);
+    call.demand(DEMANDS.decideAs, asked.producer_group);
     const waitMs = checkedNumber('max_wait_ms', asked.max_wait_ms ?? 0, MAX_INT32);
     const { longPollMarginMs, maxWaitMs } = this.#parts.config;
     const leftMs = Math.floor(call.remainingMs) - longPollMarginMs;
     const longestMs = Math.max(0, Math.min(waitMs, leftMs, maxWaitMs));
-    this.broadcast(call, this.#question(asked, longestMs), ({ leases, answer }) => {
+    const question = this.#question(asked, longestMs, call.principal);
+    this.broadcast(call, question, ({ leases, answer }) => {
       call.onSent = () => this.delivered(leases);
       done(undefined, answer);
     });
@@ -83,21 +87,25 @@ export class CheckCalls {
   }
 
   /** What a WatchChecks stream asks again and again. */
-  watchQuestion(request: Uint8Array): ChecksQuestion {
+  watchQuestion(request: Uint8Array, caller: Caller | undefined): ChecksQuestion {
     const asked = decodeRequest<PollChecksRequest>(this.#watch, request);
-    return this.#question(asked, this.#parts.config.maxWaitMs);
+    caller?.hold(DEMANDS.decideAs, asked.producer_group);
+    const principal = caller?.owner ?? '';
+    return this.#question(asked, this.#parts.config.maxWaitMs, principal);
   }
 
   broadcast(call: Call, question: ChecksQuestion, done: (found: CollectedChecks) => void): void {
+    if (!call.isAuthorised) throw unauthorised(this.#parts.collect.name);
     new Broadcast(this.#parts, call, question, done);
   }
 
-  #question(asked: PollChecksRequest, waitMs: number): ChecksQuestion {
+  #question(asked: PollChecksRequest, waitMs: number, principal: string): ChecksQuestion {
     checkGroup(asked.producer_group);
     const { maxChecks, defaultChecks, maxCheckLeaseMs, checkIntervalMs } = this.#parts.config;
     const leaseMs = checkedNumber('check_lease_ms', asked.check_lease_ms, maxCheckLeaseMs);
     return {
       producerGroup: asked.producer_group,
+      principal,
       maxChecks: checkedNumber('max_checks', asked.max_checks ?? 0, maxChecks) || defaultChecks,
       waitMs,
       leaseMs: leaseMs || checkIntervalMs,

@@ -1,5 +1,6 @@
 /** Cold calls are written with promises; this is the bridge to the callback world below. */
 import type { Router } from '../router.ts';
+import { permissionOf } from '../security/permissions.ts';
 import { type CallError, toCallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
 import { decodeJson, encodeJson } from './internal-methods.ts';
@@ -44,11 +45,27 @@ export function runCold<Request>(
 ): (call: Call, bytes: Uint8Array, done: Done) => void {
   return (call, bytes, done) => {
     const request = decodeRequest<Request>(method, bytes);
+    authorise(call, method.path, request);
     handler(call, request).then(
       (response) => finish(method, response, done),
       (error: unknown) => done(toCallError(error), undefined),
     );
   };
+}
+
+/** As the table of permissions has it: the names stand in the request. */
+export function authorise(call: Call, path: string, request: unknown): void {
+  if (call.caller === undefined) return;
+  const { asks, demands } = permissionOf(path);
+  if (asks === 'known') call.demandNothing();
+  if (asks !== 'request') return;
+  for (const demand of demands) {
+    const fields = request as Readonly<Record<string, unknown>>;
+    const value = demand.field === '' ? '' : fields[demand.field];
+    const names = (Array.isArray(value) ? value : [value]) as readonly string[];
+    if (demand.isOptional && names.every((name) => name === '')) continue;
+    for (const name of names) call.demand(demand, name);
+  }
 }
 
 function finish(method: ProtoMethod, response: object, done: Done): void {

@@ -2,6 +2,7 @@
 
 import { CompiledFilters } from '../filter/filter.ts';
 import { notLeader } from '../router.ts';
+import { DEMANDS } from '../security/permissions.ts';
 import type { Cancellable, FetchedBatch, FetchOutcome } from '../shards/api.ts';
 import { CallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
@@ -52,6 +53,7 @@ export class FetchCalls {
     }
     // A bad one is refused here, whoever leads.
     this.#filters.get(head.filter);
+    call.demand(DEMANDS.fetchFrom, head.topic);
     this.#parts.topics.find(call, head, (error, topic) => {
       if (error !== undefined) {
         done(error, undefined);

@@ -7,6 +7,7 @@ import type { DataShard, MembershipView } from '../broker/api.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
 import type { GroupMode } from '../broker/group-commands.ts';
 import { offsetsName, owesQueues } from '../broker/group-shares.ts';
+import { isForeign } from '../broker/owner.ts';
 import { notLeader } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
@@ -66,6 +67,7 @@ export interface GroupViewAnswer {
     readonly instanceId: string;
     readonly joinedIn: number;
     readonly clientName: string;
+    readonly principal: string;
     readonly sessionMs: number;
     readonly topicIds: readonly string[];
   }[];
@@ -156,6 +158,12 @@ export class GroupMethods {
   #heartbeat(call: Call, target: Target, question: HeartbeatQuestion, done: Done): void {
     const { shard } = target;
     const { group, memberId } = question;
+    const known = this.#host.data(shard).membership(group)?.members.get(memberId);
+    // Not even its session may be kept alive by somebody else.
+    if (known !== undefined && isForeign(known.principal, call.principal)) {
+      done(memberUnknown(group, memberId), undefined);
+      return;
+    }
     this.#sessions.heard(shard, group, memberId);
     afterRound(this.#host, target, done, () => {
       this.#sessions.whenSure(shard, group, memberId, () => {

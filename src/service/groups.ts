@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { encodeCommand } from '../broker/command-codec.ts';
 import type { ApplyResult, Command } from '../broker/commands.ts';
 import type { JoinedTopic } from '../broker/group-commands.ts';
+import { isForeign } from '../broker/owner.ts';
 import type { TopicQueue } from '../cluster/api.ts';
 import {
   checkedId,
@@ -13,8 +14,9 @@ import {
   nameBeforePage,
   pageTokenAfter,
 } from '../convert.ts';
+import { DEMANDS } from '../security/permissions.ts';
 import { CallError } from '../status.ts';
-import type { Call } from './call.ts';
+import { type Call, principalOf } from './call.ts';
 import { ask, step } from './cold.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import type {
@@ -56,6 +58,11 @@ export interface ListGroupsRequest {
   readonly page_token: string;
 }
 
+interface ListedGroup extends Omit<GroupSummary, 'mode'> {
+  readonly mode: number;
+  readonly shard: number;
+}
+
 type ViewedTopic = GroupViewAnswer['topics'][number];
 
 export class GroupCalls {
@@ -79,8 +86,8 @@ export class GroupCalls {
     const isNamedHere = request.member_id === '';
     const memberId = isNamedHere ? `member-${randomUUID()}` : request.member_id;
     const who = { group, memberId, instanceId };
-    const command = { ...who, clientName, sessionMs, mode, isNamedHere, topics } as const;
-    await this.#propose(call, { type: 'joinGroup', ...command });
+    const how = { clientName, sessionMs, mode, isNamedHere, topics, ...principalOf(call) } as const;
+    await this.#propose(call, { type: 'joinGroup', ...who, ...how });
     const { assignment } = await this.#beat(call, { ...who, generation: 0, table: 0, waitMs: 0 });
     return { member_id: memberId, session_ms: sessionMs, assignment };
   }
@@ -102,7 +109,8 @@ export class GroupCalls {
     const { group, member_id: memberId } = request;
     const view = await this.#view(call, group);
     const known = view?.members.find((member) => member.memberId === memberId);
-    if (known?.instanceId !== request.instance_id) throw memberUnknown(group, memberId);
+    const isOwn = known !== undefined && !isForeign(known.principal, call.principal);
+    if (!isOwn || known.instanceId !== request.instance_id) throw memberUnknown(group, memberId);
     const members = [{ memberId, joinedIn: known.joinedIn }];
     await this.#propose(call, { type: 'leaveGroup', group, members, reason: 'left' });
     return {};
@@ -119,9 +127,26 @@ export class GroupCalls {
     const asked = checkedNumber('page_size', request.page_size, maxPageSize);
     const limit = asked || defaultPageSize;
     const after = nameBeforePage(request.page_token);
+    const all = await this.#visible(call, { after, limit: limit + 1 });
+    const groups = all.slice(0, limit);
+    const last = all.length > limit ? groups.at(-1)!.group : '';
+    return { groups, next_page_token: pageTokenAfter(last) };
+  }
+
+  /** Those that the caller may see; of the others not even their number. */
+  async #visible(call: Call, { after, limit }: GroupListQuestion): Promise<ListedGroup[]> {
+    const found: ListedGroup[] = [];
+    for (let last = after; ; ) {
+      const some = await this.#after(call, { after: last, limit });
+      found.push(...some.filter(({ group }) => call.may(DEMANDS.readGroup, group)));
+      if (some.length < limit || found.length >= limit) return found.slice(0, limit);
+      last = some.at(-1)!.group;
+    }
+  }
+
+  async #after(call: Call, question: GroupListQuestion): Promise<ListedGroup[]> {
     const { host, router } = this.#parts;
     const shards = host.shards().filter((shard) => shard !== 0);
-    const question: GroupListQuestion = { after, limit: limit + 1 };
     const found = await Promise.all(
       shards.map(async (shard) => {
         const part = await ask<GroupSummary[]>(router, call, this.#methods.list, shard, question);
@@ -129,9 +154,7 @@ export class GroupCalls {
       }),
     );
     const all = found.flat().sort((a, b) => (a.group < b.group ? -1 : 1));
-    const groups = all.slice(0, limit);
-    const last = all.length > limit ? groups.at(-1)!.group : '';
-    return { groups, next_page_token: pageTokenAfter(last) };
+    return all.slice(0, question.limit);
   }
 
   async describe(call: Call, { group }: { readonly group: string }): Promise<object> {

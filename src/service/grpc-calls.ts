@@ -6,11 +6,13 @@ import type {
   ServerWritableStream,
   sendUnaryData,
 } from '@grpc/grpc-js';
+import type { Caller } from '../security/caller.ts';
 import { type CallError, toCallError } from '../status.ts';
 import type { Admission } from './admission.ts';
-import { type Call, type Calls, type Done, OWN_CALL } from './call.ts';
+import { type Call, type Calls, clientCall, type Done } from './call.ts';
 import type { ServiceConfig } from './config.ts';
 import { toGrpcError } from './error-codec.ts';
+import type { Guard } from './guard.ts';
 import type { CallMeter } from './meters.ts';
 import { asBuffer } from './wire.ts';
 
@@ -25,6 +27,8 @@ export interface FacadeParts {
   readonly calls: Calls;
   readonly admission: Admission;
   readonly config: ServiceConfig;
+  /** undefined: nobody is asked who calls. */
+  readonly guard: Guard | undefined;
   readonly onBug: (error: CallError) => void;
 }
 
@@ -38,40 +42,80 @@ export function timeoutOf(
   return Math.max(0, Math.min(Number(deadline) - Date.now(), config.maxCallTimeoutMs));
 }
 
-/** `polls`: where calls that may wait for long are kept, to be ended when the node stops. */
+/** One method, as it runs for each of its calls. */
+export interface UnaryMethod {
+  readonly path: string;
+  readonly execute: UnaryExecutor;
+  readonly meter: CallMeter;
+  /** Where calls that may wait for long are kept, to be ended when the node stops. */
+  readonly polls: Set<Call> | undefined;
+}
+
 export function unaryHandler(
   parts: FacadeParts,
-  execute: UnaryExecutor,
-  meter: CallMeter,
-  polls?: Set<Call>,
+  method: UnaryMethod,
 ): handleUnaryCall<Buffer, Buffer> {
-  const { admission, calls, config } = parts;
+  const { admission, guard } = parts;
   return (grpcCall: RawUnary, callback: sendUnaryData<Buffer>) => {
     const { request } = grpcCall;
     const refused = admission.enter(request.length);
     if (refused !== undefined) {
-      meter.answered(refused.reason, 0);
+      method.meter.answered(refused.reason, 0);
       callback(toGrpcError(refused));
       return;
     }
-    const beganMs = calls.clock.nowMs();
-    const call: Call = calls.open(timeoutOf(grpcCall, config), OWN_CALL, (error, answer) => {
+    if (guard === undefined) {
+      run(parts, method, grpcCall, callback, undefined);
+      return;
+    }
+    guard.identify(grpcCall, method.path, (error, caller) => {
+      if (error === undefined) {
+        run(parts, method, grpcCall, callback, caller);
+        return;
+      }
       admission.leave(request.length);
+      method.meter.answered(error.reason, 0);
+      refuse(parts, callback, error);
+    });
+  };
+}
+
+function run(
+  parts: FacadeParts,
+  { execute, meter, polls }: UnaryMethod,
+  grpcCall: RawUnary,
+  callback: sendUnaryData<Buffer>,
+  caller: Caller | undefined,
+): void {
+  const { admission, calls, config, guard } = parts;
+  const { request } = grpcCall;
+  const beganMs = calls.clock.nowMs();
+  let unwatch: (() => void) | undefined;
+  const call: Call = calls.open(
+    timeoutOf(grpcCall, config),
+    clientCall(caller),
+    (error, answer) => {
+      admission.leave(request.length);
+      unwatch?.();
       polls?.delete(call);
       meter.answered(error?.reason ?? 'ok', calls.clock.nowMs() - beganMs);
       if (error === undefined) {
         callback(null, asBuffer(answer!));
         if (!grpcCall.cancelled) call.onSent?.();
       } else refuse(parts, callback, error);
-    });
-    polls?.add(call);
-    grpcCall.on('cancelled', () => call.cancel());
-    try {
-      execute(call, request, call.finish);
-    } catch (error) {
-      call.finish(toCallError(error), undefined);
-    }
-  };
+    },
+  );
+  polls?.add(call);
+  grpcCall.on('cancelled', () => call.cancel());
+  try {
+    execute(call, request, call.finish);
+  } catch (error) {
+    call.finish(toCallError(error), undefined);
+  }
+  // It may have been cancelled while its token was looked at.
+  if (grpcCall.cancelled) call.cancel();
+  if (caller === undefined || polls === undefined || call.finished) return;
+  unwatch = guard?.watch(caller, (error) => call.cancel(error));
 }
 
 function refuse(parts: FacadeParts, callback: sendUnaryData<Buffer>, error: CallError): void {

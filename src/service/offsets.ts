@@ -9,7 +9,7 @@ import type { GroupMemberRef } from '../broker/group-commands.ts';
 import type { TopicQueue, TopicView } from '../cluster/api.ts';
 import { checkedId, checkedName, checkedNumber, int64, MAX_INT32 } from '../convert.ts';
 import { CallError } from '../status.ts';
-import type { Call } from './call.ts';
+import { type Call, principalOf } from './call.ts';
 import { ask, step } from './cold.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import type {
@@ -81,7 +81,7 @@ export class OffsetCalls {
   async commitOffset(call: Call, request: CommitOffsetRequest): Promise<object> {
     checkedName('group', request.group);
     const offsets = this.#offsets(request.offsets);
-    const member = committer(request);
+    const member = committer(call, request);
     const topic = await this.topic(call, request, numbers(offsets));
     await this.checkPastEnd(call, topic, offsets);
     const { topicId } = topic;
@@ -245,11 +245,12 @@ export class OffsetCalls {
 }
 
 /** Who commits: a member with its generation, or nobody in particular. */
-function committer(request: CommitOffsetRequest): { readonly member?: GroupMemberRef } {
+function committer(call: Call, request: CommitOffsetRequest): { readonly member?: GroupMemberRef } {
   const generation = int64('generation', request.generation);
   const memberId = checkedId('member_id', request.member_id ?? '');
   if (memberId === '' && generation === 0) return {};
-  if (memberId !== '' && generation > 0) return { member: { memberId, generation } };
+  if (memberId !== '' && generation > 0)
+    return { member: { memberId, generation, ...principalOf(call) } };
   throw new CallError(
     'INVALID_REQUEST',
     'generation and member_id belong together: a member gives both, anybody else none',

@@ -3,7 +3,7 @@ import type { IncomingCall } from '../peers/api.ts';
 import type { Router } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { CallError, toCallError } from '../status.ts';
-import type { Call, Calls, Done } from './call.ts';
+import { type Call, type Calls, type Done, forwardedCall } from './call.ts';
 import { encodeError } from './error-codec.ts';
 import { FailedLanes } from './lanes.ts';
 import { decodeMethod, type NodeMethod, type ShardMethod, type Target } from './methods.ts';
@@ -34,8 +34,9 @@ export class PeerServer {
   }
 
   onPeerCall(incoming: IncomingCall): void {
-    const { lane, timeoutMs } = incoming.request;
-    const call = this.#parts.calls.open(timeoutMs, { forwarded: true, lane }, (error, answer) => {
+    const { lane, principal = '', timeoutMs } = incoming.request;
+    const origin = forwardedCall(lane, principal);
+    const call = this.#parts.calls.open(timeoutMs, origin, (error, answer) => {
       if (error === undefined) incoming.answer({ status: 'ok', body: answer! });
       else this.#refuse(incoming, error);
     });

@@ -8,8 +8,9 @@ import type { OffsetsPlan } from '../broker/preparation.ts';
 import type { MovedOffset, PartPlan, TopicOffsets } from '../broker/transaction-commands.ts';
 import type { TopicView } from '../cluster/api.ts';
 import { checkedName, transactionIdText } from '../convert.ts';
+import { DEMANDS } from '../security/permissions.ts';
 import { CallError } from '../status.ts';
-import type { Call, Done } from './call.ts';
+import { type Call, type Done, principalOf } from './call.ts';
 import { step } from './cold.ts';
 import { isDelayed } from './delay.ts';
 import type { ExecutorParts } from './executor-parts.ts';
@@ -76,12 +77,18 @@ export class PrepareMany {
       );
     }
     const read = head.parts.map((part) => readProduceHead(part, this.#parts.config));
+    const moved = head.offsets.map(readOffsetsHead);
+    for (const { topic } of read) call.demand(DEMANDS.produceTo, topic);
+    for (const { group, topic } of moved) {
+      call.demand(DEMANDS.consumeAs, group);
+      call.demand(DEMANDS.fetchFrom, topic);
+    }
     const parts = await Promise.all(read.map((part) => this.#planPart(call, head, part)));
     if (new Set(parts.map(({ queueId }) => queueId)).size < parts.length) {
       throw new CallError('INVALID_REQUEST', 'two parts for one queue: put them into one part');
     }
     const { producerGroup, transactionId: callerId } = head;
-    const offsets = await this.#planOffsets(call, head.offsets.map(readOffsetsHead));
+    const offsets = await this.#planOffsets(call, moved);
     return { producerGroup, callerId, parts, offsets };
   }
 
@@ -112,7 +119,7 @@ export class PrepareMany {
       throw new CallError('INVALID_REQUEST', 'offsets name a topic twice');
     }
     const shard = this.#parts.host.meta().shardOfGroup(group);
-    return { shard, group, generation, memberId, topics };
+    return { shard, group, generation, memberId, topics, ...principalOf(call) };
   }
 
   async #planTopic(call: Call, head: OffsetsHead): Promise<TopicOffsets> {
@@ -151,7 +158,7 @@ export class PrepareMany {
       return;
     }
     call.mayHaveTakenEffect = true;
-    host.propose(shard, this.#begin(plan), NO_BYTES, 'majorityFsync', (outcome) => {
+    host.propose(shard, this.#begin(call, plan), NO_BYTES, 'majorityFsync', (outcome) => {
       if (outcome.status !== 'applied') {
         if (outcome.status === 'written') throw new TypeError('written is not applied');
         call.mayHaveTakenEffect = outcome.status === 'unknown';
@@ -166,11 +173,12 @@ export class PrepareMany {
     });
   }
 
-  #begin({ producerGroup, callerId, parts, offsets }: PreparePlan): Uint8Array {
+  #begin(call: Call, { producerGroup, callerId, parts, offsets }: PreparePlan): Uint8Array {
     const { checkIntervalMs, firstCheckAfterMs, maxChecksPerTransaction } = this.#parts.config;
     return encodeCommand({
       ...{ type: 'begin', producerGroup, callerId, firstCheckAfterMs, checkIntervalMs },
       maxChecks: maxChecksPerTransaction,
+      ...principalOf(call),
       parts,
       offsets: offsets === undefined ? undefined : { shard: offsets.shard, group: offsets.group },
     });

@@ -1,8 +1,9 @@
 /** ProduceStream: pipelined requests of one client, each queue through a pipe of its own. */
 import type { Router } from '../router.ts';
+import type { Caller } from '../security/caller.ts';
 import { type CallError, toCallError } from '../status.ts';
 import type { Admission } from './admission.ts';
-import { type Call, type Calls, OWN_CALL } from './call.ts';
+import { type Call, type Calls, clientCall } from './call.ts';
 import { ClientStream } from './client-stream.ts';
 import type { ServiceConfig } from './config.ts';
 import { encodeError } from './error-codec.ts';
@@ -22,6 +23,7 @@ export interface ProduceStreamParts {
   readonly meter: CallMeter;
   /** Never used before by this node, in no life of it. */
   readonly streamId: string;
+  readonly caller: Caller | undefined;
   readonly onClosed: () => void;
 }
 
@@ -59,6 +61,10 @@ export class ProduceStream {
     this.#client.stop();
   }
 
+  fail(error: CallError): void {
+    this.#client.fail(error);
+  }
+
   #receive(frame: Buffer): void {
     this.#open += 1;
     this.#openBytes += frame.length;
@@ -74,7 +80,7 @@ export class ProduceStream {
   }
 
   #take(frame: Buffer): void {
-    const { admission, calls, produce } = this.#parts;
+    const { admission, caller, calls, produce } = this.#parts;
     let head: StreamFrameHead;
     try {
       head = readStreamFrame(frame);
@@ -101,7 +107,7 @@ export class ProduceStream {
       return;
     }
     try {
-      const resolved = produce.resolveNow(head.request);
+      const resolved = produce.resolveNow(head.request, caller);
       if (resolved === undefined) this.#resolveLater(entry);
       else
         this.#pipe(resolved.target.queueId).add({ ...entry, head: resolved.head }, resolved.target);
@@ -112,8 +118,9 @@ export class ProduceStream {
 
   /** The topic must be asked for first; what follows on the stream waits, to keep its order. */
   #resolveLater(entry: Entry): void {
-    const { calls, produce } = this.#parts;
-    const call = calls.open(entry.deadlineMs - calls.clock.nowMs(), OWN_CALL, (error) => {
+    const { caller, calls, produce } = this.#parts;
+    const leftMs = entry.deadlineMs - calls.clock.nowMs();
+    const call = calls.open(leftMs, clientCall(caller), (error) => {
       this.#lookup = undefined;
       if (error !== undefined) this.#refuse(entry, error);
       this.#drainIntake();
@@ -139,7 +146,8 @@ export class ProduceStream {
       this.#leave(entry);
       return;
     }
-    const queueId = this.#parts.produce.namedQueue(entry.body);
+    const { caller, produce } = this.#parts;
+    const queueId = produce.namedQueue(entry.body, caller);
     if (queueId === undefined) this.#answer(entry, refused, undefined);
     else this.#pipe(queueId).add({ ...entry, refused }, undefined);
   }
@@ -147,9 +155,9 @@ export class ProduceStream {
   #pipe(queueId: number): QueuePipe {
     const known = this.#pipes.get(queueId);
     if (known !== undefined) return known;
-    const { calls, config, produce, router, streamId } = this.#parts;
+    const { caller, calls, config, produce, router, streamId } = this.#parts;
     const pipe = new QueuePipe({
-      ...{ router, calls, method: produce.method, laneName: `${streamId}.${queueId}` },
+      ...{ router, calls, caller, method: produce.method, laneName: `${streamId}.${queueId}` },
       maxInFlight: config.maxQueueRequestsInFlight,
       answer: (request, error, ack) => this.#answer(request as Entry, error, ack),
     });

@@ -4,6 +4,8 @@ import { encodeCommand } from '../broker/command-codec.ts';
 import { type ApplyResult, Durability } from '../broker/commands.ts';
 import type { TopicView } from '../cluster/api.ts';
 import { checkedId } from '../convert.ts';
+import type { Caller } from '../security/caller.ts';
+import { DEMANDS } from '../security/permissions.ts';
 import { CallError } from '../status.ts';
 import type { Call, Done } from './call.ts';
 import { checkDedupKeys, checkDedupOn, dedupOf, refuseDedupKeys } from './dedup.ts';
@@ -59,9 +61,10 @@ export class ProduceCalls {
   }
 
   /** As `resolve`, without waiting; undefined = the metadata's leader must be asked first. */
-  resolveNow(request: Uint8Array): ResolvedProduce | undefined {
+  resolveNow(request: Uint8Array, caller: Caller | undefined): ResolvedProduce | undefined {
     const head = readProduceHead(request, this.#parts.config);
     checkHead(head);
+    caller?.check(DEMANDS.produceTo, head.topic);
     const topic = this.#parts.topics.known(head);
     if (topic === undefined) return undefined;
     const isOff = checkDedupOn(head, topic.config);
@@ -72,8 +75,10 @@ export class ProduceCalls {
   }
 
   /** The queue that a refused request names, where that much can be told. */
-  namedQueue(request: Uint8Array): number | undefined {
+  namedQueue(request: Uint8Array, caller: Caller | undefined): number | undefined {
     const { topic, queue } = peekQueue(request);
+    // Whoever may not write to it must not see an order that only a real queue has.
+    if (caller?.may(DEMANDS.produceTo, topic) === false) return undefined;
     return this.#parts.host.meta().topic(topic)?.queues[queue]?.queueId;
   }
 
@@ -85,6 +90,7 @@ export class ProduceCalls {
   ): void {
     const head = readProduceHead(request, this.#parts.config);
     checkHead(head);
+    call.demand(DEMANDS.produceTo, head.topic);
     this.#parts.topics.find(call, head, (error, topic) => {
       if (error !== undefined) {
         done(error, undefined);

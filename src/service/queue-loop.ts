@@ -6,8 +6,9 @@
 import type { TopicQueue } from '../cluster/api.ts';
 import type { FilterText } from '../filter/filter.ts';
 import type { Router } from '../router.ts';
+import type { Caller } from '../security/caller.ts';
 import type { CallError } from '../status.ts';
-import { type Call, type Calls, OWN_CALL } from './call.ts';
+import { allowedCall, type Call, type Calls } from './call.ts';
 import type { ServiceConfig } from './config.ts';
 import { FetchLayout } from './fetch.ts';
 import type { ShardMethod } from './methods.ts';
@@ -34,6 +35,8 @@ export interface LoopParts {
   readonly config: ServiceConfig;
   readonly fetch: ShardMethod;
   readonly router: Router;
+  /** Was asked whether it may, and is again when that changes. */
+  readonly caller: Caller | undefined;
   /** Of the whole stream. */
   readonly filter: FilterText | undefined;
 }
@@ -76,11 +79,11 @@ export class QueueLoop {
 
   #ask(): void {
     const { credit, pollBytes } = this.#sink;
-    const { calls, config, fetch, filter, router } = this.#parts;
+    const { caller, calls, config, fetch, filter, router } = this.#parts;
     const { shard, queueId, queue } = this.#queue;
     const waitMs = config.maxWaitMs;
     const timeoutMs = waitMs + POLL_SLACK_MS;
-    const call = calls.open(timeoutMs, OWN_CALL, (error, answer) => {
+    const call = calls.open(timeoutMs, allowedCall(caller), (error, answer) => {
       this.#call = undefined;
       if (this.#closed) return;
       if (error === undefined) this.#deliver(asBuffer(answer!));

@@ -5,8 +5,9 @@
  */
 import type { NodeId } from '../../raft/types.ts';
 import { type AttemptOutcome, lostWrite, notLeader, type Router } from '../router.ts';
+import type { Caller } from '../security/caller.ts';
 import type { CallError } from '../status.ts';
-import { type Call, type Calls, OWN_CALL } from './call.ts';
+import { allowedCall, type Call, type Calls } from './call.ts';
 import type { ShardMethod, Target } from './methods.ts';
 import { precedingFailed } from './peer-server.ts';
 import type { ProduceHead } from './request-head.ts';
@@ -26,6 +27,8 @@ export interface PipeParts {
   readonly router: Router;
   readonly calls: Calls;
   readonly method: ShardMethod;
+  /** Was asked, of each request, whether it may. */
+  readonly caller: Caller | undefined;
   /** Names the stream and the queue among all lanes of this node. */
   readonly laneName: string;
   readonly maxInFlight: number;
@@ -146,14 +149,14 @@ export class QueuePipe {
   }
 
   #send(item: Item, target: Target): void {
-    const { calls, laneName, method, router } = this.#parts;
+    const { caller, calls, laneName, method, router } = this.#parts;
     const { body, deadlineMs, head } = item.request;
     item.state = 'sent';
     item.version = router.version(target.shard);
     this.#sent += 1;
     const leftMs = deadlineMs - calls.clock.nowMs();
     const lane = `${laneName}.${this.#lane}`;
-    const call = calls.open(leftMs, { forwarded: false, lane }, (error, ack) => {
+    const call = calls.open(leftMs, allowedCall(caller, lane), (error, ack) => {
       this.#sent -= 1;
       if (error !== undefined) this.#failItem(item, error);
       else {
@@ -215,14 +218,14 @@ export class QueuePipe {
   }
 
   #waitForLeader(shard: number, unreached: boolean): void {
-    const { calls, router } = this.#parts;
+    const { caller, calls, router } = this.#parts;
     const first = this.#items.find((item) => item.state === 'queued');
     if (first === undefined) {
       this.#resumeSending();
       return;
     }
     const leftMs = first.request.deadlineMs - calls.clock.nowMs();
-    const call = calls.open(leftMs, OWN_CALL, (error) => {
+    const call = calls.open(leftMs, allowedCall(caller), (error) => {
       this.#wait = undefined;
       if (error !== undefined && !this.#closed) {
         settle(first, error);

@@ -1,7 +1,9 @@
 /** One table of all gRPC methods: what runs when a client calls this node. */
 import { randomUUID } from 'node:crypto';
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { Caller } from '../security/caller.ts';
 import { type CallError, toCallError } from '../status.ts';
+import { AccessCalls } from './access-calls.ts';
 import type { Call } from './call.ts';
 import { POLL_CHECKS_PATH, WATCH_CHECKS_PATH } from './checks.ts';
 import { runCold } from './cold.ts';
@@ -17,6 +19,7 @@ import {
   unaryHandler,
 } from './grpc-calls.ts';
 import { filterLimits, limitsOf } from './limits.ts';
+import type { CallMeter } from './meters.ts';
 import { PRODUCE_PATH } from './produce.ts';
 import { ProduceStream } from './produce-stream.ts';
 import { RECALL_PATH, recall } from './recall.ts';
@@ -53,7 +56,8 @@ export function createHandlers(
   const handlers = new Map<string, Handler>();
   for (const [path, execute] of unaryExecutors(parts)) {
     const waiting = WAITING.has(path) ? polls : undefined;
-    handlers.set(path, unaryHandler(parts, execute, parts.meters.of(path), waiting));
+    const method = { path, execute, meter: parts.meters.of(path), polls: waiting };
+    handlers.set(path, unaryHandler(parts, method));
   }
   for (const [path, handler] of streamHandlers(parts, streams)) handlers.set(path, handler);
   return handlers;
@@ -69,6 +73,7 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
   ): [string, UnaryExecutor] => [path, runCold<Request>(proto.method(path), handler)];
   const others = [...stateLimits(), ...filterLimits(), ...(options.otherLimits ?? [])];
   const limits = limitsOf(config, others);
+  const access = new AccessCalls(parts, Date.now);
   return [
     [PRODUCE_PATH, produce.produce.bind(produce)],
     [FETCH_PATH, fetch.fetch.bind(fetch)],
@@ -108,6 +113,10 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     cold('/holdfast.v1.Admin/RaiseFeatureLevel', levelCalls.raise.bind(levelCalls)),
     cold('/holdfast.v1.Admin/CutShard', backups.cut.bind(backups)),
     cold('/holdfast.v1.Admin/ReadShard', backups.read.bind(backups)),
+    cold('/holdfast.v1.Admin/GrantAccess', access.grant.bind(access)),
+    cold('/holdfast.v1.Admin/RevokeAccess', access.revoke.bind(access)),
+    cold('/holdfast.v1.Admin/ListAccess', access.list.bind(access)),
+    cold('/holdfast.v1.Admin/RevokeTokens', access.revokeTokens.bind(access)),
     cold('/holdfast.v1.Admin/DescribeCluster', cluster.describe.bind(cluster)),
     cold('/holdfast.v1.Admin/DescribeLimits', () => Promise.resolve({ limits })),
   ];
@@ -117,6 +126,9 @@ function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
   const { calls, checks, config, fetch, host, offsets, produce, proto, router } = parts;
   const { admission, meters, topics } = parts;
   const meter = meters.of(PRODUCE_STREAM_PATH);
+  const produced = { path: PRODUCE_STREAM_PATH, meter };
+  const subscribed = { path: SUBSCRIBE_PATH, meter: meters.of(SUBSCRIBE_PATH) };
+  const watched = { path: WATCH_CHECKS_PATH, meter: meters.of(WATCH_CHECKS_PATH) };
   // Lanes are remembered by other nodes: no name may come back after a restart.
   const streamPrefix = randomUUID().slice(0, 8);
   let streamCount = 0;
@@ -125,55 +137,98 @@ function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
     [
       PRODUCE_STREAM_PATH,
       (stream: RawDuplex) =>
-        opened(parts, streams, stream, (onClosed) => {
+        opened(parts, streams, stream, produced, (caller, onClosed) => {
           streamCount += 1;
           const streamId = `${streamPrefix}-${streamCount}`;
-          const own = { router, calls, admission, produce, config, meter, streamId, onClosed };
-          return new ProduceStream(stream, own);
+          const own = { router, calls, admission, produce, config, meter, streamId };
+          return new ProduceStream(stream, { ...own, caller, onClosed });
         }),
     ],
     [
       SUBSCRIBE_PATH,
       (stream: RawDuplex) =>
-        opened(parts, streams, stream, (onClosed) => {
-          const own = { host, router, calls, offsets, topics, protoMethod, config, meters };
+        opened(parts, streams, stream, subscribed, (caller, onClosed) => {
+          const own = { host, router, calls, offsets, topics, protoMethod, config, meters, caller };
           return new SubscribeStream(stream, { ...own, fetch: fetch.method, onClosed });
         }),
     ],
     [
       WATCH_CHECKS_PATH,
       (stream: RawWritable) =>
-        opened(parts, streams, stream, (onClosed) => {
-          const question = checks.watchQuestion(stream.request);
-          return new WatchChecksStream(stream, calls, checks, question, onClosed);
+        opened(parts, streams, stream, watched, (caller, onClosed) => {
+          const question = checks.watchQuestion(stream.request, caller);
+          return new WatchChecksStream(stream, calls, checks, question, caller, onClosed);
         }),
     ],
   ];
 }
 
-/** Counts a stream against its bound, and keeps it where a stopping node finds it. */
+interface OpenStream {
+  stop(): void;
+  fail(error: CallError): void;
+}
+
+interface StreamMethod {
+  readonly path: string;
+  readonly meter: CallMeter;
+}
+
+type Open = (caller: Caller | undefined, onClosed: () => void) => OpenStream;
+
+/** Counts a stream against its bound, and asks who opens it where the cluster does. */
 function opened(
   parts: Parts,
   streams: Streams,
   stream: RawDuplex | RawWritable,
-  open: (onClosed: () => void) => { stop(): void },
+  { meter, path }: StreamMethod,
+  open: Open,
 ): void {
-  const refused: CallError | undefined = parts.admission.openStream();
+  const { admission, guard } = parts;
+  const refused: CallError | undefined = admission.openStream();
   if (refused !== undefined) {
     failStream(stream, refused);
     return;
   }
-  let entry: { stop(): void } | undefined;
+  if (guard === undefined) {
+    keepOpen(parts, streams, stream, open, undefined);
+    return;
+  }
+  guard.identify(stream, path, (error, caller) => {
+    if (error === undefined && !stream.cancelled) {
+      keepOpen(parts, streams, stream, open, caller);
+      return;
+    }
+    admission.closeStream();
+    if (error === undefined) return;
+    meter.answered(error.reason, 0);
+    failStream(stream, error);
+  });
+}
+
+/** Where a stopping node finds it; it ends when its caller may not go on. */
+function keepOpen(
+  { admission, guard }: Parts,
+  streams: Streams,
+  stream: RawDuplex | RawWritable,
+  open: Open,
+  caller: Caller | undefined,
+): void {
+  let entry: OpenStream | undefined;
+  let unwatch: (() => void) | undefined;
   let closed = false;
   const onClosed = () => {
     if (closed) return;
     closed = true;
-    parts.admission.closeStream();
+    unwatch?.();
+    admission.closeStream();
     if (entry !== undefined) streams.delete(entry);
   };
   try {
-    entry = open(onClosed);
-    if (!closed) streams.add(entry);
+    const created = open(caller, onClosed);
+    entry = created;
+    if (closed) return;
+    streams.add(created);
+    unwatch = caller && guard?.watch(caller, (error) => created.fail(error));
   } catch (error) {
     onClosed();
     failStream(stream, toCallError(error));

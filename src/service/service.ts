@@ -7,6 +7,7 @@ import type { MetaCommand, MetaResult } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { IncomingCall, PeerNetwork } from '../peers/api.ts';
 import { Router } from '../router.ts';
+import { SecurityLog } from '../security/security-log.ts';
 import type { ShardHost } from '../shards/api.ts';
 import type { BackupSource } from '../shards/backup-source.ts';
 import type { RetentionPort } from '../shards/retention-reports.ts';
@@ -19,7 +20,7 @@ import { CheckCollector } from './check-collector.ts';
 import { CheckCalls } from './checks.ts';
 import { ClusterStatus } from './cluster-status.ts';
 import { type ServiceConfig, serviceConfig } from './config.ts';
-import { Deadlines, SYSTEM_DEADLINE_CLOCK } from './deadlines.ts';
+import { type DeadlineClock, Deadlines, SYSTEM_DEADLINE_CLOCK } from './deadlines.ts';
 import { DeliveryCalls } from './deliveries/delivery-calls.ts';
 import { FeatureLevelCalls } from './feature-levels.ts';
 import { Fences } from './fences.ts';
@@ -30,6 +31,7 @@ import { GroupPast } from './group-past.ts';
 import { GroupSessions } from './group-sessions.ts';
 import { GroupCalls } from './groups.ts';
 import { type Door, GrpcServer, type Listen } from './grpc-server.ts';
+import { type AuthOptions, Guard } from './guard.ts';
 import { createInternalMethods, decodeJson, type Proposed } from './internal-methods.ts';
 import { Leftovers } from './leftovers.ts';
 import type { Limit } from './limits.ts';
@@ -76,6 +78,8 @@ export interface ServiceOptions {
   readonly credentials?: ServerCredentials;
   /** For DescribeRetention. */
   readonly retention: RetentionPort;
+  /** How clients prove who they are; when left out nobody is asked. */
+  readonly auth?: AuthOptions | undefined;
   /** Limits of other parts, for DescribeLimits. */
   readonly otherLimits?: readonly Limit[];
 }
@@ -160,15 +164,28 @@ export function createParts(options: ServiceOptions) {
   const levelCalls = new FeatureLevelCalls(shared, cluster);
   const backups = new BackupCalls(shared, options.backups);
   const retention = new RetentionCalls(shared, peers, options.retention);
+  const guard = createGuard(options, clock, deadlines);
   const onBug = (error: CallError) =>
     logger.error({ err: error.cause ?? error }, `bug: ${error.message}`);
   return {
     ...{ asker, backups, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
-    ...{ groupMethods, groupPast, groups, growth, leftovers, meters, sessions, traceMethods },
+    ...{ groupMethods, groupPast, groups, growth, guard, leftovers, meters },
+    ...{ sessions, traceMethods },
     ...{ deliveries, levelCalls, memberCalls, offsets, onBug, options, produce, proto },
     ...{ retention, router, topics, topicCalls, transactions, waits, webhooks },
   };
+}
+
+/** Only where it is asked who calls. */
+function createGuard(
+  { auth, birth, host, logger }: ServiceOptions,
+  clock: DeadlineClock,
+  deadlines: Deadlines,
+): Guard | undefined {
+  if (auth === undefined) return undefined;
+  const log = new SecurityLog(logger, () => clock.nowMs());
+  return new Guard(auth, { clusterId: birth.clusterId, host, clock, deadlines, log });
 }
 
 export function createService(options: ServiceOptions): Service {
@@ -223,6 +240,7 @@ export function createService(options: ServiceOptions): Service {
       collector.close();
       for (const part of [groupMethods, growth, sessions, parts.pusher, parts.asker]) part.close();
       deliveries.waits.close();
+      parts.guard?.close();
       waits.close();
       router.close();
       deadlines.close();

@@ -6,9 +6,11 @@ import type { TopicView } from '../cluster/api.ts';
 import { checkedName, checkedNumber, int64 } from '../convert.ts';
 import { compileFilter, type FilterText } from '../filter/filter.ts';
 import type { Router } from '../router.ts';
+import type { Caller } from '../security/caller.ts';
+import { DEMANDS } from '../security/permissions.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { CallError, toCallError } from '../status.ts';
-import { type Call, type Calls, OWN_CALL } from './call.ts';
+import { allowedCall, type Call, type Calls } from './call.ts';
 import { ClientStream } from './client-stream.ts';
 import type { ServiceConfig } from './config.ts';
 import type { RawDuplex } from './grpc-calls.ts';
@@ -51,6 +53,7 @@ export interface SubscribeParts {
   readonly protoMethod: ProtoMethod;
   readonly config: ServiceConfig;
   readonly meters: ServiceMeters;
+  readonly caller: Caller | undefined;
   readonly onClosed: () => void;
 }
 
@@ -160,10 +163,12 @@ export class SubscribeStream {
       throw new CallError('INVALID_REQUEST', 'the first frame must be `start`');
     }
     checkStart(start, this.#parts.config.maxSubscribedQueues);
+    const { caller, calls, config } = this.#parts;
+    caller?.hold(DEMANDS.fetchFrom, start.topic);
+    if (start.group !== '') caller?.hold(DEMANDS.readGroup, start.group);
     this.#start = start;
     this.#addCredit(start.credit);
-    const { calls, config } = this.#parts;
-    const call = calls.open(config.defaultCallTimeoutMs, OWN_CALL, (error) => {
+    const call = calls.open(config.defaultCallTimeoutMs, allowedCall(caller), (error) => {
       if (error !== undefined) this.fail(error);
     });
     this.#beginning = call;
@@ -235,9 +240,9 @@ export class SubscribeStream {
   #addLoop(topic: TopicView, queue: number, offset: number): QueueLoop | undefined {
     const found = topic.queues[queue];
     if (found === undefined) return undefined;
-    const { calls, config, fetch, router } = this.#parts;
+    const { caller, calls, config, fetch, router } = this.#parts;
     const filter = this.#start!.filter ?? undefined;
-    const parts = { calls, config, fetch, router, filter };
+    const parts = { caller, calls, config, fetch, router, filter };
     const loop = new QueueLoop(this, parts, found, offset);
     this.#loops.set(queue, loop);
     return loop;

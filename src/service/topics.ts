@@ -9,6 +9,7 @@ import {
 } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import { checkedName, checkedNumber, int64, nameBeforePage, pageTokenAfter } from '../convert.ts';
+import { DEMANDS } from '../security/permissions.ts';
 import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
@@ -106,7 +107,7 @@ export class TopicCalls {
     const pageSize = asked || defaultPageSize;
     const after = nameBeforePage(request.page_token);
     await step((done) => this.#parts.topics.catchUp(call, (error) => done(error, undefined)));
-    const topics = this.#parts.host.meta().topics(after, pageSize + 1);
+    const topics = this.#visible(call, after, pageSize + 1);
     const page = topics.slice(0, pageSize);
     const last = topics.length > pageSize ? page.at(-1)!.name : '';
     return {
@@ -132,6 +133,17 @@ export class TopicCalls {
         end_offset: ranges[at]!.end,
       })),
     };
+  }
+
+  /** Those that the caller may see; of the others not even their number. */
+  #visible(call: Call, from: string, limit: number): readonly TopicView[] {
+    const found: TopicView[] = [];
+    for (let after = from; ; ) {
+      const some = this.#parts.host.meta().topics(after, limit);
+      found.push(...some.filter(({ name }) => call.may(DEMANDS.seeTopic, name)));
+      if (some.length < limit || found.length >= limit) return found.slice(0, limit);
+      after = some.at(-1)!.name;
+    }
   }
 
   /** More queues for one that keeps each key's order: its fence, once nothing is left behind it. */

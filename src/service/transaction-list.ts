@@ -8,6 +8,7 @@ import {
   parseTransactionId,
   transactionIdText,
 } from '../convert.ts';
+import { DEMANDS } from '../security/permissions.ts';
 import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { ask } from './cold.ts';
@@ -59,11 +60,20 @@ export async function listTransactions(
   }
   const page = found.slice(0, size);
   const [shard = 0, last] = page.at(-1) ?? [];
+  const isShown = ([, one]: (typeof found)[number]) => mayBeSeen(call, one);
   const isMore = found.length > size && last !== undefined;
   return {
-    transactions: page.map(([at, transaction]) => transactionFields(at, transaction)),
+    transactions: page
+      .filter(isShown)
+      .map(([at, transaction]) => transactionFields(at, transaction)),
     next_page_token: isMore ? `${shard}.${last.id.index}` : '',
   };
+}
+
+/** By whoever has to do with its producer group, and with each topic that it writes to. */
+function mayBeSeen(call: Call, { parts, producerGroup }: ListedTransaction): boolean {
+  if (!call.may(DEMANDS.seeProducers, producerGroup)) return false;
+  return parts.every(({ topic }) => call.may(DEMANDS.seeTopic, topic));
 }
 
 export async function resumeTransaction(

@@ -9,8 +9,9 @@ import {
   type TransactionRef,
 } from '../broker/commands.ts';
 import { checkedId, parseTransactionId, transactionIdText } from '../convert.ts';
+import { DEMANDS } from '../security/permissions.ts';
 import { CallError, toCallError } from '../status.ts';
-import type { Call, Done } from './call.ts';
+import { type Call, type Done, principalOf } from './call.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import { pickedAt, type ShardMethod, type Target } from './methods.ts';
 import type { OutcomePusher } from './outcome-pusher.ts';
@@ -70,6 +71,7 @@ export class TransactionCalls {
   prepare(call: Call, request: Uint8Array, done: Done): void {
     const head = readPrepareHead(request);
     checkPrepare(head);
+    call.demand(DEMANDS.decideAs, head.producerGroup);
     if (head.parts.length > 1 || head.offsets.length > 0) {
       this.#many
         .prepare(call, request, head, done)
@@ -79,6 +81,7 @@ export class TransactionCalls {
     const prepare = this.#read(request);
     const { part } = prepare;
     checkPart(head, part);
+    call.demand(DEMANDS.produceTo, part.topic);
     this.#parts.topics.find(call, part, (error, topic) => {
       if (error !== undefined) {
         done(error, undefined);
@@ -100,6 +103,8 @@ export class TransactionCalls {
   end(call: Call, request: Uint8Array, done: Done): void {
     const end = readEndHead(request);
     checkEnd(end);
+    if (end.operator) call.demand(DEMANDS.manageCluster, '');
+    else call.demand(DEMANDS.decideAs, end.producerGroup);
     const id = parseTransactionId(end.transactionId);
     const route = (shard: number) => {
       const target = { shard, queueId: 0, queue: 0, variant: 0 };
@@ -126,6 +131,7 @@ export class TransactionCalls {
           'with your own id, give topic and queue too',
       );
     }
+    call.demand(DEMANDS.produceTo, end.topic);
     const wanted = { topic: end.topic, topicId: '', queue, queueEpoch: -1 };
     this.#parts.topics.find(call, wanted, (error, topic) => {
       if (error !== undefined) done(error, undefined);
@@ -158,6 +164,7 @@ export class TransactionCalls {
       firstCheckAfterMs: this.#parts.config.firstCheckAfterMs,
       checkIntervalMs: this.#parts.config.checkIntervalMs,
       maxChecks: this.#parts.config.maxChecksPerTransaction,
+      ...principalOf(call),
       ...(target.queueEpoch === undefined ? {} : { queueEpoch: target.queueEpoch }),
     });
     this.#propose(call, target.shard, command, part.payload, done, (result, replicas) => {
@@ -192,6 +199,7 @@ export class TransactionCalls {
       producerGroup: end.producerGroup,
       transaction: transactionRef(end.transactionId),
       decision,
+      ...principalOf(call),
       ...(end.operator ? { by: 'operator' } : {}),
     });
     this.#proposeFor(call, target.shard, command, NO_BYTES, done, (result) => {

@@ -1,5 +1,7 @@
 /** WatchChecks: PollChecks again and again, one check per frame, at the client's pace. */
-import { type Call, type Calls, OWN_CALL } from './call.ts';
+import type { Caller } from '../security/caller.ts';
+import type { CallError } from '../status.ts';
+import { allowedCall, type Call, type Calls } from './call.ts';
 import type { ChecksQuestion } from './check-collector.ts';
 import type { CheckCalls } from './checks.ts';
 import { ClientStream } from './client-stream.ts';
@@ -14,6 +16,7 @@ export class WatchChecksStream {
   readonly #calls: Calls;
   readonly #checks: CheckCalls;
   readonly #question: ChecksQuestion;
+  readonly #caller: Caller | undefined;
   readonly #onClosed: () => void;
   #call: Call | undefined;
 
@@ -22,11 +25,13 @@ export class WatchChecksStream {
     calls: Calls,
     checks: CheckCalls,
     question: ChecksQuestion,
+    caller: Caller | undefined,
     onClosed: () => void,
   ) {
     this.#calls = calls;
     this.#checks = checks;
     this.#question = question;
+    this.#caller = caller;
     this.#onClosed = onClosed;
     this.#client = new ClientStream(stream, {
       receive: () => {},
@@ -41,11 +46,15 @@ export class WatchChecksStream {
     this.#client.stop();
   }
 
+  fail(error: CallError): void {
+    this.#client.fail(error);
+  }
+
   #poll(): void {
     if (this.#client.closed || this.#call !== undefined) return;
     const timeoutMs = this.#question.waitMs + POLL_SLACK_MS;
     let found: CollectedChecks | undefined;
-    const call = this.#calls.open(timeoutMs, OWN_CALL, () => {
+    const call = this.#calls.open(timeoutMs, allowedCall(this.#caller), () => {
       this.#call = undefined;
       if (this.#client.closed) return;
       if (found !== undefined) this.#send(found);

@@ -28,6 +28,11 @@ const welcome = greetingOf(identityOf(2), 1, 'bulk');
 const call = { id: 7, method: '/t/Call', methodBytes: 7, lane: 'lane', laneBytes: 4 };
 const body = Buffer.from('a body of some bytes');
 
+function callOf(principal: string): Buffer {
+  const fields = { ...call, principal, principalBytes: principal.length, body };
+  return encoded((writer) => writeCall(writer, fields, 300));
+}
+
 export function frameSamples(seed: number): readonly FrameSamples[] {
   const messages = new Map<string, Buffer[]>();
   for (const message of fc.sample(anyMessage, { seed, numRuns: SAMPLED_MESSAGES })) {
@@ -39,7 +44,7 @@ export function frameSamples(seed: number): readonly FrameSamples[] {
   return [...messages]
     .map(([type, frames]): FrameSamples => ({ type, frames }))
     .concat([
-      { type: 'call', frames: [encoded((writer) => writeCall(writer, { ...call, body }, 300))] },
+      { type: 'call', frames: [callOf(''), callOf('app')] },
       { type: 'cancel', frames: [encoded((writer) => writeCancel(writer, 300))] },
       { type: 'hello', frames: Object.values(HELLO) },
       {

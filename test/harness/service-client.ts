@@ -63,14 +63,16 @@ export const bodies = (batches: readonly Batch[]): string[] =>
 const proto = new Proto();
 
 /** A stub as any user would make it, from the proto alone. */
-export function connect(port: number): TestClient {
-  return new TestClient(port);
+export function connect(port: number, token = ''): TestClient {
+  return new TestClient(port, token);
 }
 
 export class TestClient {
   readonly #client: grpc.Client;
+  readonly #metadata = new grpc.Metadata();
 
-  constructor(port: number) {
+  constructor(port: number, token = '') {
+    if (token !== '') this.#metadata.set('authorization', `Bearer ${token}`);
     const credentials = grpc.credentials.createInsecure();
     const options = { 'grpc.enable_retries': 0 };
     this.#client = new grpc.Client(`127.0.0.1:${port}`, credentials, options);
@@ -94,6 +96,7 @@ export class TestClient {
         found.requestSerialize,
         found.responseDeserialize,
         request,
+        this.#metadata,
         { deadline: Date.now() + deadlineMs },
         (error, response) => (error ? reject(error) : resolve(response as Response)),
       );
@@ -110,6 +113,7 @@ export class TestClient {
       found.path,
       found.requestSerialize as (request: Request) => Buffer,
       found.responseDeserialize as unknown as (bytes: Buffer) => Response,
+      this.#metadata,
     );
   }
 
@@ -120,6 +124,7 @@ export class TestClient {
       found.requestSerialize,
       found.responseDeserialize as unknown as (bytes: Buffer) => Response,
       request,
+      this.#metadata,
     );
   }
 

@@ -28,8 +28,9 @@ import type {
   PeerRequest,
 } from '../../src/peers/api.ts';
 import type { ServiceConfig } from '../../src/service/config.ts';
+import type { AuthOptions } from '../../src/service/guard.ts';
 import { NO_METERS, type ServiceMeters } from '../../src/service/meters.ts';
-import { createService, type Service } from '../../src/service/service.ts';
+import { createService, type Service, type ServiceLogger } from '../../src/service/service.ts';
 import type {
   Cancellable,
   FetchArguments,
@@ -75,6 +76,9 @@ export class FakeCluster {
   /** Set to decide a proposal's fate before it is appended. */
   intercept: ((shard: number) => ProposalOutcome | undefined) | undefined;
   proposals = 0;
+  /** Asked for by every node; set before `start`. */
+  auth: AuthOptions | undefined;
+  logger: ServiceLogger = logger;
   /** What the service of a node counts with; set before `start`. */
   metersOf: (node: number) => ServiceMeters = () => NO_METERS;
 
@@ -210,8 +214,9 @@ export class FakeNode {
     const birth = { ...cluster.birth, clusterId: 'test', createdAtMs: 1 };
     const meters = cluster.metersOf(this.id);
     this.service = createService({
-      ...{ host, peers, birth, logger, meters, config, backups: logsOf(cluster) },
       retention: fakeRetention(cluster),
+      ...{ host, peers, birth, meters, config, backups: logsOf(cluster) },
+      ...{ auth: cluster.auth, logger: cluster.logger },
       ...(credentials && { credentials }),
     });
     const { port } = await this.service.start({ host: '127.0.0.1', port: 0 });

@@ -122,8 +122,13 @@ describe('listening beyond this machine', () => {
     expect(() => checkConfig({ ...LEAST, listen: { grpc: at } }, 'f')).not.toThrow();
   });
 
-  it('or needs TLS, each port its own', () => {
-    const both = { ...LEAST, listen: { grpc: '10.1.2.3:7401', peer: '10.1.2.3:7501' } };
+  it('or needs TLS, each port its own, and to ask who calls', () => {
+    const listen = { grpc: '10.1.2.3:7401', peer: '10.1.2.3:7501' };
+    const auth = { tokenKeys: ['t.pub'] };
+    const both = { ...LEAST, listen, auth };
+    const all = { ...ownKey, peer: { ...ownKey, ca: 'ca.crt' } };
+    expect(refusal({ ...LEAST, listen, tls: all })).toMatch(/listen\.grpc: .* set auth,/);
+    expect(() => checkConfig({ ...LEAST, listen, tls: all, insecure: true }, 'f')).not.toThrow();
     const peer = { ...ownKey, ca: 'ca.crt' };
     expect(refusal({ ...both, tls: ownKey })).toMatch(/listen\.peer: .*set tls\.peer,/);
     expect(refusal({ ...both, tls: { peer } })).toMatch(/listen\.grpc: .*set tls\.cert and/);
@@ -140,6 +145,26 @@ describe('listening beyond this machine', () => {
     [{ cert: '', key: 'n.key' }, /tls\.cert/],
   ])('TLS by halves is refused: %j', (tls, why) => {
     expect(refusal({ ...LEAST, tls })).toMatch(why);
+  });
+
+  it.each([
+    [{}, /nobody could call; give auth\.tokenKeys/],
+    [{ admins: ['root'] }, /nobody could call/],
+    [{ clientCertificates: true }, /auth\.clientCertificates: needs tls\.clientCa/],
+    [{ tokenKeys: ['t.pub'], admins: ['a/b'] }, /auth\.admins\.0: must be/],
+    [{ tokenKeys: ['t.pub'], maxTokenLifetimeMs: 91 * 86_400_000 }, /auth\.maxTokenLifetimeMs/],
+    [{ tokenKeys: 't.pub' }, /auth\.tokenKeys/],
+  ])('asking by halves is refused: %j', (auth, why) => {
+    expect(refusal({ ...LEAST, auth })).toMatch(why);
+  });
+
+  it('asks nobody on loopback unless told to, then with these defaults', () => {
+    expect(checkConfig(LEAST, 'f').auth).toBeUndefined();
+    const settings = ['node=1', 'data=d', 'auth.tokenKeys=[a.pub, b.pub]'];
+    expect(loadConfig({ settings }).auth).toEqual({
+      ...{ tokenKeys: ['a.pub', 'b.pub'], admins: [], clientCertificates: false },
+      maxTokenLifetimeMs: 86_400_000,
+    });
   });
 
   it('takes the paths from anywhere, as text', () => {

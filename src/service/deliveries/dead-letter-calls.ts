@@ -3,6 +3,7 @@ import { encodeCommand } from '../../broker/command-codec.ts';
 import type { ApplyResult } from '../../broker/commands.ts';
 import type { TopicView } from '../../cluster/api.ts';
 import { checkedName, checkedNumber, messageIdText, parseMessageId } from '../../convert.ts';
+import { DEMANDS, type Demand } from '../../security/permissions.ts';
 import { CallError } from '../../status.ts';
 import type { Call } from '../call.ts';
 import { ask, step } from '../cold.ts';
@@ -47,11 +48,11 @@ export class DeadLetterCalls {
   }
 
   list(call: Call, request: DeadLettersRequest): Promise<object> {
-    return this.#page(call, request, 0);
+    return this.#page(call, request, DEMANDS.readTopic, 0);
   }
 
   read(call: Call, request: DeadLettersRequest): Promise<object> {
-    return this.#page(call, request, this.#parts.config.defaultFetchBytes);
+    return this.#page(call, request, DEMANDS.fetchFrom, this.#parts.config.defaultFetchBytes);
   }
 
   async settle(
@@ -123,7 +124,12 @@ export class DeadLetterCalls {
     return applied.count;
   }
 
-  async #page(call: Call, request: DeadLettersRequest, maxBytes: number): Promise<object> {
+  async #page(
+    call: Call,
+    request: DeadLettersRequest,
+    demand: Demand,
+    maxBytes: number,
+  ): Promise<object> {
     checkedName('group', request.group);
     const { defaultPageSize, maxPageSize } = this.#parts.config;
     const size = checkedNumber('page_size', request.page_size, maxPageSize) || defaultPageSize;
@@ -138,15 +144,21 @@ export class DeadLetterCalls {
         fromOffset: isFirst ? from.offset : 0,
       });
       // A page is of one shard: the next one begins where this one ended.
-      if (letters.length > 0) return this.#pageOf(shard, letters);
+      if (letters.length > 0) return this.#pageOf(shard, letters, (name) => call.may(demand, name));
     }
     return { dead_letters: [], next_page_token: '' };
   }
 
-  #pageOf(shard: number, letters: readonly DeadAnswer[]): object {
+  #pageOf(
+    shard: number,
+    letters: readonly DeadAnswer[],
+    isShown: (topic: string) => boolean,
+  ): object {
     const { queueId, offset } = letters.at(-1)!;
     return {
-      dead_letters: letters.map((letter) => this.#fields(shard, letter)),
+      dead_letters: letters
+        .filter(({ topicId }) => isShown(this.#topicName(topicId)))
+        .map((letter) => this.#fields(shard, letter)),
       next_page_token: `${shard}.${queueId}.${offset + 1}`,
     };
   }
@@ -155,7 +167,7 @@ export class DeadLetterCalls {
     const { firstIndex, message, position } = letter;
     return {
       message_id: messageIdText(shard, firstIndex, position),
-      topic: this.#parts.host.meta().topicById(letter.topicId)?.name ?? '',
+      topic: this.#topicName(letter.topicId),
       queue: letter.queue,
       offset: letter.offset,
       attempts: letter.attempts,
@@ -166,6 +178,10 @@ export class DeadLetterCalls {
       unreadable: message === null,
       messages: typeof message === 'string' ? [this.#message(message)] : [],
     };
+  }
+
+  #topicName(topicId: string): string {
+    return this.#parts.host.meta().topicById(topicId)?.name ?? '';
   }
 
   /** As a field of a Delivery, which is how our decoder reads a message alone. */

@@ -2,6 +2,7 @@
 import type { TopicView } from '../../cluster/api.ts';
 import { toCallError } from '../../status.ts';
 import type { Call, Done } from '../call.ts';
+import { authorise } from '../cold.ts';
 import type { ExecutorParts } from '../executor-parts.ts';
 import type { ShardMethod } from '../methods.ts';
 import type { OffsetCalls } from '../offsets.ts';
@@ -63,6 +64,7 @@ export class DeliveryCalls {
   /** A unary Receive of a client. */
   receive(call: Call, bytes: Uint8Array, done: Done): void {
     const request = decodeRequest<ReceiveRequest>(this.#receive, bytes);
+    authorise(call, RECEIVE_PATH, request);
     const question = checkedReceive(request);
     const wanted = topicRequest(request.topic, request.topic_id);
     const endsAtMs = this.#nowMs() + request.max_wait_ms;

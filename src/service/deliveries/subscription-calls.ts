@@ -4,6 +4,7 @@ import type { ApplyResult } from '../../broker/commands.ts';
 import type { DeliveryCommand } from '../../broker/delivery-commands.ts';
 import type { TopicQueue, TopicView } from '../../cluster/api.ts';
 import { checkedName, checkedNumber, int64 } from '../../convert.ts';
+import { DEMANDS } from '../../security/permissions.ts';
 import { CallError } from '../../status.ts';
 import type { Call } from '../call.ts';
 import { ask, step } from '../cold.ts';
@@ -62,7 +63,7 @@ export class SubscriptionCalls {
     const names = new Map<string, SubscriptionAnswer[]>();
     for (const view of found) {
       const topic = this.#parts.host.meta().topicById(view.topicId)?.name;
-      if (topic === undefined) continue;
+      if (topic === undefined || !mayBeSeen(call, view.group, topic)) continue;
       const name = `${view.group}/${topic}`;
       names.set(name, [...(names.get(name) ?? []), view]);
     }
@@ -169,6 +170,10 @@ export class SubscriptionCalls {
     if (views.length === 0) throw noSuchSubscription(request.group, topic.name);
     return { topic, queues: views.sort((a, b) => a.queue - b.queue) };
   }
+}
+
+function mayBeSeen(call: Call, group: string, topic: string): boolean {
+  return call.may(DEMANDS.readGroup, group) && call.may(DEMANDS.readTopic, topic);
 }
 
 function isUnknown({ reason }: { readonly reason: string }): boolean {

@@ -1,6 +1,7 @@
 /** Trace: the life of one message, in order, put together from the shards that know of it. */
 import type { GlobalTransactionId } from '../../broker/transaction-commands.ts';
 import { parseMessageId, transactionIdText } from '../../convert.ts';
+import { DEMANDS } from '../../security/permissions.ts';
 import { CallError } from '../../status.ts';
 import type { Call } from '../call.ts';
 import { ask } from '../cold.ts';
@@ -30,6 +31,7 @@ export type TraceParts = Pick<ExecutorParts, 'host' | 'router' | 'topics'> & {
 
 export async function trace(parts: TraceParts, call: Call, request: TraceRequest): Promise<object> {
   checkRequest(request);
+  if (request.topic !== '') call.demand(DEMANDS.readTopic, request.topic);
   if (request.message_id !== '') return lifeOf(parts, call, request.message_id);
   const found: FoundByKey = await byKey(parts, call, request);
   const life = await lifeOf(parts, call, found.matches[0]!.message_id);
@@ -52,15 +54,18 @@ async function lifeOf(parts: TraceParts, call: Call, text: string): Promise<obje
   const question = { index, position };
   const found = await ask<TracedMessage>(router, call, traceMethods.message, shard, question);
   const { deliveries = [], queue, shown, topicId } = found;
+  const topic = host.meta().topicById(topicId)?.name ?? '';
+  if (!call.may(DEMANDS.readTopic, topic)) throw messageNotFound();
   const places = shown === undefined ? [] : await committed(parts, call, { topicId, queue });
+  const isShown = ({ group }: { readonly group: string }) => call.may(DEMANDS.readGroup, group);
   return {
     message_id: text,
-    topic: host.meta().topicById(topicId)?.name ?? '',
+    topic,
     ...{ topic_id: topicId, queue },
     events: [
       ...(await stored(parts, call, found, { shard, log_index: index })),
-      ...places.map((place) => readBy(place, shown!.offset)),
-      ...deliveries.map(delivery),
+      ...places.filter(isShown).map((place) => readBy(place, shown!.offset)),
+      ...deliveries.filter(isShown).map(delivery),
     ],
   };
 }

@@ -76,7 +76,7 @@ export class GroupWebhook {
     clearTimeout(this.#again);
     const leaseMs = Math.max(config.checkIntervalMs, this.#webhook.timeoutMs + LEASE_SLACK_MS);
     const question: ChecksQuestion = {
-      ...{ producerGroup: this.#producerGroup, maxChecks: room, leaseMs },
+      ...{ producerGroup: this.#producerGroup, principal: '', maxChecks: room, leaseMs },
       waitMs: config.maxWaitMs,
     };
     const call = calls.open(config.maxWaitMs + POLL_SLACK_MS, OWN_CALL, (error, answer) => {

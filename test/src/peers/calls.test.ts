@@ -44,6 +44,8 @@ function expectNoTrace(nodes: readonly TestNode[]): void {
   }
 }
 
+const NOBODY = { principal: '', principalBytes: 0, body: Buffer.alloc(0) };
+
 describe('a call', () => {
   it('is answered, with a value or an error, big and small', async () => {
     const nodes = await pair();
@@ -236,7 +238,7 @@ describe('a peer that does not read', () => {
     );
     await raw.frames.next();
     raw.socket.pause();
-    const fields = { method: 'm', methodBytes: 1, lane: '', laneBytes: 0, body: Buffer.alloc(0) };
+    const fields = { ...{ method: 'm', methodBytes: 1, lane: '', laneBytes: 0 }, ...NOBODY };
     raw.socket.write(
       encoded((writer) => {
         for (let id = 1; id <= 100; id += 1) writeCall(writer, { id, ...fields }, 60_000);
@@ -257,7 +259,7 @@ describe('a peer that does not read', () => {
     running.push(node);
     await node.network.start();
     const hello = greetingOf(identityOf(2), 1, 'bulk');
-    const fields = { method: 'm', methodBytes: 1, lane: '', laneBytes: 0, body: Buffer.alloc(0) };
+    const fields = { ...{ method: 'm', methodBytes: 1, lane: '', laneBytes: 0 }, ...NOBODY };
     const bytes = encoded((writer) => {
       writeGreeting(writer, FrameType.hello, hello);
       for (let id = 1; id <= 7; id += 1) writeCall(writer, { id, ...fields }, 60_000);

@@ -23,7 +23,31 @@ const unknown = [
   [{ topic_id: '999' }, 'NOT_FOUND', 'TOPIC_RECREATED', /./],
 ] as const;
 
+const rule = { principal: 'app', kind: 1, name: TOPIC, verbs: [1] };
+const badRules = [
+  [{ rule: null }, BAD, 'INVALID_REQUEST', /rule is missing/],
+  [{ rule: { ...rule, principal: '' } }, BAD, 'INVALID_NAME', /principal/],
+  [{ rule: { ...rule, principal: 'a*' } }, BAD, 'INVALID_NAME', /principal/],
+  [{ rule: { ...rule, kind: 0 } }, BAD, 'INVALID_REQUEST', /TOPIC, GROUP or CLUSTER/],
+  [{ rule: { ...rule, name: '' } }, BAD, 'INVALID_NAME', /name/],
+  [{ rule: { ...rule, name: 'a/', prefix: true } }, BAD, 'INVALID_NAME', /name/],
+  [{ rule: { ...rule, kind: 3, verbs: [5] } }, BAD, 'INVALID_REQUEST', /cluster has no name/],
+  [{ rule: { ...rule, verbs: [] } }, BAD, 'INVALID_REQUEST', /at least one/],
+  [{ rule: { ...rule, verbs: [1, 3] } }, BAD, 'INVALID_REQUEST', /PRODUCE, FETCH, ADMIN/],
+  [{ rule: { ...rule, verbs: [9] } }, BAD, 'INVALID_REQUEST', /PRODUCE, FETCH, ADMIN/],
+] as const;
+
 export const ADMIN: RefusedTables = {
+  'Admin/GrantAccess': table({ rule }, badRules),
+  'Admin/RevokeAccess': table({ rule }, badRules),
+  'Admin/ListAccess': table({}, Object.values(paged)),
+  'Admin/RevokeTokens': table({ principal: 'app' }, [
+    [{ principal: '' }, BAD, 'INVALID_REQUEST', /one of them/],
+    [{ token_id: 't' }, BAD, 'INVALID_REQUEST', /one of them/],
+    [{ principal: '*' }, BAD, 'INVALID_NAME', /principal/],
+    [{ principal: '', token_id: 'x'.repeat(65) }, BAD, 'INVALID_NAME', /token_id has 65 bytes/],
+    [{ issued_until_ms: '9000000000000' }, BAD, 'NUMBER_OUT_OF_RANGE', /issued_until_ms/],
+  ]),
   'Admin/CreateTopic': table({ name: 'refused-new' }, [
     ...badNames,
     ...badConfigs,
