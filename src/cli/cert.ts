@@ -19,6 +19,10 @@ interface NodeCertOptions extends CertOptions {
   readonly host: readonly string[];
 }
 
+interface ClientCertOptions extends CertOptions {
+  readonly cluster?: string;
+}
+
 export function registerCert(program: Command): void {
   const cert = program.command('cert').description('make a development CA and certificates');
   const add = (name: string, text: string, days: number) =>
@@ -35,6 +39,7 @@ export function registerCert(program: Command): void {
     .action(makeNode);
   add('client', 'a certificate for clients', LEAF_DAYS)
     .argument('<name>', 'whose it is', clientName)
+    .option('--cluster <ID>', 'where it says who calls (auth.clientCertificates)', clusterId)
     .action(makeClient);
 }
 
@@ -70,9 +75,10 @@ async function makeNode(node: number, options: NodeCertOptions): Promise<void> {
   console.log(`  peer: { cert: ${cert}, key: ${key}, ca: ${ca} }`);
 }
 
-async function makeClient(name: string, { dir, days }: CertOptions): Promise<void> {
+async function makeClient(name: string, options: ClientCertOptions): Promise<void> {
+  const { cluster, days, dir } = options;
   const { AUTHORITY, newClientCertificate, pathsOf } = await certificates();
-  const { cert, key } = await newClientCertificate(dir, name, valid(days));
+  const { cert, key } = await newClientCertificate(dir, name, cluster, valid(days));
   const ca = pathsOf(dir, AUTHORITY).cert;
   tell(`client ${name}`, { cert, key });
   console.log(`Client commands take it as: --ca ${ca} --cert ${cert} --cert-key ${key}`);

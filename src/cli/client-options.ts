@@ -2,11 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import {
+  type ConnectOptions,
   connect,
   DEFAULT_SERVERS,
   type Durability,
   type Holdfast,
   type TlsOptions,
+  type TokenSource,
 } from '../client/index.ts';
 import { ExitCode, Failure, oneLine } from '../failure.ts';
 import { formatTable } from './table.ts';
@@ -16,6 +18,7 @@ export interface ServerOptions {
   readonly ca?: string;
   readonly cert?: string;
   readonly certKey?: string;
+  readonly tokenFile?: string;
 }
 
 export interface ClientOptions extends ServerOptions {
@@ -30,7 +33,11 @@ export function addServerOption(command: Command): Command {
     )
     .option('--ca <FILE>', 'use TLS; the CA of the nodes (default: $HOLDFAST_CA)')
     .option('--cert <FILE>', 'certificate to show them (default: $HOLDFAST_CERT)')
-    .option('--cert-key <FILE>', 'its private key (default: $HOLDFAST_CERT_KEY)');
+    .option('--cert-key <FILE>', 'its private key (default: $HOLDFAST_CERT_KEY)')
+    .option(
+      '--token-file <FILE>',
+      'token that says who calls (default: the one in $HOLDFAST_TOKEN)',
+    );
 }
 
 export function addClientOptions(command: Command): Command {
@@ -43,7 +50,7 @@ export async function withClient(
   work: (client: Holdfast) => Promise<void>,
 ): Promise<void> {
   const servers = options.server ?? (process.env.HOLDFAST_SERVER || DEFAULT_SERVERS);
-  const client = open(servers, tlsOf(options));
+  const client = open({ servers, tls: tlsOf(options), token: tokenOf(options) });
   try {
     await work(client);
   } finally {
@@ -77,10 +84,10 @@ function tlsOf(options: ServerOptions): TlsOptions | undefined {
   };
   const given = Object.entries(files).filter(([, file]) => file !== undefined && file !== '');
   if (given.length === 0) return undefined;
-  return Object.fromEntries(given.map(([name, file]) => [name, pemFrom(file!)]));
+  return Object.fromEntries(given.map(([name, file]) => [name, contentOf(file!)]));
 }
 
-function pemFrom(file: string): Buffer {
+function contentOf(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
@@ -88,9 +95,16 @@ function pemFrom(file: string): Buffer {
   }
 }
 
-function open(servers: string, tls: TlsOptions | undefined): Holdfast {
+/** Read anew for each call: whoever renews it replaces the file. */
+function tokenOf({ tokenFile }: ServerOptions): TokenSource | undefined {
+  if (tokenFile === undefined) return process.env.HOLDFAST_TOKEN || undefined;
+  contentOf(tokenFile);
+  return () => readFileSync(tokenFile, 'utf8');
+}
+
+function open(options: ConnectOptions): Holdfast {
   try {
-    return connect({ servers, tls });
+    return connect(options);
   } catch (error) {
     if (error instanceof TypeError) throw new Failure(oneLine(error), ExitCode.usage);
     throw error;

@@ -10,6 +10,8 @@ export type Register = (program: Command) => void;
 const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
   up: async () => [(await import('./up.ts')).registerUp],
   cert: async () => [(await import('./cert.ts')).registerCert],
+  token: async () => [(await import('./token.ts')).registerToken],
+  acl: async () => [(await import('./acl.ts')).registerAcl],
   serve: async () => [(await import('./serve.ts')).registerServe],
   cluster: async () => [
     (await import('./cluster-init.ts')).registerClusterInit,

@@ -1,4 +1,5 @@
 /** `holdfast up`: a local cluster of real processes, kept alive until Ctrl-C. */
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -6,9 +7,12 @@ import { lockDirectory } from '../../storage/lock.ts';
 import { formatAddress } from '../address.ts';
 import { makeDirectoryDurably } from '../cluster/durable-file.ts';
 import {
+  AUTH_DIRECTORY,
   deleteLocalCluster,
+  type LocalAuth,
   type LocalCluster,
   type LocalNode,
+  type LocalTls,
   openLocalCluster,
   TLS_DIRECTORY,
   writeConfigs,
@@ -38,6 +42,7 @@ interface UpOptions {
   readonly fresh: boolean;
   readonly leash: boolean;
   readonly tls: boolean;
+  readonly auth: boolean;
   readonly set: readonly string[];
   readonly webhook: readonly WebhookOption[];
 }
@@ -62,6 +67,7 @@ export function registerUp(program: Command): void {
     .option('--fresh', 'delete the data of the cluster in --data first', false)
     .option('--leash', 'stop when standard input ends, as it does when its starter dies', false)
     .option('--tls', 'encrypt, with certificates that are made for it in DIR/tls', false)
+    .option('--auth', 'ask who calls; keys and the token of an admin are made in DIR/auth', false)
     .option('--set <key=value>', 'a setting for all nodes, see docs/operations.md', repeated, [])
     .option(
       '--webhook <GROUP=URL>',
@@ -102,7 +108,9 @@ async function up(options: UpOptions): Promise<void> {
       birth: {},
       createdAtMs: Date.now(),
     });
-    if (options.tls) await encrypt(cluster, join(root, TLS_DIRECTORY));
+    const tlsOf = options.tls ? await encrypt(cluster, join(root, TLS_DIRECTORY)) : undefined;
+    const auth = options.auth ? await closeDoors(cluster, join(root, AUTH_DIRECTORY)) : undefined;
+    writeConfigs(cluster, tlsOf, auth);
     await assertPortsFree(cluster, options);
     await supervise(cluster, options, settings);
   } finally {
@@ -115,7 +123,10 @@ const AUTHORITY_DAYS = 3650;
 const NODE_DAYS = 365;
 
 /** One CA for the life of the cluster, so that clients can keep it. */
-async function encrypt(cluster: LocalCluster, directory: string): Promise<void> {
+async function encrypt(
+  cluster: LocalCluster,
+  directory: string,
+): Promise<(node: number) => LocalTls> {
   const certificates = await import('../security/certificate-directory.ts');
   const { AUTHORITY, hasAuthority, newAuthority, newNodeCertificate, pathsOf } = certificates;
   const { clusterId } = cluster;
@@ -125,7 +136,30 @@ async function encrypt(cluster: LocalCluster, directory: string): Promise<void> 
     await newNodeCertificate(directory, { node, clusterId, hosts: [], days: NODE_DAYS, nowMs });
   }
   const ca = pathsOf(directory, AUTHORITY).cert;
-  writeConfigs(cluster, (node) => ({ ...pathsOf(directory, `node-${node}`), ca }));
+  return (node) => ({ ...pathsOf(directory, `node-${node}`), ca });
+}
+
+const ADMIN = 'admin';
+const ADMIN_TOKEN = 'admin.token';
+/** As long as nodes take one by default. */
+const ADMIN_HOURS = 24;
+
+/** One key for the life of the cluster; a token of the admin at every start. */
+async function closeDoors({ clusterId }: LocalCluster, directory: string): Promise<LocalAuth> {
+  const { newTokenKey, tokenKeyPaths } = await import('../security/token-files.ts');
+  const { readSigningKey } = await import('../security/token-keys.ts');
+  const { issueToken } = await import('../security/tokens.ts');
+  const path = join(directory, 'tokens');
+  const { key, publicKey } = tokenKeyPaths(path);
+  if (!existsSync(key)) newTokenKey(path);
+  const lifetimeMs = ADMIN_HOURS * 3_600_000;
+  const wish = { clusterId, principal: ADMIN, lifetimeMs, nowMs: Date.now() };
+  const { token } = await issueToken(await readSigningKey(key), wish);
+  const file = join(directory, ADMIN_TOKEN);
+  // A file that is there keeps its rights.
+  rmSync(file, { force: true });
+  writeFileSync(file, `${token}\n`, { mode: 0o600 });
+  return { publicKey, admin: ADMIN };
 }
 
 async function assertPortsFree({ nodes }: LocalCluster, options: UpOptions): Promise<void> {
@@ -176,6 +210,15 @@ async function supervise(
   } finally {
     await supervisor?.stop();
   }
+}
+
+function announceAuth({ clusterId }: LocalCluster, { data }: UpOptions, holdfast: string): void {
+  const directory = join(data, AUTH_DIRECTORY);
+  const token = join(directory, ADMIN_TOKEN);
+  console.log(`  export HOLDFAST_TOKEN=$(cat ${token})  # may do everything, for ${ADMIN_HOURS} h`);
+  const key = `--key ${join(directory, 'tokens.key')} --cluster ${clusterId}`;
+  console.log(`  # for others: ${holdfast} token issue ${key} --principal NAME`);
+  console.log(`  #             ${holdfast} acl grant NAME produce,fetch --topic orders`);
 }
 
 /** Of the cluster under `data`, as its clients name it. */
@@ -254,6 +297,7 @@ function announce(cluster: LocalCluster, supervisor: Supervisor, options: UpOpti
   const server = isDefault ? '' : ` --server ${formatAddress(first)}`;
   console.log(`In another terminal (any of the ${count} addresses will do):`);
   if (options.tls) console.log(`  export HOLDFAST_CA=${authorityOf(options.data)}`);
+  if (options.auth) announceAuth(cluster, options, holdfast);
   console.log(`  ${holdfast} topic create orders${server}`);
   console.log(`  echo "hello" | ${holdfast} produce orders${server}`);
   console.log(`  ${holdfast} consume orders --from earliest${server}`);

@@ -1,3 +1,4 @@
+import { Access } from './access.ts';
 import { Admin } from './admin.ts';
 import { Calls, plan } from './calls.ts';
 import { Consumer, type ConsumerHost, type ConsumerOptions } from './consumer.ts';
@@ -14,6 +15,7 @@ import { type DeliveryHandler, Receiver, type ReceiverOptions } from './receiver
 import { parseServers, Servers } from './servers.ts';
 import { subscriptions } from './subscription.ts';
 import type { TlsOptions } from './tls.ts';
+import type { TokenSource } from './token.ts';
 import { Transactions } from './transactions.ts';
 import type { CallOptions } from './types.ts';
 
@@ -22,6 +24,11 @@ export interface ConnectOptions {
   readonly servers: string | readonly string[];
   /** Encrypts, and checks that the servers are who they should be; without it nothing is. */
   readonly tls?: TlsOptions | undefined;
+  /**
+   * Says who calls, where the cluster asks: a token, or a function that gives one, which is asked
+   * before each call and stream. Without TLS it goes to this machine only.
+   */
+  readonly token?: TokenSource | undefined;
 }
 
 export const DEFAULT_SERVERS = 'localhost:7401';
@@ -32,6 +39,8 @@ export const DEFAULT_SERVERS = 'localhost:7401';
  */
 export class Holdfast implements AsyncDisposable {
   readonly admin: Admin;
+  /** Who may do what. */
+  readonly access: Access;
   /** Half messages of all producer groups without an outcome: for operators. */
   readonly openTransactions: OpenTransactions;
   readonly groups: Groups;
@@ -47,9 +56,11 @@ export class Holdfast implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   constructor(options: ConnectOptions) {
-    this.#servers = new Servers(parseServers(options.servers), Math.random, Date.now, options.tls);
+    const { servers, tls, token } = options;
+    this.#servers = new Servers(parseServers(servers), Math.random, Date.now, tls, token);
     this.#calls = new Calls(this.#servers);
     this.admin = new Admin(this.#calls, this.#proto);
+    this.access = new Access(this.#calls, this.#proto);
     this.openTransactions = new OpenTransactions(this.#calls, this.#proto);
     this.groups = new Groups(this.#calls, this.#proto);
     this.deliveries = new Deliveries(this.#calls, this.#proto);

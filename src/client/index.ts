@@ -1,4 +1,5 @@
 /** The typed client of Holdfast: what `import … from 'holdfast'` gives. */
+export type { Access, AccessKind, AccessRule, AccessVerb, RevokedTokens } from './access.ts';
 export type {
   Admin,
   CommitOffsets,
@@ -66,6 +67,7 @@ export type {
 } from './retention.ts';
 export type { StartFrom } from './start-positions.ts';
 export type { TlsOptions } from './tls.ts';
+export type { TokenSource } from './token.ts';
 export type {
   Check,
   CheckHandler,

@@ -1,5 +1,6 @@
 import { type ChannelOptions, Client } from '@grpc/grpc-js';
 import { channelSecurity, type TlsOptions } from './tls.ts';
+import { assertConcealed, type TokenSource, tokenInterceptor } from './token.ts';
 
 /** One address with its own connection. */
 export interface Server {
@@ -48,6 +49,7 @@ export class Servers {
     random = Math.random,
     nowMs = Date.now,
     tls?: TlsOptions,
+    token?: TokenSource,
   ) {
     if (addresses.length === 0) throw new TypeError('connect: no server given');
     if (addresses.length > SERVERS_MAX) {
@@ -56,10 +58,14 @@ export class Servers {
     this.#random = random;
     this.#nowMs = nowMs;
     this.isEncrypted = tls !== undefined;
+    assertConcealed(token, addresses, tls);
+    const interceptors = token === undefined ? [] : [tokenInterceptor(token)];
     const securityOf = channelSecurity(tls);
     this.#all = addresses.map((address) => {
       const { credentials, options } = securityOf(address);
-      const client = new Client(address, credentials, { ...CHANNEL_OPTIONS, ...options });
+      const client = new Client(address, credentials, {
+        ...{ ...CHANNEL_OPTIONS, ...options, interceptors },
+      });
       return { address, client, avoidUntilMs: 0 };
     });
     this.#current = this.#pick();

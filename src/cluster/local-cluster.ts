@@ -30,6 +30,7 @@ interface Marker {
 
 /** Beside the nodes' directories, deleted with them. */
 export const TLS_DIRECTORY = 'tls';
+export const AUTH_DIRECTORY = 'auth';
 
 export interface LocalNode {
   readonly node: NodeId;
@@ -63,6 +64,12 @@ export interface LocalTls {
   readonly ca: string;
 }
 
+/** What all nodes have in their configuration to ask who calls. */
+export interface LocalAuth {
+  readonly publicKey: string;
+  readonly admin: string;
+}
+
 /** Makes sure that a cluster is born under the root, and writes each node's configuration. */
 export function openLocalCluster(options: LocalClusterOptions): LocalCluster {
   const found = readMarker(options.root);
@@ -85,10 +92,11 @@ export function openLocalCluster(options: LocalClusterOptions): LocalCluster {
 export function writeConfigs(
   { clusterId, nodes }: LocalCluster,
   tlsOf?: (node: NodeId) => LocalTls,
+  auth?: LocalAuth,
 ): void {
   for (const node of nodes) {
     const text = configText(node, nodes, clusterId);
-    writeFileSync(node.configFile, `${text}${tlsText(tlsOf?.(node.node))}`);
+    writeFileSync(node.configFile, `${text}${tlsText(tlsOf?.(node.node))}${authText(auth)}`);
   }
 }
 
@@ -99,8 +107,8 @@ export function deleteLocalCluster(root: string): void {
     return;
   }
   for (const name of contentOf(root)) {
-    if (NODE_DIRECTORY.test(name) || name === TLS_DIRECTORY)
-      rmSync(join(root, name), { recursive: true });
+    const isOurs = name === TLS_DIRECTORY || name === AUTH_DIRECTORY;
+    if (NODE_DIRECTORY.test(name) || isOurs) rmSync(join(root, name), { recursive: true });
   }
   rmSync(join(root, MARKER_FILE));
 }
@@ -188,6 +196,12 @@ function tlsText(tls: LocalTls | undefined): string {
   const [cert, key, ca] = [tls.cert, tls.key, tls.ca].map((file) => JSON.stringify(file));
   const own = `cert: ${cert}\n  key: ${key}`;
   return `tls:\n  ${own}\n  peer: { cert: ${cert}, key: ${key}, ca: ${ca} }\n`;
+}
+
+function authText(auth: LocalAuth | undefined): string {
+  if (auth === undefined) return '';
+  const keys = JSON.stringify([auth.publicKey]);
+  return `auth:\n  tokenKeys: ${keys}\n  admins: ${JSON.stringify([auth.admin])}\n`;
 }
 
 function indented(line: string): string {
