@@ -12,6 +12,7 @@ export interface CallerParts {
   /** Why the principal is not taken any more; undefined = it is. */
   refusal(principal: Principal): CallError | undefined;
   denied(caller: Caller, error: CallError): void;
+  changes(caller: Caller): void;
 }
 
 interface Held {
@@ -41,6 +42,11 @@ export class Caller {
   /** As commands and frames name whose they are; '' = they cannot. */
   get owner(): string {
     return this.#parts.namesOwners ? this.principal.name : '';
+  }
+
+  /** What it may do, and does now, changes the cluster for others. */
+  changes(): void {
+    this.#parts.changes(this);
   }
 
   may({ kind, verbs }: Demand, name: string): boolean {

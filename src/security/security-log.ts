@@ -37,6 +37,7 @@ export class SecurityLog {
     this.#logger.warn({ ...event, reason: error.reason }, 'security: a call was refused');
   }
 
+  /** Of those who may: they are few. */
   changed(event: SecurityEvent): void {
     this.#logger.info({ ...event }, 'security: the cluster is changed');
   }

@@ -56,7 +56,7 @@ export function runCold<Request>(
 /** As the table of permissions has it: the names stand in the request. */
 export function authorise(call: Call, path: string, request: unknown): void {
   if (call.caller === undefined) return;
-  const { asks, demands } = permissionOf(path);
+  const { asks, demands, isLogged } = permissionOf(path);
   if (asks === 'known') call.demandNothing();
   if (asks !== 'request') return;
   for (const demand of demands) {
@@ -66,6 +66,7 @@ export function authorise(call: Call, path: string, request: unknown): void {
     if (demand.isOptional && names.every((name) => name === '')) continue;
     for (const name of names) call.demand(demand, name);
   }
+  if (isLogged) call.caller.changes();
 }
 
 function finish(method: ProtoMethod, response: object, done: Done): void {

@@ -9,7 +9,6 @@ import { OWNERS_LEVEL } from '../broker/feature-level.ts';
 import { Access } from '../security/access.ts';
 import { Authenticator } from '../security/authenticator.ts';
 import { Caller, type CallerParts } from '../security/caller.ts';
-import { permissionOf } from '../security/permissions.ts';
 import { type Principal, principalOf } from '../security/principal.ts';
 import type { SecurityLog } from '../security/security-log.ts';
 import type { TokenKeys } from '../security/token-keys.ts';
@@ -100,7 +99,8 @@ export class Guard implements CallerParts {
       this.#parts.log.refused({ principal: '', source, call: path }, error);
       done(error, undefined);
     };
-    const found = (principal: Principal) => done(undefined, this.#caller(principal, path, source));
+    const found = (principal: Principal) =>
+      done(undefined, new Caller(this, principal, path, source));
     let principal: Principal | Promise<Principal>;
     try {
       principal = this.#authenticator.identify({
@@ -148,15 +148,12 @@ export class Guard implements CallerParts {
     return this.#authenticator.refusal(principal);
   }
 
-  denied({ path, principal, source }: Caller, error: CallError): void {
-    this.#parts.log.refused({ principal: principal.name, source, call: path }, error);
+  changes({ path, principal, source }: Caller): void {
+    this.#parts.log.changed({ principal: principal.name, source, call: path });
   }
 
-  #caller(principal: Principal, path: string, source: string): Caller {
-    if (permissionOf(path).isLogged) {
-      this.#parts.log.changed({ principal: principal.name, source, call: path });
-    }
-    return new Caller(this, principal, path, source);
+  denied({ path, principal, source }: Caller, error: CallError): void {
+    this.#parts.log.refused({ principal: principal.name, source, call: path }, error);
   }
 
   get #version(): number {

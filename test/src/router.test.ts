@@ -1,4 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Router } from '../../src/router.ts';
+import type { Caller } from '../../src/security/caller.ts';
+import { DEMANDS } from '../../src/security/permissions.ts';
+import { Calls, clientCall } from '../../src/service/call.ts';
+import { Deadlines, SYSTEM_DEADLINE_CLOCK } from '../../src/service/deadlines.ts';
+import type { ShardMethod } from '../../src/service/methods.ts';
 import {
   type Ack,
   connect,
@@ -236,4 +242,40 @@ describe('a shard that lives elsewhere', () => {
     cluster.setLeader(shard, leader);
     expect((await acked).base_offset).toBe('0');
   });
+});
+
+test('a call of which nobody asked whether it is allowed reaches no shard, on no node', () => {
+  const deadlines = new Deadlines(SYSTEM_DEADLINE_CLOCK);
+  const timers = { clock: SYSTEM_DEADLINE_CLOCK, deadlines };
+  const limits = { maxWaitingCalls: 1, busyRetryAfterMs: 1 };
+  const somebody = { owner: 'app', hold: () => undefined } as unknown as Caller;
+  for (const { host, peers } of cluster.nodes) {
+    const router = new Router(host, peers, limits, timers);
+    const performed: string[] = [];
+    const method: ShardMethod = {
+      name: 'm',
+      kind: 'read',
+      perform: () => void performed.push('m'),
+    };
+    const sent = peers.sent.length;
+    const answers: unknown[] = [];
+    const route = (demands: boolean) => {
+      const calls = new Calls(SYSTEM_DEADLINE_CLOCK, deadlines);
+      const call = calls.open(1000, clientCall(somebody), () => undefined);
+      if (demands) call.demand(DEMANDS.produceTo, topic);
+      const target = { shard, queueId: 1, queue: 0, variant: 0 };
+      const routed = { method, target, body: new Uint8Array(0) };
+      router.route(call, routed, (error) => answers.push(error));
+      call.cancel();
+    };
+    route(false);
+    expect(answers).toMatchObject([
+      { reason: 'INTERNAL', message: expect.stringMatching(/nobody asked whether m/) },
+    ]);
+    expect([performed.length, peers.sent.length]).toEqual([0, sent]);
+    route(true);
+    expect(performed.length + peers.sent.length).toBe(sent + 1);
+    router.close();
+  }
+  deadlines.close();
 });

@@ -223,7 +223,6 @@ describe('rules', () => {
     const of = (call: string) => ({ principal: ADMIN, call: `/holdfast.v1.Admin/${call}` });
     expect(changes.map(({ fields }) => fields)).toMatchObject([
       of('GrantAccess'),
-      { principal: 'app' },
       of('RevokeAccess'),
     ]);
   });
