@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { formatAddress, isLoopback, isWildcard, parseAddress } from './address.ts';
 import { MAX_TOKEN_LIFETIME_MS } from './cluster/access-api.ts';
 import {
+  DEFAULT_SAMPLE_RATIO,
   DEFAULTS,
   GRPC_PORT_BASE,
   HTTP_PORT_OFFSET,
@@ -10,6 +11,7 @@ import {
   type NodeConfig,
   PEER_PORT_OFFSET,
   type TlsConfig,
+  type TracingConfig,
 } from './config.ts';
 import { isName } from './convert.ts';
 import { DEFAULT_PEER_LIMITS } from './peers/limits.ts';
@@ -136,6 +138,12 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   metrics: z.boolean().default(DEFAULTS.metrics),
+  tracing: z
+    .strictObject({
+      endpoint: z.url({ protocol: /^https?$/ }).optional(),
+      sampleRatio: z.number().min(0).max(1).default(DEFAULT_SAMPLE_RATIO),
+    })
+    .prefault({}),
   logLevel: z.enum(LOG_LEVELS).default(DEFAULTS.logLevel),
 });
 
@@ -171,8 +179,13 @@ export function toNodeConfig(written: Written): NodeConfig {
     transactions: written.transactions,
     retention: written.retention,
     metrics: written.metrics,
+    tracing: toTracing(written.tracing),
     logLevel: written.logLevel,
   });
+}
+
+function toTracing({ endpoint, sampleRatio }: Written['tracing']): TracingConfig | undefined {
+  return endpoint === undefined ? undefined : { endpoint, sampleRatio };
 }
 
 /** Half of a pair is refused by `brokenTls`, which is why it becomes one here. */

@@ -144,7 +144,16 @@ export interface NodeConfig {
   readonly retention: RetentionConfig;
   /** Serves metrics and health over HTTP on `listen.http`; false = nothing listens there. */
   readonly metrics: boolean;
+  /** Sends spans of calls to a collector; undefined = none are made. */
+  readonly tracing: TracingConfig | undefined;
   readonly logLevel: LogLevel;
+}
+
+export interface TracingConfig {
+  /** OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`. */
+  readonly endpoint: string;
+  /** Part of the calls that are watched whose caller does not say, 0 to 1. */
+  readonly sampleRatio: number;
 }
 
 export const BIRTH_DEFAULTS: BirthConfig = Object.freeze({ dataShards: 12, replicationFactor: 3 });
@@ -153,6 +162,9 @@ export const BIRTH_DEFAULTS: BirthConfig = Object.freeze({ dataShards: 12, repli
 export const GRPC_PORT_BASE = 7400;
 export const PEER_PORT_OFFSET = 100;
 export const HTTP_PORT_OFFSET = 200;
+
+/** Of `tracing`, where an endpoint is given. */
+export const DEFAULT_SAMPLE_RATIO = 0.01;
 
 export const DEFAULTS = Object.freeze({
   insecure: false,

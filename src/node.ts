@@ -47,8 +47,8 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const onFatal = (error: Error): void => void setImmediate(() => fatal(logger, error));
   const tls = await openNodeTls(config.tls, identity, logger);
   const auth = await openNodeAuth(config.auth, logger);
-  const observer = await startObserver(config);
-  const { meters } = observer;
+  const observer = await startObserver(config, identity);
+  const { meters, spans } = observer;
   const storage = await openNodeStorage(config, identity, onFatal, meters.flushed);
   logger.info({ recovery: storage.log.report, boot: bootCounter }, 'storage open');
   for (const line of storage.report) logger.warn(`storage: ${line}`);
@@ -69,7 +69,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     host,
     peers,
     logger,
-    ...{ meters, birth: identity, credentials: tls.credentials, backups: shards.backups },
+    ...{ meters, spans, birth: identity, credentials: tls.credentials, backups: shards.backups },
     retention: new RetentionReports({ ...shards, storage, config: config.retention }),
     auth: auth?.options,
     config: serviceConfig({ ...config.limits, ...config.transactions }),

@@ -231,7 +231,9 @@ export class Router {
 
   #attemptHere(call: Call, routed: Routed, done: (outcome: AttemptOutcome) => void): void {
     const { method, target, body, parsed } = routed;
+    const span = call.span?.child(`lead ${method.name}`, { shard: target.shard });
     method.perform(call, target, body, parsed, (error, answer) => {
+      span?.end(error?.reason);
       if (error === undefined) done({ status: 'ok', answer: answer! });
       else done(toOutcome(error, false));
     });
@@ -244,11 +246,14 @@ export class Router {
     done: (outcome: AttemptOutcome) => void,
   ): void {
     const { method, target, body } = routed;
+    const facts = { shard: target.shard, peer: leader };
+    const span = call.span?.child(`forward ${method.name}`, facts);
     const request = {
       method: encodeMethod(method.name, target),
       timeoutMs: Math.ceil(call.remainingMs),
       lane: call.lane,
       ...(call.principal === '' ? {} : { principal: call.principal }),
+      traceparent: span?.traceparent,
       body,
     };
     if (method.kind === 'write') call.mayHaveTakenEffect = true;
@@ -257,8 +262,9 @@ export class Router {
     const peerCall = this.#peers.call(leader, request, (outcome) => {
       settled = true;
       call.abort = undefined;
-      if (call.finished) return;
       const seen = fromPeer(outcome, target.shard);
+      span?.end(seen.status === 'ok' ? undefined : reasonOf(seen));
+      if (call.finished) return;
       this.#learn(target.shard, leader, seen);
       if (seen.status === 'notLeader') call.mayHaveTakenEffect = false;
       done(seen);
@@ -406,6 +412,11 @@ function fromPeer(outcome: PeerCallOutcome, shard: ShardId): AttemptOutcome {
         ),
       };
   }
+}
+
+/** For whoever watches. */
+function reasonOf(outcome: Exclude<AttemptOutcome, { status: 'ok' }>): string {
+  return outcome.status === 'error' ? outcome.error.reason : outcome.status;
 }
 
 function toOutcome(error: CallError, asked: boolean): AttemptOutcome {

@@ -3,10 +3,12 @@
  * is alive, and not ready), figures once the parts run.
  */
 import { Registry } from 'prom-client';
-import type { NodeConfig } from '../config.ts';
+import type { NodeConfig, TracingConfig } from '../config.ts';
+import type { Spans } from '../service/spans.ts';
 import { type Figures, NodeFigures, type ObservedParts } from './figures.ts';
 import { HttpServer, jsonPage, type Page } from './http-server.ts';
 import { createMeters, NO_NODE_METERS, type NodeMeters } from './meters.ts';
+import type { NodeSpans } from './otlp.ts';
 import { PROCESS_READINGS } from './process-readings.ts';
 import { readinessOf } from './readiness.ts';
 import { type Reading, registerReadings } from './readings.ts';
@@ -23,6 +25,8 @@ const READINGS: readonly Reading[] = [
 
 export interface Observer {
   readonly meters: NodeMeters;
+  /** undefined = no collector is configured. */
+  readonly spans: Spans | undefined;
   /** undefined = nothing listens. */
   readonly httpPort: number | undefined;
   /** From here on there is something to see. */
@@ -30,8 +34,25 @@ export interface Observer {
   close(): Promise<void>;
 }
 
-export async function startObserver(config: NodeConfig): Promise<Observer> {
-  if (!config.metrics) return NO_OBSERVER;
+export async function startObserver(
+  config: NodeConfig,
+  identity: { readonly clusterId: string; readonly node: number },
+): Promise<Observer> {
+  const spans = await openTracing(config.tracing, identity);
+  const watcher = config.metrics ? await startWatcher(config) : NO_WATCHER;
+  return {
+    ...watcher,
+    spans,
+    async close() {
+      await watcher.close();
+      await spans?.close();
+    },
+  };
+}
+
+type Watcher = Omit<Observer, 'spans'>;
+
+async function startWatcher(config: NodeConfig): Promise<Watcher> {
   const scrapes = new Scrapes();
   const server = new HttpServer({
     '/metrics': () => scrapes.metrics(),
@@ -50,12 +71,22 @@ export async function startObserver(config: NodeConfig): Promise<Observer> {
   };
 }
 
-const NO_OBSERVER: Observer = Object.freeze({
+const NO_WATCHER: Watcher = Object.freeze({
   meters: NO_NODE_METERS,
   httpPort: undefined,
   watch() {},
   close: () => Promise.resolve(),
 });
+
+async function openTracing(
+  config: TracingConfig | undefined,
+  node: { readonly clusterId: string; readonly node: number },
+): Promise<NodeSpans | undefined> {
+  if (config === undefined) return undefined;
+  // Large packages, and few need them.
+  const { openSpans } = await import('./otlp.ts');
+  return openSpans(config, node);
+}
 
 /** One registry, and the figures of the scrape under way. */
 export class Scrapes {

@@ -21,6 +21,8 @@ export interface PeerRequest {
   readonly lane: string;
   /** Who asks, as the node that was called has found out; absent = it asked nobody. */
   readonly principal?: string;
+  /** W3C trace context of what the call is part of; absent = nobody watches. */
+  readonly traceparent?: string | undefined;
   readonly body: Uint8Array;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Forwarded calls as frames. The head holds the fields (varints), the bulk is the body:
  *
- *   call:   id | timeoutMs | length method | length lane (| length principal)
+ *   call:   id | timeoutMs | length method | length lane (| length principal (| length trace))
  *   answer: id | u8 status
  *   cancel: id
  */
@@ -15,6 +15,9 @@ import { MalformedFrameError } from './malformed.ts';
 export const MAX_METHOD_BYTES = 256;
 export const MAX_LANE_BYTES = 1_024;
 export const MAX_PRINCIPAL_BYTES = 256;
+export const MAX_TRACEPARENT_BYTES = 64;
+/** Who asks, and what it is part of: builds that know only earlier versions do not read it. */
+export const ORIGIN_PROTOCOL = 5;
 /** Whatever a call allows itself, it does not hold its place for longer. */
 export const MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000;
 
@@ -33,6 +36,7 @@ export interface CallFrame {
   readonly method: string;
   readonly lane: string;
   readonly principal: string;
+  readonly traceparent: string;
   readonly body: Uint8Array;
 }
 
@@ -52,15 +56,17 @@ export interface OutgoingCallFields {
   /** '' is left out: a cluster that asks nobody sends the frames of builds that could not ask. */
   readonly principal: string;
   readonly principalBytes: number;
+  /** '' is left out. ASCII. */
+  readonly traceparent: string;
   readonly body: Uint8Array;
 }
 
 export function callHeadBytesMax(
   methodBytes: number,
   laneBytes: number,
-  principalBytes: number,
+  originBytes: number,
 ): number {
-  return 5 * MAX_VARINT_BYTES + methodBytes + laneBytes + principalBytes;
+  return 6 * MAX_VARINT_BYTES + methodBytes + laneBytes + originBytes;
 }
 
 /** Room for a small body is asked for with the head: then one CRC covers both in one go. */
@@ -69,13 +75,15 @@ function copied(body: Uint8Array): number {
 }
 
 export function writeCall(writer: FrameWriter, call: OutgoingCallFields, timeoutMs: number): void {
-  const { laneBytes, methodBytes, principalBytes } = call;
-  writer.begin(callHeadBytesMax(methodBytes, laneBytes, principalBytes) + copied(call.body));
+  const { laneBytes, methodBytes, principalBytes, traceparent } = call;
+  const originBytes = principalBytes + traceparent.length;
+  writer.begin(callHeadBytesMax(methodBytes, laneBytes, originBytes) + copied(call.body));
   writer.varint(call.id);
   writer.varint(timeoutMs);
   writer.text(call.method, call.methodBytes);
   writer.text(call.lane, call.laneBytes);
-  if (principalBytes > 0) writer.text(call.principal, principalBytes);
+  if (originBytes > 0) writer.text(call.principal, principalBytes);
+  if (traceparent !== '') writer.text(traceparent, traceparent.length);
   writer.endWithBody(FrameType.call, call.body);
 }
 
@@ -112,8 +120,10 @@ export function readCall(frame: Frame): CallFrame {
   const method = head.text(MAX_METHOD_BYTES);
   const lane = head.text(MAX_LANE_BYTES);
   const principal = head.atEnd() ? '' : head.text(MAX_PRINCIPAL_BYTES);
+  const traceparent = head.atEnd() ? '' : head.text(MAX_TRACEPARENT_BYTES);
   head.expectEnd();
-  return { id, timeoutMs, method, lane, principal, body: frame.bytes.subarray(frame.headEnd) };
+  const body = frame.bytes.subarray(frame.headEnd);
+  return { id, timeoutMs, method, lane, principal, traceparent, body };
 }
 
 export function readAnswer(frame: Frame): AnswerFrame {

@@ -128,14 +128,14 @@ export class IncomingCalls {
   }
 
   called(frame: Frame): void {
-    const { id, timeoutMs, method, lane, principal, body } = readCall(frame);
+    const { id, ...request } = readCall(frame);
     if (this.#calls.has(id)) throw new MalformedFrameError(`call ${id} twice`);
     if (this.#calls.size >= 2 * this.#limits.maxCallsInFlight) {
       throw new MalformedFrameError('more calls in flight than agreed');
     }
-    const call = new ForwardedCall(this, id, { method, timeoutMs, lane, principal, body });
+    const call = new ForwardedCall(this, id, request);
     this.#calls.set(id, call);
-    this.#deadlines.add(call, timeoutMs);
+    this.#deadlines.add(call, request.timeoutMs);
     this.#onCall(call);
   }
 

@@ -6,7 +6,13 @@ import type { Frame } from './frame.ts';
 import { FrameType } from './frame.ts';
 import type { Life } from './gatekeeper.ts';
 import type { ConnectionKind, Greeting, Refusal } from './handshake.ts';
-import { greetingOf, readGreeting, readRefusal, writeGreeting } from './handshake.ts';
+import {
+  greetingOf,
+  readGreeting,
+  readRefusal,
+  spokenProtocol,
+  writeGreeting,
+} from './handshake.ts';
 import { MalformedFrameError } from './malformed.ts';
 import type { Outbox } from './outbox.ts';
 import type { HostPort, PeerProof } from './transport.ts';
@@ -14,7 +20,8 @@ import type { HostPort, PeerProof } from './transport.ts';
 const MAX_SHORT_LIVES = 3;
 
 export interface LinkEvents {
-  onUp(outbox: Outbox): void;
+  /** `protocol`: what both sides know. */
+  onUp(outbox: Outbox, protocol: number): void;
   onDown(reason: string): void;
   /** A frame after the handshake; may throw a `MalformedFrameError`. */
   onFrame(frame: Frame): void;
@@ -179,7 +186,8 @@ export class Link {
     this.#upAtMs = this.#context.deadlines.nowMs();
     this.#life = welcome;
     connection.greeted(maxFrameBytes(limits, this.kind));
-    this.#events.onUp(connection.outbox);
+    // The gatekeeper let it in: there is one.
+    this.#events.onUp(connection.outbox, spokenProtocol(welcome)!);
   }
 
   /** Before a word is said to it. */

@@ -8,6 +8,8 @@ import {
   MAX_METHOD_BYTES,
   MAX_PRINCIPAL_BYTES,
   MAX_TIMEOUT_MS,
+  MAX_TRACEPARENT_BYTES,
+  ORIGIN_PROTOCOL,
   readAnswer,
   writeCall,
   writeCancel,
@@ -32,6 +34,7 @@ class PendingCall implements PeerCall, Deadline, OutboxItem, OutgoingCallFields 
   readonly laneBytes: number;
   readonly principal: string;
   readonly principalBytes: number;
+  readonly traceparent: string;
   readonly body: Uint8Array;
   readonly bytes: number;
   deadlineMs = 0;
@@ -42,19 +45,28 @@ class PendingCall implements PeerCall, Deadline, OutboxItem, OutgoingCallFields 
   readonly #owner: OutgoingCalls;
   #done: Done | undefined;
 
-  constructor(owner: OutgoingCalls, id: number, request: PeerRequest, done: Done) {
+  constructor(
+    owner: OutgoingCalls,
+    id: number,
+    request: PeerRequest,
+    knowsOrigin: boolean,
+    done: Done,
+  ) {
     this.#owner = owner;
     this.id = id;
     this.method = request.method;
     this.methodBytes = Buffer.byteLength(request.method);
     this.lane = request.lane;
     this.laneBytes = Buffer.byteLength(request.lane);
-    this.principal = request.principal ?? '';
+    this.principal = (knowsOrigin && request.principal) || '';
+    this.traceparent = (knowsOrigin && request.traceparent) || '';
     this.principalBytes = Buffer.byteLength(this.principal);
     assert(this.methodBytes <= MAX_METHOD_BYTES && this.laneBytes <= MAX_LANE_BYTES);
     assert(this.principalBytes <= MAX_PRINCIPAL_BYTES);
+    assert(this.traceparent.length <= MAX_TRACEPARENT_BYTES);
     this.body = request.body;
-    const headBytes = callHeadBytesMax(this.methodBytes, this.laneBytes, this.principalBytes);
+    const originBytes = this.principalBytes + this.traceparent.length;
+    const headBytes = callHeadBytesMax(this.methodBytes, this.laneBytes, originBytes);
     this.bytes = FRAME_HEADER_BYTES + headBytes + this.body.length;
     this.#done = done;
   }
@@ -108,6 +120,7 @@ export class OutgoingCalls {
   readonly #limits: OutgoingCallLimits;
   readonly #calls = new Map<number, PendingCall>();
   #outbox: Outbox | undefined;
+  #protocol = 0;
   #lastId = 0;
 
   constructor(deadlines: Deadlines, limits: OutgoingCallLimits) {
@@ -123,8 +136,10 @@ export class OutgoingCalls {
     return this.#deadlines.nowMs();
   }
 
-  connected(outbox: Outbox): void {
+  /** `protocol`: what both sides know. */
+  connected(outbox: Outbox, protocol: number): void {
     this.#outbox = outbox;
+    this.#protocol = protocol;
   }
 
   /** `done` is never called before this returns. */
@@ -133,7 +148,8 @@ export class OutgoingCalls {
     if (outbox === undefined || request.timeoutMs <= 0) return refuse(done);
     if (this.#calls.size >= this.#limits.maxCallsInFlight) return refuse(done);
     this.#lastId += 1;
-    const call = new PendingCall(this, this.#lastId, request, done);
+    const knowsOrigin = this.#protocol >= ORIGIN_PROTOCOL;
+    const call = new PendingCall(this, this.#lastId, request, knowsOrigin, done);
     if (!outbox.hasRoomFor(call.bytes) || call.bytes > this.#limits.maxFrameBytes) {
       return refuse(done);
     }

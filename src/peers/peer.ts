@@ -200,8 +200,8 @@ export class Peer {
 
   #bulkLink(): Link {
     return new Link(this.node, ConnectionKind.bulk, this.#context, {
-      onUp: (outbox) => {
-        this.#calls.connected(outbox);
+      onUp: (outbox, protocol) => {
+        this.#calls.connected(outbox, protocol);
         this.#refresh('');
       },
       onDown: (reason) => {

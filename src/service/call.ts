@@ -3,6 +3,7 @@ import type { Caller } from '../security/caller.ts';
 import type { Demand } from '../security/permissions.ts';
 import { CallError } from '../status.ts';
 import type { DeadlineClock, Deadlines, Expiring } from './deadlines.ts';
+import type { Span } from './spans.ts';
 
 /** Called once, with an error or an answer. */
 export type Done = (error: CallError | undefined, answer: Uint8Array | undefined) => void;
@@ -70,6 +71,8 @@ export class Call implements Expiring {
   onSent: (() => void) | undefined = undefined;
   /** Takes a cancellation's place: the call answers at once with what it has. */
   hurry: (() => void) | undefined = undefined;
+  /** Of whoever watches this call; the parts of it belong to it. */
+  span: Span | undefined = undefined;
   readonly #calls: Calls;
   #children: Set<Call> | undefined;
   #done: Done | undefined;
@@ -151,6 +154,7 @@ export class Call implements Expiring {
       if (child.mayHaveTakenEffect) this.mayHaveTakenEffect = true;
       done(error, answer);
     });
+    child.span = this.span;
     this.#children ??= new Set();
     this.#children.add(child);
     return child;

@@ -1,6 +1,7 @@
 /** gRPC calls as `Call`s: deadline, cancellation, admission, errors as trailers. */
 import type {
   handleUnaryCall,
+  Metadata,
   ServerDuplexStream,
   ServerUnaryCall,
   ServerWritableStream,
@@ -14,6 +15,7 @@ import type { ServiceConfig } from './config.ts';
 import { toGrpcError } from './error-codec.ts';
 import type { Guard } from './guard.ts';
 import type { CallMeter } from './meters.ts';
+import type { Spans } from './spans.ts';
 import { asBuffer } from './wire.ts';
 
 export type RawUnary = ServerUnaryCall<Buffer, Buffer>;
@@ -30,6 +32,8 @@ export interface FacadeParts {
   /** undefined: nobody is asked who calls. */
   readonly guard: Guard | undefined;
   readonly onBug: (error: CallError) => void;
+  /** undefined: nobody watches. */
+  readonly spans: Spans | undefined;
 }
 
 /** Milliseconds that a gRPC call has, within what we allow. */
@@ -82,13 +86,14 @@ export function unaryHandler(
 
 function run(
   parts: FacadeParts,
-  { execute, meter, polls }: UnaryMethod,
+  { execute, meter, path, polls }: UnaryMethod,
   grpcCall: RawUnary,
   callback: sendUnaryData<Buffer>,
   caller: Caller | undefined,
 ): void {
-  const { admission, calls, config, guard } = parts;
+  const { admission, calls, config, guard, spans } = parts;
   const { request } = grpcCall;
+  const span = spans?.begin(path, traceparentOf(grpcCall));
   const beganMs = calls.clock.nowMs();
   let unwatch: (() => void) | undefined;
   const call: Call = calls.open(
@@ -99,12 +104,14 @@ function run(
       unwatch?.();
       polls?.delete(call);
       meter.answered(error?.reason ?? 'ok', calls.clock.nowMs() - beganMs);
+      span?.end(error?.reason);
       if (error === undefined) {
         callback(null, asBuffer(answer!));
         if (!grpcCall.cancelled) call.onSent?.();
       } else refuse(parts, callback, error);
     },
   );
+  call.span = span;
   polls?.add(call);
   grpcCall.on('cancelled', () => call.cancel());
   try {
@@ -116,6 +123,11 @@ function run(
   if (grpcCall.cancelled) call.cancel();
   if (caller === undefined || polls === undefined || call.finished) return;
   unwatch = guard?.watch(caller, (error) => call.cancel(error));
+}
+
+/** As the client sent it, unchecked. */
+export function traceparentOf({ metadata }: { readonly metadata: Metadata }): string | undefined {
+  return metadata.get('traceparent')[0]?.toString();
 }
 
 function refuse(parts: FacadeParts, callback: sendUnaryData<Buffer>, error: CallError): void {

@@ -7,6 +7,7 @@ import { type Call, type Calls, type Done, forwardedCall } from './call.ts';
 import { encodeError } from './error-codec.ts';
 import { FailedLanes } from './lanes.ts';
 import { decodeMethod, type NodeMethod, type ShardMethod, type Target } from './methods.ts';
+import type { Spans } from './spans.ts';
 
 export interface PeerServerParts {
   readonly host: ShardHost;
@@ -16,6 +17,7 @@ export interface PeerServerParts {
   readonly nodeMethods: readonly NodeMethod[];
   readonly maxFailedLanes: number;
   readonly onBug: (error: CallError) => void;
+  readonly spans: Spans | undefined;
 }
 
 export class PeerServer {
@@ -34,12 +36,16 @@ export class PeerServer {
   }
 
   onPeerCall(incoming: IncomingCall): void {
-    const { lane, principal = '', timeoutMs } = incoming.request;
+    const { lane, method, principal = '', timeoutMs, traceparent = '' } = incoming.request;
     const origin = forwardedCall(lane, principal);
+    const { name } = decodeMethod(method);
+    const span = traceparent === '' ? undefined : this.#parts.spans?.begin(name, traceparent);
     const call = this.#parts.calls.open(timeoutMs, origin, (error, answer) => {
+      span?.end(error?.reason);
       if (error === undefined) incoming.answer({ status: 'ok', body: answer! });
       else this.#refuse(incoming, error);
     });
+    call.span = span;
     try {
       this.#dispatch(call, incoming);
     } catch (error) {

@@ -13,6 +13,7 @@ import type { ProduceCalls } from './produce.ts';
 import { type PipeRequest, QueuePipe } from './queue-pipe.ts';
 import { readStreamFrame, type StreamFrameHead } from './request-head.ts';
 import { encodeStreamAnswer } from './responses.ts';
+import type { Span } from './spans.ts';
 
 export interface ProduceStreamParts {
   readonly router: Router;
@@ -23,6 +24,8 @@ export interface ProduceStreamParts {
   readonly meter: CallMeter;
   /** Never used before by this node, in no life of it. */
   readonly streamId: string;
+  /** Of each request, for whoever watches. */
+  readonly beginSpan: () => Span | undefined;
   readonly caller: Caller | undefined;
   readonly onClosed: () => void;
 }
@@ -155,8 +158,9 @@ export class ProduceStream {
   #pipe(queueId: number): QueuePipe {
     const known = this.#pipes.get(queueId);
     if (known !== undefined) return known;
-    const { caller, calls, config, produce, router, streamId } = this.#parts;
+    const { beginSpan, caller, calls, config, produce, router, streamId } = this.#parts;
     const pipe = new QueuePipe({
+      beginSpan,
       ...{ router, calls, caller, method: produce.method, laneName: `${streamId}.${queueId}` },
       maxInFlight: config.maxQueueRequestsInFlight,
       answer: (request, error, ack) => this.#answer(request as Entry, error, ack),

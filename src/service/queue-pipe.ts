@@ -11,6 +11,7 @@ import { allowedCall, type Call, type Calls } from './call.ts';
 import type { ShardMethod, Target } from './methods.ts';
 import { precedingFailed } from './peer-server.ts';
 import type { ProduceHead } from './request-head.ts';
+import type { Span } from './spans.ts';
 
 export interface PipeRequest {
   readonly requestId: number;
@@ -29,6 +30,8 @@ export interface PipeParts {
   readonly method: ShardMethod;
   /** Was asked, of each request, whether it may. */
   readonly caller: Caller | undefined;
+  /** Of each request, for whoever watches. */
+  readonly beginSpan: () => Span | undefined;
   /** Names the stream and the queue among all lanes of this node. */
   readonly laneName: string;
   readonly maxInFlight: number;
@@ -149,15 +152,17 @@ export class QueuePipe {
   }
 
   #send(item: Item, target: Target): void {
-    const { caller, calls, laneName, method, router } = this.#parts;
+    const { beginSpan, caller, calls, laneName, method, router } = this.#parts;
     const { body, deadlineMs, head } = item.request;
     item.state = 'sent';
     item.version = router.version(target.shard);
     this.#sent += 1;
     const leftMs = deadlineMs - calls.clock.nowMs();
     const lane = `${laneName}.${this.#lane}`;
+    const span = beginSpan();
     const call = calls.open(leftMs, allowedCall(caller, lane), (error, ack) => {
       this.#sent -= 1;
+      span?.end(error?.reason);
       if (error !== undefined) this.#failItem(item, error);
       else {
         item.state = 'settled';
@@ -165,6 +170,7 @@ export class QueuePipe {
       }
       this.#goOn(target.shard);
     });
+    call.span = span;
     const routed = { method, target, body, parsed: head };
     router.attempt(call, routed, this.#node, (outcome) => {
       if (call.finished) return;

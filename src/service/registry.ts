@@ -15,6 +15,7 @@ import {
   failStream,
   type RawDuplex,
   type RawWritable,
+  traceparentOf,
   type UnaryExecutor,
   unaryHandler,
 } from './grpc-calls.ts';
@@ -124,7 +125,7 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
 
 function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
   const { calls, checks, config, fetch, host, offsets, produce, proto, router } = parts;
-  const { admission, meters, topics } = parts;
+  const { admission, meters, spans, topics } = parts;
   const meter = meters.of(PRODUCE_STREAM_PATH);
   const produced = { path: PRODUCE_STREAM_PATH, meter };
   const subscribed = { path: SUBSCRIBE_PATH, meter: meters.of(SUBSCRIBE_PATH) };
@@ -141,7 +142,9 @@ function streamHandlers(parts: Parts, streams: Streams): [string, Handler][] {
           streamCount += 1;
           const streamId = `${streamPrefix}-${streamCount}`;
           const own = { router, calls, admission, produce, config, meter, streamId };
-          return new ProduceStream(stream, { ...own, caller, onClosed });
+          const traceparent = traceparentOf(stream);
+          const beginSpan = () => spans?.begin(PRODUCE_STREAM_PATH, traceparent);
+          return new ProduceStream(stream, { ...own, beginSpan, caller, onClosed });
         }),
     ],
     [

@@ -50,6 +50,7 @@ import { QueuePicker } from './queue-picker.ts';
 import { Readiness } from './readiness.ts';
 import { createHandlers } from './registry.ts';
 import { RetentionCalls } from './retention.ts';
+import type { Spans } from './spans.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import { TopicCalls } from './topics.ts';
 import { createTraceMethods } from './tracing/methods.ts';
@@ -80,6 +81,8 @@ export interface ServiceOptions {
   readonly retention: RetentionPort;
   /** How clients prove who they are; when left out nobody is asked. */
   readonly auth?: AuthOptions | undefined;
+  /** Watches calls; when left out nobody does. */
+  readonly spans?: Spans | undefined;
   /** Limits of other parts, for DescribeLimits. */
   readonly otherLimits?: readonly Limit[];
 }
@@ -165,13 +168,14 @@ export function createParts(options: ServiceOptions) {
   const backups = new BackupCalls(shared, options.backups);
   const retention = new RetentionCalls(shared, peers, options.retention);
   const guard = createGuard(options, clock, deadlines);
+  const { spans } = options;
   const onBug = (error: CallError) =>
     logger.error({ err: error.cause ?? error }, `bug: ${error.message}`);
   return {
     ...{ asker, backups, participants, prepareMany, pusher },
     ...{ admission, calls, checks, cluster, collector, config, deadlines, fetch, host, methods },
     ...{ groupMethods, groupPast, groups, growth, guard, leftovers, meters },
-    ...{ sessions, traceMethods },
+    ...{ sessions, spans, traceMethods },
     ...{ deliveries, levelCalls, memberCalls, offsets, onBug, options, produce, proto },
     ...{ retention, router, topics, topicCalls, transactions, waits, webhooks },
   };
@@ -260,11 +264,11 @@ export function createService(options: ServiceOptions): Service {
 }
 
 function createPeerServer(parts: Parts): PeerServer {
-  const { calls, cluster, collector, config, fetch, host, methods, onBug, produce } = parts;
+  const { calls, cluster, collector, config, fetch, host, methods, onBug, produce, spans } = parts;
   const { backups, deliveries, groupMethods, groupPast, memberCalls, participants, router } = parts;
   const { leftovers, prepareMany, retention, traceMethods, transactions } = parts;
   return new PeerServer({
-    ...{ host, router, calls, onBug, maxFailedLanes: config.maxFailedLanes },
+    ...{ host, router, calls, onBug, spans, maxFailedLanes: config.maxFailedLanes },
     shardMethods: [
       ...[produce.method, fetch.method, transactions.prepareMethod, transactions.endMethod],
       ...[groupMethods.heartbeat, groupMethods.list, groupMethods.view, groupPast.method],

@@ -28,8 +28,8 @@ const welcome = greetingOf(identityOf(2), 1, 'bulk');
 const call = { id: 7, method: '/t/Call', methodBytes: 7, lane: 'lane', laneBytes: 4 };
 const body = Buffer.from('a body of some bytes');
 
-function callOf(principal: string): Buffer {
-  const fields = { ...call, principal, principalBytes: principal.length, body };
+function callOf(principal: string, traceparent = ''): Buffer {
+  const fields = { ...call, principal, traceparent, principalBytes: principal.length, body };
   return encoded((writer) => writeCall(writer, fields, 300));
 }
 
@@ -44,7 +44,7 @@ export function frameSamples(seed: number): readonly FrameSamples[] {
   return [...messages]
     .map(([type, frames]): FrameSamples => ({ type, frames }))
     .concat([
-      { type: 'call', frames: [callOf(''), callOf('app')] },
+      { type: 'call', frames: [callOf(''), callOf('app'), callOf('app', '00-12-34-01')] },
       { type: 'cancel', frames: [encoded((writer) => writeCancel(writer, 300))] },
       { type: 'hello', frames: Object.values(HELLO) },
       {

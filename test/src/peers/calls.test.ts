@@ -44,7 +44,7 @@ function expectNoTrace(nodes: readonly TestNode[]): void {
   }
 }
 
-const NOBODY = { principal: '', principalBytes: 0, body: Buffer.alloc(0) };
+const NOBODY = { principal: '', principalBytes: 0, traceparent: '', body: Buffer.alloc(0) };
 
 describe('a call', () => {
   it('is answered, with a value or an error, big and small', async () => {

@@ -84,12 +84,14 @@ function messageFrames(): [string, Buffer][] {
   return [...seen];
 }
 
-const nobody = { principal: '', principalBytes: 0 };
-const app = { principal: 'app', principalBytes: 3 };
+const nobody = { principal: '', principalBytes: 0, traceparent: '' };
+const app = { principal: 'app', principalBytes: 3, traceparent: '' };
+const watched = { ...app, traceparent: '00-1-2-01' };
 const samples: [string, Buffer][] = [
   ...messageFrames(),
   ['call', encoded((writer) => writeCall(writer, { ...call, ...nobody, body }, 300))],
   ['call of app', encoded((writer) => writeCall(writer, { ...call, ...app, body }, 300))],
+  ['watched call', encoded((writer) => writeCall(writer, { ...call, ...watched, body }, 300))],
   ['answer', encoded((writer) => writeAnswer(writer, 7, AnswerStatus.error, body))],
   ['cancel', encoded((writer) => writeCancel(writer, 300))],
   ['hello', encoded((writer) => writeGreeting(writer, FrameType.hello, greeting))],
@@ -102,7 +104,7 @@ const samples: [string, Buffer][] = [
 
 describe('a frame', () => {
   it('of every type is among the samples', () => {
-    expect(samples).toHaveLength(17 + 7);
+    expect(samples).toHaveLength(17 + 8);
   });
 
   it.each(samples)('%s is waited for at every prefix', (_, bytes) => {
