@@ -109,7 +109,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       {
         file: 'src/broker/groups',
-        from: "out.put('group-offset', offsetKey(group.name, topicId, queue), value);",
+        from: "out.put('group-offset', key, encodePresent(present));",
         to: '',
       },
     ],
