@@ -34,26 +34,31 @@ const CALLS_PER_CONNECTION = 500;
 /** What a stretch is compared with: the first tenth of a campaign, which also warms up. */
 const WARM_UP = 0.1;
 /** They change who is in the cluster: last, and never about a node that is. */
+const MAX_NODES = 7;
 const MEMBERSHIP = ['/holdfast.v1.Admin/RemoveMember', '/holdfast.v1.Admin/AddMember'];
-const NODES = 3;
 
 type Method = MethodDefinition<object, object>;
 
 export interface CallCampaign {
   readonly callsPerMethod: number;
+  /** RPCs whose path has it. */
+  readonly named: string;
+  readonly nodes: number;
   readonly seed: number;
   onRow(row: Row): void;
 }
 
-export async function fuzzCalls({ callsPerMethod, seed, onRow }: CallCampaign): Promise<void> {
+export async function fuzzCalls(campaign: CallCampaign): Promise<void> {
+  const { callsPerMethod, named, nodes, onRow, seed } = campaign;
   const data = mkdtempSync(join(tmpdir(), 'holdfast-fuzz-'));
-  const cluster = await ClusterProcess.start(data, NODES);
+  const cluster = await ClusterProcess.start(data, nodes);
   const memory = new NodeMemory(cluster.servers);
   const holdfast = connect({ servers: cluster.servers });
   try {
-    const pids = await pidsOf(cluster);
+    const pids = await pidsOf(cluster, nodes);
     const bystander = await Bystander.enter(holdfast);
     for (const [at, method] of methods().entries()) {
+      if (!method.path.includes(named)) continue;
       const random = new Random(seed + at);
       const caller = new Caller(cluster.servers[0]!, method, random, await bystander.alive());
       await caller.call(Math.ceil(callsPerMethod * WARM_UP));
@@ -63,7 +68,7 @@ export async function fuzzCalls({ callsPerMethod, seed, onRow }: CallCampaign): 
       const grownBytes = Math.max(...after.map((bytes, node) => bytes - before[node]!));
       onRow({ ...row, grownBytes });
       await bystander.check();
-      const now = await pidsOf(cluster);
+      const now = await pidsOf(cluster, nodes);
       if (now.join() !== pids.join()) throw new Error(`${method.path}: a node has died: ${now}`);
     }
   } finally {
@@ -74,9 +79,10 @@ export async function fuzzCalls({ callsPerMethod, seed, onRow }: CallCampaign): 
   }
 }
 
-async function pidsOf(cluster: ClusterProcess): Promise<readonly number[]> {
+/** Of the nodes that it was started with. */
+async function pidsOf(cluster: ClusterProcess, born: number): Promise<readonly number[]> {
   const { nodes } = await cluster.status();
-  return nodes.filter(({ id }) => id <= NODES).map(({ pid }) => pid);
+  return nodes.filter(({ id }) => id <= born).map(({ pid }) => pid);
 }
 
 const proto = new Proto();
@@ -145,7 +151,7 @@ class Caller {
       if (!MEMBERSHIP.includes(path)) return request;
       try {
         const { node } = requestDeserialize(request) as { node?: number };
-        if (!(node !== undefined && node >= 1 && node <= NODES)) return request;
+        if (!(node !== undefined && node >= 1 && node <= MAX_NODES)) return request;
       } catch {
         return request;
       }

@@ -4,7 +4,7 @@
  * neither taken nor refused as it should be, and where a node or a decoder keeps too much.
  */
 import { runCommand } from '../processes/command.ts';
-import { flag, number, type ValuesOf } from '../processes/options.ts';
+import { flag, number, text, type ValuesOf } from '../processes/options.ts';
 import { fuzzCalls } from './calls.ts';
 import { fuzzFrames } from './frames.ts';
 import type { Row } from './row.ts';
@@ -19,13 +19,15 @@ const COMMAND = {
   options: {
     frames: number(1_000_000, 'frames per type', { max: 100_000_000, whole: true }),
     calls: number(100_000, 'calls per RPC', { max: 100_000_000, whole: true }),
+    rpc: text('TEXT', '', 'only RPCs whose name has it'),
+    nodes: number(3, 'of the cluster that is called', { min: 1, max: 7, whole: true }),
     seed: number(1, 'the same one makes the same frames', { max: 2 ** 31, whole: true }),
     json: flag('one object per line'),
   },
 };
 
 async function fuzz(options: ValuesOf<typeof COMMAND.options>): Promise<number> {
-  const { calls, frames, json, seed } = options;
+  const { calls, frames, json, nodes, rpc: named, seed } = options;
   const grown: Row[] = [];
   const onRow = (row: Row) => {
     console.log(json ? JSON.stringify(row) : lineOf(row));
@@ -33,7 +35,7 @@ async function fuzz(options: ValuesOf<typeof COMMAND.options>): Promise<number> 
   };
   if (!json) console.log(headline());
   if (frames > 0) await fuzzFrames({ framesPerType: frames, seed, onRow });
-  if (calls > 0) await fuzzCalls({ callsPerMethod: calls, seed, onRow });
+  if (calls > 0) await fuzzCalls({ callsPerMethod: calls, named, nodes, seed, onRow });
   for (const { name, grownBytes } of grown) {
     console.log(`${name}: ${(grownBytes / MIB).toFixed(1)} MiB are held that were not before`);
   }
