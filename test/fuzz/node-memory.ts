@@ -11,6 +11,8 @@ export class NodeMemory {
   readonly #timer: NodeJS.Timeout;
   #lowest: number[];
   #reading: Promise<void> = Promise.resolve();
+  /** Said by the next `stretch`. */
+  #failure: unknown;
 
   constructor(servers: readonly string[]) {
     this.#urls = servers.map((server) => {
@@ -19,7 +21,11 @@ export class NodeMemory {
     });
     this.#lowest = this.#urls.map(() => Number.POSITIVE_INFINITY);
     this.#timer = setInterval(() => {
-      this.#reading = this.#reading.then(() => this.#read());
+      this.#reading = this.#reading.then(() =>
+        this.#read().catch((error: unknown) => {
+          this.#failure ??= error;
+        }),
+      );
     }, INTERVAL_MS);
   }
 
@@ -27,6 +33,7 @@ export class NodeMemory {
   async stretch(): Promise<readonly number[]> {
     this.#reading = this.#reading.then(() => this.#read());
     await this.#reading;
+    if (this.#failure !== undefined) throw this.#failure;
     const lowest = this.#lowest;
     this.#lowest = lowest.map(() => Number.POSITIVE_INFINITY);
     return lowest;
@@ -40,7 +47,9 @@ export class NodeMemory {
   async #read(): Promise<void> {
     await Promise.all(
       this.#urls.map(async (url, node) => {
-        const text = await (await fetch(url)).text();
+        // A connection that was kept may be closed at the moment in which it is used again.
+        const page = await fetch(url, { headers: { connection: 'close' } });
+        const text = await page.text();
         const bytes = METRICS.reduce((sum, metric) => sum + Number(metric.exec(text)?.[1]), 0);
         if (Number.isNaN(bytes)) throw new Error(`${url} does not say what the node holds`);
         this.#lowest[node] = Math.min(this.#lowest[node]!, bytes);
