@@ -117,7 +117,7 @@ export const REASONS = {
   ),
   TOO_MANY_ACCESS_RULES: refused(
     'FAILED_PRECONDITION',
-    'The cluster keeps as many access rules or revocations as it may. The text names the limit.',
+    'The cluster keeps as many access rules, quotas or revocations as it may. The text says which.',
   ),
   TOPIC_NOT_FOUND: refused(
     'NOT_FOUND',
@@ -329,6 +329,15 @@ export const REASONS = {
   SHARD_STATE_FULL: later(
     'RESOURCE_EXHAUSTED',
     'A shard holds as many of something as it may: transactions, groups, … The text says which.',
+  ),
+  QUOTA_EXCEEDED: later(
+    'RESOURCE_EXHAUSTED',
+    "The principal's quota of bytes or requests per second is used up on this node. Nothing was " +
+      'stored. Wait as the error says.',
+  ),
+  QUOTA_FULL: refused(
+    'RESOURCE_EXHAUSTED',
+    'The principal has as many topics or open transactions as its quota allows: end some first.',
   ),
   QUEUE_NOT_OPEN: later(
     'UNAVAILABLE',

@@ -141,6 +141,8 @@ export interface DataShard {
   transaction(producerGroup: string, ref: TransactionRef): TransactionView | undefined;
   /** Without an outcome, by the index of their prepare entry, from above `afterIndex` on. */
   openTransactions(afterIndex: LogIndex): Iterable<TransactionView>;
+  /** How many of them the principal prepared. */
+  openTransactionsOf(principal: string): number;
   /**
    * Undecided transactions of a producer group whose check is due at `nowMs`, oldest first: of
    * others than `principal` none, where it is given.

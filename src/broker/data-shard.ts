@@ -199,6 +199,10 @@ class DataShardState implements DataShard {
     return this.#transactions.all.open(afterIndex);
   }
 
+  openTransactionsOf(principal: string): number {
+    return this.#transactions.all.openOf(principal);
+  }
+
   dueToPark(nowMs: ShardTimeMs, limit: number): readonly TransactionId[] {
     return this.#transactions.all.checks.dueToPark(nowMs, limit).map(({ id }) => id);
   }

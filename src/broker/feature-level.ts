@@ -6,11 +6,13 @@
  * (docs/upgrades.md). A cluster that is born is at the newest level of the build that bears it.
  */
 export const FIRST_LEVEL = 1;
-export const NEWEST_LEVEL = 4;
+export const NEWEST_LEVEL = 5;
 /** From here on the state keeps where groups stood, and groups may be forked. */
 export const OFFSET_HISTORY_LEVEL = 3;
 /** From here on it is written down who may do what, and whose transactions and members are. */
 export const OWNERS_LEVEL = 4;
+/** From here on there are quotas, and a topic knows whose it counts against. */
+export const QUOTAS_LEVEL = 5;
 
 /** What each level brought, for operators. */
 export const FEATURE_LEVELS: ReadonlyMap<number, string> = new Map([
@@ -18,6 +20,7 @@ export const FEATURE_LEVELS: ReadonlyMap<number, string> = new Map([
   [2, 'levels themselves'],
   [3, 'where groups stood at a time, and forks of groups'],
   [4, 'access rules, and whose transactions and members of groups are'],
+  [5, 'quotas, and whose topics are'],
 ]);
 
 /** A replica of a shard that this build must not touch. */

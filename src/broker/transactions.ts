@@ -32,6 +32,7 @@ export class Transactions {
   #endedOrder = new Fifo<Transaction>();
   readonly #byCaller = new Map<string, Transaction>();
   readonly #limits: DataShardLimits;
+  readonly #openByPrincipal = new Map<string, number>();
   #parked = 0;
 
   constructor(limits: DataShardLimits) {
@@ -45,6 +46,11 @@ export class Transactions {
 
   get parkedCount(): number {
     return this.#parked;
+  }
+
+  /** Without an outcome. */
+  openOf(principal: string): number {
+    return this.#openByPrincipal.get(principal) ?? 0;
   }
 
   *open(afterIndex: LogIndex): Generator<Transaction> {
@@ -173,14 +179,22 @@ export class Transactions {
 
   #index(transaction: Transaction): void {
     this.#open.set(transaction.id.index, transaction);
+    this.#countOpen(transaction, 1);
     this.#schedule(transaction);
     this.#indexCaller(transaction);
   }
 
   #close(transaction: Transaction): void {
     this.#open.delete(transaction.id.index);
+    this.#countOpen(transaction, -1);
     this.#unschedule(transaction);
     if (transaction.half !== undefined) this.places.remove(transaction);
+  }
+
+  #countOpen({ principal }: Transaction, step: 1 | -1): void {
+    const count = this.openOf(principal) + step;
+    if (count === 0) this.#openByPrincipal.delete(principal);
+    else this.#openByPrincipal.set(principal, count);
   }
 
   #schedule(transaction: Transaction): void {

@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<readonly Register[]>>> = {
   cert: async () => [(await import('./cert.ts')).registerCert],
   token: async () => [(await import('./token.ts')).registerToken],
   acl: async () => [(await import('./acl.ts')).registerAcl],
+  quota: async () => [(await import('./quota.ts')).registerQuota],
   serve: async () => [(await import('./serve.ts')).registerServe],
   cluster: async () => [
     (await import('./cluster-init.ts')).registerClusterInit,

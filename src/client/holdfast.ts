@@ -11,6 +11,7 @@ import { produceStreams } from './produce-stream.ts';
 import { Producer, type ProducerHost } from './producer.ts';
 import type { ProducerOptions } from './producer-options.ts';
 import { Proto } from './proto.ts';
+import { Quotas } from './quotas.ts';
 import { type DeliveryHandler, Receiver, type ReceiverOptions } from './receiver.ts';
 import { parseServers, Servers } from './servers.ts';
 import { subscriptions } from './subscription.ts';
@@ -41,6 +42,8 @@ export class Holdfast implements AsyncDisposable {
   readonly admin: Admin;
   /** Who may do what. */
   readonly access: Access;
+  /** How much they may ask for. */
+  readonly quotas: Quotas;
   /** Half messages of all producer groups without an outcome: for operators. */
   readonly openTransactions: OpenTransactions;
   readonly groups: Groups;
@@ -61,6 +64,7 @@ export class Holdfast implements AsyncDisposable {
     this.#calls = new Calls(this.#servers);
     this.admin = new Admin(this.#calls, this.#proto);
     this.access = new Access(this.#calls, this.#proto);
+    this.quotas = new Quotas(this.#calls, this.#proto);
     this.openTransactions = new OpenTransactions(this.#calls, this.#proto);
     this.groups = new Groups(this.#calls, this.#proto);
     this.deliveries = new Deliveries(this.#calls, this.#proto);

@@ -56,6 +56,7 @@ export type {
 } from './open-transactions.ts';
 export type { Producer } from './producer.ts';
 export type { ProducerOptions } from './producer-options.ts';
+export type { Quota, Quotas } from './quotas.ts';
 export type { DeliveryHandler, Lease, Receiver, ReceiverOptions } from './receiver.ts';
 export type {
   HeldLog,

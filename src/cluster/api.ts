@@ -11,6 +11,7 @@ import type {
 import type { Durability, QueueId } from '../broker/commands.ts';
 import type { StateRow, StateWriter } from '../broker/state-port.ts';
 import type { AccessRule, AccessView } from './access-api.ts';
+import type { Quota, QuotaView } from './quota-api.ts';
 
 export interface TopicConfig {
   /** 0 = keep for ever. */
@@ -57,6 +58,8 @@ export interface TopicView {
   readonly isFenced: boolean;
   readonly config: TopicConfig;
   readonly createdAtMs: ShardTimeMs;
+  /** Whose quota of topics it counts against; absent = nobody's. */
+  readonly owner?: string;
   /** creating: queues are being opened; active; deleting: queues are being closed. */
   readonly state: 'creating' | 'active' | 'deleting';
   /** Ascending by number. While a topic grows, only the open ones. */
@@ -123,6 +126,8 @@ export type MetaCommand =
       readonly name: string;
       readonly queueCount: number;
       readonly config: TopicConfig;
+      /** Whose quota of topics it counts against; absent = nobody's. */
+      readonly owner?: string;
     }
   /** Unset fields stay. */
   | {
@@ -184,6 +189,9 @@ export type MetaCommand =
       readonly issuedUntilMs: number;
     }
   | { readonly type: 'revokeToken'; readonly tokenId: string }
+  /** In the place of the one that the principal had. */
+  | { readonly type: 'setQuota'; readonly quota: Quota }
+  | { readonly type: 'removeQuota'; readonly principal: string }
   /** Entries up to `logTrim` are applied on every replica. */
   | { readonly type: 'trim'; readonly logTrim: LogIndex };
 
@@ -211,7 +219,8 @@ export type MetaResult =
         | 'TOO_MANY_MEMBERS'
         | 'NOT_A_VOTER'
         | 'SHARD_NOT_FOUND'
-        | 'TOO_MANY_ACCESS_RULES';
+        | 'TOO_MANY_ACCESS_RULES'
+        | 'QUOTA_FULL';
       readonly detail: string;
     };
 
@@ -237,6 +246,7 @@ export interface MetaView {
   /** No present or future configuration of the shard has this replica: its data may be dropped. */
   isRetired(shard: ShardId, replica: ReplicaId): boolean;
   access(): AccessView;
+  quotas(): QuotaView;
   /** Which shard keeps a group's offsets and a caller's hash: published hash, data shards 1…N. */
   shardOfGroup(group: string): ShardId;
 }

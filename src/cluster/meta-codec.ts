@@ -5,6 +5,7 @@
 import type { Durability } from '../broker/commands.ts';
 import { type AccessRule, orderedVerbs, RESOURCE_KINDS } from './access-api.ts';
 import { DISK_LEVELS, type DiskLevel, type MetaCommand, type TopicConfig } from './api.ts';
+import { QUOTA_NAMES, type Quota } from './quota-api.ts';
 
 const VERSION = 1;
 
@@ -26,6 +27,7 @@ export function decodeMetaCommand(head: Uint8Array): MetaCommand {
         name: text(fields, 'name'),
         queueCount: count(fields, 'queueCount'),
         config: decodeConfig(record(fields, 'config')),
+        ...ownerOf(fields),
       };
     case 'updateTopic':
       return decodeUpdateTopic(fields);
@@ -93,6 +95,10 @@ function decodeAccessCommand(fields: JsonRecord): MetaCommand {
     }
     case 'revokeToken':
       return { type: 'revokeToken', tokenId: text(fields, 'tokenId') };
+    case 'setQuota':
+      return { type: 'setQuota', quota: decodeQuota(record(fields, 'quota')) };
+    case 'removeQuota':
+      return { type: 'removeQuota', principal: text(fields, 'principal') };
     default:
       throw new MetaFormatError(`metadata command ${String(fields.type)} is not known here`);
   }
@@ -166,6 +172,19 @@ export function decodeAccessRule(fields: JsonRecord): AccessRule {
   if (known.length < verbs.length) throw new MetaFormatError('a verb is not known here');
   const principal = text(fields, 'principal');
   return { principal, kind, name: text(fields, 'name'), isPrefix, verbs: known };
+}
+
+export function decodeQuota(fields: JsonRecord): Quota {
+  const given = record(fields, 'limits');
+  const names = QUOTA_NAMES.filter((name) => given[name] !== undefined);
+  if (names.length < Object.keys(given).length) throw new MetaFormatError('not a quota');
+  const limits = Object.fromEntries(names.map((name) => [name, uint(given, name)]));
+  return { principal: text(fields, 'principal'), limits };
+}
+
+/** Of a topic that counts against a quota. */
+export function ownerOf(fields: JsonRecord): { readonly owner?: string } {
+  return fields.owner === undefined ? {} : { owner: text(fields, 'owner') };
 }
 
 export function diskLevel(value: unknown): DiskLevel {

@@ -30,6 +30,8 @@ import {
   uint,
 } from './meta-codec.ts';
 import { placeQueues } from './placement.ts';
+import type { Quota, QuotaView } from './quota-api.ts';
+import { Quotas } from './quotas.ts';
 import { Roster } from './roster.ts';
 import type { TopicRecord } from './topics.ts';
 import { isGrowing, refusesWrites, Topics } from './topics.ts';
@@ -47,6 +49,7 @@ export interface MetaLimits {
   readonly maxAccessRules: number;
   /** Of tokens and principals, as long as a token that they concern could be valid. */
   readonly maxRevocations: number;
+  readonly maxQuotas: number;
 }
 
 export const META_LIMITS: MetaLimits = Object.freeze({
@@ -54,6 +57,7 @@ export const META_LIMITS: MetaLimits = Object.freeze({
   maxQueues: 100_000,
   maxAccessRules: 10_000,
   maxRevocations: 10_000,
+  maxQuotas: 10_000,
 });
 
 const DONE: MetaResult = Object.freeze({ type: 'done' });
@@ -70,6 +74,7 @@ class MetaShardState implements MetaState {
   readonly #topics = new Topics();
   readonly #roster: Roster;
   readonly #access = new AccessRules();
+  readonly #quotas = new Quotas();
   /** Index i: queues on data shard i + 1, also those being opened or closed. */
   readonly #queuesPerShard: number[];
   #queueCount = 0;
@@ -89,6 +94,7 @@ class MetaShardState implements MetaState {
     this.#roster.reset();
     this.#topics.reset();
     this.#access.reset();
+    this.#quotas.reset();
     this.#queuesPerShard.fill(0);
     this.#queueCount = 0;
     this.#nextQueueId = 1;
@@ -128,6 +134,11 @@ class MetaShardState implements MetaState {
       case 'revokePrincipal':
       case 'revokeToken':
         return this.#revokeTokens(command, entry, out);
+      case 'setQuota':
+        return this.#setQuota(command.quota, out);
+      case 'removeQuota':
+        this.#quotas.remove(command.principal, out);
+        return DONE;
       case 'trim':
         assert(command.logTrim < entry.index, 'log trim past its own entry');
         return { type: 'trimmed', logTrim: command.logTrim };
@@ -189,6 +200,10 @@ class MetaShardState implements MetaState {
     return this.#access;
   }
 
+  quotas(): QuotaView {
+    return this.#quotas;
+  }
+
   shardOfGroup(group: string): ShardId {
     return 1 + (keyHash(group) % this.#queuesPerShard.length);
   }
@@ -205,7 +220,7 @@ class MetaShardState implements MetaState {
   }
 
   #createTopic(command: CommandOf<'createTopic'>, entry: Entry, out: StateWriter): MetaResult {
-    const { name, queueCount, config } = command;
+    const { name, owner, queueCount, config } = command;
     const known = this.#topics.byName(name);
     if (known?.state === 'deleting') return refuse('TOPIC_BUSY', `${name} is being deleted`);
     if (known !== undefined)
@@ -214,6 +229,8 @@ class MetaShardState implements MetaState {
       return refuse('TOO_MANY_TOPICS', `maxTopics ${this.#limits.maxTopics} is reached`);
     }
     if (this.#exceedsQueues(queueCount)) return this.#tooManyQueues();
+    const isOver = owner !== undefined && this.#topics.countOf(owner) >= this.#maxTopicsOf(owner);
+    if (isOver) return refuse('QUOTA_FULL', topicQuotaText(owner, this.#maxTopicsOf(owner)));
     const queues = this.#place(0, queueCount, out);
     return this.#put(
       {
@@ -224,6 +241,7 @@ class MetaShardState implements MetaState {
         isFenced: true,
         config,
         createdAtMs: entry.timeMs as ShardTimeMs,
+        ...(owner === undefined ? {} : { owner }),
         state: 'creating',
         queues,
         openCount: 0,
@@ -319,6 +337,20 @@ class MetaShardState implements MetaState {
     return DONE;
   }
 
+  #setQuota(quota: Quota, out: StateWriter): MetaResult {
+    const { maxQuotas } = this.#limits;
+    if (this.#quotas.count >= maxQuotas && !this.#quotas.has(quota.principal)) {
+      const text = `maxQuotas ${maxQuotas} is reached: let the quota of * do for most`;
+      return refuse('TOO_MANY_ACCESS_RULES', text);
+    }
+    this.#quotas.set(quota, out);
+    return DONE;
+  }
+
+  #maxTopicsOf(owner: string): number {
+    return this.#quotas.of(owner)?.topics ?? Number.POSITIVE_INFINITY;
+  }
+
   /** By name, checked against the id where the caller gave one. */
   #find(name: string, topicId: string): TopicRecord | MetaResult {
     const topic = this.#topics.byName(name);
@@ -370,7 +402,7 @@ class MetaShardState implements MetaState {
     const fields = decodeVersionedJson(value);
     if (name === COUNTER_KEY) this.#nextQueueId = uint(fields, 'next');
     else if (name === LEVEL_KEY) this.#level = checkedLevel(uint(fields, 'level'));
-    else if (!this.#roster.loadRow(name, fields) && !this.#access.loadRow(name, fields)) {
+    else if (![this.#roster, this.#access, this.#quotas].some((one) => one.loadRow(name, fields))) {
       throw new MetaFormatError(`metadata row ${name} is not known here`);
     }
   }
@@ -392,6 +424,11 @@ function notDrained({ name, queues }: TopicRecord): MetaResult {
     `topic ${name} has order STRICT and ${queues.length} queues: it gets more when it refuses ` +
       `writes and all is read, as \`holdfast topic update ${name} --queues N --drain\` sees to`,
   );
+}
+
+function topicQuotaText(owner: string, max: number): string {
+  const whose = JSON.stringify(owner);
+  return `the quota of ${whose} is reached (topics: ${max}): delete one, or raise it`;
 }
 
 function metaKey(name: string): Uint8Array {

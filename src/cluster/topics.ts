@@ -8,6 +8,7 @@ import {
   decodeVersionedJson,
   encodeVersionedJson,
   MetaFormatError,
+  ownerOf,
   record,
   text,
   uint,
@@ -22,6 +23,7 @@ export interface TopicRecord {
   readonly isFenced: boolean;
   readonly config: TopicConfig;
   readonly createdAtMs: ShardTimeMs;
+  readonly owner?: string;
   readonly state: TopicView['state'];
   /** All that were ever placed, also those not open yet. */
   readonly queues: readonly TopicQueue[];
@@ -38,6 +40,7 @@ export class Topics {
   /** Ascending by code units. Topics being deleted still hold their name here. */
   readonly #names: string[] = [];
   readonly #pendingIds = new Set<string>();
+  readonly #countByOwner = new Map<string, number>();
 
   reset(): void {
     this.#byId.clear();
@@ -45,10 +48,16 @@ export class Topics {
     this.#idByName.clear();
     this.#names.length = 0;
     this.#pendingIds.clear();
+    this.#countByOwner.clear();
   }
 
   get count(): number {
     return this.#byId.size;
+  }
+
+  /** Also those that are being deleted: they are there until they are gone. */
+  countOf(owner: string): number {
+    return this.#countByOwner.get(owner) ?? 0;
   }
 
   byName(name: string): TopicRecord | undefined {
@@ -96,6 +105,7 @@ export class Topics {
 
   remove(topic: TopicRecord, out: StateWriter): void {
     this.#byId.delete(topic.topicId);
+    this.#countOwned(topic, -1);
     this.#views.delete(topic.topicId);
     this.#pendingIds.delete(topic.topicId);
     this.#idByName.delete(topic.name);
@@ -114,12 +124,20 @@ export class Topics {
     const { name, topicId } = topic;
     if (!this.#idByName.has(name)) this.#names.splice(this.#firstNameAbove(name), 0, name);
     this.#idByName.set(name, topicId);
+    if (!this.#byId.has(topicId)) this.#countOwned(topic, 1);
     this.#byId.set(topicId, topic);
     if (isPending(topic)) this.#pendingIds.add(topicId);
     else this.#pendingIds.delete(topicId);
     const view = viewOf(topic);
     this.#views.set(topicId, view);
     return view;
+  }
+
+  #countOwned({ owner }: TopicRecord, step: 1 | -1): void {
+    if (owner === undefined) return;
+    const count = this.countOf(owner) + step;
+    if (count === 0) this.#countByOwner.delete(owner);
+    else this.#countByOwner.set(owner, count);
   }
 
   #firstNameAbove(name: string): number {
@@ -177,6 +195,7 @@ export function readTopic({ value }: StateRow): TopicRecord {
     isFenced: fields.isFenced !== false,
     config: decodeConfig(record(fields, 'config')),
     createdAtMs: uint(fields, 'createdAtMs'),
+    ...ownerOf(fields),
     state,
     queues: queues.map(readQueue),
     openCount: uint(fields, 'openCount'),

@@ -1,5 +1,6 @@
 /** What is counted while it happens. All the rest is read when somebody asks (readings.ts). */
 import { Counter, type Registry } from 'prom-client';
+import { QUOTA_NAMES, type QuotaName } from '../cluster/quota-api.ts';
 import type { CallMeter, ServiceMeters, WebhookOutcome } from '../service/meters.ts';
 import { NO_METERS, WEBHOOK_OUTCOMES } from '../service/meters.ts';
 import { countTally, DurationTally, TalliedHistogram, type Tally } from './tallies.ts';
@@ -47,6 +48,7 @@ export function createMeters(registry: Registry): NodeMeters {
       checks.count += count;
     },
     webhookAnswered: webhookMeter(registry),
+    quotaReached: quotaMeter(registry),
     flushed: (durationMs) => flushes.add(durationMs / 1000),
   };
 }
@@ -110,4 +112,16 @@ function webhookMeter(registry: Registry): (outcome: WebhookOutcome) => void {
   });
   for (const outcome of WEBHOOK_OUTCOMES) answers.inc({ outcome }, 0);
   return (outcome) => answers.inc({ outcome });
+}
+
+/** By quota, and not by principal: of those there may be thousands. */
+function quotaMeter(registry: Registry): (quota: QuotaName) => void {
+  const reached = new Counter({
+    name: 'holdfast_quota_reached_total',
+    help: 'Requests refused and subscriptions that had to wait, by the quota that was used up',
+    labelNames: ['quota'],
+    registers: [registry],
+  });
+  for (const quota of QUOTA_NAMES) reached.inc({ quota }, 0);
+  return (quota) => reached.inc({ quota });
 }

@@ -1,12 +1,15 @@
 /** Who makes one call, or has opened one stream, and what that one may do. */
 import { CallError } from '../status.ts';
 import { type Access, verbNames } from './access.ts';
+import type { Allowance } from './allowance.ts';
 import type { Demand } from './permissions.ts';
 import type { Principal } from './principal.ts';
 
 /** What callers share: rules and revocations as they are now. */
 export interface CallerParts {
   accessOf(principal: Principal): Access;
+  /** undefined: nothing bounds it. */
+  allowanceOf(principal: Principal): Allowance | undefined;
   /** Whether every build of the cluster can read whose something is. */
   readonly namesOwners: boolean;
   /** Why the principal is not taken any more; undefined = it is. */
@@ -28,6 +31,8 @@ export class Caller {
   readonly path: string;
   /** Where from: address and port. */
   readonly source: string;
+  /** What its quota leaves to it on this node; undefined: nothing bounds it. */
+  readonly allowance: Allowance | undefined;
   readonly #parts: CallerParts;
   /** Must hold for as long as the call or stream lasts. */
   #held: Held[] | undefined;
@@ -37,6 +42,7 @@ export class Caller {
     this.principal = principal;
     this.path = path;
     this.source = source;
+    this.allowance = parts.allowanceOf(principal);
   }
 
   /** As commands and frames name whose they are; '' = they cannot. */

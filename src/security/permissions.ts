@@ -137,6 +137,9 @@ const ADMIN: Readonly<Record<string, Permission>> = {
   RevokeAccess: logged(request(manageCluster)),
   ListAccess: request(manageCluster),
   RevokeTokens: logged(request(manageCluster)),
+  SetQuota: logged(request(manageCluster)),
+  RemoveQuota: logged(request(manageCluster)),
+  ListQuotas: request(manageCluster),
 };
 
 /** By gRPC path. */

@@ -9,18 +9,12 @@ import {
   VERBS,
   VERBS_ON,
 } from '../cluster/access-api.ts';
-import type { MetaCommand, MetaResult } from '../cluster/api.ts';
-import { encodeMetaCommand } from '../cluster/meta-codec.ts';
+import type { MetaCommand } from '../cluster/api.ts';
 import { checkedId, checkedName, checkedNumber, int64, isName } from '../convert.ts';
 import { CLOCK_SKEW_MS } from '../security/tokens.ts';
 import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
-import { ask, step } from './cold.ts';
-import type { ExecutorParts } from './executor-parts.ts';
-import type { Proposed } from './internal-methods.ts';
-import { metaError } from './refusals.ts';
-
-const META_SHARD = 0;
+import { catchUpMeta, changeMeta, type MetaChangeParts } from './meta-changes.ts';
 
 interface RuleFields {
   readonly principal: string;
@@ -43,24 +37,21 @@ export interface RevokeTokensRequest {
 }
 
 export class AccessCalls {
-  readonly #parts: Pick<ExecutorParts, 'config' | 'host' | 'methods' | 'router' | 'topics'>;
+  readonly #parts: MetaChangeParts;
   readonly #nowMs: () => number;
 
-  constructor(
-    parts: Pick<ExecutorParts, 'config' | 'host' | 'methods' | 'router' | 'topics'>,
-    nowMs: () => number,
-  ) {
+  constructor(parts: MetaChangeParts, nowMs: () => number) {
     this.#parts = parts;
     this.#nowMs = nowMs;
   }
 
   async grant(call: Call, { rule }: RuleRequest): Promise<object> {
-    await this.#propose(call, { type: 'grantAccess', rule: checkedRule(rule) });
+    await this.#change(call, { type: 'grantAccess', rule: checkedRule(rule) });
     return {};
   }
 
   async revoke(call: Call, { rule }: RuleRequest): Promise<object> {
-    await this.#propose(call, { type: 'revokeAccess', rule: checkedRule(rule) });
+    await this.#change(call, { type: 'revokeAccess', rule: checkedRule(rule) });
     return {};
   }
 
@@ -69,7 +60,7 @@ export class AccessCalls {
     const asked = checkedNumber('page_size', request.page_size, maxPageSize);
     const size = asked || defaultPageSize;
     const after = ruleBeforePage(request.page_token);
-    await this.#catchUp(call);
+    await catchUpMeta(this.#parts, call);
     const found = this.#parts.host
       .meta()
       .access()
@@ -88,7 +79,8 @@ export class AccessCalls {
       throw new CallError('INVALID_REQUEST', 'give principal or token_id: one of them');
     }
     if (tokenId !== '') {
-      await this.#propose(call, { type: 'revokeToken', tokenId: checkedId('token_id', tokenId) });
+      const id = checkedId('token_id', tokenId);
+      await this.#change(call, { type: 'revokeToken', tokenId: id });
       return {};
     }
     const nowMs = this.#nowMs();
@@ -96,22 +88,12 @@ export class AccessCalls {
     const until = given === undefined ? nowMs : int64('issued_until_ms', given);
     const issuedUntilMs = checkedNumber('issued_until_ms', until, nowMs + CLOCK_SKEW_MS);
     const who = checkedName('principal', principal);
-    await this.#propose(call, { type: 'revokePrincipal', principal: who, issuedUntilMs });
+    await this.#change(call, { type: 'revokePrincipal', principal: who, issuedUntilMs });
     return {};
   }
 
-  async #propose(call: Call, command: MetaCommand): Promise<void> {
-    const { host, methods, router } = this.#parts;
-    if (host.meta().featureLevel() < OWNERS_LEVEL) throw tooEarly();
-    const head = encodeMetaCommand(command);
-    const proposed = await ask<Proposed>(router, call, methods.propose, META_SHARD, head);
-    const result = proposed.result as MetaResult;
-    if (result.type === 'refused') throw metaError(result, '');
-    await this.#catchUp(call);
-  }
-
-  #catchUp(call: Call): Promise<void> {
-    return step((done) => this.#parts.topics.catchUp(call, (error) => done(error, undefined)));
+  #change(call: Call, command: MetaCommand): Promise<void> {
+    return changeMeta(this.#parts, call, command, OWNERS_LEVEL);
   }
 }
 
@@ -121,11 +103,6 @@ function ruleBeforePage(token: string): string {
   const name = Buffer.from(token, 'base64url').toString('utf8');
   if (token === '' || RULE_NAME.test(name)) return name;
   throw new CallError('INVALID_REQUEST', 'page_token is not one that an earlier page gave');
-}
-
-function tooEarly(): CallError {
-  const text = `access rules need feature level ${OWNERS_LEVEL}: holdfast cluster upgrade`;
-  return new CallError('UPGRADE_UNFINISHED', text);
 }
 
 function checkedRule(fields: RuleFields | null): AccessRule {

@@ -9,6 +9,7 @@ import type { ServiceMeters } from './meters.ts';
 import type { Proto } from './proto.ts';
 import type { QueuePicker } from './queue-picker.ts';
 import type { TopicDirectory } from './topic-directory.ts';
+import type { TransactionQuota } from './transaction-quota.ts';
 
 export interface ExecutorParts {
   readonly host: ShardHost;
@@ -21,4 +22,5 @@ export interface ExecutorParts {
   readonly proto: Proto;
   readonly config: ServiceConfig;
   readonly meters: ServiceMeters;
+  readonly transactionQuota: TransactionQuota;
 }

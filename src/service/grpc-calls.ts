@@ -8,6 +8,7 @@ import type {
   sendUnaryData,
 } from '@grpc/grpc-js';
 import type { Caller } from '../security/caller.ts';
+import { countedBytes } from '../security/counted-bytes.ts';
 import { type CallError, toCallError } from '../status.ts';
 import type { Admission } from './admission.ts';
 import { type Call, type Calls, clientCall, type Done } from './call.ts';
@@ -60,6 +61,7 @@ export function unaryHandler(
   method: UnaryMethod,
 ): handleUnaryCall<Buffer, Buffer> {
   const { admission, guard } = parts;
+  const counted = countedBytes(method.path);
   return (grpcCall: RawUnary, callback: sendUnaryData<Buffer>) => {
     const { request } = grpcCall;
     const refused = admission.enter(request.length);
@@ -73,13 +75,14 @@ export function unaryHandler(
       return;
     }
     guard.identify(grpcCall, method.path, (error, caller) => {
-      if (error === undefined) {
+      const refusal = error ?? caller!.allowance?.request(counted, request.length);
+      if (refusal === undefined) {
         run(parts, method, grpcCall, callback, caller);
         return;
       }
       admission.leave(request.length);
-      method.meter.answered(error.reason, 0);
-      refuse(parts, callback, error);
+      method.meter.answered(refusal.reason, 0);
+      refuse(parts, callback, refusal);
     });
   };
 }
@@ -106,6 +109,9 @@ function run(
       meter.answered(error?.reason ?? 'ok', calls.clock.nowMs() - beganMs);
       span?.end(error?.reason);
       if (error === undefined) {
+        if (countedBytes(path) === 'fetchedBytesPerSecond') {
+          caller?.allowance?.fetched(answer!.length);
+        }
         callback(null, asBuffer(answer!));
         if (!grpcCall.cancelled) call.onSent?.();
       } else refuse(parts, callback, error);

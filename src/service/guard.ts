@@ -7,6 +7,7 @@ import type { PeerCertificate } from 'node:tls';
 import type { Metadata } from '@grpc/grpc-js';
 import { OWNERS_LEVEL } from '../broker/feature-level.ts';
 import { Access } from '../security/access.ts';
+import { type Allowance, Allowances } from '../security/allowance.ts';
 import { Authenticator } from '../security/authenticator.ts';
 import { Caller, type CallerParts } from '../security/caller.ts';
 import { type Principal, principalOf } from '../security/principal.ts';
@@ -15,6 +16,7 @@ import type { TokenKeys } from '../security/token-keys.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { type CallError, toCallError } from '../status.ts';
 import type { DeadlineClock, Deadlines, Expiring } from './deadlines.ts';
+import type { ServiceMeters } from './meters.ts';
 
 /** How callers prove who they are. */
 export interface AuthOptions {
@@ -31,6 +33,7 @@ export interface GuardParts {
   readonly clock: DeadlineClock;
   readonly deadlines: Deadlines;
   readonly log: SecurityLog;
+  readonly meters: ServiceMeters;
 }
 
 /** What grpc-js tells of a call. */
@@ -57,6 +60,7 @@ export class Guard implements CallerParts {
   readonly #options: AuthOptions;
   readonly #authenticator: Authenticator;
   readonly #accesses = new Map<string, Access>();
+  readonly #allowances: Allowances;
   #accessVersion = -1;
   /** Of the rules when what is open was looked at last: a call may know newer ones before. */
   #lookedAtVersion = -1;
@@ -64,7 +68,7 @@ export class Guard implements CallerParts {
   readonly #unsubscribe: () => void;
 
   constructor(options: AuthOptions, parts: GuardParts) {
-    const { clusterId, host } = parts;
+    const { clock, clusterId, host, meters } = parts;
     this.#parts = parts;
     this.#options = options;
     const { admins, keys, maxTokenLifetimeMs } = options;
@@ -72,6 +76,11 @@ export class Guard implements CallerParts {
       ...{ clusterId, admins, maxTokenLifetimeMs, nowMs: Date.now },
       keys: () => keys.current,
       access: () => host.meta().access(),
+    });
+    this.#allowances = new Allowances({
+      quotas: () => host.meta().quotas(),
+      nowMs: () => clock.nowMs(),
+      exceeded: (rate) => meters.quotaReached(rate),
     });
     keys.onChange(() => {
       this.#authenticator.forget();
@@ -142,6 +151,10 @@ export class Guard implements CallerParts {
     const access = new Access(rules, name, isAdmin);
     this.#accesses.set(name, access);
     return access;
+  }
+
+  allowanceOf({ isAdmin, name }: Principal): Allowance | undefined {
+    return isAdmin ? undefined : this.#allowances.of(name);
   }
 
   refusal(principal: Principal): CallError | undefined {

@@ -3,6 +3,8 @@
  * message. What can be read when somebody asks is not said here (`Service.stats`).
  */
 
+import type { QuotaName } from '../cluster/quota-api.ts';
+
 export interface CallMeter {
   /** `ok`, or the reason of the error. */
   answered(outcome: string, durationMs: number): void;
@@ -20,6 +22,8 @@ export interface ServiceMeters {
   /** Check-backs that reached a producer. */
   checked(count: number): void;
   webhookAnswered(outcome: WebhookOutcome): void;
+  /** Somebody was refused, or a subscription has to wait, because of a quota. */
+  quotaReached(quota: QuotaName): void;
 }
 
 /** `FAILED`: no answer came, so nobody was asked. */
@@ -33,4 +37,5 @@ export const NO_METERS: ServiceMeters = Object.freeze({
   pushed() {},
   checked() {},
   webhookAnswered() {},
+  quotaReached() {},
 });

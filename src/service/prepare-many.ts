@@ -146,12 +146,14 @@ export class PrepareMany {
 
   #prepareHere(call: Call, { shard }: Target, frame: Uint8Array, done: Done): void {
     const { head: plan, bytes } = decodeFrame<PreparePlan>(frame);
-    const { host } = this.#parts;
+    const { host, transactionQuota } = this.#parts;
     const { producerGroup, callerId } = plan;
     const known = host.data(shard).transaction(producerGroup, { by: 'caller', callerId });
     const refused =
       known === undefined
-        ? (refuseTransaction(host.data(shard)) ?? refuseFullDisk(host, shard))
+        ? (transactionQuota.refuse(shard, call.principal) ??
+          refuseTransaction(host.data(shard)) ??
+          refuseFullDisk(host, shard))
         : undefined;
     if (refused !== undefined) {
       done(refused, undefined);

@@ -92,7 +92,8 @@ export class ProduceStream {
       this.#client.fail(toCallError(error));
       return;
     }
-    const refused = admission.enter(frame.length);
+    const over = caller?.allowance?.request('producedBytesPerSecond', frame.length);
+    const refused = over ?? admission.enter(frame.length);
     const beganMs = calls.clock.nowMs();
     const entry: Entry = {
       beganMs,

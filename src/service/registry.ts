@@ -23,6 +23,7 @@ import { filterLimits, limitsOf } from './limits.ts';
 import type { CallMeter } from './meters.ts';
 import { PRODUCE_PATH } from './produce.ts';
 import { ProduceStream } from './produce-stream.ts';
+import { QuotaCalls } from './quota-calls.ts';
 import { RECALL_PATH, recall } from './recall.ts';
 import type { Parts } from './service.ts';
 import { stateLimits } from './state-admission.ts';
@@ -75,6 +76,7 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
   const others = [...stateLimits(), ...filterLimits(), ...(options.otherLimits ?? [])];
   const limits = limitsOf(config, others);
   const access = new AccessCalls(parts, Date.now);
+  const quotas = new QuotaCalls(parts);
   return [
     [PRODUCE_PATH, produce.produce.bind(produce)],
     [FETCH_PATH, fetch.fetch.bind(fetch)],
@@ -118,6 +120,9 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     cold('/holdfast.v1.Admin/RevokeAccess', access.revoke.bind(access)),
     cold('/holdfast.v1.Admin/ListAccess', access.list.bind(access)),
     cold('/holdfast.v1.Admin/RevokeTokens', access.revokeTokens.bind(access)),
+    cold('/holdfast.v1.Admin/SetQuota', quotas.set.bind(quotas)),
+    cold('/holdfast.v1.Admin/RemoveQuota', quotas.remove.bind(quotas)),
+    cold('/holdfast.v1.Admin/ListQuotas', quotas.list.bind(quotas)),
     cold('/holdfast.v1.Admin/DescribeCluster', cluster.describe.bind(cluster)),
     cold('/holdfast.v1.Admin/DescribeLimits', () => Promise.resolve({ limits })),
   ];
@@ -197,14 +202,15 @@ function opened(
     return;
   }
   guard.identify(stream, path, (error, caller) => {
-    if (error === undefined && !stream.cancelled) {
+    const refusal = error ?? caller!.allowance?.request(undefined, 0);
+    if (refusal === undefined && !stream.cancelled) {
       keepOpen(parts, streams, stream, open, caller);
       return;
     }
     admission.closeStream();
-    if (error === undefined) return;
-    meter.answered(error.reason, 0);
-    failStream(stream, error);
+    if (refusal === undefined) return;
+    meter.answered(refusal.reason, 0);
+    failStream(stream, refusal);
   });
 }
 

@@ -54,6 +54,7 @@ import type { Spans } from './spans.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import { TopicCalls } from './topics.ts';
 import { createTraceMethods } from './tracing/methods.ts';
+import { TransactionQuota } from './transaction-quota.ts';
 import { TransactionCalls } from './transactions.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
 
@@ -133,7 +134,12 @@ export function createParts(options: ServiceOptions) {
   const waits = new AppliedWaits(host, config.maxWaitingCalls);
   const topics = new TopicDirectory(host, router, waits, methods.readIndex);
   const picker = new QueuePicker(MAX_PICKED_TOPICS, config.maxOrderingKeyBytes);
-  const shared = { host, router, topics, waits, methods, fences, picker, proto, config, meters };
+  const admins = options.auth?.admins ?? new Set<string>();
+  const transactionQuota = new TransactionQuota(host, admins, meters);
+  const shared = {
+    ...{ host, router, topics, waits, methods, fences, picker, proto, config, meters },
+    transactionQuota,
+  };
   const produce = new ProduceCalls(shared);
   const fetch = new FetchCalls(shared);
   const offsets = new OffsetCalls(shared);
@@ -183,13 +189,14 @@ export function createParts(options: ServiceOptions) {
 
 /** Only where it is asked who calls. */
 function createGuard(
-  { auth, birth, host, logger }: ServiceOptions,
+  { auth, birth, host, logger, meters = NO_METERS }: ServiceOptions,
   clock: DeadlineClock,
   deadlines: Deadlines,
 ): Guard | undefined {
   if (auth === undefined) return undefined;
   const log = new SecurityLog(logger, () => clock.nowMs());
-  return new Guard(auth, { clusterId: birth.clusterId, host, clock, deadlines, log });
+  const { clusterId } = birth;
+  return new Guard(auth, { clusterId, host, clock, deadlines, log, meters });
 }
 
 export function createService(options: ServiceOptions): Service {

@@ -71,6 +71,8 @@ export class SubscribeStream {
   #unsentBytes = 0;
   /** Of frames that wait for credit or room. */
   #heldBytes = 0;
+  /** Runs while the caller was sent more than its quota so far. */
+  #pace: NodeJS.Timeout | undefined;
 
   constructor(stream: RawDuplex, parts: SubscribeParts) {
     this.#parts = parts;
@@ -94,6 +96,7 @@ export class SubscribeStream {
 
   /** Whether another poll may bring bytes. */
   get hasRoom(): boolean {
+    if (this.#pace !== undefined) return false;
     return this.#client.writable && this.#unsentBytes < this.#parts.config.maxStreamBytesInFlight;
   }
 
@@ -119,6 +122,7 @@ export class SubscribeStream {
     this.#credit -= count;
     this.#unsentBytes += frame.length;
     this.#parts.meters.pushed(count, frame.length);
+    this.#keepPace(frame.length);
     this.#client.write(frame, () => {
       this.#unsentBytes -= frame.length;
       this.#pollAll();
@@ -128,6 +132,20 @@ export class SubscribeStream {
 
   fail(error: CallError): void {
     this.#client.fail(error);
+  }
+
+  /** Waits where others would be refused: what a subscription is sent is for us to say. */
+  #keepPace(bytes: number): void {
+    const { caller, meters } = this.#parts;
+    const waitMs = caller?.allowance?.fetched(bytes) ?? 0;
+    if (waitMs === 0 || this.#pace !== undefined || this.#client.closed) return;
+    meters.quotaReached('fetchedBytesPerSecond');
+    this.#pace = setTimeout(() => {
+      this.#pace = undefined;
+      // Others of the principal may have taken what was there by now.
+      this.#keepPace(0);
+      this.#pollAll();
+    }, waitMs);
   }
 
   #receive(frame: Buffer): void {
@@ -193,6 +211,7 @@ export class SubscribeStream {
       if (shard === META_SHARD) this.#topicChanged();
     });
     this.#topicChanged();
+    this.#keepPace(0);
     this.#pollAll();
   }
 
@@ -262,6 +281,7 @@ export class SubscribeStream {
 
   #close(): void {
     this.#unwatch?.();
+    clearTimeout(this.#pace);
     this.#beginning?.cancel();
     for (const loop of this.#loops.values()) loop.close();
     this.#parts.onClosed();

@@ -1,5 +1,6 @@
 /** Topics: proposals to the metadata shard, then waiting until the reconciler has done its part. */
 import { type Durability, Durability as Levels } from '../broker/commands.ts';
+import { QUOTAS_LEVEL } from '../broker/feature-level.ts';
 import {
   DEFAULT_DEDUP_WINDOW_MS,
   type MetaCommand,
@@ -75,7 +76,14 @@ export class TopicCalls {
       durability: Levels.majorityFsync,
       ...asked,
     };
-    const created = await this.#propose(call, { type: 'createTopic', name, queueCount, config });
+    const command = {
+      type: 'createTopic',
+      name,
+      queueCount,
+      config,
+      ...this.#ownerOf(call),
+    } as const;
+    const created = await this.#propose(call, command);
     return { topic: topicFields(await this.#grown(call, created.topic, queueCount)) };
   }
 
@@ -165,7 +173,10 @@ export class TopicCalls {
     const head = encodeMetaCommand(command);
     const proposed = await ask<Proposed>(this.#parts.router, call, method, META_SHARD, head);
     const result = proposed.result as MetaResult;
-    if (result.type === 'refused') throw metaError(result, 'name' in command ? command.name : '');
+    if (result.type === 'refused') {
+      if (result.reason === 'QUOTA_FULL') this.#parts.meters.quotaReached('topics');
+      throw metaError(result, 'name' in command ? command.name : '');
+    }
     return { index: proposed.index, topic: result.type === 'topic' ? result.topic : undefined };
   }
 
@@ -188,6 +199,13 @@ export class TopicCalls {
         part.finish(refused === undefined ? undefined : unseen(refused), undefined),
       );
     });
+  }
+
+  /** Whose quota a new topic counts against: not an admin's. */
+  #ownerOf({ caller, principal }: Call): { readonly owner?: string } {
+    const isKept = this.#parts.host.meta().featureLevel() >= QUOTAS_LEVEL;
+    const isNobodys = principal === '' || caller?.principal.isAdmin === true;
+    return isNobodys || !isKept ? {} : { owner: principal };
   }
 
   #queueCount(request: TopicChange): number {

@@ -147,9 +147,15 @@ export class TransactionCalls {
 
   #prepareHere(call: Call, target: Target, prepare: Prepare, done: Done): void {
     const { part } = prepare;
-    const { host } = this.#parts;
+    const { host, transactionQuota } = this.#parts;
+    const { shard } = target;
+    const data = host.data(shard);
+    const { callerId, producerGroup } = prepare;
+    const isNew = data.transaction(producerGroup, { by: 'caller', callerId }) === undefined;
     const refused =
-      refuseTransaction(host.data(target.shard)) ?? refuseFullDisk(host, target.shard);
+      (isNew ? transactionQuota.refuse(shard, call.principal) : undefined) ??
+      refuseTransaction(data) ??
+      refuseFullDisk(host, shard);
     if (refused !== undefined) {
       done(refused, undefined);
       return;

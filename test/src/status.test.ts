@@ -35,8 +35,9 @@ describe('reasons', () => {
       if (facts.code === 'INVALID_ARGUMENT' || facts.code === 'NOT_FOUND') {
         expect(facts).toMatchObject({ retryable: false, outcomeUnknown: false });
       }
-      // "Later" is what RESOURCE_EXHAUSTED is kept for.
-      if (facts.code === 'RESOURCE_EXHAUSTED' && reason !== 'TOO_MANY_TOPICS') {
+      // "Later" is what RESOURCE_EXHAUSTED is kept for, but of what only somebody can end.
+      const isLasting = reason === 'TOO_MANY_TOPICS' || reason === 'QUOTA_FULL';
+      if (facts.code === 'RESOURCE_EXHAUSTED' && !isLasting) {
         expect(facts.retryable).toBe(true);
       }
     }

@@ -1,4 +1,4 @@
-/** `holdfast token` and `holdfast acl`, against services that ask who calls. */
+/** `holdfast token`, `acl` and `quota`, against services that ask who calls. */
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -171,6 +171,35 @@ describe('holdfast acl', () => {
     [['app', 'read', '--topic', 't'], /^$/],
   ])('grant %j is a usage error', async (words, why) => {
     const failed = await as(await tokenFile(ADMIN), 'acl', 'grant', ...words);
+    expect([failed.exitCode, failed.why]).toEqual([2, expect.stringMatching(why)]);
+  });
+});
+
+describe('holdfast quota', () => {
+  it('sets, lists and removes', async () => {
+    const root = await tokenFile(ADMIN);
+    const set = await as(root, 'quota', 'set', 'app', '--produce', '1000000', '--topics', '0');
+    expect(set.stdout).toBe('app has a quota\n');
+    const limits = ['--fetch', '5', '--requests', '20', '--transactions', '3'];
+    await as(root, 'quota', 'set', '*', ...limits);
+    const table = (await as(root, 'quota', 'list')).stdout.split('\n');
+    expect(table).toEqual([
+      'PRINCIPAL  PRODUCE B/S  FETCH B/S  REQUESTS/S  TOPICS  TRANSACTIONS',
+      '*          -            5          20          -       3',
+      'app        1000000      -          -           0       -',
+      '',
+    ]);
+    expect((await as(root, 'quota', 'remove', '*')).stdout).toBe('* has no quota of its own\n');
+    const left = JSON.parse((await as(root, 'quota', 'list', '--json')).stdout) as object[];
+    expect(left).toEqual([{ principal: 'app', producedBytesPerSecond: 1_000_000, topics: 0 }]);
+  });
+
+  it.each([
+    [['app'], /at least one limit/],
+    [['app', '--requests', '0'], /^$/],
+    [['app', '--topics', '-1'], /^$/],
+  ])('set %j is a usage error', async (words, why) => {
+    const failed = await as(await tokenFile(ADMIN), 'quota', 'set', ...words);
     expect([failed.exitCode, failed.why]).toEqual([2, expect.stringMatching(why)]);
   });
 });

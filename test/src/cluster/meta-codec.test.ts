@@ -20,6 +20,7 @@ const everyOrder = { principal: 'app', kind: 'topic', name: 'orders', isPrefix: 
 
 const commands: MetaCommand[] = [
   { type: 'createTopic', name: 'orders', queueCount: 3, config },
+  { type: 'createTopic', name: 'owned', queueCount: 1, config, owner: 'app' },
   { type: 'updateTopic', name: 'orders', topicId: '', queueCount: undefined, config: {} },
   {
     type: 'updateTopic',
@@ -46,6 +47,8 @@ const commands: MetaCommand[] = [
   { type: 'revokeAccess', rule: { ...everyOrder, kind: 'cluster', verbs: ['admin'] } },
   { type: 'revokePrincipal', principal: 'app', issuedUntilMs: 1_700_000_000_000 },
   { type: 'revokeToken', tokenId: 't-1' },
+  { type: 'setQuota', quota: { principal: '*', limits: { topics: 0, requestsPerSecond: 9 } } },
+  { type: 'removeQuota', principal: 'app' },
 ];
 
 describe('metadata commands', () => {

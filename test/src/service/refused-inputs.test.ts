@@ -106,7 +106,7 @@ it('only what takes no input has an empty table', () => {
     const { requestSerialize } = proto.method(`/holdfast.v1.${method}`);
     const every = { name: 'x', topic: 'x', group: 'x', message_id: 'x', page_size: 1, node: 1 };
     const more = { transaction_id: 'x', producer_group: 'x', request_id: 1, start: {}, state: 1 };
-    const others = { level: 1, shard: 1, rule: {}, principal: 'x' };
+    const others = { level: 1, shard: 1, rule: {}, quota: {}, principal: 'x' };
     const takes = requestSerialize({ ...every, ...more, ...others }).length > 0;
     expect([method, rows.length > 0]).toEqual([method, takes]);
   }

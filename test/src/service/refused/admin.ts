@@ -37,6 +37,8 @@ const badRules = [
   [{ rule: { ...rule, verbs: [9] } }, BAD, 'INVALID_REQUEST', /PRODUCE, FETCH, ADMIN/],
 ] as const;
 
+const quota = { principal: 'app', topics: 1000 };
+
 export const ADMIN: RefusedTables = {
   'Admin/GrantAccess': table({ rule }, badRules),
   'Admin/RevokeAccess': table({ rule }, badRules),
@@ -48,6 +50,18 @@ export const ADMIN: RefusedTables = {
     [{ principal: '', token_id: 'x'.repeat(65) }, BAD, 'INVALID_NAME', /token_id has 65 bytes/],
     [{ issued_until_ms: '9000000000000' }, BAD, 'NUMBER_OUT_OF_RANGE', /issued_until_ms/],
   ]),
+  'Admin/SetQuota': table({ quota }, [
+    [{ quota: null }, BAD, 'INVALID_REQUEST', /quota is missing/],
+    [{ quota: { ...quota, principal: '' } }, BAD, 'INVALID_NAME', /principal/],
+    [{ quota: { ...quota, principal: '**' } }, BAD, 'INVALID_NAME', /principal/],
+    [{ quota: { principal: 'app' } }, BAD, 'INVALID_REQUEST', /at least one limit/],
+    [{ quota: { ...quota, topics: -1 } }, BAD, 'NUMBER_OUT_OF_RANGE', /topics is -1/],
+    [{ quota: { ...quota, requests_per_second: 0 } }, BAD, 'INVALID_REQUEST', /_second is 0/],
+  ]),
+  'Admin/RemoveQuota': table({ principal: 'app' }, [
+    [{ principal: '' }, BAD, 'INVALID_NAME', /principal/],
+  ]),
+  'Admin/ListQuotas': table({}, Object.values(paged)),
   'Admin/CreateTopic': table({ name: 'refused-new' }, [
     ...badNames,
     ...badConfigs,
