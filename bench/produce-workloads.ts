@@ -18,7 +18,7 @@ export function unary(
     compares: 'rate',
     durabilities: BOTH,
     async run(target, durability, seconds) {
-      const client = new RawClient(target.server);
+      const client = new RawClient(target.server, target.entrance);
       const request = produceRequest(target.topic, durability, count, bodyBytes);
       const moved = { messages: count, bytes: count * bodyBytes };
       try {
@@ -64,7 +64,7 @@ export function stream(window: number): Workload {
     compares: 'rate',
     durabilities: BOTH,
     async run(target, durability, seconds) {
-      const client = new RawClient(target.server);
+      const client = new RawClient(target.server, target.entrance);
       const request = produceRequest(target.topic, durability, 1, SMALL_BYTES);
       const call = client.stream('ProduceStream');
       try {

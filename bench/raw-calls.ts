@@ -11,14 +11,29 @@ export const DURABILITY_NUMBER: Record<DurabilityClass, number> = {
   MAJORITY: 2,
 };
 
+/** What a cluster asks for that is encrypted, and asks who calls. */
+export interface Entrance {
+  /** PEM. */
+  readonly ca: string;
+  readonly token: string;
+}
+
 export class RawClient {
   readonly #client: grpc.Client;
+  readonly #metadata = new grpc.Metadata();
 
-  constructor(server: string) {
-    this.#client = new grpc.Client(server, grpc.credentials.createInsecure(), {
+  constructor(server: string, entrance?: Entrance) {
+    const credentials =
+      entrance === undefined
+        ? grpc.credentials.createInsecure()
+        : grpc.credentials.createSsl(Buffer.from(entrance.ca));
+    if (entrance !== undefined) this.#metadata.set('authorization', `Bearer ${entrance.token}`);
+    this.#client = new grpc.Client(server, credentials, {
       'grpc.max_receive_message_length': MAX_BYTES,
       'grpc.max_send_message_length': MAX_BYTES,
       'grpc.enable_retries': 0,
+      // The certificate has this name, too, and TLS takes none that is an address.
+      ...(entrance === undefined ? {} : { 'grpc.ssl_target_name_override': 'localhost' }),
     });
   }
 
@@ -30,6 +45,7 @@ export class RawClient {
         same,
         same,
         request,
+        this.#metadata,
         (error, answer) => {
           if (error !== null) reject(error);
           else resolve(answer as Buffer);
@@ -39,7 +55,8 @@ export class RawClient {
   }
 
   stream(method: string): grpc.ClientDuplexStream<Buffer, Buffer> {
-    return this.#client.makeBidiStreamRequest(`/holdfast.v1.Log/${method}`, same, same);
+    const path = `/holdfast.v1.Log/${method}`;
+    return this.#client.makeBidiStreamRequest(path, same, same, this.#metadata);
   }
 
   close(): void {

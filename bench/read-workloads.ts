@@ -7,7 +7,7 @@ const END_TO_END_PER_SECOND = 500;
 /** Long enough that no poll ends empty while messages come. */
 const POLL_MS = 20_000;
 
-function nextOffsetOf(answer: Buffer): number {
+export function nextOffsetOf(answer: Buffer): number {
   for (const field of fieldsOf(answer)) if (field.number === 1) return field.value;
   return 0;
 }

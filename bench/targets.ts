@@ -3,14 +3,17 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connect } from '../src/client/index.ts';
+import { type ConnectOptions, connect } from '../src/client/index.ts';
 import { UpProcess } from '../test/processes/up-process.ts';
+import type { Entrance } from './raw-calls.ts';
 
 export interface Target {
   readonly kind: 'holdfast' | 'ceiling';
   /** host:port that takes the calls: the leader of the topic's only queue. */
   readonly server: string;
   readonly topic: string;
+  /** Absent: everybody may come in. */
+  readonly entrance?: Entrance;
   stop(): Promise<unknown>;
 }
 
@@ -70,7 +73,7 @@ export async function startHoldfast(
   const up = await UpProcess.start({ data: join(directory, 'holdfast'), settings });
   const topic = 'bench';
   try {
-    const server = await createTopic(up.servers, topic);
+    const server = await createTopic({ servers: up.servers }, topic);
     return { kind: 'holdfast', server, topic, stop: () => up.stop() };
   } catch (error) {
     await up.stop();
@@ -78,9 +81,14 @@ export async function startHoldfast(
   }
 }
 
+interface Entered extends ConnectOptions {
+  readonly servers: readonly string[];
+}
+
 /** One queue, no retention; answers the address of the queue's leader. */
-async function createTopic(servers: readonly string[], topic: string): Promise<string> {
-  const client = connect({ servers });
+export async function createTopic(options: Entered, topic: string): Promise<string> {
+  const { servers } = options;
+  const client = connect(options);
   try {
     await client.admin.createTopic({ name: topic, queueCount: 1 });
     const { queues } = await client.admin.describeTopic(topic);

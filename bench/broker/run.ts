@@ -12,6 +12,7 @@ import { filter } from './filter.ts';
 import { half } from './half.ts';
 import { metrics } from './metrics.ts';
 import type { Part, Row } from './row.ts';
+import { security } from './security.ts';
 import { topics } from './topics.ts';
 
 const PARTS: Readonly<Record<string, Part>> = {
@@ -21,11 +22,12 @@ const PARTS: Readonly<Record<string, Part>> = {
   filter,
   backlog,
   metrics,
+  security,
 };
 
 const COMMAND = {
   name: 'bench:broker',
-  does: 'Half messages, delays, many topics, filters, a backlog, metrics: each beside its goal.',
+  does: 'Half messages, delays, many topics, filters, backlog, metrics, TLS: each beside its goal.',
   options: {
     only: text('PART', '', `one of ${Object.keys(PARTS).join(', ')}`),
     seconds: number(5, 'how long each figure is measured, per round', { min: 0.5, max: 3600 }),

@@ -15,6 +15,8 @@ export interface UpOptions {
   readonly nodes?: number;
   /** key=value pairs for every node. */
   readonly settings?: readonly string[];
+  /** Encrypted, and asks who calls: `up --tls --auth`. */
+  readonly closed?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
   /** Gets what the command says; without it only the errors are seen, on our own stderr. */
   readonly logFile?: string;
@@ -48,9 +50,10 @@ export class UpProcess {
   /** Resolves at the line `ready`. */
   static async start(options: UpOptions): Promise<UpProcess> {
     if (!existsSync(HOLDFAST)) throw new Error(`${HOLDFAST} is missing: run npm run build`);
-    const { data, nodes = 3, settings = [], environment, logFile } = options;
+    const { data, nodes = 3, settings = [], closed = false, environment, logFile } = options;
     const base = await freeBasePort(nodes);
     const args = ['up', '--leash', '--nodes', `${nodes}`, '--data', data];
+    if (closed) args.push('--tls', '--auth');
     args.push('--base-port', `${base}`, ...settings.flatMap((setting) => ['--set', setting]));
     const child = spawn(process.execPath, [HOLDFAST, ...args], {
       stdio: ['pipe', 'pipe', logFile === undefined ? 'inherit' : 'pipe'],
