@@ -112,6 +112,10 @@ export const configSchema = z.strictObject({
       maxLongPolls: whole(1, 10_000_000).default(DEFAULTS.limits.maxLongPolls),
       maxWaitMs: whole(0, 3_600_000).default(DEFAULTS.limits.maxWaitMs),
       maxStreamBytesInFlight: whole(64 * KIB, GIB).default(DEFAULTS.limits.maxStreamBytesInFlight),
+      maxConnections: whole(1, 1_000_000).default(DEFAULTS.limits.maxConnections),
+      maxConnectionsPerAddress: whole(1, 1_000_000).default(
+        DEFAULTS.limits.maxConnectionsPerAddress,
+      ),
     })
     .prefault({}),
   transactions: z

@@ -57,6 +57,9 @@ export interface ServiceLimits {
   readonly maxWaitMs: number;
   /** Bytes on their way to one Subscribe stream. */
   readonly maxStreamBytesInFlight: number;
+  /** Of clients. */
+  readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
 }
 
 export interface TransactionConfig {
@@ -190,6 +193,8 @@ export const DEFAULTS = Object.freeze({
     maxLongPolls: 20_000,
     maxWaitMs: 30_000,
     maxStreamBytesInFlight: 4 * 1024 * 1024,
+    maxConnections: 10_000,
+    maxConnectionsPerAddress: 2_000,
   }),
   transactions: Object.freeze({
     firstCheckAfterMs: 6000,

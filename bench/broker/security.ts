@@ -1,6 +1,6 @@
 /**
- * The same loads on a cluster that is open and on one with TLS, tokens, a rule and a quota, in turn:
- * what it costs to be closed.
+ * The same loads on a cluster that is open and on one with TLS, tokens, a rule and a quota, in
+ * turn: what it costs to be closed.
  */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,8 +1,13 @@
 /** What is counted while it happens. All the rest is read when somebody asks (readings.ts). */
 import { Counter, type Registry } from 'prom-client';
 import { QUOTA_NAMES, type QuotaName } from '../cluster/quota-api.ts';
-import type { CallMeter, ServiceMeters, WebhookOutcome } from '../service/meters.ts';
-import { NO_METERS, WEBHOOK_OUTCOMES } from '../service/meters.ts';
+import type {
+  CallMeter,
+  ConnectionRefusal,
+  ServiceMeters,
+  WebhookOutcome,
+} from '../service/meters.ts';
+import { CONNECTION_REFUSALS, NO_METERS, WEBHOOK_OUTCOMES } from '../service/meters.ts';
 import { countTally, DurationTally, TalliedHistogram, type Tally } from './tallies.ts';
 
 export interface NodeMeters extends ServiceMeters {
@@ -49,6 +54,7 @@ export function createMeters(registry: Registry): NodeMeters {
     },
     webhookAnswered: webhookMeter(registry),
     quotaReached: quotaMeter(registry),
+    connectionRefused: connectionMeter(registry),
     flushed: (durationMs) => flushes.add(durationMs / 1000),
   };
 }
@@ -124,4 +130,15 @@ function quotaMeter(registry: Registry): (quota: QuotaName) => void {
   });
   for (const quota of QUOTA_NAMES) reached.inc({ quota }, 0);
   return (quota) => reached.inc({ quota });
+}
+
+function connectionMeter(registry: Registry): (why: ConnectionRefusal) => void {
+  const refused = new Counter({
+    name: 'holdfast_connections_refused_total',
+    help: 'Connections of clients that were closed before a call, by the limit, or by TLS',
+    labelNames: ['why'],
+    registers: [registry],
+  });
+  for (const why of CONNECTION_REFUSALS) refused.inc({ why }, 0);
+  return (why) => refused.inc({ why });
 }

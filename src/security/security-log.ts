@@ -37,6 +37,12 @@ export class SecurityLog {
     this.#logger.warn({ ...event, reason: error.reason }, 'security: a call was refused');
   }
 
+  /** Before any call. The code of an error and not its text, for the same reason. */
+  turnedAway(source: string, reason: string): void {
+    if (!this.#mayLog()) return;
+    this.#logger.warn({ source, reason }, 'security: a connection was refused');
+  }
+
   /** Of those who may: they are few. */
   changed(event: SecurityEvent): void {
     this.#logger.info({ ...event }, 'security: the cluster is changed');

@@ -82,6 +82,10 @@ export interface ServiceConfig {
   /** A connection without a call for so long is closed; clients make a new one. */
   readonly maxConnectionIdleMs: number;
   readonly keepaliveTimeoutMs: number;
+  /** Of clients, on one node. */
+  readonly maxConnections: number;
+  /** So that one address cannot take them all; behind a proxy all clients have one. */
+  readonly maxConnectionsPerAddress: number;
   /** Node's bound on the memory of one HTTP/2 session, in MB. */
   readonly maxSessionMemoryMb: number;
 }
@@ -138,6 +142,8 @@ export const SERVICE_DEFAULTS: ServiceConfig = Object.freeze({
   keepaliveTimeMs: 30_000,
   maxConnectionIdleMs: 1_800_000,
   keepaliveTimeoutMs: 10_000,
+  maxConnections: 10_000,
+  maxConnectionsPerAddress: 2_000,
   maxSessionMemoryMb: 256,
 });
 

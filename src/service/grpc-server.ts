@@ -4,14 +4,17 @@ import {
   type MethodDefinition,
   Server,
   type ServerCredentials,
+  type ServerOptions,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
+import { ClientPort, type ClientPortLimits } from './client-port.ts';
 import type { ServiceConfig } from './config.ts';
 import { letGoOfReadMessages } from './decoder-memory.ts';
 import { repairedDescriptors } from './descriptors.ts';
+import { boundConnections, onTlsRefused } from './http2-limits.ts';
 import { type Proto, SERVICE_NAMES } from './proto.ts';
 import { asBuffer } from './wire.ts';
 
@@ -33,28 +36,48 @@ const UNLIMITED_MS = 2 ** 31 - 1;
 const HEALTH_SERVICE = 'grpc.health.v1.Health';
 const same = (bytes: Buffer): Buffer => bytes;
 
+/** Every one that grpc-js looks at in a server: a test reads its sources for others. */
+export function serverOptions(config: ServiceConfig): ServerOptions {
+  return {
+    'grpc.max_receive_message_length': config.maxRequestBytes,
+    // Our own bounds (maxResponseBytes, maxFetchBytes) hold before this one could.
+    'grpc.max_send_message_length': -1,
+    'grpc.max_concurrent_streams': config.maxConcurrentStreams,
+    'grpc.keepalive_time_ms': config.keepaliveTimeMs,
+    'grpc.keepalive_timeout_ms': config.keepaliveTimeoutMs,
+    'grpc.keepalive_permit_without_calls': 1,
+    'grpc.max_connection_idle_ms': config.maxConnectionIdleMs,
+    // Streams live as long as their clients; an age would cut them off.
+    'grpc.max_connection_age_ms': UNLIMITED_MS,
+    'grpc.max_connection_age_grace_ms': UNLIMITED_MS,
+    'grpc-node.max_session_memory': config.maxSessionMemoryMb,
+    'grpc-node.tls_enable_trace': 0,
+    'grpc.server_call_metric_recording': 0,
+    'grpc.enable_channelz': 0,
+  };
+}
+
+/** Connections that did not come as far as a call. */
+export interface ConnectionEvents {
+  turnedAway(source: string, limit: keyof ClientPortLimits): void;
+  tlsRefused(source: string, error: NodeJS.ErrnoException): void;
+  failed(error: Error): void;
+}
+
 export class GrpcServer {
   readonly #server: Server;
   readonly #health: HealthImplementation;
+  readonly #config: ServiceConfig;
+  readonly #events: ConnectionEvents;
+  #port: ClientPort | undefined;
   #isServing = false;
 
-  constructor(proto: Proto, handlers: Handlers, config: ServiceConfig) {
+  constructor(proto: Proto, handlers: Handlers, config: ServiceConfig, events: ConnectionEvents) {
     letGoOfReadMessages();
-    this.#server = new Server({
-      'grpc.max_receive_message_length': config.maxRequestBytes,
-      // Our own bounds (maxResponseBytes, maxFetchBytes) hold before this one could.
-      'grpc.max_send_message_length': -1,
-      'grpc.max_concurrent_streams': config.maxConcurrentStreams,
-      'grpc.keepalive_time_ms': config.keepaliveTimeMs,
-      'grpc.keepalive_timeout_ms': config.keepaliveTimeoutMs,
-      'grpc.keepalive_permit_without_calls': 1,
-      'grpc.max_connection_idle_ms': config.maxConnectionIdleMs,
-      // Streams live as long as their clients; an age would cut them off.
-      'grpc.max_connection_age_ms': UNLIMITED_MS,
-      'grpc.max_connection_age_grace_ms': UNLIMITED_MS,
-      'grpc-node.max_session_memory': config.maxSessionMemoryMb,
-      'grpc.enable_channelz': 0,
-    });
+    this.#config = config;
+    this.#events = events;
+    this.#server = new Server(serverOptions(config));
+    boundConnections(this.#server);
     for (const name of SERVICE_NAMES) this.#addService(proto, name, handlers);
     this.#health = new HealthImplementation();
     this.setServing(false);
@@ -62,21 +85,20 @@ export class GrpcServer {
     reflectionOf(proto).addToServer(this.#server);
   }
 
-  start(listen: Listen | Door, credentials: ServerCredentials): Promise<{ port: number }> {
-    if ('open' in listen) {
-      const injector = this.#server.createConnectionInjector(credentials);
-      return listen.open((socket) => injector.injectConnection(socket));
+  async start(listen: Listen | Door, credentials: ServerCredentials): Promise<{ port: number }> {
+    const injector = this.#server.createConnectionInjector(credentials);
+    const { failed, tlsRefused, turnedAway } = this.#events;
+    onTlsRefused(this.#server, tlsRefused);
+    const letIn = (socket: Socket) => injector.injectConnection(socket);
+    if ('open' in listen) return listen.open(letIn);
+    const { host, port } = listen;
+    this.#port = new ClientPort(this.#config, { letIn, turnedAway, failed });
+    try {
+      return await this.#port.listen(host, port);
+    } catch (error) {
+      const why = `cannot listen on ${bracketed(host)}:${port}: ${(error as Error).message}`;
+      throw new Error(why, { cause: error });
     }
-    return new Promise((resolve, reject) => {
-      const address = `${bracketed(listen.host)}:${listen.port}`;
-      this.#server.bindAsync(address, credentials, (error, port) => {
-        if (error !== null) {
-          reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
-          return;
-        }
-        resolve({ port });
-      });
-    });
   }
 
   get isServing(): boolean {
@@ -92,6 +114,7 @@ export class GrpcServer {
 
   /** Lets calls end; after `graceMs` cuts what is left. */
   stop(graceMs: number): Promise<void> {
+    this.#port?.close();
     return new Promise((resolve) => {
       const force = setTimeout(() => {
         this.#server.forceShutdown();

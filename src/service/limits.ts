@@ -9,7 +9,11 @@ export interface Limit {
   readonly meaning: string;
 }
 
-type LimitName = Extract<keyof ServiceConfig, `max${string}`> | 'defaultCallTimeoutMs';
+type LimitName =
+  | Extract<keyof ServiceConfig, `max${string}`>
+  | 'defaultCallTimeoutMs'
+  | 'keepaliveTimeMs'
+  | 'keepaliveTimeoutMs';
 
 const MEANINGS: Readonly<Record<LimitName, readonly [unit: string, meaning: string]>> = {
   maxMessageBytes: ['bytes', 'one encoded message'],
@@ -44,6 +48,10 @@ const MEANINGS: Readonly<Record<LimitName, readonly [unit: string, meaning: stri
   maxCheckLeaseMs: ['ms', 'check_lease_ms'],
   maxWebhookCallsPerGroup: ['calls', 'questions of one node to one webhook at once'],
   maxConnectionIdleMs: ['ms', 'a connection without a call for so long is closed'],
+  maxConnections: ['connections', 'of clients, on one node'],
+  maxConnectionsPerAddress: ['connections', 'of clients from one address, on one node'],
+  keepaliveTimeMs: ['ms', 'a silent connection is asked for a sign of life after so long'],
+  keepaliveTimeoutMs: ['ms', 'and closed when none comes for so long'],
   maxSessionMemoryMb: ['MB', 'HTTP/2 buffers of one connection'],
 };
 

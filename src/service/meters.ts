@@ -24,7 +24,12 @@ export interface ServiceMeters {
   webhookAnswered(outcome: WebhookOutcome): void;
   /** Somebody was refused, or a subscription has to wait, because of a quota. */
   quotaReached(quota: QuotaName): void;
+  /** A client did not come as far as a call. */
+  connectionRefused(why: ConnectionRefusal): void;
 }
+
+export const CONNECTION_REFUSALS = ['maxConnections', 'maxConnectionsPerAddress', 'tls'] as const;
+export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number];
 
 /** `FAILED`: no answer came, so nobody was asked. */
 export const WEBHOOK_OUTCOMES = ['COMMIT', 'ROLLBACK', 'UNKNOWN', 'FAILED'] as const;
@@ -38,4 +43,5 @@ export const NO_METERS: ServiceMeters = Object.freeze({
   checked() {},
   webhookAnswered() {},
   quotaReached() {},
+  connectionRefused() {},
 });

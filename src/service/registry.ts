@@ -19,6 +19,7 @@ import {
   type UnaryExecutor,
   unaryHandler,
 } from './grpc-calls.ts';
+import { http2Limits } from './http2-limits.ts';
 import { filterLimits, limitsOf } from './limits.ts';
 import type { CallMeter } from './meters.ts';
 import { PRODUCE_PATH } from './produce.ts';
@@ -73,7 +74,10 @@ function unaryExecutors(parts: Parts): [string, UnaryExecutor][] {
     path: string,
     handler: (call: Call, request: Request) => Promise<object>,
   ): [string, UnaryExecutor] => [path, runCold<Request>(proto.method(path), handler)];
-  const others = [...stateLimits(), ...filterLimits(), ...(options.otherLimits ?? [])];
+  const others = [
+    ...[...stateLimits(), ...filterLimits(), ...http2Limits()],
+    ...(options.otherLimits ?? []),
+  ];
   const limits = limitsOf(config, others);
   const access = new AccessCalls(parts, Date.now);
   const quotas = new QuotaCalls(parts);

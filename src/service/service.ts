@@ -30,7 +30,7 @@ import { GroupMethods } from './group-methods.ts';
 import { GroupPast } from './group-past.ts';
 import { GroupSessions } from './group-sessions.ts';
 import { GroupCalls } from './groups.ts';
-import { type Door, GrpcServer, type Listen } from './grpc-server.ts';
+import { type ConnectionEvents, type Door, GrpcServer, type Listen } from './grpc-server.ts';
 import { type AuthOptions, Guard } from './guard.ts';
 import { createInternalMethods, decodeJson, type Proposed } from './internal-methods.ts';
 import { Leftovers } from './leftovers.ts';
@@ -173,7 +173,8 @@ export function createParts(options: ServiceOptions) {
   const levelCalls = new FeatureLevelCalls(shared, cluster);
   const backups = new BackupCalls(shared, options.backups);
   const retention = new RetentionCalls(shared, peers, options.retention);
-  const guard = createGuard(options, clock, deadlines);
+  const securityLog = new SecurityLog(logger, () => clock.nowMs());
+  const guard = createGuard(options, clock, deadlines, securityLog);
   const { spans } = options;
   const onBug = (error: CallError) =>
     logger.error({ err: error.cause ?? error }, `bug: ${error.message}`);
@@ -183,18 +184,18 @@ export function createParts(options: ServiceOptions) {
     ...{ groupMethods, groupPast, groups, growth, guard, leftovers, meters },
     ...{ sessions, spans, traceMethods },
     ...{ deliveries, levelCalls, memberCalls, offsets, onBug, options, produce, proto },
-    ...{ retention, router, topics, topicCalls, transactions, waits, webhooks },
+    ...{ retention, router, securityLog, topics, topicCalls, transactions, waits, webhooks },
   };
 }
 
 /** Only where it is asked who calls. */
 function createGuard(
-  { auth, birth, host, logger, meters = NO_METERS }: ServiceOptions,
+  { auth, birth, host, meters = NO_METERS }: ServiceOptions,
   clock: DeadlineClock,
   deadlines: Deadlines,
+  log: SecurityLog,
 ): Guard | undefined {
   if (auth === undefined) return undefined;
-  const log = new SecurityLog(logger, () => clock.nowMs());
   const { clusterId } = birth;
   return new Guard(auth, { clusterId, host, clock, deadlines, log, meters });
 }
@@ -206,7 +207,7 @@ export function createService(options: ServiceOptions): Service {
   const streams = new Set<{ stop(): void }>();
   const polls = new Set<Call>();
   const handlers = createHandlers(parts, streams, polls);
-  const server = new GrpcServer(parts.proto, handlers, config);
+  const server = new GrpcServer(parts.proto, handlers, config, connectionEvents(parts));
   const peerServer = createPeerServer(parts);
 
   const propose = <Result>(
@@ -267,6 +268,20 @@ export function createService(options: ServiceOptions): Service {
       waitingCalls: router.waiting + waits.size,
       longPolls: fetch.polls + collector.polls + groupMethods.waiting + deliveries.waits.count,
     }),
+  };
+}
+
+function connectionEvents({ meters, options, securityLog }: Parts): ConnectionEvents {
+  return {
+    failed: (err) => options.logger.error({ err }, 'clients: the socket that takes them failed'),
+    turnedAway(source, limit) {
+      meters.connectionRefused(limit);
+      securityLog.turnedAway(source, limit);
+    },
+    tlsRefused(source, { code = 'unknown' }) {
+      meters.connectionRefused('tls');
+      securityLog.turnedAway(source, code);
+    },
   };
 }
 
