@@ -1,4 +1,5 @@
 /** The way into a node's data directory: whose it is, that nobody else is in it, which boot. */
+import { statSync } from 'node:fs';
 import type { NodeConfig } from '../config.ts';
 import { ExitCode, Failure } from '../failure.ts';
 import { contentOf } from './birth.ts';
@@ -7,6 +8,7 @@ import { countBoot, everStarted, hasIdentity, type Identity, readIdentity } from
 /** Checks that the directory was born, and as this very node. Writes nothing. */
 export function checkDirectory(config: NodeConfig): Identity {
   if (!hasIdentity(config.data)) throw unborn(config);
+  assertOwnersOnly(config.data);
   const identity = readIdentity(config.data);
   const { clusterId, node } = identity;
   const whose = `${config.data} belongs to node ${node} of cluster ${clusterId}`;
@@ -21,6 +23,14 @@ export function checkDirectory(config: NodeConfig): Identity {
   assertSameMembers(config, identity, whose);
   assertSameBirth(config, identity);
   return identity;
+}
+
+/** Of a volume that somebody else has mounted for us the rights are not ours to say. */
+function assertOwnersOnly(directory: string): void {
+  const { mode, uid } = statSync(directory);
+  if (uid !== process.geteuid?.() || (mode & 0o077) === 0) return;
+  const rights = (mode & 0o777).toString(8).padStart(4, '0');
+  throw new Failure(`${directory} is open to others than its owner (${rights}): chmod 700 it`);
 }
 
 function unborn({ node, data }: NodeConfig): Failure {

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -82,6 +82,18 @@ describe('the way into a directory', () => {
   it('an empty one is refused with the ways on', () => {
     const { configs } = threeConfigs();
     expect(() => checkDirectory(configs[0]!)).toThrow(/is empty.*cluster init.*cluster add/);
+  });
+
+  it('one that others may look into is refused', () => {
+    const born = threeConfigs();
+    bear(born);
+    const one = born.configs[0]!;
+    for (const mode of [0o755, 0o750, 0o701]) {
+      chmodSync(one.data, mode);
+      expect(() => checkDirectory(one), String(mode)).toThrow(/open to others .*chmod 700/);
+    }
+    chmodSync(one.data, 0o700);
+    checkDirectory(one);
   });
 
   it('another node, another cluster, strangers, a changed birth setting', () => {
