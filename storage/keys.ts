@@ -38,6 +38,7 @@ export const KeyKind = {
   deadLetter: 0x30,
   offsetHistory: 0x31,
   featureLevel: 0x40,
+  logFloor: 0x41,
 } as const;
 export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
 
@@ -62,6 +63,7 @@ export const TABLE_KINDS = [
   KeyKind.deadLetter,
   KeyKind.offsetHistory,
   KeyKind.featureLevel,
+  KeyKind.logFloor,
 ] as const;
 export type TableKind = (typeof TABLE_KINDS)[number];
 
@@ -118,6 +120,7 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.deadLetter]: table('dead-letter', 5),
   [KeyKind.offsetHistory]: table('offset-history', 5),
   [KeyKind.featureLevel]: table('feature-level', 5),
+  [KeyKind.logFloor]: table('log-floor', 5),
 });
 
 const UINT32_SIZE = 0x1_0000_0000;

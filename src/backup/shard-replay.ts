@@ -63,6 +63,7 @@ export class ShardReplay {
       const out: StateWriter = {
         put: (table, key, value) => void puts.push({ kind: TABLE_KIND[table], key, value }),
         putIndex: (row) => void rows.push(row),
+        moveIndex: () => undefined,
         dropIndexBelow: () => undefined,
       };
       this.#applyCommand(entry, out);

@@ -13,6 +13,7 @@ import type {
 } from './commands.ts';
 import type { DeliveriesView, DeliveryCounts } from './deliveries-view.ts';
 import type { GroupMemberState, MembershipState, QueueShare } from './group-rows.ts';
+import type { LateBuckets } from './late-references.ts';
 import type { OffsetRecord } from './offset-history.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 import type { GlobalTransactionId, StoredOffsets, StoredPart } from './transaction-commands.ts';
@@ -187,8 +188,10 @@ export interface DataShard {
   placeOf(id: BatchId): StoredAt;
   /** Bodies below a log index that a `copy` can move away from there, the lowest first. */
   heldBodies(below: LogIndex, limit: number): readonly HeldBody[];
-  /** Lowest log index that hidden or late batches need which no `copy` can move. */
-  lowestFixedIndex(): LogIndex | undefined;
+  /** Which entries batches need that do not lie in the order of their queues. */
+  lateBuckets(): LateBuckets;
+  /** The first offset from there on whose bucket is not counted (late-references.ts). */
+  uncountedFrom(queueId: QueueId, offset: number): number;
   /** Messages that are consumed one by one. */
   readonly deliveries: DeliveriesView;
   /**

@@ -7,6 +7,7 @@
  *                    (2: deliverAtMs) (4: windowMs [key]*) (8: queueEpoch)
  *   deliver        = [term index]*                       recall = index
  *   copy           = owner:u8 term index fromTerm fromIndex
+ *   copyRow        = queueId baseOffset count storedAtMs cumulativeBytes term index lowest until
  *   openQueue      = queueId topicId queue
  *   closeQueue     = queueId                             fenceQueue = queueId minQueueEpoch
  *   commitOffsets  = group topicId [queue offset]*       version 2: and memberId generation,
@@ -26,6 +27,7 @@ import type { Entry, LogIndex } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, FormatError } from './bytes.ts';
 import { readChoice, readCount, readEntryId, readList, writeIds } from './command-fields.ts';
 import type {
+  BatchId,
   BodyOwner,
   Command,
   Durability,
@@ -79,6 +81,7 @@ const KIND = {
   recall: 12,
   copy: 50,
   fenceQueue: 51,
+  copyRow: 52,
   raiseLevel: 60,
   ...TRANSACTION_KIND,
   ...GROUP_KIND,
@@ -111,6 +114,8 @@ export function encodeCommand(command: Command): Uint8Array {
       return out.uint(command.index).finish();
     case 'copy':
       return encodeCopy(command, out);
+    case 'copyRow':
+      return encodeRowCopy(command, out);
     case 'openQueue':
       return out.uint(command.queueId).text(command.topicId).uint(command.queue).finish();
     case 'closeQueue':
@@ -155,10 +160,18 @@ function newestVersion(kind: number): number {
 
 /** The entry that first held the messages of this one: message ids name that. */
 export function firstWriteOf({ index, head }: Pick<Entry, 'index' | 'head'>): LogIndex {
-  if (head[0] !== KIND.copy) return index;
+  return copiedId(head)?.index ?? index;
+}
+
+export function firstIdOf({ term, index, head }: Entry): BatchId {
+  return copiedId(head) ?? { term, index };
+}
+
+function copiedId(head: Uint8Array): BatchId | undefined {
+  if (head[0] !== KIND.copy && head[0] !== KIND.copyRow) return undefined;
   const command = decodeCommand(head);
-  assert(command.type === 'copy');
-  return command.id.index;
+  assert(command.type === 'copy' || command.type === 'copyRow');
+  return command.id;
 }
 
 function decodeFields(kind: number, version: number, from: ByteReader): Command {
@@ -172,6 +185,8 @@ function decodeFields(kind: number, version: number, from: ByteReader): Command 
       return { type: 'recall', index: from.uint() };
     case KIND.copy:
       return decodeCopy(from);
+    case KIND.copyRow:
+      return decodeRowCopy(from);
     case KIND.openQueue:
       return {
         type: 'openQueue',
@@ -250,6 +265,25 @@ function encodeCopy({ owner, id, from }: CommandOf<'copy'>, out: ByteWriter): Ui
 function decodeCopy(from: ByteReader): CommandOf<'copy'> {
   const owner = BODY_OWNERS[readChoice(from, BODY_OWNERS.length)]!;
   return { type: 'copy', owner, id: readEntryId(from), from: readEntryId(from) };
+}
+
+function encodeRowCopy(command: CommandOf<'copyRow'>, out: ByteWriter): Uint8Array {
+  const { row, id, lowest, until } = command;
+  out.uint(row.queueId).uint(row.baseOffset).uint(row.count);
+  out.uint(row.storedAtMs).uint(row.cumulativeBytes).uint(id.term).uint(id.index);
+  return out.uint(lowest).uint(until).finish();
+}
+
+function decodeRowCopy(from: ByteReader): CommandOf<'copyRow'> {
+  const row = {
+    queueId: from.uint(),
+    baseOffset: from.uint(),
+    count: readCount(from),
+    storedAtMs: from.uint(),
+    cumulativeBytes: from.uint(),
+  };
+  const id = readEntryId(from);
+  return { type: 'copyRow', row, id, lowest: from.uint(), until: from.uint() };
 }
 
 function encodeOffsets(

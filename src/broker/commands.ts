@@ -61,6 +61,22 @@ export type Command =
       readonly id: BatchId;
       readonly from: StoredAt;
     }
+  /**
+   * Payload = the messages of a batch that its queue shows, appended again so that the log before
+   * may go: its row points here from now on.
+   */
+  | {
+      readonly type: 'copyRow';
+      readonly row: CopiedRow;
+      /** The entry that first held it. */
+      readonly id: BatchId;
+      /**
+       * Nothing is left of the batch's bucket below this index, if the queue, or the bucket, ended
+       * at `until` when that was found out (late-references.ts).
+       */
+      readonly lowest: LogIndex;
+      readonly until: number;
+    }
   | {
       readonly type: 'openQueue';
       readonly queueId: QueueId;
@@ -147,6 +163,15 @@ export interface FirstAnswer {
   readonly position: number;
   /** undefined = delayed. */
   readonly baseOffset: number | undefined;
+}
+
+/** A row of a queue's index, but for where the batch lies. */
+export interface CopiedRow {
+  readonly queueId: QueueId;
+  readonly baseOffset: number;
+  readonly count: number;
+  readonly storedAtMs: ShardTimeMs;
+  readonly cumulativeBytes: number;
 }
 
 /** What `apply` answers to whoever proposed the entry. */

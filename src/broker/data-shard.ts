@@ -36,15 +36,17 @@ import { Delays } from './delays.ts';
 import { Deliveries } from './deliveries.ts';
 import type { DeliveriesView } from './deliveries-view.ts';
 import { isDeliveryCommand } from './delivery-codec.ts';
-import { NEWEST_LEVEL } from './feature-level.ts';
+import { NEWEST_LEVEL, ROW_COPIES_LEVEL } from './feature-level.ts';
 import { GroupCalls } from './group-calls.ts';
 import { type GroupCommand, isGroupCommand } from './group-commands.ts';
 import type { MembershipState } from './group-rows.ts';
-import { LateReferences } from './late-references.ts';
+import { type LateBuckets, LateReferences } from './late-references.ts';
 import type { DataShardLimits } from './limits.ts';
 import { DATA_SHARD_LIMITS } from './limits.ts';
-import { fenced, type QueueState, Queues } from './queues.ts';
-import type { AcceptedRequest } from './request-window.ts';
+import { LogFloor } from './log-floor.ts';
+import { fenced, type QueueState, Queues, type QueueTrim } from './queues.ts';
+import { firstAnswer, repeated } from './repeated.ts';
+import { moveRow } from './row-moves.ts';
 import { ShardLevel } from './shard-level.ts';
 import { ShardTransactions } from './shard-transactions.ts';
 import type { StateRow, StateWriter, Table } from './state-port.ts';
@@ -74,6 +76,7 @@ class DataShardState implements DataShard {
   readonly #deliveries: Deliveries;
   readonly #groups: GroupCalls;
   readonly #level: ShardLevel;
+  readonly #floor = new LogFloor();
   #lastIndex: LogIndex = 0;
   #lastTimeMs: ShardTimeMs = 0;
 
@@ -88,7 +91,7 @@ class DataShardState implements DataShard {
       ...{ references: this.#references, groups: this.#groups },
     });
     this.#delays = new Delays(this.#queues, this.#references);
-    this.#deliveries = new Deliveries(this.#queues, limits);
+    this.#deliveries = new Deliveries(this.#queues, limits, this.#floor);
   }
 
   load(rows: Iterable<StateRow>): void {
@@ -112,6 +115,7 @@ class DataShardState implements DataShard {
       rowsOf('dead-letter'),
     );
     this.#level.load(rowsOf('feature-level'));
+    this.#floor.load(rowsOf('log-floor'));
     this.#groups.load(
       rowsOf('group'),
       rowsOf('group-offset'),
@@ -278,8 +282,12 @@ class DataShardState implements DataShard {
     return found.sort((a, b) => a.at.index - b.at.index).slice(0, limit);
   }
 
-  lowestFixedIndex(): LogIndex | undefined {
-    return this.#references.lowestIndex();
+  lateBuckets(): LateBuckets {
+    return this.#references.all();
+  }
+
+  uncountedFrom(queueId: QueueId, offset: number): number {
+    return this.#references.uncountedFrom(queueId, offset);
   }
 
   lowestLateIndex(): LogIndex | undefined {
@@ -330,6 +338,8 @@ class DataShardState implements DataShard {
         return this.#recall(command.index, out);
       case 'copy':
         return this.#move(command, entry, out);
+      case 'copyRow':
+        return moveRow(command, { queues: this.#queues, references: this.#references }, entry, out);
       case 'openQueue':
         return this.#openQueue(command, out);
       case 'closeQueue':
@@ -451,19 +461,28 @@ class DataShardState implements DataShard {
 
   #trim(command: CommandOf<'trim'>, entry: Entry, out: StateWriter): ApplyResult {
     assert(command.logTrim < entry.index, 'log trim past its own entry');
-    // Whoever proposed it may not have seen yet that a message was given to somebody.
-    const heldIndex = this.#deliveries.lowestIndex() ?? Number.MAX_SAFE_INTEGER;
-    const logTrim = Math.min(command.logTrim, heldIndex - 1);
     for (const trim of command.queues) {
       const rises = this.#queues.trim(trim, command.logTrim, out);
-      if (rises) this.#references.trim(trim.queueId, trim.startOffset, out);
+      if (rises) this.#references.trim(trim.queueId, this.#goneBelow(trim), out);
     }
+    // Whoever proposed it may not have seen yet that a message was given to somebody, or a copy.
+    const copied = this.#references.lowestIndex('counted');
+    const unseen = lower(this.#deliveries.lowestIndex(), copied) ?? Number.MAX_SAFE_INTEGER;
+    const logTrim = Math.min(command.logTrim, unseen - 1);
     const needed = lower(this.lowestLateIndex(), this.#queues.lowestIndex('exact'));
     assert(
       needed === undefined || logTrim < needed,
       `shard ${this.#shard}: log trim to ${logTrim}, but entry ${needed} is needed`,
     );
+    if (this.#level.current >= ROW_COPIES_LEVEL) this.#floor.raise(logTrim, out);
     return { type: 'trimmed', logTrim };
+  }
+
+  /** Nothing of an empty queue is needed; earlier builds kept what they knew of its last bucket. */
+  #goneBelow({ queueId, startOffset }: QueueTrim): number {
+    const isEmpty = this.#queues.get(queueId)?.endOffset === startOffset;
+    const isKnown = this.#level.current >= ROW_COPIES_LEVEL;
+    return isEmpty && isKnown ? Number.MAX_SAFE_INTEGER : startOffset;
   }
 }
 
@@ -471,15 +490,6 @@ function hasProducer(
   command: CommandOf<'produce'>,
 ): command is CommandOf<'produce'> & SequencedRequest {
   return command.producer !== undefined;
-}
-
-function firstAnswer({ byKeys, index, term, baseOffset }: AcceptedRequest): FirstAnswer {
-  return byKeys ?? { at: { term, index }, position: 0, baseOffset };
-}
-
-function repeated({ at, baseOffset, position }: FirstAnswer, count: number): ApplyResult {
-  const where = position === 0 ? {} : { position };
-  return { type: 'produced', at, baseOffset, count, duplicate: true, ...where };
 }
 
 function lower(a: LogIndex | undefined, b: LogIndex | undefined): LogIndex | undefined {

@@ -26,8 +26,10 @@ import {
 import { DueHeap } from './due-heap.ts';
 import { HeldEntries } from './held-entries.ts';
 import type { DataShardLimits } from './limits.ts';
+import type { LogFloor } from './log-floor.ts';
 import {
   deletePending,
+  newPending,
   type Pending,
   type PendingView,
   putPending,
@@ -43,14 +45,16 @@ type CommandOf<Type extends DeliveryCommand['type']> = Extract<DeliveryCommand, 
 export class Deliveries implements DeliveriesView {
   readonly #queues: Queues;
   readonly #limits: DataShardLimits;
+  readonly #floor: LogFloor;
   readonly #spent = new DueHeap<Pending>();
   readonly #subscriptions: Subscriptions;
   readonly #held = new HeldEntries();
   readonly #dead = new DeadLetters(this.#held);
   #pendingCount = 0;
 
-  constructor(queues: Queues, limits: DataShardLimits) {
+  constructor(queues: Queues, limits: DataShardLimits, floor: LogFloor) {
     this.#queues = queues;
+    this.#floor = floor;
     this.#limits = limits;
     this.#subscriptions = new Subscriptions(this.#spent, limits.maxDeliveryAttempts);
   }
@@ -258,6 +262,8 @@ export class Deliveries implements DeliveriesView {
   ): LeasedMessage | undefined {
     const { pending } = subscription;
     if (offset !== subscription.cursor) return undefined;
+    // It was moved since it was picked, and is picked again from where it lies now.
+    if (message.at.index <= this.#floor.index) return undefined;
     subscription.cursor += 1;
     // After a seek what was sent again from the dead letters may lie ahead.
     if (pending.get(offset) !== undefined) return undefined;
@@ -461,26 +467,6 @@ export class Deliveries implements DeliveriesView {
     const name = { group, queueId, fifo, filter, maxAttempts, cursor };
     return { ...name, pending: size, leased, dead, deadRefused };
   }
-}
-
-/** Pending, free at once, and not given to anybody yet. */
-function newPending(
-  { group, queueId }: Subscription,
-  offset: number,
-  { at, position, firstIndex, storedAtMs, keyHash }: FreshMessage,
-  entry: Entry,
-): Pending {
-  return {
-    ...{ group, queueId, offset, at, position, firstIndex, storedAtMs, keyHash },
-    id: { index: offset },
-    since: entry.index,
-    attempt: 0,
-    isLeased: false,
-    token: 0,
-    consumer: '',
-    dueAtMs: entry.timeMs,
-    heapPosition: -1,
-  };
 }
 
 function hold(

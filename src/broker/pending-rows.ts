@@ -1,8 +1,8 @@
 /** A pending message in memory and as a row of the table 'pending-delivery'. */
-import type { LogIndex, ShardTimeMs } from '../../raft/types.ts';
+import type { Entry, LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import { ByteReader, ByteWriter, FormatError, readVersioned } from './bytes.ts';
 import type { QueueId, StoredAt } from './commands.ts';
-import type { MessagePlace } from './delivery-commands.ts';
+import type { FreshMessage, MessagePlace } from './delivery-commands.ts';
 import type { Due } from './due-heap.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
@@ -37,6 +37,26 @@ export interface Pending extends PendingView, Due {
 }
 
 const VERSION = 1;
+
+/** Pending, free at once, and not given to anybody yet. */
+export function newPending(
+  { group, queueId }: Pick<Pending, 'group' | 'queueId'>,
+  offset: number,
+  { at, position, firstIndex, storedAtMs, keyHash }: FreshMessage,
+  entry: Entry,
+): Pending {
+  return {
+    ...{ group, queueId, offset, at, position, firstIndex, storedAtMs, keyHash },
+    id: { index: offset },
+    since: entry.index,
+    attempt: 0,
+    isLeased: false,
+    token: 0,
+    consumer: '',
+    dueAtMs: entry.timeMs,
+    heapPosition: -1,
+  };
+}
 
 export function deliveryKey(group: string, queueId: QueueId, offset: number): Uint8Array {
   return new ByteWriter(64).text(group).u32be(queueId).u64be(offset).finish();

@@ -7,7 +7,7 @@
  *   gone │ batch     │ batch     │ next
  *   ─────┴───────────┴───────────┘
  *        ^ startIndex: no plain batch from here on lies in an earlier log entry (what was shown
- *          late may: see late-references.ts)
+ *          late, or was appended again, may: see late-references.ts)
  *
  * Offsets are dense: a batch gets them at apply, in log order, and keeps them.
  */

@@ -24,6 +24,7 @@ export type Table =
   | 'pending-delivery'
   | 'dead-letter'
   | 'feature-level'
+  | 'log-floor'
   | 'topic'
   | 'meta';
 
@@ -44,6 +45,8 @@ export interface StateWriter {
   /** `value` undefined deletes. Later puts to one key win. */
   put(table: Table, key: Uint8Array, value: Uint8Array | undefined): void;
   putIndex(row: QueueIndexRow): void;
+  /** The batch lies elsewhere now; nothing else about its row differs. */
+  moveIndex(row: QueueIndexRow): void;
   /** Rows of the queue that end at or below `startOffset` may be dropped, at leisure. */
   dropIndexBelow(queueId: QueueId, startOffset: number): void;
 }

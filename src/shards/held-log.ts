@@ -6,6 +6,8 @@
 import type { LogIndex, NodeId, ShardId } from '../../raft/types.ts';
 import type { DataShard, QueueView } from '../broker/api.ts';
 import type { HeldBody, QueueId, StoredAt } from '../broker/commands.ts';
+import type { LateBucket } from '../broker/late-references.ts';
+import { firstPlain, lowestOf } from './queue-front.ts';
 import { isGain, type StartSource } from './retention.ts';
 
 export type HolderKind =
@@ -103,9 +105,8 @@ function slowReplica({ applied, slowest }: HeldLogSource): LogHolder[] {
 
 async function neededBy(data: DataShard, source: HeldLogSource): Promise<LogHolder[]> {
   const found: LogHolder[] = [];
-  for (const queue of data.queues()) found.push(...(await messagesOf(queue, source)));
-  const late = data.lowestFixedIndex();
-  if (late !== undefined) found.push({ what: 'SHOWN_LATE', index: late });
+  for (const queue of data.queues()) found.push(...(await messagesOf(data, queue, source)));
+  found.push(...outOfOrder(data));
   const bodies = data.heldBodies(Number.MAX_SAFE_INTEGER, BODIES_MAX);
   const deliveries = deliveriesAt(data, new Set(bodies.map(({ at }) => at.index)));
   const first = new Map<string, LogHolder>();
@@ -117,11 +118,33 @@ async function neededBy(data: DataShard, source: HeldLogSource): Promise<LogHold
   return [...found, ...first.values()];
 }
 
-async function messagesOf(queue: QueueView, source: HeldLogSource): Promise<LogHolder[]> {
+/** What was shown late, and of each queue what was appended again. */
+function outOfOrder(data: DataShard): LogHolder[] {
+  const late: LateBucket[] = [];
+  const counted = new Map<QueueId, LateBucket[]>();
+  for (const bucket of data.lateBuckets()) {
+    if (!bucket.isCounted) late.push(bucket);
+    else counted.set(bucket.queueId, [...(counted.get(bucket.queueId) ?? []), bucket]);
+  }
+  const found: LogHolder[] = [];
+  const shownLate = lowestOf(late);
+  if (shownLate !== undefined) found.push({ what: 'SHOWN_LATE', index: shownLate });
+  for (const [queueId, buckets] of counted) {
+    found.push({ what: 'MESSAGES', index: lowestOf(buckets)!, ...queueOf(data, queueId) });
+  }
+  return found;
+}
+
+async function messagesOf(
+  data: DataShard,
+  queue: QueueView,
+  source: HeldLogSource,
+): Promise<LogHolder[]> {
   const { endOffset, queueId, startOffset } = queue;
   if (startOffset === endOffset) return [];
   try {
-    const row = await source.rowAt(queueId, startOffset);
+    const first = await source.rowAt(queueId, startOffset);
+    const row = await firstPlain(data, source.rowAt, queueId, first);
     return row === undefined ? [] : [{ what: 'MESSAGES', index: row.index, ...nameOf(queue) }];
   } catch {
     // Trimmed meanwhile, it holds nothing there any more.

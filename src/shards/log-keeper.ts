@@ -19,7 +19,7 @@ import type { MetaView } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { RetentionConfig } from '../config.ts';
 import type { NodeStorage } from '../node-storage.ts';
-import { copyForward } from './copy-forward.ts';
+import { copyForward, copyRowsForward } from './copy-forward.ts';
 import type { DiskLevels } from './disk-levels.ts';
 import { isNearlyFull } from './disk-meter.ts';
 import { decideTrim, isGain, TRIM_ENTRIES_MIN, type TrimSource } from './retention.ts';
@@ -150,11 +150,12 @@ export class LogKeeper {
       return;
     }
     const { host, logger } = this.#parts;
-    const { trim, copies } = await decideTrim(this.#trimSource(shard));
+    const { copies, rowCopies, trim } = await decideTrim(this.#trimSource(shard));
     await this.#propose(shard, trim && encodeCommand({ type: 'trim', ...trim }));
-    await copyForward(host, shard, copies, (error, body) => {
-      logger.warn({ err: error, shard, index: body.at.index }, 'a body keeps the log before it');
-    });
+    const onDamage = (error: Error, index: LogIndex): void =>
+      logger.warn({ err: error, shard, index }, 'a body keeps the log before it');
+    await copyForward(host, shard, copies, onDamage);
+    await copyRowsForward(host, shard, rowCopies, onDamage);
   }
 
   async #propose(shard: ShardId, head: Uint8Array | undefined): Promise<void> {

@@ -98,8 +98,23 @@ export class QueueReader {
       gathering.isCold = isCold;
       const failure = gathering.take(found);
       if (failure !== undefined) onBatches(failure, []);
-      else if (error !== undefined) this.#fail(error, gathering, onBatches);
+      else if (error !== undefined) this.#lookAgain(error, gathering, onBatches);
       else this.#goOn(gathering, onBatches);
+    });
+  }
+
+  /** A batch may have been appended again since its row was looked up, and the log have gone. */
+  #lookAgain(error: Error, gathering: Gathering, onBatches: OnBatches): void {
+    const row = gathering.nextRow;
+    if (gathering.batches.length > 0 || row === undefined) {
+      this.#fail(error, gathering, onBatches);
+      return;
+    }
+    const { shard, queueId } = gathering.request;
+    this.#rows.rowsFrom(shard, queueId, row.baseOffset, 1, (_, [found]) => {
+      const isMoved = found?.baseOffset === row.baseOffset && found.index > row.index;
+      if (!isMoved) this.#fail(error, gathering, onBatches);
+      else this.#goOn(new Gathering(gathering.request), onBatches);
     });
   }
 
@@ -128,6 +143,10 @@ class Gathering {
     this.request = request;
     this.#bytesLeft = request.maxBytes;
     this.#messagesLeft = request.maxMessages || Number.MAX_SAFE_INTEGER;
+  }
+
+  get nextRow(): QueueIndexRow | undefined {
+    return this.#rows[this.#nextRow];
   }
 
   get wantsRows(): boolean {

@@ -64,6 +64,12 @@ export class QueueTail {
     this.#rows.push(row);
   }
 
+  /** Its batch lies elsewhere now. */
+  move(row: QueueIndexRow): void {
+    const at = this.#firstAt((one) => endOf(one) > row.baseOffset);
+    if (this.#rows[at]?.baseOffset === row.baseOffset) this.#rows[at] = row;
+  }
+
   covers(offset: number): boolean {
     return this.first !== undefined && this.first.baseOffset <= offset;
   }
@@ -148,6 +154,10 @@ export class RecentRows {
     this.#tails.set(row.queueId, tail);
     this.#rowCount++;
     if (this.#rowCount > this.#options.maxRows) this.#shrinkQuiet();
+  }
+
+  move(row: QueueIndexRow): void {
+    this.#tails.get(row.queueId)?.move(row);
   }
 
   /** LevelDB holds the row, and so everything before it. */

@@ -1,36 +1,29 @@
 /**
- * Retention, simple form. The leader of a shard decides what may go and proposes it (`trim`): start
+ * Retention. The leader of a shard decides what may go and proposes it (`trim`): start
  * offsets rise identically everywhere. Each node then gives log space back by itself: it takes a
  * checkpoint of the shard's small state now and then, and once the agreed trim point has passed
- * one, the log up to that checkpoint is dropped (internals rules 4 and 5). Bodies that nobody reads
- * yet and that alone keep the log are appended again first (rule 7; copy-forward.ts).
+ * one, the log up to that checkpoint is dropped (internals rules 4 and 5). What alone keeps the log
+ * is appended again first (rule 7; copy-forward.ts): bodies that nobody reads yet, and what queues
+ * show (row-copies.ts).
  */
-import type { LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
+import type { LogIndex, ShardId } from '../../raft/types.ts';
 import type { DataShard, QueueView } from '../broker/api.ts';
 import type { HeldBody, QueueId } from '../broker/commands.ts';
+import type { QueueIndexRow } from '../broker/state-port.ts';
 import type { TopicConfig } from '../cluster/api.ts';
+import { firstPlain, lowestOf, type QueueFront } from './queue-front.ts';
+import { COPIED_PART, COPIES_PER_DECISION, copiesOfFronts, type RowCopy } from './row-copies.ts';
 
 /** A trim that frees nothing but a few entries waits for at least so many of them. */
 export const TRIM_ENTRIES_MIN = 256;
 
-export interface StartRow {
-  readonly baseOffset: number;
-  /** Of the queue since its beginning, this row's included. */
-  readonly cumulativeBytes: number;
-  readonly storedAtMs: ShardTimeMs;
-  readonly index: LogIndex;
-}
+export type StartRow = Omit<QueueIndexRow, 'queueId' | 'term'>;
 
 /**
  * While a disk is nearly full, topics that prefer availability lose so much of each queue at a
  * time: space comes back a while after its trim, and more than is needed must not go.
  */
 const EARLY_PART = 1 / 10;
-
-/** The largest part of the log gained that may be written again for it. */
-const COPIED_PART = 1 / 2;
-/** Bounds what one decision holds in memory and what one pass writes. */
-const COPIES_PER_DECISION = 256;
 
 export interface TrimProposal {
   readonly queues: readonly { queueId: QueueId; startOffset: number; startIndex: LogIndex }[];
@@ -61,6 +54,7 @@ export interface TrimSource extends StartSource {
   readonly logTrim: LogIndex;
   /** The shard keeps much log of others from going: its own few entries are worth a trim. */
   readonly isHoldingLog: boolean;
+  rowsFrom(queueId: QueueId, offset: number, limit: number): Promise<readonly QueueIndexRow[]>;
   /** A row cannot be read: what it holds cannot be told from what may go. */
   onDamage(error: Error): void;
 }
@@ -92,8 +86,8 @@ async function earlyStart(source: StartSource, queue: QueueView): Promise<number
 
 interface FoundStart {
   readonly startOffset: number;
-  /** Of the first entry that stays; undefined: none does. */
-  readonly index: LogIndex | undefined;
+  /** The first that stays; undefined: none does. */
+  readonly row: StartRow | undefined;
 }
 
 /** Undefined: an earlier trim was applied, or the queue closed, while its rows were looked at. */
@@ -106,7 +100,25 @@ export async function findStart(
     const wanted = await newStart(source, queue);
     const row = await source.rowAt(queueId, wanted);
     // Whole batches go: a batch that holds one message still wanted stays.
-    return { startOffset: row?.baseOffset ?? wanted, index: row?.index };
+    return { startOffset: row?.baseOffset ?? wanted, row };
+  } catch (error) {
+    if (queue.open && queue.startOffset === before) throw error;
+    return undefined;
+  }
+}
+
+/** Undefined: as `findStart`. */
+export async function findFront(
+  source: TrimSource,
+  queue: QueueView,
+): Promise<(QueueFront & { readonly isMoved: boolean }) | undefined> {
+  const before = queue.startOffset;
+  const found = await findStart(source, queue);
+  if (found === undefined) return undefined;
+  const { row, startOffset } = found;
+  try {
+    const plain = await firstPlain(source.data, source.rowAt, queue.queueId, row);
+    return { queue, before, startOffset, plain, isMoved: plain !== row };
   } catch (error) {
     if (queue.open && queue.startOffset === before) throw error;
     return undefined;
@@ -122,9 +134,11 @@ export interface TrimDecision {
   readonly trim: TrimProposal | undefined;
   /** Bodies to append again: with them gone from there, a later trim gains enough. */
   readonly copies: readonly HeldBody[];
+  /** The same for batches that queues show. */
+  readonly rowCopies: readonly RowCopy[];
 }
 
-const NOTHING: TrimDecision = { trim: undefined, copies: [] };
+const NOTHING: TrimDecision = { trim: undefined, copies: [], rowCopies: [] };
 
 /** What to propose. Where a row of the index is missing or damaged nothing goes. */
 export async function decideTrim(source: TrimSource): Promise<TrimDecision> {
@@ -139,24 +153,33 @@ export async function decideTrim(source: TrimSource): Promise<TrimDecision> {
 }
 
 async function decide(source: TrimSource): Promise<TrimDecision> {
+  const { data } = source;
   const queues: { queueId: QueueId; startOffset: number; startIndex: LogIndex }[] = [];
+  const fronts: QueueFront[] = [];
   let lowest = Math.min(source.matchedByAll, source.applied) + 1;
-  for (const queue of source.data.queues()) {
+  let hasRisen = false;
+  for (const queue of data.queues()) {
     // An empty queue holds nothing; what comes into it now lies above `applied`.
     if (!queue.open || queue.startOffset === queue.endOffset) continue;
-    const found = await findStart(source, queue);
-    if (found === undefined) return NOTHING;
-    const { startOffset, index } = found;
-    if (index !== undefined) lowest = Math.min(lowest, index);
-    if (startOffset > queue.startOffset) {
-      queues.push({ queueId: queue.queueId, startOffset, startIndex: index ?? 0 });
+    const front = await findFront(source, queue);
+    if (front === undefined) return NOTHING;
+    const { isMoved, plain, startOffset } = front;
+    if (plain !== undefined) lowest = Math.min(lowest, plain.index);
+    fronts.push(front);
+    const rises = startOffset > queue.startOffset;
+    hasRisen ||= rises;
+    // What was appended again raises where the queue's own order begins, its start or not.
+    if (rises || isMoved) {
+      queues.push({ queueId: queue.queueId, startOffset, startIndex: plain?.index ?? 0 });
     }
   }
-  const free = Math.min(lowest, source.data.lowestFixedIndex() ?? lowest);
-  lowest = Math.min(lowest, source.data.lowestLateIndex() ?? lowest);
+  const free = Math.min(lowest, lowestOf(data.lateBuckets()) ?? lowest);
+  lowest = Math.min(lowest, data.lowestLateIndex() ?? lowest);
   const logTrim = Math.max(source.logTrim, lowest - 1);
-  const isWorthIt = queues.length > 0 || isGain(logTrim - source.logTrim, source.isHoldingLog);
-  return { trim: isWorthIt ? { queues, logTrim } : undefined, copies: worthCopying(source, free) };
+  const isWorthIt = hasRisen || isGain(logTrim - source.logTrim, source.isHoldingLog);
+  const copies = worthCopying(source, free);
+  const mixed = copies.length === 0 ? await copiesOfFronts(source, fronts) : { copies };
+  return { rowCopies: [], ...mixed, trim: isWorthIt ? { queues, logTrim } : undefined };
 }
 
 /** What lies below `free`, where nothing else does: all of it, or as much as pays. */

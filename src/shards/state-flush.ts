@@ -14,6 +14,7 @@ import type { AppliedMark } from '../../storage/row-codec.ts';
 import { opBytes, type StateOp } from '../../storage/write-queue.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow, StateWriter, Table } from '../broker/state-port.ts';
+import { MovedRows } from './moved-rows.ts';
 import { RECENT_ROWS_DEFAULTS, RecentRows, type RecentRowsOptions } from './recent-rows.ts';
 import { TABLE_KIND } from './tables.ts';
 
@@ -65,6 +66,7 @@ const ROOM_AGAIN_PART = 0.5;
 interface Pass {
   readonly ops: StateOp[];
   readonly rows: QueueIndexRow[];
+  readonly moves: QueueIndexRow[];
   readonly drops: IndexDrop[];
   bytes: number;
   mark: AppliedMark | undefined;
@@ -92,12 +94,15 @@ interface ShardEffects {
   isReleased: boolean;
 }
 
-const newPass = (): Pass => ({ ops: [], rows: [], drops: [], bytes: 0, mark: undefined });
+const newPass = (): Pass => ({
+  ...{ ops: [], rows: [], moves: [], drops: [], bytes: 0, mark: undefined },
+});
 
 export class StateFlush {
   readonly #store: Store;
   readonly #options: StateFlushOptions;
   readonly #recent: RecentRows;
+  readonly #moved = new MovedRows();
   readonly #shards = new Map<ShardId, ShardEffects>();
   #waitingBytes = 0;
   #isFull = false;
@@ -144,6 +149,12 @@ export class StateFlush {
         effects.filling.rows.push(row);
         this.#count(effects.filling, INDEX_ROW_BYTES);
         this.#recent.append(shard, row);
+      },
+      moveIndex: (row: QueueIndexRow) => {
+        effects.filling.moves.push(row);
+        this.#count(effects.filling, INDEX_ROW_BYTES);
+        this.#moved.add(shard, row);
+        this.#recent.move(row);
       },
       dropIndexBelow: (queueId: QueueId, startOffset: number) => {
         effects.filling.drops.push({ shard, queueId, startOffset });
@@ -209,6 +220,7 @@ export class StateFlush {
     effects.filling = newPass();
     effects.replacement = undefined;
     this.#recent.forgetShard(effects.shard);
+    this.#moved.forgetShard(effects.shard);
   }
 
   /** This node's log of the shard is durable through `index`. */
@@ -300,18 +312,20 @@ export class StateFlush {
     for (const pass of passes) {
       for (const op of pass.ops) ops.push(op);
       for (const row of pass.rows) ops.push(indexOp(shard, row));
+      for (const row of pass.moves) ops.push(indexOp(shard, row));
       for (const drop of pass.drops) drops.push(drop);
       this.#waitingBytes -= pass.bytes;
     }
     const mark = passes.at(-1)?.mark;
     assert(mark !== undefined, 'only whole passes are handed over');
-    this.#store.write({ ops, applied: [mark], drops }, () => this.#written(passes));
+    this.#store.write({ ops, applied: [mark], drops }, () => this.#written(shard, passes));
   }
 
-  #written(passes: readonly Pass[]): void {
-    for (const { rows, drops } of passes) {
+  #written(shard: ShardId, passes: readonly Pass[]): void {
+    for (const { rows, moves, drops } of passes) {
       for (const row of rows) this.#recent.readable(row);
-      for (const { shard, queueId, startOffset } of drops) {
+      for (const row of moves) this.#moved.readable(shard, row);
+      for (const { queueId, startOffset } of drops) {
         this.#recent.dropBelow(shard, queueId, startOffset);
       }
     }
@@ -345,10 +359,11 @@ export class StateFlush {
       if (tail !== undefined && offset < tail.startOffset) onRows(belowStart(queueId, offset), []);
       else if (error !== undefined) onRows(error, []);
       else if (stored.length > 0) {
-        const last = stored.at(-1) as QueueIndexRow;
+        const found = this.#moved.corrected(shard, stored);
+        const last = found.at(-1) as QueueIndexRow;
         const next = last.baseOffset + last.count;
-        const more = tail?.covers(next) ? tail.from(next, limit - stored.length) : [];
-        onRows(undefined, more.length === 0 ? stored : [...stored, ...more]);
+        const more = tail?.covers(next) ? tail.from(next, limit - found.length) : [];
+        onRows(undefined, more.length === 0 ? found : [...found, ...more]);
       } else if (tail?.covers(offset)) onRows(undefined, tail.from(offset, limit));
       // Written to LevelDB and evicted here while we looked there: it is there now.
       else if (mayRepeat && tail?.first !== undefined) {

@@ -24,6 +24,7 @@ export const TABLE_KIND = {
   'pending-delivery': KeyKind.pendingDelivery,
   'dead-letter': KeyKind.deadLetter,
   'feature-level': KeyKind.featureLevel,
+  'log-floor': KeyKind.logFloor,
 } as const satisfies Record<Table, TableKind>;
 
 const KIND_TABLE: ReadonlyMap<TableKind, Table> = new Map(

@@ -19,6 +19,11 @@ export class TouchedQueues implements StateWriter {
     this.#target.putIndex(row);
   }
 
+  /** Readers have nothing to wake for. */
+  moveIndex(row: QueueIndexRow): void {
+    this.#target.moveIndex(row);
+  }
+
   dropIndexBelow(queueId: QueueId, startOffset: number): void {
     this.#touched.add(queueId);
     this.#target.dropIndexBelow(queueId, startOffset);

@@ -6,12 +6,14 @@ import type { StateFlush } from './state-flush.ts';
 export function trimRows(
   flush: StateFlush,
   shard: ShardId,
-): Pick<TrimSource, 'rowAt' | 'offsetAtTime' | 'offsetPastBytes'> {
+): Pick<TrimSource, 'rowAt' | 'rowsFrom' | 'offsetAtTime' | 'offsetPastBytes'> {
   return {
     rowAt: (queueId, offset) =>
       asked((done) => {
         flush.rowsFrom(shard, queueId, offset, 1, (error, rows) => done(error, rows[0]));
       }),
+    rowsFrom: (queueId, offset, limit) =>
+      asked((done) => flush.rowsFrom(shard, queueId, offset, limit, done)),
     offsetAtTime: ({ queueId, startOffset, endOffset }, atMs) =>
       asked((done) => {
         flush.firstOffsetAtTime(shard, queueId, startOffset, endOffset, atMs, done);

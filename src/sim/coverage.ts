@@ -58,6 +58,7 @@ export const POINTS = [
   'subscription moved',
   'delayed message recalled',
   'hidden body copied',
+  'shown batch copied',
   'duplicate End',
   'contradicting End refused',
   'read confirmed',

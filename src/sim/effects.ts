@@ -15,6 +15,7 @@ interface RowPut {
 export class Effects implements StateWriter {
   readonly puts: RowPut[] = [];
   readonly shown: QueueIndexRow[] = [];
+  readonly moved: QueueIndexRow[] = [];
 
   put(table: Table, key: Uint8Array, value: Uint8Array | undefined): void {
     const name = `${table} ${asBuffer(key).toString('latin1')}`;
@@ -24,6 +25,10 @@ export class Effects implements StateWriter {
 
   putIndex(row: QueueIndexRow): void {
     this.shown.push(row);
+  }
+
+  moveIndex(row: QueueIndexRow): void {
+    this.moved.push(row);
   }
 
   dropIndexBelow(_queueId: QueueId, _startOffset: number): void {
@@ -41,6 +46,10 @@ export function teed(left: StateWriter, right: StateWriter): StateWriter {
     putIndex: (row) => {
       left.putIndex(row);
       right.putIndex(row);
+    },
+    moveIndex: (row) => {
+      left.moveIndex(row);
+      right.moveIndex(row);
     },
     dropIndexBelow: (queueId, startOffset) => {
       left.dropIndexBelow(queueId, startOffset);

@@ -108,6 +108,17 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     },
     ...{ id, from: id },
   }),
+  fc.record({
+    type: fc.constant('copyRow' as const),
+    row: fc.record({
+      queueId: uint,
+      baseOffset: uint,
+      count,
+      storedAtMs: uint,
+      cumulativeBytes: uint,
+    }),
+    ...{ id, lowest: uint, until: uint },
+  }),
   fc.record({ type: fc.constant('openQueue' as const), queueId: uint, topicId: text, queue: uint }),
   fc.record({ type: fc.constant('closeQueue' as const), queueId: uint }),
   fc.record({ type: fc.constant('raiseLevel' as const), level: uint }),

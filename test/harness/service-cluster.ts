@@ -175,10 +175,10 @@ export class FakeCluster {
 }
 
 function indexWriter(log: ShardLog): StateWriter {
-  return { put() {}, putIndex: (row) => log.rows.push(row), dropIndexBelow() {} };
+  return { ...silent, putIndex: (row) => log.rows.push(row) };
 }
 
-const silent: StateWriter = { put() {}, putIndex() {}, dropIndexBelow() {} };
+const silent: StateWriter = { put() {}, putIndex() {}, moveIndex() {}, dropIndexBelow() {} };
 
 export class FakeNode {
   readonly id: number;

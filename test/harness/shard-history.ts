@@ -10,6 +10,7 @@ import type {
   StoredAt,
   TransactionRef,
 } from '../../src/broker/commands.ts';
+import { bucketEnd, bucketOf } from '../../src/broker/late-references.ts';
 import type { DataShardLimits } from '../../src/broker/limits.ts';
 import { outcomeFor } from '../../src/broker/outcomes.ts';
 import type { QueueIndexRow } from '../../src/broker/state-port.ts';
@@ -176,6 +177,10 @@ export class History {
       // Now and then from where it is not.
       const from = c % 4 === 0 ? { term, index } : body.at;
       return { type: 'copy', owner: body.owner, id: body.id, from };
+    }
+    if (kind === 15) {
+      const row = liveRows(this.shard)[b % 5];
+      if (row !== undefined) return copyOf(this.shard, row);
     }
     const due = state.dueDelayed(timeMs, 1 + (a % 3));
     return { type: 'deliver', batches: a % 6 === 0 ? [...due, any, ...waiting] : due };
@@ -396,17 +401,42 @@ export function liveRows(shard: ShardFixture): QueueIndexRow[] {
   });
 }
 
+/** With what is left of its bucket then. */
+function copyOf(shard: ShardFixture, { index, term, ...row }: QueueIndexRow): Command {
+  const bucket = bucketOf(row.baseOffset + row.count - 1);
+  const others = liveRows(shard).filter(
+    (one) =>
+      one.queueId === row.queueId &&
+      one.baseOffset !== row.baseOffset &&
+      bucketOf(one.baseOffset + one.count - 1) === bucket,
+  );
+  const { endOffset } = shard.state.queue(row.queueId)!;
+  return {
+    ...{ type: 'copyRow', row, id: { term, index } },
+    lowest: Math.min(shard.index + 1, ...others.map((one) => one.index)),
+    until: Math.min(endOffset, bucketEnd(bucket)),
+  };
+}
+
 /** As a leader would: whole batches, from applied state; the log as far as nothing needs it. */
 function decideTrim(shard: ShardFixture, a: number): Command {
   let lowest = shard.index + 1;
   const queues = [];
   for (const { queueId, startOffset, endOffset } of shard.state.queues()) {
     const rows = liveRows(shard).filter((row) => row.queueId === queueId);
-    const first = rows[a % (rows.length + 1)];
-    if (first !== undefined) lowest = Math.min(lowest, first.index);
+    const kept = rows.slice(a % (rows.length + 1));
+    const [first] = kept;
+    const plain = kept.find((row) => {
+      const last = row.baseOffset + row.count - 1;
+      return shard.state.uncountedFrom(queueId, last) === last;
+    });
+    if (plain !== undefined) lowest = Math.min(lowest, plain.index);
     const newStart = first?.baseOffset ?? endOffset;
-    if (newStart <= startOffset) continue;
-    queues.push({ queueId, startOffset: newStart, startIndex: first?.index ?? 0 });
+    if (newStart <= startOffset && plain === first) continue;
+    queues.push({
+      ...{ queueId, startIndex: plain?.index ?? 0 },
+      startOffset: Math.max(newStart, startOffset),
+    });
   }
   lowest = Math.min(lowest, shard.state.lowestLateIndex() ?? lowest);
   return { type: 'trim', queues, logTrim: lowest - 1 };

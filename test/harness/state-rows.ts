@@ -24,6 +24,12 @@ export class MemoryRows implements StateWriter {
     this.index.push(row);
   }
 
+  moveIndex(row: QueueIndexRow): void {
+    const isIt = (one: QueueIndexRow) =>
+      one.queueId === row.queueId && one.baseOffset === row.baseOffset;
+    this.index[this.index.findIndex(isIt)] = row;
+  }
+
   dropIndexBelow(queueId: number, startOffset: number): void {
     this.drops.push([queueId, startOffset]);
   }

@@ -12,6 +12,7 @@ import { CallError } from '../../status.ts';
 import type { Done } from '../call.ts';
 import { afterRound, decodeJson, encodeJson } from '../internal-methods.ts';
 import type { ShardMethod } from '../methods.ts';
+import { findByFirstWrite } from './by-first-write.ts';
 import { deliveriesOf, type GroupDelivery, heldPlace } from './deliveries.ts';
 import { findInQueue } from './find-in-queue.ts';
 
@@ -62,7 +63,7 @@ export function messageNotFound(): CallError {
 function traceMessage(host: ShardHost, shard: ShardId, question: TraceQuestion, done: Done): void {
   const { index, position } = question;
   host.readEntry(shard, index, (error, entry) => {
-    if (error !== undefined) {
+    if (error !== undefined && !isGone(error)) {
       const text = `entry ${index} of shard ${shard}: ${error.message}`;
       done(new CallError('DATA_DAMAGED', text), undefined);
       return;
@@ -74,8 +75,26 @@ function traceMessage(host: ShardHost, shard: ShardId, question: TraceQuestion, 
       return;
     }
     const moved = movedFacts(host, shard, question);
-    if (moved === undefined) done(messageNotFound(), undefined);
-    else done(undefined, encodeJson(moved));
+    if (moved !== undefined) done(undefined, encodeJson(moved));
+    else copiedFacts(host, shard, question, done);
+  });
+}
+
+/** The log begins behind it. */
+function isGone(error: Error): boolean {
+  return 'code' in error && error.code === 'COMPACTED';
+}
+
+/** Of a message that its queue still shows. */
+function copiedFacts(host: ShardHost, shard: ShardId, question: TraceQuestion, done: Done): void {
+  findByFirstWrite(host, shard, question, (shown) => {
+    if (shown === undefined) {
+      done(messageNotFound(), undefined);
+      return;
+    }
+    const facts = queueFacts(host, shard, shown.queueId, question.index);
+    const known = { ...facts, term: 0, storedAtMs: shown.atMs, kind: 'plain' as const, shown };
+    done(undefined, encodeJson(withDeliveries(host, shard, known)));
   });
 }
 

@@ -23,6 +23,7 @@ import { FencedQueues } from '../invariants/fenced-queues.ts';
 import { GroupFencing } from '../invariants/group-fencing.ts';
 import { HalfHidden } from '../invariants/half-hidden.ts';
 import { PastOffsets, pastOf } from '../invariants/past-offsets.ts';
+import { RowPlaces } from '../invariants/row-places.ts';
 import { SpanningWhole } from '../invariants/spanning-whole.ts';
 import type { Applied } from '../machine.ts';
 import type { Stand } from '../workload/history.ts';
@@ -55,6 +56,7 @@ export class Ledger {
   readonly #delays = new DelayHidden(this.#copies);
   readonly #fencing = new GroupFencing();
   readonly #past = new PastOffsets();
+  readonly #places = new RowPlaces();
   readonly #keys = new DedupOnce();
   readonly #checks = new ChecksCounted();
   readonly #deliveries = new DeliveryRules(this);
@@ -81,6 +83,7 @@ export class Ledger {
       this.#closed.shows(row);
       this.#show(shard, row);
     }
+    for (const row of effects.moved) this.#moves(shard, row, batch);
     if (command === undefined) return;
     this.#copies.applied(shard, entry, command, result);
     this.#delays.applied(shard, entry, command, result);
@@ -91,6 +94,10 @@ export class Ledger {
     this.#deliveries.applied(shard, entry, command, result);
     this.#transactions(shard, { entry, result, effects }, command);
     this.#applied(entry.timeMs, command, result);
+    if (command.type === 'closeQueue') this.#places.closed(shard, command.queueId);
+    if (result.type === 'trimmed') {
+      this.#places.trimmed(shard, result.logTrim, (queueId) => this.startOf(queueId));
+    }
   }
 
   #transactions(
@@ -134,6 +141,14 @@ export class Ledger {
     const rows = this.#rows.get(queueId);
     if (rows === undefined) this.#rows.set(queueId, [row]);
     else rows.push(row);
+    this.#places.shows(shard, row, batch);
+  }
+
+  /** Whoever reads it from now on finds it there. */
+  #moves(shard: ShardId, row: QueueIndexRow, batch: string): void {
+    this.#places.moves(shard, row, batch);
+    const rows = this.#rows.get(row.queueId)!;
+    rows[rows.findIndex(({ baseOffset }) => baseOffset === row.baseOffset)] = row;
   }
 
   #trims({ queues }: CommandOf<'trim'>): void {

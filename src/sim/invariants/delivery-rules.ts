@@ -49,6 +49,8 @@ export class DeliveryRules {
   readonly #queues: QueueEnds;
   /** Per shard, by `queueId:group`. */
   readonly #shards = new Map<ShardId, Map<string, Consumed>>();
+  /** Nothing may be held at or below it. */
+  readonly #floors = new Map<ShardId, LogIndex>();
 
   constructor(queues: QueueEnds) {
     this.#queues = queues;
@@ -116,6 +118,7 @@ export class DeliveryRules {
   }
 
   #trimmed(shard: ShardId, logTrim: LogIndex): void {
+    this.#floors.set(shard, Math.max(logTrim, this.#floors.get(shard) ?? 0));
     for (const { at } of this.#bodies(shard)) {
       const what = () => `shard ${shard}: the log may go to ${logTrim}, what lies at ${at} waits`;
       expect(at > logTrim, 'delivery-body-kept', what);
@@ -132,7 +135,7 @@ export class DeliveryRules {
     expect(asked === consumed.filter, 'delivery-filter', what);
     const told = new Map(result.messages.map((message) => [message.offset, message]));
     for (const offset of command.again) this.#give(consumed, offset, entry, command, told, where);
-    this.#giveFresh(consumed, entry, command, told, where);
+    this.#giveFresh(shard, consumed, entry, command, told, where);
     expect(told.size === 0, 'delivery-decided', () => `${where}: ${[...told.keys()]}`);
   }
 
@@ -148,6 +151,7 @@ export class DeliveryRules {
   }
 
   #giveFresh(
+    shard: ShardId,
     consumed: Consumed,
     entry: Entry,
     command: CommandOf<'lease'>,
@@ -162,7 +166,8 @@ export class DeliveryRules {
       const passed = selection?.passed[place] ?? 0;
       passOver(consumed, offset, Math.min(offset + passed, end));
       offset += passed;
-      if (message !== undefined && offset === consumed.cursor && offset < end) {
+      const isThere = message !== undefined && message.at.index > (this.#floors.get(shard) ?? 0);
+      if (isThere && offset === consumed.cursor && offset < end) {
         consumed.cursor += 1;
         if (!consumed.pending.has(offset)) {
           const { at, keyHash } = message;

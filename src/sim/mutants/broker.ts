@@ -133,6 +133,56 @@ export const BROKER: readonly Mutant[] = [
     },
   },
   {
+    name: 'what is left of a bucket is forgotten once one of it was appended again',
+    file: 'src/broker/row-moves',
+    from: 'Math.min(lowest, entry.index)',
+    to: 'entry.index',
+    test: {
+      file: 'test/src/broker/row-moves.test.ts',
+      name: 'the log stays as far back as what is left of a bucket needs it',
+    },
+  },
+  {
+    name: 'a batch that was appended again is still read where it was',
+    file: 'src/broker/row-moves',
+    from: 'out.moveIndex({ ...row, index: entry.index, term: entry.term });',
+    to: '',
+    test: {
+      file: 'test/src/broker/row-moves.test.ts',
+      name: 'a batch that is appended again lies there, at its offsets, and the log before may go',
+    },
+  },
+  {
+    name: 'what came into a bucket while its batches were looked at does not count',
+    file: 'src/broker/row-moves',
+    from: 'until === Math.min(queue.endOffset, bucketEnd(bucket))',
+    to: 'until > 0',
+    test: {
+      file: 'test/src/broker/row-moves.test.ts',
+      name: 'nothing moves when something came into the bucket since it was looked at',
+    },
+  },
+  {
+    name: 'a message is leased from a place that the log has given up',
+    file: 'src/broker/deliveries',
+    from: 'if (message.at.index <= this.#floor.index) return undefined;',
+    to: '',
+    test: {
+      file: 'test/src/broker/row-moves.test.ts',
+      name: 'a message is not leased from where it was before the log there was given up',
+    },
+  },
+  {
+    name: 'the order of a queue is taken to begin at what was appended again',
+    file: 'src/shards/queue-front',
+    from: 'if (offset === last) return found;',
+    to: 'return found;',
+    test: {
+      file: 'test/src/shards/retention.test.ts',
+      name: 'and was appended again holds nothing: the order of its queue goes on behind',
+    },
+  },
+  {
     name: 'a half message is visible before its commit',
     file: 'src/broker/half-messages',
     from: 'this.#transactions.add(transaction, out);',

@@ -5,10 +5,16 @@
  */
 import type { Entry, ShardId } from '../../../raft/types.ts';
 import type { HeldBody } from '../../broker/commands.ts';
-import { decideTrim, type TrimDecision, type TrimProposal } from '../../shards/retention.ts';
+import {
+  decideTrim,
+  type TrimDecision,
+  type TrimProposal,
+  type TrimSource,
+} from '../../shards/retention.ts';
 import { trimRows } from '../../shards/trim-rows.ts';
 import { expect } from '../failure.ts';
 import type { SimNode } from '../node.ts';
+import { RowCopies, withEarlyRows } from './row-copies.ts';
 import type { Reply, Session } from './session.ts';
 import { taggedOf } from './values.ts';
 
@@ -17,12 +23,15 @@ const RETENTIONS_BYTES = [0, 300, 3000];
 const SLOW_REPLICA_GRACE_MS = 1000;
 /** Histories are short: so many bodies are copied long before that would be worth it. */
 const EARLY_COPIES = 2;
+const EARLY_ROWS_SHARE = 0.5;
 
 export class Retention {
   readonly #session: Session;
+  readonly #rows: RowCopies;
 
   constructor(session: Session) {
     this.#session = session;
+    this.#rows = new RowCopies(session);
   }
 
   trim(shard: ShardId): void {
@@ -31,8 +40,9 @@ export class Retention {
     if (cluster.swarm.retention) return;
     const leader = cluster.leaderOf(shard);
     if (leader === undefined || leader.isPaused) return;
-    const propose = ({ copies, trim }: TrimDecision): void => {
+    const propose = ({ copies, rowCopies, trim }: TrimDecision): void => {
       if (!leader.isUp) return;
+      this.#rows.copy(shard, leader, rowCopies);
       const early = leader.machine.data(shard).heldBodies(Number.MAX_SAFE_INTEGER, EARLY_COPIES);
       for (const body of [...copies, ...early]) this.#copy(shard, leader, body);
       if (trim !== undefined) this.#propose(shard, leader, trim);
@@ -52,21 +62,24 @@ export class Retention {
       durability: 1,
       diskPolicy: 'availability',
     } as const;
-    return decideTrim({
+    const isEarly = random.chance(EARLY_ROWS_SHARE);
+    const source: TrimSource = {
       shard,
       data: machine.data(shard),
       nowMs: states.timeMs(shard),
       matchedByAll: driver!.matchedByAll(shard, SLOW_REPLICA_GRACE_MS),
       applied: driver!.status(shard).applied,
       logTrim: states.logTrim(shard),
-      isHoldingLog: random.chance(0.5),
+      isHoldingLog: isEarly || random.chance(0.5),
       mayGoEarly: config.retentionBytes === 0,
       topicConfig: () => config,
       onDamage: (error) => {
         if (!disk.flips.isAny) cluster.scheduler.fail(error);
       },
       ...trimRows(flush, shard),
-    });
+    };
+    const decided = decideTrim(source);
+    return isEarly ? decided.then((decision) => withEarlyRows(source, decision)) : decided;
   }
 
   /** Every attempt has a tag of its own: the messages are the same. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { lowestOf } from '../../../src/shards/queue-front.ts';
 import { ShardFixture } from '../../harness/data-shard.ts';
 
 function opened(limits: ConstructorParameters<typeof ShardFixture>[0] = {}): ShardFixture {
@@ -23,7 +24,7 @@ describe('half messages', () => {
     expect(copy(3, 5)).toEqual({ type: 'copied', moved: true });
     for (const twin of [test, test.reloaded()]) {
       expect(twin.state.lowestLateIndex()).toBe(7);
-      expect(twin.state.lowestFixedIndex()).toBeUndefined();
+      expect(lowestOf(twin.state.lateBuckets())).toBeUndefined();
       expect(twin.state.placeOf({ term: 1, index: 3 })).toEqual({ term: 1, index: 8 });
       expect(twin.state.placeOf({ term: 2, index: 3 })).toEqual({ term: 2, index: 3 });
       const held = twin.state.heldBodies(99, 9);
@@ -39,7 +40,7 @@ describe('half messages', () => {
       parts: [{ at: { index: 3 } }],
     });
     expect(test.rows.index).toMatchObject([{ queueId: 1, baseOffset: 0, index: 8 }]);
-    expect(test.state.lowestFixedIndex()).toBe(8);
+    expect(lowestOf(test.state.lateBuckets())).toBe(8);
     expect(copy(3, 8)).toEqual({ type: 'copied', moved: false });
   });
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ApplyResult } from '../../../src/broker/commands.ts';
 import { outcomeFor } from '../../../src/broker/outcomes.ts';
 import type { MovedOffset } from '../../../src/broker/transaction-commands.ts';
+import { lowestOf } from '../../../src/shards/queue-front.ts';
 import { ShardFixture } from '../../harness/data-shard.ts';
 
 /** One shard that coordinates and takes part: begun at index 3 over its queues 1 and 2. */
@@ -124,7 +125,7 @@ describe('a transaction over two queues', () => {
         { queueId: 1, index: 7 },
         { queueId: 2, index: 5 },
       ]);
-      expect(twin.state.lowestFixedIndex()).toBe(5);
+      expect(lowestOf(twin.state.lateBuckets())).toBe(5);
       expect(twin.state.heldBodies(99, 9)).toEqual([]);
     }
   });

@@ -1,8 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ProposalOutcome } from '../../../raft/driver.ts';
 import { type Entry, EntryType } from '../../../raft/types.ts';
 import { decodeCommand, firstWriteOf } from '../../../src/broker/command-codec.ts';
-import { copyForward } from '../../../src/shards/copy-forward.ts';
+import { copyForward, copyRowsForward } from '../../../src/shards/copy-forward.ts';
 import { entryOf } from '../../harness/data-shard.ts';
 
 const at = (index: number) => ({ term: 1, index });
@@ -45,9 +45,7 @@ test('what cannot be read stays where it is, and holds up no other', async () =>
   const one = host();
   const told: string[] = [];
   const bodies = [body(5), body(12), { ...body(3), at: { term: 2, index: 3 } }, body(6)];
-  await copyForward(one, 3, bodies, ({ message }, { at: { index } }) =>
-    told.push(`${index}: ${message}`),
-  );
+  await copyForward(one, 3, bodies, ({ message }, index) => told.push(`${index}: ${message}`));
   expect(told).toEqual(['5: damaged', '12: entry 12 is not there', '3: entry 3 is not there']);
   expect(one.proposed).toHaveLength(1);
 });
@@ -65,4 +63,32 @@ test('messages keep their ids: those of the entry that first held them', () => {
   expect(firstWriteOf(entryOf(copy, 9, 1, 0, 5))).toBe(4);
   const recall = { type: 'recall', index: 4 } as const;
   expect(firstWriteOf(entryOf(recall, 9, 1, 0, 5))).toBe(9);
+});
+
+describe('what queues show', () => {
+  const row = (index: number, baseOffset: number, queueId = 1) => ({
+    row: { queueId, baseOffset, count: 2, index, term: 1, storedAtMs: 3, cumulativeBytes: 9 },
+    ...{ lowest: index + 1, until: 40 },
+  });
+
+  test('goes into the log again with all that its row says', async () => {
+    const one = host();
+    await copyRowsForward(one, 3, [row(2, 4)], () => undefined);
+    const shown = { queueId: 1, baseOffset: 4, count: 2, storedAtMs: 3, cumulativeBytes: 9 };
+    const command = { type: 'copyRow', row: shown, id: at(2), lowest: 3, until: 40 };
+    expect(one.proposed.map(({ head }) => decodeCommand(head))).toEqual([command]);
+    expect(Buffer.from(one.proposed[0]!.payload).toString()).toBe('body 2');
+    const entry = entryOf(decodeCommand(one.proposed[0]!.head), 9, 1, 0, 5);
+    expect(firstWriteOf(entry)).toBe(2);
+  });
+
+  test('stays where something before it in its bucket cannot be read', async () => {
+    const one = host();
+    const told: number[] = [];
+    const rows = [row(2, 4), row(5, 6), row(6, 8), row(7, 2000), row(8, 6, 2)];
+    await copyRowsForward(one, 3, rows, (_, index) => told.push(index));
+    expect(told).toEqual([5]);
+    const texts = one.proposed.map(({ payload }) => Buffer.from(payload).toString());
+    expect(texts).toEqual(['body 2', 'body 7', 'body 8']);
+  });
 });

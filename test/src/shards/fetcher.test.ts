@@ -217,6 +217,26 @@ describe('fetch', () => {
     if (outcome?.status === 'ok') expect(outcome.batches[0]?.firstPosition).toBe(1);
   });
 
+  test('follows a batch that was appended again while it was looked up', () => {
+    const rig = rigWithThree();
+    rig.cachedFrom = 90;
+    const [first] = rig.rows;
+    const gone = rig.entries.get(first!.index)!;
+    const moveOn = () => {
+      rig.entries.set(80, { ...gone, index: 80 });
+      rig.rows[0] = { ...first!, index: 80 };
+    };
+    rig.entries.delete(first!.index);
+    rig.onStoreRead = () => {
+      rig.onStoreRead = () => undefined;
+      moveOn();
+    };
+    const { outcome } = rig.fetch({ maxMessages: 1 });
+    expect(outcome).toMatchObject({ status: 'ok', nextOffset: 1 });
+    rig.entries.delete(80);
+    expect(rig.fetch({}).outcome?.status).not.toBe('ok');
+  });
+
   test('makes progress though one message is larger than maxBytes', () => {
     const rig = rigWithThree();
     expect(text(rig.fetch({ maxBytes: 1 }).outcome)).toEqual([`0+1 ${messages('aa')}`]);

@@ -118,3 +118,13 @@ test('a damaged index keeps all of it; one that is trimmed meanwhile keeps nothi
   };
   expect(await holders(shard, { ...through2, rowAt: moving })).toEqual(['TRIM 3']);
 });
+
+test('what was appended again holds the log from where it lies now', async () => {
+  const shard = emptied();
+  shard.produce(1);
+  shard.produce(1);
+  const { index, term, ...row } = shard.rows.index.find(({ baseOffset }) => baseOffset === 1)!;
+  const copy = { type: 'copyRow', row, id: { term, index }, lowest: 5, until: 3 } as const;
+  shard.apply(copy, 10);
+  expect(await holders(shard, { trimIndex: 3, startIndex: 3 })).toEqual(['MESSAGES 5 of 7/1']);
+});

@@ -20,7 +20,8 @@ function queueOf(batches: number, gone = 0) {
       if (offset < queue.startOffset) throw new Error(`index of queue 7 lacks ${offset}`);
       if (at >= batches) return undefined;
       const cumulativeBytes = (at + 1) * 100;
-      return { baseOffset: at * 10, index: 50 + at, cumulativeBytes, storedAtMs: at * HOUR_MS };
+      const place = { baseOffset: at * 10, count: 10, index: 50 + at };
+      return { ...place, cumulativeBytes, storedAtMs: at * HOUR_MS };
     },
     offsetAtTime: async (one, atMs) => Math.max(one.startOffset, (atMs / HOUR_MS) * 10),
     offsetPastBytes: async (_, bytes) => bytes / 10,

@@ -1,12 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import type { DataShard, QueueView } from '../../../src/broker/api.ts';
+import { NEWEST_LEVEL, ROW_COPIES_LEVEL } from '../../../src/broker/feature-level.ts';
+import { LATE_REFERENCE_OFFSETS } from '../../../src/broker/limits.ts';
 import { decideTrim, type TrimSource } from '../../../src/shards/retention.ts';
 
 const NO_LATE_ONES: Partial<DataShard> = {
   lowestLateIndex: () => undefined,
-  lowestFixedIndex: () => undefined,
+  featureLevel: () => NEWEST_LEVEL,
+  lateBuckets: () => [],
+  uncountedFrom: (_, offset) => offset,
   heldBodies: () => [],
 };
+
+const bucketAt = (lowest: number) => ({ queueId: 9, bucket: 0, lowest, isCounted: false });
 
 interface FakeQueue extends QueueView {
   /** [baseOffset, log index] of each batch. */
@@ -31,13 +37,17 @@ function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): 
     applied: 5000,
     logTrim: 0,
     isHoldingLog: false,
+    rowsFrom: async () => [],
     mayGoEarly: false,
     topicConfig: () => ({ retentionMs: 0, retentionBytes: 1000, durability: 1 }),
     rowAt: async (queueId, offset) => {
       const row = byId(queueId).rows.findLast(([base]) => base <= offset);
       const found = row !== undefined && offset < byId(queueId).endOffset;
       return found
-        ? { baseOffset: row[0], index: row[1], cumulativeBytes: 100 * (row[0] + 10), storedAtMs: 0 }
+        ? {
+            ...{ baseOffset: row[0], count: 10, index: row[1] },
+            ...{ cumulativeBytes: 100 * (row[0] + 10), storedAtMs: 0 },
+          }
         : undefined;
     },
     offsetAtTime: async ({ startOffset }) => startOffset,
@@ -94,7 +104,7 @@ describe('decideTrim', () => {
       (await decideTrim(source(queues, other))).trim?.logTrim;
     expect(await logTrim({})).toBe(149);
     expect(await logTrim({ matchedByAll: 120 })).toBe(120);
-    const late = { lowestLateIndex: () => 90, lowestFixedIndex: () => 90 };
+    const late = { lowestLateIndex: () => 90, lateBuckets: () => [bucketAt(90)] };
     const data = { queues: () => queues, ...NO_LATE_ONES, ...late } as unknown as DataShard;
     expect(await logTrim({ data })).toBe(89);
   });
@@ -139,7 +149,9 @@ describe('what keeps the log alone', () => {
     const data: Partial<DataShard> = {
       queues: () => [kept],
       lowestLateIndex: () => Math.min(indexes[0] ?? 5000, fixed ?? 5000),
-      lowestFixedIndex: () => fixed,
+      featureLevel: () => NEWEST_LEVEL,
+      lateBuckets: () => (fixed === undefined ? [] : [bucketAt(fixed)]),
+      uncountedFrom: (_, offset) => offset,
       heldBodies: (below, limit) =>
         indexes
           .filter((index) => index < below)
@@ -201,5 +213,119 @@ describe('what keeps the log alone', () => {
         { queueId: 7, startOffset: 10, startIndex: 101 },
       ]);
     });
+  });
+});
+
+describe('what queues show that keep longer than others', () => {
+  /** Counted: bucket 0 of queue 7. */
+  const counted = { queueId: 7, bucket: 0, lowest: 4000, isCounted: true };
+  const FAR = LATE_REFERENCE_OFFSETS;
+
+  function decided(
+    queues: readonly FakeQueue[],
+    other: Partial<TrimSource> = {},
+    view: Partial<DataShard> = {},
+  ) {
+    const data: Partial<DataShard> = {
+      ...NO_LATE_ONES,
+      queues: () => queues,
+      ...view,
+    };
+    const rowsFrom: TrimSource['rowsFrom'] = async (queueId, offset) =>
+      queues
+        .find((one) => one.queueId === queueId)!
+        .rows.filter(([base]) => base + 10 > offset)
+        .map(([baseOffset, index]) => ({
+          ...{ queueId, baseOffset, count: 10, index, term: 1 },
+          ...{ storedAtMs: 0, cumulativeBytes: 100 * (baseOffset + 10) },
+        }));
+    const keep = { topicConfig: () => undefined, isHoldingLog: true, rowsFrom };
+    return decideTrim(source(queues, { ...keep, ...other, data: data as DataShard }));
+  }
+
+  const rare = queue(7, [
+    [0, 100],
+    [10, 900],
+    [20, 1700],
+  ]);
+  const newest = queue(8, [
+    [0, 4999],
+    [10, 5000],
+  ]);
+
+  test('is to be appended again, and names what is left of its bucket', async () => {
+    const { rowCopies } = await decided([rare, newest]);
+    const told = rowCopies.map(({ row, lowest, until }) => [row.index, lowest, until]);
+    expect(told).toEqual([
+      [100, 900, 30],
+      [900, 1700, 30],
+      [1700, 5001, 30],
+    ]);
+  });
+
+  test('stays where little is gained for it, or its bytes are most of the log', async () => {
+    const copied = async (...args: Parameters<typeof decided>) =>
+      (await decided(...args)).rowCopies.length;
+    expect(await copied([rare, newest], { isHoldingLog: false })).toBe(0);
+    const rows = rare.rows.map(([baseOffset, index], at) => ({
+      ...{ queueId: 7, baseOffset, count: 10, index, term: 1 },
+      ...{ storedAtMs: 0, cumulativeBytes: 1e6 * (at + 1) },
+    }));
+    const large = { ...rare, cumulativeBytes: 3e6 };
+    expect(await copied([large], { rowsFrom: async () => rows })).toBe(0);
+    const others = { ...newest, cumulativeBytes: 3e6 };
+    const rowsFrom = async (queueId: number) => (queueId === 7 ? rows : []);
+    expect(await copied([large, others], { rowsFrom })).toBe(3);
+    const dense = Array.from({ length: 50 }, (_, at) => [10 * at, 4950 + at] as const);
+    expect(await copied([queue(7, dense)])).toBe(0);
+    const level = ROW_COPIES_LEVEL - 1;
+    expect(await copied([rare, newest], {}, { featureLevel: () => level })).toBe(0);
+  });
+
+  test('is left by the count of a bucket while it waits for the next trim', async () => {
+    const topicConfig = () => ({ retentionMs: 0, retentionBytes: 1500, durability: 1 }) as const;
+    const { rowCopies, trim } = await decided([rare], { topicConfig });
+    expect(trim?.queues).toEqual([{ queueId: 7, startOffset: 10, startIndex: 900 }]);
+    const told = rowCopies.map(({ row, lowest }) => [row.index, lowest]);
+    expect(told).toEqual([
+      [900, 100],
+      [1700, 100],
+    ]);
+  });
+
+  test('is not copied when only a part of its bucket could be read', async () => {
+    const rowsFrom: TrimSource['rowsFrom'] = async (queueId) => [
+      { queueId, baseOffset: 0, count: 10, index: 100, term: 1, storedAtMs: 0, cumulativeBytes: 1 },
+    ];
+    expect((await decided([rare, newest], { rowsFrom })).rowCopies).toEqual([]);
+  });
+
+  test('and was appended again holds nothing: the order of its queue goes on behind', async () => {
+    const rows = [
+      [0, 4000],
+      [FAR, 300],
+      [FAR + 10, 400],
+    ] as const;
+    const view: Partial<DataShard> = {
+      lateBuckets: () => [counted],
+      lowestLateIndex: () => 4000,
+      uncountedFrom: (queueId, offset) => (queueId === 7 && offset < FAR ? FAR : offset),
+    };
+    const { trim } = await decided([queue(7, rows)], {}, view);
+    expect(trim).toEqual({
+      queues: [{ queueId: 7, startOffset: 0, startIndex: 300 }],
+      logTrim: 299,
+    });
+  });
+
+  test('rows that go while they are looked at, by another trim, are not copied', async () => {
+    const queues = [{ ...rare }];
+    const rowsFrom = () => {
+      Object.assign(queues[0]!, { startOffset: 10 });
+      return Promise.reject(new Error('below the start'));
+    };
+    expect((await decided(queues, { rowsFrom })).rowCopies).toEqual([]);
+    const lost = () => Promise.reject(new Error('lost'));
+    await expect(decided([rare], { rowsFrom: lost })).rejects.toThrow('lost');
   });
 });

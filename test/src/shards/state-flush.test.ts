@@ -154,6 +154,57 @@ describe('state flush', () => {
     expect(flush.pendingBytes).toBe(0);
   });
 
+  describe('a batch that was appended again', () => {
+    const moved = (row: QueueIndexRow, index: number) => ({ ...row, index });
+    const move = ({ flush, writer }: ReturnType<typeof setUp>, row: QueueIndexRow) => {
+      writer.moveIndex(row);
+      flush.markApplied(SHARD, applied(row.index));
+    };
+
+    it('is found where it lies now, in memory and where LevelDB does not know it yet', () => {
+      const rig = setUp({ maxRowsPerQueue: 1 });
+      const { store, flush, produce } = rig;
+      const rows = [produce(2), produce(2), produce(2)];
+      flush.durable(SHARD, 3);
+      while (store.finishWrite());
+      const [first, , last] = [moved(rows[0]!, 4), rows[1]!, moved(rows[2]!, 5)];
+      move(rig, first);
+      move(rig, last);
+      expect(rowsFrom(flush, store, 0)).toEqual([first, rows[1], last]);
+      expect(rowsFrom(flush, store, 4)).toEqual([last]);
+      flush.durable(SHARD, 5);
+      while (store.finishWrite());
+      const written = store.written.flatMap(({ ops }) =>
+        ops.map(({ key }) => Buffer.from(key).toString('hex')),
+      );
+      expect(written.filter((key) => key === written[0])).toHaveLength(2);
+    });
+
+    it('is found at its last place when it was moved twice', () => {
+      const rig = setUp({ maxRowsPerQueue: 0 });
+      const { store, flush, produce } = rig;
+      const row = produce(2);
+      produce(1);
+      flush.durable(SHARD, 3);
+      while (store.finishWrite());
+      move(rig, moved(row, 3));
+      move(rig, moved(row, 4));
+      while (store.finishWrite());
+      expect(rowsFrom(flush, store, 0, 1)).toEqual([moved(row, 4)]);
+    });
+
+    it('is that of the state that took the place of another', () => {
+      const rig = setUp({ maxRowsPerQueue: 0 });
+      const { store, flush, produce } = rig;
+      const row = produce(2);
+      flush.durable(SHARD, 1);
+      while (store.finishWrite());
+      move(rig, moved(row, 3));
+      flush.restore({ shard: SHARD, index: 9, term: 1, timeMs: 0 }, []);
+      expect(rowsFrom(flush, store, 0, 1)).toEqual([row]);
+    });
+  });
+
   it('never cuts a pass: effects and their mark go together', () => {
     const { store, flush, writer } = setUp();
     writer.put('group', Buffer.from('a'), Buffer.from('1'));

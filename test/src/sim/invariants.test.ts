@@ -21,6 +21,7 @@ import { expectLogsMatch } from '../../../src/sim/invariants/log-matching.ts';
 import { OwnTermCommits } from '../../../src/sim/invariants/own-term.ts';
 import { Promises } from '../../../src/sim/invariants/promises.ts';
 import { LinearisableReads } from '../../../src/sim/invariants/read-index.ts';
+import { RowPlaces } from '../../../src/sim/invariants/row-places.ts';
 import { latestMedian, ShardTimeRule } from '../../../src/sim/invariants/shard-time.ts';
 import { Committed, expectOnQuorum } from '../../../src/sim/invariants/state-machine-safety.ts';
 import { isQuorum, type LogView } from '../../../src/sim/invariants/views.ts';
@@ -415,6 +416,26 @@ describe('queues', () => {
     }
     hidden.shows(0, entry(7, 1), end('commit'), row(5, 0));
     expect(() => hidden.shows(0, entry(8, 1), end('commit'), row(5, 1))).toThrow('half-hidden');
+  });
+
+  it('what a queue shows keeps all but its place, and stays above every trim point', () => {
+    const places = (): RowPlaces => {
+      const found = new RowPlaces();
+      found.shows(0, row(5, 0), 'b1');
+      return found;
+    };
+    const starts = (start: number) => () => start;
+    const one = places();
+    one.trimmed(0, 4, starts(0));
+    expect(() => one.trimmed(0, 5, starts(0))).toThrow('row-there');
+    one.moves(0, row(8, 0), 'b1');
+    one.trimmed(0, 7, starts(0));
+    expect(() => one.trimmed(0, 8, starts(0))).toThrow('row-there');
+    one.trimmed(0, 8, starts(1));
+    expect(() => one.moves(0, row(9, 0), 'b1')).toThrow('row-body');
+    expect(() => places().moves(0, row(8, 0), 'b2')).toThrow('row-body');
+    expect(() => places().moves(0, row(4, 0), 'b1')).toThrow('row-kept');
+    expect(() => places().moves(0, { ...row(8, 0), count: 2 }, 'b1')).toThrow('row-kept');
   });
 
   describe('delayed messages', () => {
