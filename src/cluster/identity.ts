@@ -2,7 +2,7 @@
  * `identity.json`: whose directory this is. Written once, at birth. A directory without it was
  * never part of a cluster, and starting a node on it does not make it one (internals rule 8).
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeId } from '../../raft/types.ts';
 import { FIRST_LEVEL } from '../broker/feature-level.ts';
@@ -45,7 +45,9 @@ export function hasIdentity(directory: string): boolean {
   return existsSync(join(directory, IDENTITY_FILE));
 }
 
+/** From here on the directory is its owner's alone, whoever made it; a node asks for that. */
 export function writeIdentity(directory: string, identity: Identity): void {
+  if (statSync(directory).uid === process.geteuid?.()) chmodSync(directory, 0o700);
   writeDurably(join(directory, IDENTITY_FILE), `${JSON.stringify(identity, undefined, 2)}\n`);
 }
 

@@ -5,6 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
 import { decodeIndexRow } from '../../storage/index-reader.ts';
 import { inspectLog } from '../../storage/inspect-log.ts';
@@ -69,6 +70,9 @@ async function prepare(stubs: Stubs, queue: number, body: string): Promise<strin
   const answer = await stubs.call<{ transactionId: string }>('Transactions', 'Prepare', request);
   return answer.transactionId;
 }
+
+/** The default of `raft.heartbeatIntervalMs`. */
+const HEARTBEAT_INTERVAL_MS = 400;
 
 /** Every replica of every shard has all that is committed. */
 function isEven({ shards }: GrowingStatus): boolean {
@@ -157,6 +161,8 @@ it('a node that needs snapshots of all shards ends with the others’ tables', {
     const back = await cluster.until(isEven);
     await load(stubs, 'last', COMMIT, ROLLBACK);
     const last = await cluster.until(isEven);
+    // Followers hold the last entry; that it is committed they hear with the next sign of life.
+    await setTimeout(2 * HEARTBEAT_INTERVAL_MS);
     await cluster.stop();
 
     const [own, other] = await Promise.all(
