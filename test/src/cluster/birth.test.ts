@@ -84,7 +84,7 @@ describe('the way into a directory', () => {
     expect(() => checkDirectory(configs[0]!)).toThrow(/is empty.*cluster init.*cluster add/);
   });
 
-  it('one that was there, open to others, is its owner\'s alone from its birth on', () => {
+  it("one that was there, open to others, is its owner's alone from its birth on", () => {
     const born = threeConfigs();
     for (const { data } of born.configs) mkdirSync(data, { recursive: true, mode: 0o755 });
     bear(born);
