@@ -1,6 +1,7 @@
-import { type CallKind, type Calls, plan } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { list } from './convert.ts';
 import type { Proto, WireObject } from './proto.ts';
+import { ServiceCalls } from './service-calls.ts';
 import type { CallOptions } from './types.ts';
 
 export type AccessKind = 'topic' | 'group' | 'cluster';
@@ -23,52 +24,35 @@ export type RevokedTokens =
   | { readonly principal: string; readonly issuedUntil?: Date | undefined }
   | { readonly tokenId: string };
 
-const LIST_PAGE_SIZE = 1000;
-
 /** Who may do what: for those who manage the cluster. */
 export class Access {
-  readonly #calls: Calls;
-  readonly #proto: Proto;
+  readonly #service: ServiceCalls;
 
   constructor(calls: Calls, proto: Proto) {
-    this.#calls = calls;
-    this.#proto = proto;
+    this.#service = new ServiceCalls(calls, proto, 'Admin');
   }
 
   /** Adds the verbs to those that the principal has there. */
   async grant(rule: AccessRule, options?: CallOptions): Promise<void> {
-    await this.#call('GrantAccess', { rule: ruleOut(rule) }, 'idempotent', options);
+    await this.#service.call('GrantAccess', { rule: ruleOut(rule) }, 'idempotent', options);
   }
 
   /** Takes the verbs away; open streams end that needed them. */
   async revoke(rule: AccessRule, options?: CallOptions): Promise<void> {
-    await this.#call('RevokeAccess', { rule: ruleOut(rule) }, 'idempotent', options);
+    await this.#service.call('RevokeAccess', { rule: ruleOut(rule) }, 'idempotent', options);
   }
 
   async list(options?: CallOptions): Promise<AccessRule[]> {
     const rules: AccessRule[] = [];
-    let token = '';
-    do {
-      const request = { page_size: LIST_PAGE_SIZE, page_token: token };
-      const page = await this.#call('ListAccess', request, 'read', options);
+    for await (const page of this.#service.pages('ListAccess', {}, options)) {
       rules.push(...list(page.rules).map(ruleIn));
-      token = String(page.next_page_token ?? '');
-    } while (token !== '');
+    }
     return rules;
   }
 
   async revokeTokens(which: RevokedTokens, options?: CallOptions): Promise<void> {
     const request = 'tokenId' in which ? { token_id: which.tokenId } : principalOut(which);
-    await this.#call('RevokeTokens', request, 'idempotent', options);
-  }
-
-  #call(
-    name: string,
-    request: WireObject,
-    kind: CallKind,
-    options: CallOptions | undefined,
-  ): Promise<WireObject> {
-    return this.#calls.unary(this.#proto.method('Admin', name), request, plan(kind, options, true));
+    await this.#service.call('RevokeTokens', request, 'idempotent', options);
   }
 }
 

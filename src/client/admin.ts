@@ -1,7 +1,7 @@
-import { type CallKind, type Calls, plan } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { members, shard } from './cluster-convert.ts';
 import { int, list, optionalInt, topic, topicConfigOut } from './convert.ts';
-import type { Proto, Service, WireObject } from './proto.ts';
+import type { Proto, WireObject } from './proto.ts';
 import {
   type NodeLog,
   nodeLog,
@@ -11,6 +11,7 @@ import {
   type RetentionQuery,
   retentionOut,
 } from './retention.ts';
+import { ServiceCalls } from './service-calls.ts';
 import { traceIn, traceOut } from './trace-convert.ts';
 import type {
   CallOptions,
@@ -98,54 +99,48 @@ export interface ShardBytes {
   readonly totalBytes: number;
 }
 
-const LIST_PAGE_SIZE = 1000;
-
 /** Topics, offsets, and what the cluster says about itself. */
 export class Admin {
-  readonly #calls: Calls;
-  readonly #proto: Proto;
+  readonly #admin: ServiceCalls;
+  readonly #log: ServiceCalls;
 
   constructor(calls: Calls, proto: Proto) {
-    this.#calls = calls;
-    this.#proto = proto;
+    this.#admin = new ServiceCalls(calls, proto, 'Admin');
+    this.#log = new ServiceCalls(calls, proto, 'Log');
   }
 
   /** Done when every queue is open. */
   async createTopic(create: CreateTopic, options?: CallOptions): Promise<Topic> {
     const { name, queueCount = 0 } = create;
     const request = { name, queue_count: queueCount, config: topicConfigOut(create) };
-    return topic((await this.#call('Admin', 'CreateTopic', request, 'once', options)).topic);
+    return topic((await this.#admin.call('CreateTopic', request, 'once', options)).topic);
   }
 
   async updateTopic(update: UpdateTopic, options?: CallOptions): Promise<Topic> {
     const { name, queueCount = 0, topicId = '' } = update;
     const config = topicConfigOut(update);
     const request = { name, topic_id: topicId, queue_count: queueCount, config };
-    const answer = await this.#call('Admin', 'UpdateTopic', request, 'idempotent', options);
+    const answer = await this.#admin.call('UpdateTopic', request, 'idempotent', options);
     return topic(answer.topic);
   }
 
   /** Done when every queue is closed. The messages are gone. */
   async deleteTopic(name: string, options?: CallOptions & { topicId?: string }): Promise<void> {
     const request = { name, topic_id: options?.topicId ?? '' };
-    await this.#call('Admin', 'DeleteTopic', request, 'once', options);
+    await this.#admin.call('DeleteTopic', request, 'once', options);
   }
 
   /** All topics, by name. */
   async listTopics(options?: CallOptions): Promise<Topic[]> {
     const topics: Topic[] = [];
-    let token = '';
-    do {
-      const request = { page_size: LIST_PAGE_SIZE, page_token: token };
-      const page = await this.#call('Admin', 'ListTopics', request, 'read', options);
+    for await (const page of this.#admin.pages('ListTopics', {}, options)) {
       topics.push(...list(page.topics).map(topic));
-      token = String(page.next_page_token ?? '');
-    } while (token !== '');
+    }
     return topics;
   }
 
   async describeTopic(name: string, options?: CallOptions): Promise<TopicDescription> {
-    const answer = await this.#call('Admin', 'DescribeTopic', { name }, 'read', options);
+    const answer = await this.#admin.call('DescribeTopic', { name }, 'read', options);
     const queues = list(answer.queues).map((queue) => ({
       queue: int(queue.queue),
       shard: int(queue.shard),
@@ -163,19 +158,16 @@ export class Admin {
   ): Promise<RetentionDescription> {
     const queues: QueueRetention[] = [];
     const nodes: NodeLog[] = [];
-    let token = '';
-    do {
-      const request = { ...retentionOut(query), page_size: LIST_PAGE_SIZE, page_token: token };
-      const page = await this.#call('Admin', 'DescribeRetention', request, 'read', options);
+    const asked = retentionOut(query);
+    for await (const page of this.#admin.pages('DescribeRetention', asked, options)) {
       queues.push(...list(page.queues).map(queueRetention));
       nodes.push(...list(page.nodes).map(nodeLog));
-      token = String(page.next_page_token ?? '');
-    } while (token !== '');
+    }
     return { queues, nodes };
   }
 
   async describeCluster(options?: CallOptions): Promise<ClusterDescription> {
-    const answer = await this.#call('Admin', 'DescribeCluster', {}, 'read', options);
+    const answer = await this.#admin.call('DescribeCluster', {}, 'read', options);
     const nodes = list(answer.nodes).map((node) => ({
       id: int(node.id),
       address: String(node.address),
@@ -194,7 +186,7 @@ export class Admin {
   }
 
   async describeMembers(options?: CallOptions): Promise<MembersDescription> {
-    return members(await this.#call('Admin', 'DescribeMembers', {}, 'read', options));
+    return members(await this.#admin.call('DescribeMembers', {}, 'read', options));
   }
 
   /** Done when the node is a member; describeCluster shows how its share of the shards moves. */
@@ -202,39 +194,39 @@ export class Admin {
     const { node, incarnation, grpcAddress, peerAddress } = member;
     const addresses = { grpc_address: grpcAddress, peer_address: peerAddress };
     const request = { node, incarnation, ...addresses };
-    await this.#call('Admin', 'AddMember', request, 'idempotent', options);
+    await this.#admin.call('AddMember', request, 'idempotent', options);
   }
 
   /** Done when it is decided; describeCluster lists the node until its replicas have moved away. */
   async removeMember(node: number, options?: CallOptions): Promise<void> {
-    await this.#call('Admin', 'RemoveMember', { node }, 'idempotent', options);
+    await this.#admin.call('RemoveMember', { node }, 'idempotent', options);
   }
 
   /** Says who should lead a shard; describeCluster shows when it does. */
   async transferLeader(shardId: number, node: number, options?: CallOptions): Promise<void> {
     const request = { shard: shardId, node };
-    await this.#call('Admin', 'TransferLeader', request, 'idempotent', options);
+    await this.#admin.call('TransferLeader', request, 'idempotent', options);
   }
 
   /** Spreads replicas and leaders evenly over the nodes again. */
   async rebalance(options?: CallOptions): Promise<void> {
-    await this.#call('Admin', 'Rebalance', {}, 'idempotent', options);
+    await this.#admin.call('Rebalance', {}, 'idempotent', options);
   }
 
   /** Ends an upgrade; default: the newest level that all members know. Answers the level. */
   async raiseFeatureLevel(level = 0, options?: CallOptions): Promise<number> {
-    const answer = await this.#call('Admin', 'RaiseFeatureLevel', { level }, 'idempotent', options);
+    const answer = await this.#admin.call('RaiseFeatureLevel', { level }, 'idempotent', options);
     return int(answer.level);
   }
 
   /** The life of one message, in order. Rejects with MESSAGE_NOT_FOUND. */
   async trace(target: TraceTarget, options?: CallOptions): Promise<MessageTrace> {
-    return traceIn(await this.#call('Admin', 'Trace', traceOut(target), 'read', options));
+    return traceIn(await this.#admin.call('Trace', traceOut(target), 'read', options));
   }
 
   /** How far a shard is: all that was acknowledged before lies at or below `index`. */
   async cutShard(shardId: number, options?: CallOptions): Promise<ShardCut> {
-    const answer = await this.#call('Admin', 'CutShard', { shard: shardId }, 'read', options);
+    const answer = await this.#admin.call('CutShard', { shard: shardId }, 'read', options);
     const start = { index: int(answer.start_index), term: int(answer.start_term) };
     return { index: int(answer.index), timeMs: int(answer.time_ms), start };
   }
@@ -246,13 +238,13 @@ export class Admin {
       ...{ shard: shardId, start_index: String(start.index), start_term: String(start.term) },
       ...{ offset: String(offset), from_index: String(from), to_index: String(to) },
     };
-    const answer = await this.#call('Admin', 'ReadShard', request, 'read', options);
+    const answer = await this.#admin.call('ReadShard', request, 'read', options);
     return { data: answer.data as Uint8Array, totalBytes: int(answer.total_bytes) };
   }
 
   /** Every limit that a call can run into. */
   async limits(options?: CallOptions): Promise<Limit[]> {
-    const answer = await this.#call('Admin', 'DescribeLimits', {}, 'read', options);
+    const answer = await this.#admin.call('DescribeLimits', {}, 'read', options);
     return list(answer.limits).map((limit) => ({
       name: String(limit.name),
       value: int(limit.value),
@@ -264,7 +256,7 @@ export class Admin {
   async listOffsets(query: OffsetsQuery, options?: CallOptions): Promise<QueueOffsets[]> {
     const time = query.atMs === undefined ? {} : { at_ms: String(query.atMs) };
     const request = { topic: query.topic, queues: query.queues ?? [], ...time };
-    const answer = await this.#call('Log', 'ListOffsets', request, 'read', options);
+    const answer = await this.#log.call('ListOffsets', request, 'read', options);
     return list(answer.queues).map((queue) => ({
       queue: int(queue.queue),
       startOffset: int(queue.start_offset),
@@ -276,7 +268,7 @@ export class Admin {
   async groupOffsets(query: GroupOffsetsQuery, options?: CallOptions): Promise<GroupOffset[]> {
     const { group, topic: name, queues = [], memberId = '' } = query;
     const request = { group, topic: name, queues, member_id: memberId };
-    const answer = await this.#call('Log', 'GetOffset', request, 'read', options);
+    const answer = await this.#log.call('GetOffset', request, 'read', options);
     return list(answer.queues).map((queue) => ({
       queue: int(queue.queue),
       offset: optionalInt(queue, 'offset'),
@@ -292,28 +284,18 @@ export class Admin {
     const { memberId = '', generation = 0 } = member ?? {};
     const fence = { member_id: memberId, generation: String(generation) };
     const request = { group, topic: name, topic_id: topicId, offsets, ...fence };
-    await this.#call('Log', 'CommitOffset', request, 'idempotent', options);
+    await this.#log.call('CommitOffset', request, 'idempotent', options);
   }
 
   /** The one way back: moves committed offsets anywhere and raises their epoch. */
   async resetOffsets(reset: ResetOffsets, options?: CallOptions): Promise<QueueOffset[]> {
     const { group, topic: name, queues = [], to } = reset;
     const request = { group, topic: name, queues, ...resetTarget(to) };
-    const answer = await this.#call('Log', 'ResetOffsets', request, 'once', options);
+    const answer = await this.#log.call('ResetOffsets', request, 'once', options);
     return list(answer.offsets).map((at) => ({
       queue: int(at.queue),
       offset: int(at.offset),
     }));
-  }
-
-  #call(
-    service: Service,
-    name: string,
-    request: WireObject,
-    kind: CallKind,
-    options: CallOptions | undefined,
-  ): Promise<WireObject> {
-    return this.#calls.unary(this.#proto.method(service, name), request, plan(kind, options, true));
   }
 }
 

@@ -1,6 +1,7 @@
-import { type Calls, plan } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { int, list, messageContent } from './convert.ts';
 import type { Proto, WireObject } from './proto.ts';
+import { ServiceCalls } from './service-calls.ts';
 import type { CallOptions, Message } from './types.ts';
 
 /** A message that a group could not digest. */
@@ -28,16 +29,12 @@ export type WhichDeadLetters =
   | { readonly messageIds: readonly string[] }
   | { readonly all: true; readonly topic?: string | undefined };
 
-const LIST_PAGE_SIZE = 1000;
-
 /** The dead letters of groups. */
 export class DeadLetters {
-  readonly #calls: Calls;
-  readonly #proto: Proto;
+  readonly #service: ServiceCalls;
 
   constructor(calls: Calls, proto: Proto) {
-    this.#calls = calls;
-    this.#proto = proto;
+    this.#service = new ServiceCalls(calls, proto, 'Deliveries');
   }
 
   /** Without their messages. */
@@ -70,12 +67,8 @@ export class DeadLetters {
     topic: string,
     options: CallOptions | undefined,
   ): AsyncGenerator<WireObject> {
-    const method = this.#proto.method('Deliveries', name);
-    for (let token: string | undefined; token !== ''; ) {
-      const request = { group, topic, page_size: LIST_PAGE_SIZE, page_token: token ?? '' };
-      const page = await this.#calls.unary(method, request, plan('read', options, true));
+    for await (const page of this.#service.pages(name, { group, topic }, options)) {
       yield* list(page.dead_letters);
-      token = String(page.next_page_token);
     }
   }
 
@@ -89,9 +82,8 @@ export class DeadLetters {
       'messageIds' in which
         ? { group, message_ids: which.messageIds }
         : { group, all: true, topic: which.topic ?? '' };
-    const method = this.#proto.method('Deliveries', name);
     // Not repeated by itself: the count of a second one would be of what was left.
-    const answer = await this.#calls.unary(method, request, plan('once', options, true));
+    const answer = await this.#service.call(name, request, 'once', options);
     return int(answer.count);
   }
 }

@@ -1,6 +1,7 @@
-import { type CallKind, type Calls, plan } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { filterField, filterIn, int, list, messageContent } from './convert.ts';
 import type { Proto, WireObject } from './proto.ts';
+import { ServiceCalls } from './service-calls.ts';
 import type { CallOptions, Filter, Message } from './types.ts';
 
 /** A message that is leased to the caller. */
@@ -104,16 +105,12 @@ export interface SeekSubscription extends SubscriptionName {
   readonly to: 'earliest' | 'latest' | Date | number;
 }
 
-const LIST_PAGE_SIZE = 1000;
-
 /** Topics consumed message by message. A receiver does the first four by itself. */
 export class Deliveries {
-  readonly #calls: Calls;
-  readonly #proto: Proto;
+  readonly #service: ServiceCalls;
 
   constructor(calls: Calls, proto: Proto) {
-    this.#calls = calls;
-    this.#proto = proto;
+    this.#service = new ServiceCalls(calls, proto, 'Deliveries');
   }
 
   /** Leases messages; the first call of a group subscribes it to the topic. */
@@ -123,7 +120,12 @@ export class Deliveries {
     const much = { max_messages: maxMessages, lease_ms: leaseMs, max_wait_ms: maxWaitMs };
     const filter = filterField(receive.filter);
     const how = { fifo, from: from.toUpperCase(), consumer, ...filter };
-    const answer = await this.#call('Receive', { group, topic, ...much, ...how }, 'read', options);
+    const answer = await this.#service.call(
+      'Receive',
+      { group, topic, ...much, ...how },
+      'read',
+      options,
+    );
     return list(answer.deliveries).map((delivery) => deliveryIn(topic, delivery));
   }
 
@@ -161,11 +163,8 @@ export class Deliveries {
 
   /** All subscriptions, or those of one group. */
   async *subscriptions(group = '', options?: CallOptions): AsyncGenerator<DeliverySubscription> {
-    for (let token: string | undefined; token !== ''; ) {
-      const request = { group, page_size: LIST_PAGE_SIZE, page_token: token ?? '' };
-      const page = await this.#call('ListSubscriptions', request, 'read', options);
-      for (const one of list(page.subscriptions)) yield subscriptionIn(one);
-      token = String(page.next_page_token);
+    for await (const page of this.#service.pages('ListSubscriptions', { group }, options)) {
+      yield* list(page.subscriptions).map(subscriptionIn);
     }
   }
 
@@ -173,7 +172,12 @@ export class Deliveries {
     { group, topic }: SubscriptionName,
     options?: CallOptions,
   ): Promise<{ summary: DeliverySubscription; queues: readonly SubscribedQueue[] }> {
-    const answer = await this.#call('DescribeSubscription', { group, topic }, 'read', options);
+    const answer = await this.#service.call(
+      'DescribeSubscription',
+      { group, topic },
+      'read',
+      options,
+    );
     const summary = subscriptionIn(answer.summary as WireObject);
     return { summary, queues: list(answer.queues).map(subscribedQueueIn) };
   }
@@ -184,7 +188,7 @@ export class Deliveries {
     options?: CallOptions,
   ): Promise<{ queue: number; cursor: number }[]> {
     const request = { group, topic, queues, ...seekTarget(to) };
-    const answer = await this.#call('SeekSubscription', request, 'idempotent', options);
+    const answer = await this.#service.call('SeekSubscription', request, 'idempotent', options);
     return list(answer.queues).map(({ queue, cursor }) => ({
       queue: int(queue),
       cursor: int(cursor),
@@ -193,7 +197,7 @@ export class Deliveries {
 
   /** Ends the subscription: what is pending is forgotten, dead letters are purged. */
   async unsubscribe({ group, topic }: SubscriptionName, options?: CallOptions): Promise<void> {
-    await this.#call('DeleteSubscription', { group, topic }, 'once', options);
+    await this.#service.call('DeleteSubscription', { group, topic }, 'once', options);
   }
 
   async #settle(
@@ -204,18 +208,13 @@ export class Deliveries {
     options: CallOptions | undefined,
   ): Promise<SettleResult[]> {
     // Repeated, it tells by its status that nothing is left to do.
-    const answer = await this.#call(call, { group, topic, ...fields }, 'idempotent', options);
+    const answer = await this.#service.call(
+      call,
+      { group, topic, ...fields },
+      'idempotent',
+      options,
+    );
     return list(answer.results).map((result, at) => settleResultIn(tokens[at]!, result));
-  }
-
-  #call(
-    name: string,
-    request: WireObject,
-    kind: CallKind,
-    options: CallOptions | undefined,
-  ): Promise<WireObject> {
-    const method = this.#proto.method('Deliveries', name);
-    return this.#calls.unary(method, request, plan(kind, options, true));
   }
 }
 

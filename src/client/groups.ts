@@ -1,4 +1,4 @@
-import { type CallKind, type Calls, plan } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { int, list, optionalInt } from './convert.ts';
 import {
   type ForkedOffset,
@@ -10,6 +10,7 @@ import {
   groupPast,
 } from './group-past.ts';
 import type { Proto, WireObject } from './proto.ts';
+import { ServiceCalls } from './service-calls.ts';
 import type { CallOptions } from './types.ts';
 
 /** CLUSTER: each queue has one member. BROADCAST: every member has every queue. */
@@ -94,16 +95,12 @@ export interface Heartbeat extends MemberName {
   readonly maxWaitMs: number;
 }
 
-const LIST_PAGE_SIZE = 1000;
-
 /** Consumer groups. A consumer with `join` does the first three by itself. */
 export class Groups {
-  readonly #calls: Calls;
-  readonly #proto: Proto;
+  readonly #service: ServiceCalls;
 
   constructor(calls: Calls, proto: Proto) {
-    this.#calls = calls;
-    this.#proto = proto;
+    this.#service = new ServiceCalls(calls, proto, 'Groups');
   }
 
   async join(
@@ -112,7 +109,12 @@ export class Groups {
   ): Promise<{ sessionMs: number; assignment: Assignment }> {
     const { mode = 'CLUSTER', clientName = '', sessionMs = 0, topics } = join;
     const wish = { mode, client_name: clientName, session_ms: sessionMs, topics };
-    const answer = await this.#call('Join', { ...nameOut(join), ...wish }, 'idempotent', options);
+    const answer = await this.#service.call(
+      'Join',
+      { ...nameOut(join), ...wish },
+      'idempotent',
+      options,
+    );
     return { sessionMs: int(answer.session_ms), assignment: assignmentIn(answer.assignment) };
   }
 
@@ -120,56 +122,47 @@ export class Groups {
   async heartbeat(beat: Heartbeat, options?: CallOptions): Promise<Assignment | undefined> {
     const { generation, table, maxWaitMs } = beat;
     const known = { generation: String(generation), table: String(table), max_wait_ms: maxWaitMs };
-    const answer = await this.#call('Heartbeat', { ...nameOut(beat), ...known }, 'read', options);
+    const answer = await this.#service.call(
+      'Heartbeat',
+      { ...nameOut(beat), ...known },
+      'read',
+      options,
+    );
     return answer.assignment === null ? undefined : assignmentIn(answer.assignment);
   }
 
   async leave(member: MemberName, options?: CallOptions): Promise<void> {
-    await this.#call('Leave', nameOut(member), 'idempotent', options);
+    await this.#service.call('Leave', nameOut(member), 'idempotent', options);
   }
 
   /** All groups, by name. */
   async list(options?: CallOptions): Promise<GroupSummary[]> {
     const groups: GroupSummary[] = [];
-    let token = '';
-    do {
-      const request = { page_size: LIST_PAGE_SIZE, page_token: token };
-      const page = await this.#call('List', request, 'read', options);
-      for (const one of list(page.groups)) groups.push(summaryIn(one));
-      token = String(page.next_page_token ?? '');
-    } while (token !== '');
+    for await (const page of this.#service.pages('List', {}, options)) {
+      groups.push(...list(page.groups).map(summaryIn));
+    }
     return groups;
   }
 
   async describe(group: string, options?: CallOptions): Promise<GroupDescription> {
-    return descriptionIn(await this.#call('Describe', { group }, 'read', options));
+    return descriptionIn(await this.#service.call('Describe', { group }, 'read', options));
   }
 
   /** With all that it committed. Only while it has no members. */
   async delete(group: string, options?: CallOptions): Promise<void> {
-    await this.#call('Delete', { group }, 'once', options);
+    await this.#service.call('Delete', { group }, 'once', options);
   }
 
   /** Where it stood at a time: `recordedAtMs` says of when each offset is. */
   async describeAt(query: GroupAtQuery, options?: CallOptions): Promise<GroupPast> {
-    return groupPast(await this.#call('DescribeAt', groupAtOut(query), 'read', options));
+    return groupPast(await this.#service.call('DescribeAt', groupAtOut(query), 'read', options));
   }
 
   /** Makes a group that begins where another one stood. Rejects with GROUP_EXISTS. */
   async fork(fork: ForkGroup, options?: CallOptions): Promise<ForkedOffset[]> {
     const request = { ...groupAtOut(fork), new_group: fork.newGroup };
-    const answer = await this.#call('Fork', request, 'once', options);
+    const answer = await this.#service.call('Fork', request, 'once', options);
     return list(answer.queues).map(forkedOffset);
-  }
-
-  #call(
-    name: string,
-    request: WireObject,
-    kind: CallKind,
-    options: CallOptions | undefined,
-  ): Promise<WireObject> {
-    const method = this.#proto.method('Groups', name);
-    return this.#calls.unary(method, request, plan(kind, options, true));
   }
 }
 

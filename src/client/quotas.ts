@@ -1,6 +1,7 @@
-import { type CallKind, type Calls, plan } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { list, optionalInt } from './convert.ts';
 import type { Proto, WireObject } from './proto.ts';
+import { ServiceCalls } from './service-calls.ts';
 import type { CallOptions } from './types.ts';
 
 /** How much a principal may ask for; what is left out has no bound. */
@@ -19,7 +20,6 @@ export interface Quota {
   readonly openTransactions?: number | undefined;
 }
 
-const LIST_PAGE_SIZE = 1000;
 const FIELDS = {
   producedBytesPerSecond: 'produced_bytes_per_second',
   fetchedBytesPerSecond: 'fetched_bytes_per_second',
@@ -30,43 +30,28 @@ const FIELDS = {
 
 /** How much principals may ask for: for those who manage the cluster. */
 export class Quotas {
-  readonly #calls: Calls;
-  readonly #proto: Proto;
+  readonly #service: ServiceCalls;
 
   constructor(calls: Calls, proto: Proto) {
-    this.#calls = calls;
-    this.#proto = proto;
+    this.#service = new ServiceCalls(calls, proto, 'Admin');
   }
 
   /** In the place of the one that the principal had. */
   async set(quota: Quota, options?: CallOptions): Promise<void> {
-    await this.#call('SetQuota', { quota: quotaOut(quota) }, 'idempotent', options);
+    await this.#service.call('SetQuota', { quota: quotaOut(quota) }, 'idempotent', options);
   }
 
   /** The quota of `*` holds for it from now on, if there is one. */
   async remove(principal: string, options?: CallOptions): Promise<void> {
-    await this.#call('RemoveQuota', { principal }, 'idempotent', options);
+    await this.#service.call('RemoveQuota', { principal }, 'idempotent', options);
   }
 
   async list(options?: CallOptions): Promise<Quota[]> {
     const quotas: Quota[] = [];
-    let token = '';
-    do {
-      const request = { page_size: LIST_PAGE_SIZE, page_token: token };
-      const page = await this.#call('ListQuotas', request, 'read', options);
+    for await (const page of this.#service.pages('ListQuotas', {}, options)) {
       quotas.push(...list(page.quotas).map(quotaIn));
-      token = String(page.next_page_token ?? '');
-    } while (token !== '');
+    }
     return quotas;
-  }
-
-  #call(
-    name: string,
-    request: WireObject,
-    kind: CallKind,
-    options: CallOptions | undefined,
-  ): Promise<WireObject> {
-    return this.#calls.unary(this.#proto.method('Admin', name), request, plan(kind, options, true));
   }
 }
 

@@ -4,7 +4,6 @@
  */
 import {
   type Context,
-  isValidSpanId,
   type Span as OtelSpan,
   ROOT_CONTEXT,
   SpanKind,
@@ -85,7 +84,6 @@ function contextOf(traceparent: string | undefined): Context {
   const checked = checkedTraceparent(traceparent);
   if (checked === undefined) return ROOT_CONTEXT;
   const [, traceId = '', spanId = '', flags = ''] = checked.split('-');
-  if (!isValidSpanId(spanId)) return ROOT_CONTEXT;
   const traceFlags = Number.parseInt(flags, 16) & TraceFlags.SAMPLED;
   return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags, isRemote: true });
 }

@@ -38,8 +38,9 @@ export class PeerServer {
   onPeerCall(incoming: IncomingCall): void {
     const { lane, method, principal = '', timeoutMs, traceparent = '' } = incoming.request;
     const origin = forwardedCall(lane, principal);
-    const { name } = decodeMethod(method);
-    const span = traceparent === '' ? undefined : this.#parts.spans?.begin(name, traceparent);
+    const decoded = decodeMethod(method);
+    const { spans } = this.#parts;
+    const span = traceparent === '' ? undefined : spans?.begin(decoded.name, traceparent);
     const call = this.#parts.calls.open(timeoutMs, origin, (error, answer) => {
       span?.end(error?.reason);
       if (error === undefined) incoming.answer({ status: 'ok', body: answer! });
@@ -47,7 +48,7 @@ export class PeerServer {
     });
     call.span = span;
     try {
-      this.#dispatch(call, incoming);
+      this.#dispatch(call, incoming, decoded);
     } catch (error) {
       call.finish(toCallError(error), undefined);
     }
@@ -61,9 +62,12 @@ export class PeerServer {
     incoming.answer({ status: 'error', body: encodeError(error) });
   }
 
-  #dispatch(call: Call, incoming: IncomingCall): void {
+  #dispatch(
+    call: Call,
+    incoming: IncomingCall,
+    { name, target }: ReturnType<typeof decodeMethod>,
+  ): void {
     const { method: text, lane, body } = incoming.request;
-    const { name, target } = decodeMethod(text);
     if (target === undefined) {
       const method = this.#nodeMethods.get(name);
       if (method === undefined) throw unknownMethod(name);

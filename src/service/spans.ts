@@ -22,11 +22,8 @@ export interface Spans {
   begin(name: string, traceparent: string | undefined): Span | undefined;
 }
 
-export const NO_SPANS: Spans = Object.freeze({ begin: () => undefined });
-
 /** Two of 16 and 8 bytes that are not all zero, in hexadecimal, and flags. */
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
-export const TRACEPARENT_BYTES = 55;
 
 /** Whatever a client may send; undefined = it is none (W3C Trace Context, section 3.2). */
 export function checkedTraceparent(text: unknown): string | undefined {
