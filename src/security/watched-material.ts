@@ -1,8 +1,5 @@
-/**
- * Certificates that are replaced while the node runs. The files are read again every few seconds
- * and compared: a watch would follow the old file where a directory of links is swapped under it.
- */
-import { Failure } from '../failure.ts';
+/** Certificates that are replaced while the node runs, and a word before they expire. */
+import { FileWatch } from './file-watch.ts';
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls-material.ts';
 
 export interface TlsLogger {
@@ -13,8 +10,6 @@ export interface TlsLogger {
 const DAY_MS = 86_400_000;
 /** Told of daily from then on. */
 const REMINDED_BEFORE_MS = 14 * DAY_MS;
-/** Certificate and key are two files, never replaced in one moment: a misfit is read once more. */
-const POLLS_BEFORE_COMPLAINT = 2;
 
 export class WatchedMaterial {
   readonly #port: string;
@@ -23,10 +18,10 @@ export class WatchedMaterial {
   readonly #nowMs: () => number;
   readonly #listeners = new Set<(material: TlsMaterial) => void>();
   #current: TlsMaterial;
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
-  #problem = '';
-  #problemPolls = 0;
+  readonly #watch = new FileWatch({
+    look: () => this.#look(),
+    complain: (problem) => this.#complain(problem),
+  });
   #remindedAtMs = Number.NEGATIVE_INFINITY;
 
   private constructor(
@@ -64,30 +59,26 @@ export class WatchedMaterial {
   }
 
   start(intervalMs: number): void {
-    this.#timer = setTimeout(async () => {
-      await this.poll();
-      if (!this.#stopped) this.start(intervalMs);
-    }, intervalMs).unref();
+    this.#watch.start(intervalMs);
   }
 
   stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#watch.stop();
   }
 
-  /** One look at the files. What cannot be used leaves what is in use as it is. */
-  async poll(): Promise<void> {
+  poll(): Promise<void> {
+    return this.#watch.poll();
+  }
+
+  async #look(): Promise<void> {
     try {
       this.#found(await readTlsMaterial(this.#files, this.#nowMs(), this.#current));
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      this.#complain(error.message);
+    } finally {
+      this.#remind();
     }
-    this.#remind();
   }
 
   #found(found: TlsMaterial): void {
-    this.#problem = '';
     if (found === this.#current) return;
     this.#current = found;
     for (const listener of this.#listeners) listener(found);
@@ -106,11 +97,7 @@ export class WatchedMaterial {
     this.#logger.error(`${this.#port}: the certificate in use ${when} at ${until}; ${advice}`);
   }
 
-  /** Once for each problem, and again when it comes back. */
   #complain(problem: string): void {
-    this.#problemPolls = problem === this.#problem ? this.#problemPolls + 1 : 1;
-    this.#problem = problem;
-    if (this.#problemPolls !== POLLS_BEFORE_COMPLAINT) return;
     const until = this.#current.validTo.toISOString();
     const kept = `(until ${until}); correct the file and it is read again within seconds`;
     this.#logger.error(`${this.#port}: ${problem}. The certificate before stays in use ${kept}`);

@@ -2,22 +2,19 @@
  * The keys that tokens are verified with, read again every few seconds as certificates are: one
  * that is taken out of the files is worth nothing from then on, and neither is what it signed.
  */
-import { Failure } from '../failure.ts';
+import { FileWatch } from './file-watch.ts';
 import { readTokenKeys, type TokenKeys } from './token-keys.ts';
 import type { TlsLogger } from './watched-material.ts';
-
-/** Files are never replaced in one moment: a misfit is read once more. */
-const POLLS_BEFORE_COMPLAINT = 2;
 
 export class WatchedTokenKeys {
   readonly #files: readonly string[];
   readonly #logger: TlsLogger;
   readonly #listeners = new Set<() => void>();
   #current: TokenKeys;
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
-  #problem = '';
-  #problemPolls = 0;
+  readonly #watch = new FileWatch({
+    look: () => this.#look(),
+    complain: (problem) => this.#complain(problem),
+  });
 
   private constructor(files: readonly string[], logger: TlsLogger, first: TokenKeys) {
     this.#files = files;
@@ -39,29 +36,22 @@ export class WatchedTokenKeys {
   }
 
   start(intervalMs: number): void {
-    this.#timer = setTimeout(async () => {
-      await this.poll();
-      if (!this.#stopped) this.start(intervalMs);
-    }, intervalMs).unref();
+    this.#watch.start(intervalMs);
   }
 
   stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#watch.stop();
   }
 
-  /** One look at the files. What cannot be read leaves what is in use as it is. */
-  async poll(): Promise<void> {
-    try {
-      this.#found(await readTokenKeys(this.#files));
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      this.#complain(error.message);
-    }
+  poll(): Promise<void> {
+    return this.#watch.poll();
+  }
+
+  async #look(): Promise<void> {
+    this.#found(await readTokenKeys(this.#files));
   }
 
   #found(keys: TokenKeys): void {
-    this.#problem = '';
     const isSame = keys.size === this.#current.size && [...keys.keys()].every(this.#isKnown);
     if (isSame) return;
     this.#current = keys;
@@ -71,11 +61,7 @@ export class WatchedTokenKeys {
 
   readonly #isKnown = (id: string): boolean => this.#current.has(id);
 
-  /** Once for each problem, and again when it comes back. */
   #complain(problem: string): void {
-    this.#problemPolls = problem === this.#problem ? this.#problemPolls + 1 : 1;
-    this.#problem = problem;
-    if (this.#problemPolls !== POLLS_BEFORE_COMPLAINT) return;
     const advice = 'correct it and it is read again within seconds';
     this.#logger.error(`auth: ${problem}. The token keys before stay in use; ${advice}`);
   }

@@ -1,47 +1,12 @@
-/** A cluster that is encrypted and closed: `up --tls --auth`, and client certificates. */
-import { execFile, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { connect } from '../../src/client/index.ts';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
-import { freeBasePort, HOLDFAST, holdfast } from './cluster-process.ts';
+import { freeBasePort, holdfast } from './cluster-process.ts';
+import { failure, started } from './commands.ts';
 
 const TIMEOUT_MS = 120_000;
-const run = promisify(execFile);
-
-/** Starts a long command; resolves once a line of its output matches. */
-async function started(args: readonly string[], ready: RegExp): Promise<readonly string[]> {
-  const child = spawn(process.execPath, [HOLDFAST, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const exit = new Promise((resolve) => child.once('exit', resolve));
-  onTestFinished(async () => {
-    child.kill('SIGTERM');
-    await exit;
-  });
-  const lines: string[] = [];
-  await new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      lines.push(line);
-      if (ready.test(line)) resolve();
-    });
-    void exit.then((code) => reject(new Error(`${code}: ${lines.join('; ')}`)));
-  });
-  return lines;
-}
-
-/** What it says when it fails. */
-async function failure(...args: string[]): Promise<string> {
-  const ended = await run(process.execPath, [HOLDFAST, ...args]).then(
-    ({ stdout }) => new Error(`did not fail: ${stdout}`),
-    (error: Error & { stderr: string }) => error,
-  );
-  if (!('stderr' in ended)) throw ended;
-  return String(ended.stderr);
-}
 
 describe('up --tls --auth', () => {
   it('lets in whom rules allow, cuts off whom they allow no more, and logs no secret', {

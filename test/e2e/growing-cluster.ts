@@ -70,6 +70,11 @@ export class GrowingCluster {
     return join(this.#root, `node-${node}.yaml`);
   }
 
+  /** Of metrics and health. */
+  httpUrl(node: number): string {
+    return `http://127.0.0.1:${this.#base + 200 + node}`;
+  }
+
   directory(node: number): string {
     return join(this.#root, `node-${node}`);
   }

@@ -5,7 +5,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
 import { decodeIndexRow } from '../../storage/index-reader.ts';
 import { inspectLog } from '../../storage/inspect-log.ts';
@@ -71,9 +70,6 @@ async function prepare(stubs: Stubs, queue: number, body: string): Promise<strin
   return answer.transactionId;
 }
 
-/** The default of `raft.heartbeatIntervalMs`. */
-const HEARTBEAT_INTERVAL_MS = 400;
-
 /** Every replica of every shard has all that is committed. */
 function isEven({ shards }: GrowingStatus): boolean {
   return shards.every(
@@ -82,6 +78,25 @@ function isEven({ shards }: GrowingStatus): boolean {
       replicas.length === 3 &&
       replicas.every(({ match_index }) => match_index === commit_index),
   );
+}
+
+/**
+ * Shards of which a node has applied less than is committed. A follower that holds the last entry
+ * hears a little later that it is.
+ */
+async function lagOf(cluster: GrowingCluster, { shards }: GrowingStatus): Promise<string[]> {
+  const lagging = [1, 2, 3].map(async (node) => {
+    const page = await fetch(`${cluster.httpUrl(node)}/readyz`);
+    const { shards: own } = (await page.json()) as Readiness;
+    return own.flatMap(({ shard, applied_index }) => {
+      return applied_index < shards[shard]!.commit_index ? [`${node}: ${shard}`] : [];
+    });
+  });
+  return (await Promise.all(lagging)).flat();
+}
+
+interface Readiness {
+  readonly shards: readonly { readonly shard: number; readonly applied_index: number }[];
 }
 
 /** Where each data shard's log starts on this node, as far as it told. */
@@ -161,8 +176,7 @@ it('a node that needs snapshots of all shards ends with the others’ tables', {
     const back = await cluster.until(isEven);
     await load(stubs, 'last', COMMIT, ROLLBACK);
     const last = await cluster.until(isEven);
-    // Followers hold the last entry; that it is committed they hear with the next sign of life.
-    await setTimeout(2 * HEARTBEAT_INTERVAL_MS);
+    await expect.poll(() => lagOf(cluster, last), { timeout: 15_000 }).toEqual([]);
     await cluster.stop();
 
     const [own, other] = await Promise.all(

@@ -1,51 +1,20 @@
 /** Encryption end to end: `up --tls`, and machines with certificates of `holdfast cert`. */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { temporaryDirectory } from '../harness/temporary-directory.ts';
 import { freeBasePort, HOLDFAST, holdfast } from './cluster-process.ts';
+import { failure, started } from './commands.ts';
 
 const TIMEOUT_MS = 120_000;
 const run = promisify(execFile);
-
-/** Starts a long command; resolves once a line of its output matches. */
-async function started(args: readonly string[], ready: RegExp): Promise<readonly string[]> {
-  const child = spawn(process.execPath, [HOLDFAST, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const exit = new Promise((resolve) => child.once('exit', resolve));
-  onTestFinished(async () => {
-    child.kill('SIGTERM');
-    await exit;
-  });
-  const lines: string[] = [];
-  await new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      lines.push(line);
-      if (ready.test(line)) resolve();
-    });
-    void exit.then((code) => reject(new Error(`${code}: ${lines.join('; ')}`)));
-  });
-  return lines;
-}
-
-/** What it says when it fails. */
-async function failure(...args: string[]): Promise<string> {
-  const ended = await run(process.execPath, [HOLDFAST, ...args]).then(
-    ({ stdout }) => new Error(`did not fail: ${stdout}`),
-    (error: Error & { stderr: string }) => error,
-  );
-  if (!('stderr' in ended)) throw ended;
-  return String(ended.stderr);
-}
 
 /** Whether bytes that are not TLS get any answer but the end. */
 async function answersPlainText(port: number): Promise<boolean> {

@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { Metadata } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { UpProcess } from '../processes/up-process.ts';
-import { eventually, methodOf, Stubs } from './stubs.ts';
+import { methodOf, Stubs } from './stubs.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPAN = 'b7ad6b7169203331';
+const PATIENCE = { timeout: 15_000 };
 const CANARY = 'canary-payload';
 
 interface Exported {
@@ -99,24 +100,21 @@ it('a call that its caller watches is one trace over the nodes', async () => {
   for (const queue of [0, 1, 2]) await produce(queue, 'orders', metadata);
   await produce(0, 'none', metadata);
   const asked = () => spans.filter(({ parentSpanId }) => parentSpanId === SPAN);
-  await eventually(
-    () => new Promise((resolve) => setTimeout(() => resolve(asked().length), 100)),
-    (count) => count === 4,
-  );
-  await eventually(
-    () => new Promise<number>((resolve) => setTimeout(() => resolve(spans.length), 100)),
-    () => spans.filter(({ name }) => name.includes('forward')).length === 2,
-  );
+  await expect.poll(() => asked().length, PATIENCE).toBe(4);
+  const forwards = () => spans.filter(({ name }) => name.startsWith('forward'));
+  const below = (span: Exported) => spans.filter((one) => one.parentSpanId === span.spanId);
+  // Each node sends its own, when it comes to it.
+  const followed = () => forwards().filter((span) => below(span).length > 0).length;
+  await expect.poll(followed, PATIENCE).toBe(2);
   expect(new Set(spans.map(({ traceId }) => traceId))).toEqual(new Set([TRACE]));
   expect(asked().map(({ name, node }) => [name, node])).toEqual(
     Array.from({ length: 4 }, () => ['holdfast.v1.Log/Produce', '1']),
   );
   expect(asked().filter(({ status }) => status.message === 'TOPIC_NOT_FOUND')).toHaveLength(1);
-  const byId = new Map(spans.map((span) => [span.spanId, span]));
-  for (const { spanId } of spans.filter(({ name }) => name.startsWith('forward'))) {
-    const there = spans.filter(({ parentSpanId }) => parentSpanId === spanId);
-    expect(there.map(({ name }) => name)).toEqual(['holdfast.v1.Log/Produce']);
-    expect(there[0]!.node).not.toBe(byId.get(spanId)!.node);
+  expect(forwards()).toHaveLength(2);
+  for (const span of forwards()) {
+    expect(below(span).map(({ name }) => name)).toEqual(['holdfast.v1.Log/Produce']);
+    expect(below(span)[0]!.node).not.toBe(span.node);
   }
   expect(received).not.toContain(CANARY);
 });
