@@ -4,6 +4,7 @@
  */
 import type { ShardId } from '../raft/types.ts';
 import { StorageError } from './errors.ts';
+import { overlaid } from './index-overlay.ts';
 import { decodeKey, indexRange, type KeyRange } from './keys.ts';
 import { decodeIndexBody, type IndexRow, lastOffsetOf, unseal } from './row-codec.ts';
 
@@ -18,19 +19,19 @@ export type OnIndexRow = (error: Error | undefined, row: IndexRow | undefined) =
 /** Ascending, at most `limit`; fewer only at the end of the range. */
 export type Scan = (range: KeyRange, limit: number, onRows: OnStoredRows) => void;
 
+export interface QueueIndex {
+  readonly shard: ShardId;
+  readonly queueId: number;
+  /** What LevelDB may not hold yet (index-overlay.ts): all such rows, as the read begins. */
+  readonly moved: readonly IndexRow[];
+}
+
 export interface IndexReads {
   /** The row that holds `offset` and those after it: ascending, dense. */
-  indexFrom(
-    shard: ShardId,
-    queueId: number,
-    offset: number,
-    limit: number,
-    onRows: OnIndexRows,
-  ): void;
+  indexFrom(queue: QueueIndex, offset: number, limit: number, onRows: OnIndexRows): void;
   /** First row between the offsets for which `holds`; needs O(log n) seeks. */
   firstIndexWhere(
-    shard: ShardId,
-    queueId: number,
+    queue: QueueIndex,
     startOffset: number,
     endOffset: number,
     holds: (row: IndexRow) => boolean,
@@ -40,16 +41,16 @@ export interface IndexReads {
 
 export function indexReads(scan: Scan): IndexReads {
   return {
-    indexFrom(shard, queueId, offset, limit, onRows) {
-      scan(indexRange(shard, queueId, offset), limit, (error, stored) => {
+    indexFrom(queue, offset, limit, onRows) {
+      scan(indexRange(queue.shard, queue.queueId, offset), limit, (error, stored) => {
         if (error !== undefined) return onRows(error, []);
-        const rows = tryDecode(queueId, offset, stored);
+        const rows = tryDecode(queue, offset, limit, stored);
         if (rows instanceof Error) onRows(rows, []);
         else onRows(undefined, rows);
       });
     },
-    firstIndexWhere(shard, queueId, startOffset, endOffset, holds, onRow) {
-      new Search(scan, shard, queueId, holds, onRow).narrow(startOffset, endOffset);
+    firstIndexWhere(queue, startOffset, endOffset, holds, onRow) {
+      new Search(scan, queue, holds, onRow).narrow(startOffset, endOffset);
     },
   };
 }
@@ -60,44 +61,49 @@ export function decodeIndexRow([key, value]: StoredRow): IndexRow {
 }
 
 function tryDecode(
-  queueId: number,
+  queue: QueueIndex,
   offset: number,
+  limit: number,
   stored: readonly StoredRow[],
 ): readonly IndexRow[] | Error {
   try {
     const rows = stored.map(decodeIndexRow);
-    let next = offset;
-    for (const row of rows) {
-      const what = `index of queue ${queueId} lacks ${next}`;
-      if (next === offset && row.baseOffset > next) return new MissingRowError('DATA_LOSS', what);
-      // Rows are written and removed in their order, so none but damage takes one from between.
-      if (next !== offset && row.baseOffset !== next) return new StorageError('DATA_LOSS', what);
-      next = lastOffsetOf(row) + 1;
-    }
-    return rows;
+    return denseRows(queue, offset, overlaid(rows, queue.moved, offset, limit));
   } catch (error) {
     return error as Error;
   }
 }
 
+function denseRows(
+  { moved, queueId }: QueueIndex,
+  offset: number,
+  rows: readonly IndexRow[],
+): readonly IndexRow[] | Error {
+  let next = offset;
+  for (const [at, row] of rows.entries()) {
+    const what = `index of queue ${queueId} lacks ${next}`;
+    if (at === 0 && row.baseOffset > next) return new MissingRowError('DATA_LOSS', what);
+    if (at > 0 && row.baseOffset !== next) {
+      // Those behind one that is not written yet may have been removed while they were looked for.
+      if (moved.includes(rows[at - 1]!) || moved.includes(row)) return rows.slice(0, at);
+      // Rows are written and removed in their order, so none but damage takes one from between.
+      return new StorageError('DATA_LOSS', what);
+    }
+    next = lastOffsetOf(row) + 1;
+  }
+  return rows;
+}
+
 class Search {
   readonly #scan: Scan;
-  readonly #shard: ShardId;
-  readonly #queueId: number;
+  readonly #queue: QueueIndex;
   readonly #holds: (row: IndexRow) => boolean;
   readonly #onRow: OnIndexRow;
   #found: IndexRow | undefined;
 
-  constructor(
-    scan: Scan,
-    shard: ShardId,
-    queueId: number,
-    holds: (row: IndexRow) => boolean,
-    onRow: OnIndexRow,
-  ) {
+  constructor(scan: Scan, queue: QueueIndex, holds: (row: IndexRow) => boolean, onRow: OnIndexRow) {
     this.#scan = scan;
-    this.#shard = shard;
-    this.#queueId = queueId;
+    this.#queue = queue;
     this.#holds = holds;
     this.#onRow = onRow;
   }
@@ -109,16 +115,16 @@ class Search {
       return;
     }
     const middle = low + Math.floor((high - low) / 2);
-    this.#scan(indexRange(this.#shard, this.#queueId, middle), 1, (error, rows) => {
+    this.#scan(indexRange(this.#queue.shard, this.#queue.queueId, middle), 1, (error, rows) => {
       if (error !== undefined) this.#onRow(error, undefined);
-      else this.#look(low, middle, high, rows[0]);
+      else this.#look(low, middle, high, rows);
     });
   }
 
-  #look(low: number, middle: number, high: number, stored: StoredRow | undefined): void {
+  #look(low: number, middle: number, high: number, stored: readonly StoredRow[]): void {
     let row: IndexRow | undefined;
     try {
-      row = stored === undefined ? undefined : decodeIndexRow(stored);
+      [row] = overlaid(stored.map(decodeIndexRow), this.#queue.moved, middle, 1);
     } catch (error) {
       this.#onRow(error as Error, undefined);
       return;

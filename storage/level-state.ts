@@ -13,6 +13,7 @@ import {
   MissingRowError,
   type OnIndexRow,
   type OnIndexRows,
+  type QueueIndex,
   type Scan,
 } from './index-reader.ts';
 import * as keys from './keys.ts';
@@ -346,21 +347,14 @@ export class LevelState {
     };
   }
 
-  /** The written row that holds `offset` and those after it; what waits is the caller's. */
-  indexFrom(
-    shard: ShardId,
-    queueId: number,
-    offset: number,
-    limit: number,
-    onRows: OnIndexRows,
-  ): void {
-    this.#index.indexFrom(shard, queueId, offset, limit, this.#noticing(onRows));
+  /** The row that holds `offset` and those after it; of what waits only what is given. */
+  indexFrom(queue: QueueIndex, offset: number, limit: number, onRows: OnIndexRows): void {
+    this.#index.indexFrom(queue, offset, limit, this.#noticing(onRows));
   }
 
   /** First row between the offsets that became visible at or after `atMs`. */
   firstIndexAtTime(
-    shard: ShardId,
-    queueId: number,
+    queue: QueueIndex,
     startOffset: number,
     endOffset: number,
     atMs: ShardTimeMs,
@@ -368,13 +362,12 @@ export class LevelState {
   ): void {
     const newer = (row: rows.IndexRow): boolean => row.storedAtMs >= atMs;
     const answer = this.#noticing(onRow);
-    this.#index.firstIndexWhere(shard, queueId, startOffset, endOffset, newer, answer);
+    this.#index.firstIndexWhere(queue, startOffset, endOffset, newer, answer);
   }
 
   /** First row between the offsets with which the queue exceeds `bytes` cumulative bytes. */
   firstIndexPastBytes(
-    shard: ShardId,
-    queueId: number,
+    queue: QueueIndex,
     startOffset: number,
     endOffset: number,
     bytes: number,
@@ -382,7 +375,7 @@ export class LevelState {
   ): void {
     const past = (row: rows.IndexRow): boolean => row.cumulativeBytes > bytes;
     const answer = this.#noticing(onRow);
-    this.#index.firstIndexWhere(shard, queueId, startOffset, endOffset, past, answer);
+    this.#index.firstIndexWhere(queue, startOffset, endOffset, past, answer);
   }
 
   /** Resolves when everything written so far can be read. */

@@ -1,36 +1,66 @@
 /**
- * Index rows whose batches were appended again and that LevelDB does not hold so yet: it would
- * still answer where they were, and the log there may be gone.
+ * Index rows whose batches were appended again and that LevelDB does not hold so yet. It would
+ * still answer where they were, and the log there may be gone; where the state was built again
+ * after that, it would say that there are none.
  */
 import type { ShardId } from '../../raft/types.ts';
+import type { QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
 
+interface MovedOfQueue {
+  readonly shard: ShardId;
+  /** By last offset, as in LevelDB. */
+  readonly rows: Map<number, QueueIndexRow>;
+  /** The same, once somebody has asked. */
+  ascending: readonly QueueIndexRow[] | undefined;
+}
+
 export class MovedRows {
-  readonly #shards = new Map<ShardId, Map<string, QueueIndexRow>>();
+  readonly #queues = new Map<QueueId, MovedOfQueue>();
 
   add(shard: ShardId, row: QueueIndexRow): void {
-    const known = this.#shards.get(shard) ?? new Map<string, QueueIndexRow>();
-    this.#shards.set(shard, known.set(nameOf(row), row));
+    const queue = this.#queues.get(row.queueId) ?? { shard, rows: new Map(), ascending: undefined };
+    queue.rows.set(lastOffsetOf(row), row);
+    queue.ascending = undefined;
+    this.#queues.set(row.queueId, queue);
   }
 
   /** LevelDB holds it: one that was moved again since is not meant. */
-  readable(shard: ShardId, row: QueueIndexRow): void {
-    const known = this.#shards.get(shard);
-    if (known?.get(nameOf(row)) === row) known.delete(nameOf(row));
+  readable(row: QueueIndexRow): void {
+    const queue = this.#queues.get(row.queueId);
+    const last = lastOffsetOf(row);
+    if (queue?.rows.get(last) === row) this.#remove(queue, row.queueId, [last]);
   }
 
-  /** What LevelDB answered, as it is now. */
-  corrected(shard: ShardId, rows: readonly QueueIndexRow[]): readonly QueueIndexRow[] {
-    const known = this.#shards.get(shard);
-    if (known === undefined || known.size === 0) return rows;
-    return rows.map((row) => known.get(nameOf(row)) ?? row);
+  /** Nobody asks for them any more. `Number.MAX_SAFE_INTEGER` = the queue is closed. */
+  dropBelow(queueId: QueueId, startOffset: number): void {
+    const queue = this.#queues.get(queueId);
+    if (queue === undefined) return;
+    const below = [...queue.rows.keys()].filter((last) => last < startOffset);
+    this.#remove(queue, queueId, below);
+  }
+
+  /** Ascending; what comes later does not change them. */
+  of(queueId: QueueId): readonly QueueIndexRow[] {
+    const queue = this.#queues.get(queueId);
+    if (queue === undefined) return [];
+    queue.ascending ??= [...queue.rows.values()].sort((a, b) => a.baseOffset - b.baseOffset);
+    return queue.ascending;
   }
 
   forgetShard(shard: ShardId): void {
-    this.#shards.delete(shard);
+    for (const [queueId, queue] of this.#queues) {
+      if (queue.shard === shard) this.#queues.delete(queueId);
+    }
+  }
+
+  #remove(queue: MovedOfQueue, queueId: QueueId, lastOffsets: readonly number[]): void {
+    for (const last of lastOffsets) queue.rows.delete(last);
+    queue.ascending = undefined;
+    if (queue.rows.size === 0) this.#queues.delete(queueId);
   }
 }
 
-function nameOf({ queueId, baseOffset }: QueueIndexRow): string {
-  return `${queueId}/${baseOffset}`;
+function lastOffsetOf(row: QueueIndexRow): number {
+  return row.baseOffset + row.count - 1;
 }

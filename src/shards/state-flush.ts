@@ -7,6 +7,7 @@
 import { strict as assert } from 'node:assert';
 import type { LogIndex, ShardId, ShardTimeMs, Term } from '../../raft/types.ts';
 import type { IndexDrop } from '../../storage/index-dropper.ts';
+import type { QueueIndex } from '../../storage/index-reader.ts';
 import { tableKey } from '../../storage/keys.ts';
 import type { TableRow } from '../../storage/level-db.ts';
 import { indexOp, type LevelState } from '../../storage/level-state.ts';
@@ -160,6 +161,7 @@ export class StateFlush {
         effects.filling.drops.push({ shard, queueId, startOffset });
         this.#count(effects.filling, INDEX_ROW_BYTES);
         this.#recent.dropBelow(shard, queueId, startOffset);
+        this.#moved.dropBelow(queueId, startOffset);
       },
     };
   }
@@ -247,9 +249,10 @@ export class StateFlush {
     onOffset: OnOffset,
   ): void {
     const holds = (row: QueueIndexRow): boolean => row.storedAtMs >= atMs;
-    this.#search(queueId, startOffset, endOffset, holds, onOffset, (before, onRow) =>
-      this.#store.firstIndexAtTime(shard, queueId, startOffset, before, atMs, onRow),
-    );
+    this.#search(queueId, startOffset, endOffset, holds, onOffset, (before, onRow) => {
+      const queue = this.#indexOf(shard, queueId);
+      this.#store.firstIndexAtTime(queue, startOffset, before, atMs, onRow);
+    });
   }
 
   /** First offset of the batch that takes the queue past `bytes`; `endOffset` when none does. */
@@ -262,9 +265,15 @@ export class StateFlush {
     onOffset: OnOffset,
   ): void {
     const holds = (row: QueueIndexRow): boolean => row.cumulativeBytes > bytes;
-    this.#search(queueId, startOffset, endOffset, holds, onOffset, (before, onRow) =>
-      this.#store.firstIndexPastBytes(shard, queueId, startOffset, before, bytes, onRow),
-    );
+    this.#search(queueId, startOffset, endOffset, holds, onOffset, (before, onRow) => {
+      const queue = this.#indexOf(shard, queueId);
+      this.#store.firstIndexPastBytes(queue, startOffset, before, bytes, onRow);
+    });
+  }
+
+  /** To be taken before LevelDB is asked: what waits now may be written meanwhile. */
+  #indexOf(shard: ShardId, queueId: QueueId): QueueIndex {
+    return { shard, queueId, moved: this.#moved.of(queueId) };
   }
 
   #effects(shard: ShardId): ShardEffects {
@@ -324,7 +333,7 @@ export class StateFlush {
   #written(shard: ShardId, passes: readonly Pass[]): void {
     for (const { rows, moves, drops } of passes) {
       for (const row of rows) this.#recent.readable(row);
-      for (const row of moves) this.#moved.readable(shard, row);
+      for (const row of moves) this.#moved.readable(row);
       for (const { queueId, startOffset } of drops) {
         this.#recent.dropBelow(shard, queueId, startOffset);
       }
@@ -354,12 +363,11 @@ export class StateFlush {
     mayRepeat: boolean,
     onRows: OnRows,
   ): void {
-    this.#store.indexFrom(shard, queueId, offset, limit, (error, stored) => {
+    this.#store.indexFrom(this.#indexOf(shard, queueId), offset, limit, (error, found) => {
       const tail = this.#recent.tail(queueId);
       if (tail !== undefined && offset < tail.startOffset) onRows(belowStart(queueId, offset), []);
       else if (error !== undefined) onRows(error, []);
-      else if (stored.length > 0) {
-        const found = this.#moved.corrected(shard, stored);
+      else if (found.length > 0) {
         const last = found.at(-1) as QueueIndexRow;
         const next = last.baseOffset + last.count;
         const more = tail?.covers(next) ? tail.from(next, limit - found.length) : [];

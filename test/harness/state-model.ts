@@ -46,7 +46,7 @@ export function textRows(rows: readonly TableRow[]): Record<string, string> {
   );
 }
 
-type IndexRows = Parameters<Parameters<LevelState['indexFrom']>[4]>[1];
+type IndexRows = Parameters<Parameters<LevelState['indexFrom']>[3]>[1];
 
 export function indexRows(
   state: LevelState,
@@ -56,7 +56,7 @@ export function indexRows(
   limit = 1_000_000,
 ): Promise<IndexRows> {
   return new Promise((resolve, reject) => {
-    state.indexFrom(shard, queueId, offset, limit, (error, rows) =>
+    state.indexFrom({ shard, queueId, moved: [] }, offset, limit, (error, rows) =>
       error === undefined ? resolve(rows) : reject(error),
     );
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { indexReads, type Scan } from '../../storage/index-reader.ts';
+import { indexReads, MissingRowError, type Scan } from '../../storage/index-reader.ts';
 import { indexKey } from '../../storage/keys.ts';
 import { encodeIndexBody, type IndexRow, lastOffsetOf, seal } from '../../storage/row-codec.ts';
 
@@ -36,7 +36,8 @@ function counted(batches: number) {
     let found: IndexRow | undefined;
     const holds = (row: IndexRow) => row.storedAtMs >= atMs;
     const end = batches * MESSAGES;
-    indexReads(scan).firstIndexWhere(SHARD, QUEUE, 0, end, holds, (error, row) => {
+    const queue = { shard: SHARD, queueId: QUEUE, moved: [] };
+    indexReads(scan).firstIndexWhere(queue, 0, end, holds, (error, row) => {
       expect(error).toBeUndefined();
       found = row;
     });
@@ -58,5 +59,45 @@ describe('a search by time', () => {
     }
     const { found, rowsRead } = search(1000 + batches);
     expect([found, rowsRead <= looksMax]).toEqual([undefined, true]);
+  });
+});
+
+describe('rows that LevelDB does not hold yet', () => {
+  /** Of batches by their number: those in LevelDB, and those that wait. */
+  function read(stored: readonly number[], moved: readonly number[], limit = 9) {
+    const scan: Scan = (_, most, onRows) => {
+      const found = stored.slice(0, most).map((at) => {
+        const key = indexKey(SHARD, QUEUE, lastOffsetOf(rowAt(at)));
+        return [key, seal(key, encodeIndexBody(rowAt(at)))] as const;
+      });
+      onRows(undefined, found);
+    };
+    let answer: readonly number[] | Error = [];
+    const queue = { shard: SHARD, queueId: QUEUE, moved: moved.map(rowAt) };
+    indexReads(scan).indexFrom(queue, 0, limit, (error, rows) => {
+      answer = error ?? rows.map((row) => row.baseOffset / MESSAGES);
+    });
+    return answer;
+  }
+
+  test('stand between the others', () => {
+    expect(read([1, 3], [0, 2, 4])).toEqual([0, 1, 2, 3, 4]);
+    expect(read([1, 3], [0, 2, 4], 2)).toEqual([0, 1]);
+    expect(read([], [0, 1])).toEqual([0, 1]);
+  });
+
+  test('are not answered beyond a hole, nor is a hole beside them damage', () => {
+    expect(read([0, 1], [3])).toEqual([0, 1]);
+    expect(read([2, 3], [0])).toEqual([0]);
+    expect(read([], [0, 2])).toEqual([0]);
+  });
+
+  test('do not hide that the first is missing, nor a hole between others', () => {
+    for (const missing of [read([2], [1]), read([], [1])]) {
+      expect(missing).toBeInstanceOf(MissingRowError);
+    }
+    const hole = read([1, 3], [0]);
+    expect(hole).toMatchObject({ code: 'DATA_LOSS', message: 'index of queue 7 lacks 6' });
+    expect(hole).not.toBeInstanceOf(MissingRowError);
   });
 });

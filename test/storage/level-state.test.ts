@@ -258,6 +258,7 @@ describe('damaged level state', () => {
 });
 
 describe('queue index', () => {
+  const queue = { shard: 1, queueId: 7, moved: [] };
   type Found = { baseOffset: number } | undefined;
   type OnFound = (error: Error | undefined, row: Found) => void;
   const found = (start: (onRow: OnFound) => void): Promise<Found> =>
@@ -302,10 +303,10 @@ describe('queue index', () => {
     for (let index = 0; index <= 41; index++) {
       for (const shift of [-1, 0, 1]) {
         const at = 1000 + index * 10 + shift;
-        const byTime = await found((onRow) => state.firstIndexAtTime(1, 7, 0, end, at, onRow));
+        const byTime = await found((onRow) => state.firstIndexAtTime(queue, 0, end, at, onRow));
         expect(byTime).toEqual(rows.find((one) => one.storedAtMs >= at));
         const bytes = index * 100 + shift;
-        const past = await found((onRow) => state.firstIndexPastBytes(1, 7, 0, end, bytes, onRow));
+        const past = await found((onRow) => state.firstIndexPastBytes(queue, 0, end, bytes, onRow));
         expect(past).toEqual(rows.find((one) => one.cumulativeBytes > bytes));
       }
     }
@@ -314,7 +315,7 @@ describe('queue index', () => {
   it('searches between the offsets given', async () => {
     const { state, rows } = await filled(40);
     const search = (start: number, end: number, at: number) =>
-      found((onRow) => state.firstIndexAtTime(1, 7, start, end, at, onRow));
+      found((onRow) => state.firstIndexAtTime(queue, start, end, at, onRow));
     expect(await search(6, 12, 0)).toEqual(rows[3]);
     expect(await search(6, 12, 9999)).toBeUndefined();
     expect(await search(6, 6, 0)).toBeUndefined();

@@ -5,107 +5,14 @@ import { StateFlush, type StateFlushOptions } from '../../../src/shards/state-fl
 import { stateRows, TABLE_KIND } from '../../../src/shards/tables.ts';
 import { decodeKey, TABLE_KINDS } from '../../../storage/keys.ts';
 import type { Effects } from '../../../storage/level-state.ts';
-import { decodeIndexBody } from '../../../storage/row-codec.ts';
+import { FakeStateStore } from '../../harness/fake-state-store.ts';
 
 const SHARD = 3;
 const QUEUE = 7;
 const applied = (index: number) => ({ index, term: 1, timeMs: index });
 
-/** A LevelDB that writes and answers when told. */
-class FakeStore {
-  readonly written: Effects[] = [];
-  readonly rows: QueueIndexRow[] = [];
-  readonly #waiting: { effects: Effects; done: (() => void) | undefined }[] = [];
-  readonly #reads: (() => void)[] = [];
-  hasRoom = true;
-  pendingBytes = 0;
-
-  write(effects: Effects, done?: () => void): void {
-    this.#waiting.push({ effects, done });
-  }
-
-  readonly swaps: string[] = [];
-  #swapped: (() => void)[] = [];
-
-  replaceShard: StoreReads['replaceShard'] = ({ shard, index }, tables, done) => {
-    this.swaps.push(`${shard} at ${index} with ${tables.length}`);
-    this.#swapped.push(done);
-  };
-
-  dropShard: StoreReads['dropShard'] = (shard, done) => {
-    this.swaps.push(`${shard} gone`);
-    this.#swapped.push(done);
-  };
-
-  finishSwap(): void {
-    this.#swapped.shift()?.();
-    this.wrote();
-  }
-
-  /** A batch ended, perhaps one of the store's own. */
-  wrote: () => void = () => {};
-
-  onWritten(listener: () => void): void {
-    this.wrote = listener;
-  }
-
-  /** Completes the oldest write. */
-  finishWrite(): boolean {
-    const next = this.#waiting.shift();
-    if (next === undefined) return false;
-    this.written.push(next.effects);
-    for (const { key, value } of next.effects.ops) {
-      const { kind, queueId, number } = decodeKey(key);
-      if (kind === 0x10) this.rows.push(decodeIndexBody(queueId, number, value ?? Buffer.of()));
-    }
-    next.done?.();
-    this.wrote();
-    return true;
-  }
-
-  /** Reads see what was written when they were asked for. */
-  finishRead(): boolean {
-    const next = this.#reads.shift();
-    next?.();
-    return next !== undefined;
-  }
-
-  indexFrom: StoreReads['indexFrom'] = (_shard, queueId, offset, limit, onRows) => {
-    const found = this.#rowsOf(queueId).filter((row) => row.baseOffset + row.count > offset);
-    this.#reads.push(() => onRows(undefined, found.slice(0, limit)));
-  };
-
-  firstIndexAtTime: StoreReads['firstIndexAtTime'] = (_shard, queueId, start, end, at, onRow) => {
-    const found = this.#between(queueId, start, end).find((row) => row.storedAtMs >= at);
-    this.#reads.push(() => onRow(undefined, found));
-  };
-
-  firstIndexPastBytes: StoreReads['firstIndexPastBytes'] = (
-    _s,
-    queueId,
-    start,
-    end,
-    size,
-    done,
-  ) => {
-    const found = this.#between(queueId, start, end).find((row) => row.cumulativeBytes > size);
-    this.#reads.push(() => done(undefined, found));
-  };
-
-  #rowsOf(queueId: number): QueueIndexRow[] {
-    return this.rows.filter((row) => row.queueId === queueId);
-  }
-
-  #between(queueId: number, start: number, end: number): QueueIndexRow[] {
-    const isIn = (row: QueueIndexRow): boolean =>
-      row.baseOffset + row.count > start && row.baseOffset < end;
-    return this.#rowsOf(queueId).filter(isIn);
-  }
-}
-type StoreReads = ConstructorParameters<typeof StateFlush>[0];
-
 function setUp(options: Partial<StateFlushOptions> = {}) {
-  const store = new FakeStore();
+  const store = new FakeStateStore();
   const flush = new StateFlush(store, options);
   const writer = flush.writerFor(SHARD);
   let index = 0;
@@ -126,7 +33,7 @@ function setUp(options: Partial<StateFlushOptions> = {}) {
 }
 
 /** What a read answers; reads of the store are completed as they come. */
-function rowsFrom(flush: StateFlush, store: FakeStore, offset: number, limit = 1000) {
+function rowsFrom(flush: StateFlush, store: FakeStateStore, offset: number, limit = 1000) {
   let answer: readonly QueueIndexRow[] | Error | undefined;
   flush.rowsFrom(SHARD, QUEUE, offset, limit, (error, rows) => {
     answer = error ?? rows;
@@ -191,6 +98,93 @@ describe('state flush', () => {
       move(rig, moved(row, 4));
       while (store.finishWrite());
       expect(rowsFrom(flush, store, 0, 1)).toEqual([moved(row, 4)]);
+    });
+
+    describe('whose first entry was gone when this state was built again', () => {
+      const rowAt = (baseOffset: number, index: number): QueueIndexRow => {
+        const size = { storedAtMs: baseOffset * 10, cumulativeBytes: (baseOffset + 2) * 100 };
+        return { queueId: QUEUE, baseOffset, count: 2, index, term: 1, ...size };
+      };
+
+      /** LevelDB has the rows at 2 and 6; those at 0 and 4 are new to it, and wait. */
+      function builtAgain(waiting = [rowAt(0, 8), rowAt(4, 9)]) {
+        const rig = setUp({ maxRowsPerQueue: 0 });
+        const { store, flush, writer } = rig;
+        const last = rowAt(6, 5);
+        writer.putIndex(last);
+        flush.markApplied(SHARD, applied(5));
+        const second = rowAt(2, 7);
+        move(rig, second);
+        flush.durable(SHARD, 7);
+        while (store.finishWrite());
+        for (const row of waiting) move(rig, row);
+        const [first, third] = [rowAt(0, 8), rowAt(4, 9)];
+        return { ...rig, rows: [first, second, third, last] };
+      }
+
+      it('is found before LevelDB has it: at the front, and between others', () => {
+        const { store, flush, rows } = builtAgain();
+        for (let offset = 0; offset < 8; offset++) {
+          const from = rows.slice(Math.floor(offset / 2));
+          expect(rowsFrom(flush, store, offset)).toEqual(from);
+          expect(rowsFrom(flush, store, offset, 2)).toEqual(from.slice(0, 2));
+        }
+        flush.durable(SHARD, 9);
+        while (store.finishWrite());
+        expect(store.rows).toEqual(rows);
+        expect(rowsFrom(flush, store, 0)).toEqual(rows);
+      });
+
+      it('is found when LevelDB gets it behind the read', () => {
+        const { store, flush, rows } = builtAgain();
+        let answer: readonly QueueIndexRow[] | undefined;
+        flush.rowsFrom(SHARD, QUEUE, 0, 10, (_, found) => {
+          answer = found;
+        });
+        flush.durable(SHARD, 9);
+        while (store.finishWrite());
+        while (store.finishRead());
+        expect(answer).toEqual(rows);
+      });
+
+      it('is found by time and by bytes', () => {
+        const { store, flush, rows } = builtAgain();
+        let answer = -1;
+        const onOffset = (_: Error | undefined, offset: number): void => {
+          answer = offset;
+        };
+        for (const row of rows) {
+          flush.firstOffsetAtTime(SHARD, QUEUE, 0, 8, row.storedAtMs, onOffset);
+          while (store.finishRead());
+          expect(answer).toBe(row.baseOffset);
+          flush.firstOffsetPastBytes(SHARD, QUEUE, 0, 8, row.cumulativeBytes - 1, onOffset);
+          while (store.finishRead());
+          expect(answer).toBe(row.baseOffset);
+        }
+      });
+
+      it('does not hide that one is missing: nothing beyond it is answered', () => {
+        const third = rowAt(4, 9);
+        const { store, flush, rows } = builtAgain([third]);
+        expect(rowsFrom(flush, store, 0)).toMatchObject({ message: 'index of queue 7 lacks 0' });
+        expect(rowsFrom(flush, store, 2)).toEqual(rows.slice(1));
+        const other = builtAgain([rowAt(0, 8)]);
+        const lost = { code: 'DATA_LOSS', message: 'index of queue 7 lacks 4' };
+        expect(rowsFrom(other.flush, other.store, 0)).toMatchObject(lost);
+      });
+    });
+
+    it('is forgotten when its queue is closed, written or not', () => {
+      const rig = setUp({ maxRowsPerQueue: 0 });
+      const { store, flush, writer, produce } = rig;
+      const row = produce(2);
+      flush.durable(SHARD, 1);
+      while (store.finishWrite());
+      move(rig, moved(row, 2));
+      writer.dropIndexBelow(QUEUE, Number.MAX_SAFE_INTEGER);
+      flush.markApplied(SHARD, applied(3));
+      store.erase();
+      expect(rowsFrom(flush, store, 0)).toEqual([]);
     });
 
     it('is that of the state that took the place of another', () => {
@@ -369,7 +363,7 @@ describe('state flush', () => {
     expect(rowsFrom(flush, store, 0)).toHaveLength(3);
     flush.durable(SHARD, 4);
     while (store.finishWrite());
-    store.rows.length = 0;
+    store.erase();
     expect(rowsFrom(flush, store, 0)).toEqual([]);
   });
 
