@@ -214,10 +214,13 @@ export class CommitLog implements LogStore {
     return this.segments.bytes();
   }
 
-  /** Log on the disk that cannot go before this shard's start moves on, whoever wrote it. */
+  /**
+   * Log on the disk that cannot go before this shard's start moves on, whoever wrote it. The
+   * segment that is being written stays in any case.
+   */
   bytesHeldBy(shard: ShardId): number {
     const sequence = this.shards.get(shard)?.firstSequence;
-    return sequence === undefined ? 0 : this.segments.bytesFrom(sequence);
+    return sequence === undefined ? 0 : this.segments.closedBytesFrom(sequence);
   }
 
   stats(): CommitLogStats {

@@ -50,14 +50,13 @@ export class Segments {
   }
 
   bytes(): number {
-    return this.bytesFrom(0);
+    return this.list.reduce((bytes, { fileBytes }) => bytes + fileBytes, 0);
   }
 
-  /** Of the segments from `sequence` on. */
-  bytesFrom(sequence: number): number {
-    let bytes = 0;
-    for (const segment of this.list) if (segment.sequence >= sequence) bytes += segment.fileBytes;
-    return bytes;
+  /** Of the segments from `sequence` on that are written to the end. */
+  closedBytesFrom(sequence: number): number {
+    const closed = this.list.slice(0, -1).filter((segment) => segment.sequence >= sequence);
+    return closed.reduce((bytes, { fileBytes }) => bytes + fileBytes, 0);
   }
 
   add(segment: Segment): void {

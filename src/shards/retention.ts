@@ -189,5 +189,7 @@ function worthCopying({ data, isHoldingLog }: TrimSource, free: LogIndex): reado
   // Not all of them: the gain ends at the first one that stays.
   const end = held.length < COPIES_PER_DECISION ? free : held.at(-1)!.at.index;
   const gained = end - first;
-  return isGain(gained, isHoldingLog) && held.length <= gained * COPIED_PART ? held : [];
+  // The trim that follows takes an entry, too: copies that free no more would go on for ever.
+  const isWorthIt = held.length <= (gained - 1) * COPIED_PART;
+  return isGain(gained, isHoldingLog) && isWorthIt ? held : [];
 }
