@@ -6,6 +6,7 @@ const SLOW = [
   'test/chaos/workload/real-outcomes.test.ts',
   'test/e2e/backup.test.ts',
   'test/e2e/bad-node.test.ts',
+  'test/e2e/compaction.test.ts',
   'test/e2e/damaged-log.test.ts',
   'test/e2e/delay.test.ts',
   'test/e2e/exactly-once.test.ts',

@@ -84,7 +84,7 @@ export const REASONS = {
   ),
   TOO_MANY_MESSAGES: refused(
     'INVALID_ARGUMENT',
-    'One request holds more messages than `maxMessagesPerRequest`. Send several requests.',
+    'More than `maxMessagesPerRequest`, or `maxCompactedMessages`. Send several requests.',
   ),
   QUEUE_REQUIRED: refused(
     'INVALID_ARGUMENT',
@@ -93,6 +93,10 @@ export const REASONS = {
   KEYS_ON_DIFFERENT_QUEUES: refused(
     'INVALID_ARGUMENT',
     'The ordering keys of one request fall on several queues. Send one request per queue.',
+  ),
+  KEY_REQUIRED: refused(
+    'INVALID_ARGUMENT',
+    'A message for a compacted topic has no `key`. Give it one: it says which ones it replaces.',
   ),
   CREDENTIALS_MISSING: refused(
     'UNAUTHENTICATED',
@@ -137,7 +141,7 @@ export const REASONS = {
   ),
   MESSAGE_NOT_FOUND: refused(
     'NOT_FOUND',
-    'No message of that id: it was never stored, or retention deleted it.',
+    'No message of that id: it was never stored, or retention or compaction deleted it.',
   ),
   MEMBER_UNKNOWN: refused(
     'NOT_FOUND',
@@ -191,6 +195,10 @@ export const REASONS = {
   TOPIC_STRICT: refused(
     'FAILED_PRECONDITION',
     'A topic with order STRICT gets more queues only by `topic update --queues N --drain`.',
+  ),
+  TOPIC_COMPACTED: refused(
+    'FAILED_PRECONDITION',
+    'A compacted topic has no half or delayed messages, Receive, more queues, or retention.',
   ),
   NOT_DRAINED: refused(
     'FAILED_PRECONDITION',

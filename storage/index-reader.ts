@@ -27,7 +27,10 @@ export interface QueueIndex {
 }
 
 export interface IndexReads {
-  /** The row that holds `offset` and those after it: ascending, dense. */
+  /**
+   * The row that holds `offset` and those after it: ascending, dense. At most `limit`; fewer also
+   * where several in LevelDB are one by now.
+   */
   indexFrom(queue: QueueIndex, offset: number, limit: number, onRows: OnIndexRows): void;
   /** First row between the offsets for which `holds`; needs O(log n) seeks. */
   firstIndexWhere(

@@ -39,6 +39,7 @@ export const KeyKind = {
   offsetHistory: 0x31,
   featureLevel: 0x40,
   logFloor: 0x41,
+  compactedKey: 0x42,
 } as const;
 export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
 
@@ -64,6 +65,7 @@ export const TABLE_KINDS = [
   KeyKind.offsetHistory,
   KeyKind.featureLevel,
   KeyKind.logFloor,
+  KeyKind.compactedKey,
 ] as const;
 export type TableKind = (typeof TABLE_KINDS)[number];
 
@@ -121,6 +123,7 @@ export const KEY_SPECS: Readonly<Record<KeyKind, KeySpec>> = Object.freeze({
   [KeyKind.offsetHistory]: table('offset-history', 5),
   [KeyKind.featureLevel]: table('feature-level', 5),
   [KeyKind.logFloor]: table('log-floor', 5),
+  [KeyKind.compactedKey]: table('compacted-key', 5),
 });
 
 const UINT32_SIZE = 0x1_0000_0000;

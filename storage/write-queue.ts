@@ -126,7 +126,7 @@ export class WriteQueue {
   }
 }
 
-/** Index rows are written once and never change; of everything else only the last put counts. */
+/** Index rows, few of which come twice, stay in order; of everything else the last put counts. */
 function merge(taken: readonly Waiting[]): MergedBatch {
   const rows: StateOp[] = [];
   const latest = new Map<string, StateOp>();

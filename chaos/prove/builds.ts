@@ -89,12 +89,12 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     does: 'a request that is repeated is answered like the first one, and stored again',
     edits: [
       {
-        file: 'src/broker/data-shard',
+        file: 'src/broker/producing',
         from: "if (verdict.type === 'repeat') return repeated(firstAnswer(verdict.first), count);",
         to: `if (verdict.type === 'repeat') {
           const at = { term: entry.term, index: entry.index };
           const again = { at, count, bytes: entry.payload.length, storedAtMs: entry.timeMs };
-          this.#queues.append(queue, again, out);
+          queues.append(queue, again, out);
           return repeated(firstAnswer(verdict.first), count);
         }`,
       },

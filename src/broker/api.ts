@@ -5,6 +5,7 @@ import type {
   BatchId,
   FirstAnswer,
   HeldBody,
+  QueueCompaction,
   QueueId,
   StoredAt,
   TransactionId,
@@ -13,7 +14,7 @@ import type {
 } from './commands.ts';
 import type { DeliveriesView, DeliveryCounts } from './deliveries-view.ts';
 import type { GroupMemberState, MembershipState, QueueShare } from './group-rows.ts';
-import type { LateBuckets } from './late-references.ts';
+import type { LateBucket, LateBuckets } from './late-references.ts';
 import type { OffsetRecord } from './offset-history.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 import type { GlobalTransactionId, StoredOffsets, StoredPart } from './transaction-commands.ts';
@@ -28,6 +29,28 @@ export interface QueueView {
   readonly cumulativeBytes: number;
   /** Writes whose queue was picked at an earlier queue epoch are refused; 0 = never fenced. */
   readonly minQueueEpoch: number;
+  readonly compaction: QueueCompaction | undefined;
+}
+
+/** The newest message of a key. */
+export interface LatestOfKey {
+  readonly offset: number;
+  /** When what it deletes is gone, itself too; undefined = it has a body. */
+  readonly goneAtMs: ShardTimeMs | undefined;
+}
+
+/** What compacted queues know about keys (compacted-keys.ts). */
+export interface CompactedKeysView {
+  /** undefined = the queue shows no message of that key any more. */
+  latest(queueId: QueueId, key: string): LatestOfKey | undefined;
+  /** Keys whose newest message lies in a batch that ends in that bucket. */
+  liveIn(queueId: QueueId, bucket: number): number;
+  /** Offset of the oldest message that is the newest of its key; undefined = there is none. */
+  firstLive(queueId: QueueId): number | undefined;
+  /** Some are needed no more: the next ones that come take their room. */
+  mayForget(nowMs: ShardTimeMs): boolean;
+  /** The same of one queue: a `trim` that names it forgets them. */
+  mayForgetOf(queueId: QueueId, nowMs: ShardTimeMs): boolean;
 }
 
 export interface GroupOffsetView {
@@ -108,6 +131,8 @@ export interface StateCounts extends DeliveryCounts {
   readonly delayed: number;
   /** Also those whose window has ended, until they are forgotten. */
   readonly dedupKeys: number;
+  /** Of compacted queues, deleted ones too until they are forgotten. */
+  readonly compactedKeys: number;
   readonly groups: number;
   readonly groupOffsets: number;
   /** Of where groups stood before. */
@@ -190,8 +215,11 @@ export interface DataShard {
   heldBodies(below: LogIndex, limit: number): readonly HeldBody[];
   /** Which entries batches need that do not lie in the order of their queues. */
   lateBuckets(): LateBuckets;
+  /** undefined = nothing but plain batches lie in it. */
+  lateBucket(queueId: QueueId, bucket: number): LateBucket | undefined;
   /** The first offset from there on whose bucket is not counted (late-references.ts). */
   uncountedFrom(queueId: QueueId, offset: number): number;
+  readonly compactedKeys: CompactedKeysView;
   /** Messages that are consumed one by one. */
   readonly deliveries: DeliveriesView;
   /**

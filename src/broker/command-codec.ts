@@ -5,10 +5,13 @@
  *   head           = kind:u8 version:u8 fields
  *   produce        = queueId count durability has:u8 (1: producerId producerEpoch sequence)
  *                    (2: deliverAtMs) (4: windowMs [key]*) (8: queueEpoch)
+ *                    (16: [isTombstone:u8 key]*)
  *   deliver        = [term index]*                       recall = index
  *   copy           = owner:u8 term index fromTerm fromIndex
  *   copyRow        = queueId baseOffset count storedAtMs cumulativeBytes term index lowest until
- *   openQueue      = queueId topicId queue
+ *   compactRows    = queueId baseOffset count storedAtMs cumulativeBytes [row]* [run]* left before
+ *                    lowest until: compaction-codec.ts
+ *   openQueue      = queueId topicId queue           version 2: and minLagMs tombstoneMs
  *   closeQueue     = queueId                             fenceQueue = queueId minQueueEpoch
  *   commitOffsets  = group topicId [queue offset]*       version 2: and memberId generation,
  *                    version 3: and principal
@@ -34,6 +37,16 @@ import type {
   ProducerSequence,
   QueueOffsetEntry,
 } from './commands.ts';
+import {
+  COMPACTED_QUEUE_VERSION,
+  decodeCompaction,
+  decodeOpening,
+  encodeCompaction,
+  encodeOpening,
+  openingVersion,
+  readMessageKeys,
+  writeMessageKeys,
+} from './compaction-codec.ts';
 import {
   DELIVERY_KIND,
   decodeDelivery,
@@ -82,6 +95,7 @@ const KIND = {
   copy: 50,
   fenceQueue: 51,
   copyRow: 52,
+  compactRows: 53,
   raiseLevel: 60,
   ...TRANSACTION_KIND,
   ...GROUP_KIND,
@@ -93,6 +107,7 @@ const PRODUCER = 1;
 const DELAY = 2;
 const DEDUP = 4;
 const QUEUE_EPOCH = 8;
+const KEYS = 16;
 
 /** On disk: never reorder. */
 const BODY_OWNERS: readonly BodyOwner[] = ['delayed', 'delivery', 'half', 'part'];
@@ -116,8 +131,10 @@ export function encodeCommand(command: Command): Uint8Array {
       return encodeCopy(command, out);
     case 'copyRow':
       return encodeRowCopy(command, out);
+    case 'compactRows':
+      return encodeCompaction(command, out);
     case 'openQueue':
-      return out.uint(command.queueId).text(command.topicId).uint(command.queue).finish();
+      return encodeOpening(command, out);
     case 'closeQueue':
       return out.uint(command.queueId).finish();
     case 'fenceQueue':
@@ -154,6 +171,7 @@ export function decodeCommand(head: Uint8Array): Command {
 
 function newestVersion(kind: number): number {
   if (kind === KIND.commitOffsets) return PRINCIPAL_VERSION;
+  if (kind === KIND.openQueue) return COMPACTED_QUEUE_VERSION;
   const ofOthers = Math.max(newestTransactionVersion(kind), newestDeliveryVersion(kind));
   return Math.max(ofOthers, newestGroupVersion(kind));
 }
@@ -165,6 +183,14 @@ export function firstWriteOf({ index, head }: Pick<Entry, 'index' | 'head'>): Lo
 
 export function firstIdOf({ term, index, head }: Entry): BatchId {
   return copiedId(head) ?? { term, index };
+}
+
+/** undefined = the entry holds messages as a producer sent them. */
+export function compactionOf({ head }: Pick<Entry, 'head'>): CommandOf<'compactRows'> | undefined {
+  if (head[0] !== KIND.compactRows) return undefined;
+  const command = decodeCommand(head);
+  assert(command.type === 'compactRows');
+  return command;
 }
 
 function copiedId(head: Uint8Array): BatchId | undefined {
@@ -187,13 +213,10 @@ function decodeFields(kind: number, version: number, from: ByteReader): Command 
       return decodeCopy(from);
     case KIND.copyRow:
       return decodeRowCopy(from);
+    case KIND.compactRows:
+      return decodeCompaction(from);
     case KIND.openQueue:
-      return {
-        type: 'openQueue',
-        queueId: from.uint(),
-        topicId: from.text(),
-        queue: from.uint(),
-      };
+      return decodeOpening(version, from);
     case KIND.closeQueue:
       return { type: 'closeQueue', queueId: from.uint() };
     case KIND.fenceQueue:
@@ -216,12 +239,13 @@ function decodeFields(kind: number, version: number, from: ByteReader): Command 
 function encodeProduce(command: CommandOf<'produce'>, out: ByteWriter): Uint8Array {
   assert(command.count >= 1);
   out.uint(command.queueId).uint(command.count).u8(command.durability);
-  const { producer, deliverAtMs, dedup, queueEpoch } = command;
+  const { producer, deliverAtMs, dedup, keys, queueEpoch } = command;
   out.u8(
     (producer === undefined ? 0 : PRODUCER) |
       (deliverAtMs === undefined ? 0 : DELAY) |
       (dedup === undefined ? 0 : DEDUP) |
-      (queueEpoch === undefined ? 0 : QUEUE_EPOCH),
+      (queueEpoch === undefined ? 0 : QUEUE_EPOCH) |
+      (keys === undefined ? 0 : KEYS),
   );
   if (producer !== undefined) {
     out.text(producer.producerId).uint(producer.producerEpoch).uint(producer.sequence);
@@ -232,6 +256,7 @@ function encodeProduce(command: CommandOf<'produce'>, out: ByteWriter): Uint8Arr
     for (const key of dedup.keys) out.text(key);
   }
   if (queueEpoch !== undefined) out.uint(queueEpoch);
+  if (keys !== undefined) writeMessageKeys(keys, out);
   return out.finish();
 }
 
@@ -239,14 +264,15 @@ function decodeProduce(from: ByteReader): Command {
   const queueId = from.uint();
   const count = readCount(from);
   const durability = readDurability(from);
-  const has = readChoice(from, (PRODUCER | DELAY | DEDUP | QUEUE_EPOCH) + 1);
+  const has = readChoice(from, (PRODUCER | DELAY | DEDUP | QUEUE_EPOCH | KEYS) + 1);
   const producer = (has & PRODUCER) === 0 ? undefined : readProducer(from);
   const command = { type: 'produce', queueId, count, durability, producer } as const;
   if (has <= PRODUCER) return command;
   const delay = (has & DELAY) === 0 ? {} : { deliverAtMs: from.uint() };
   const dedup = (has & DEDUP) === 0 ? {} : { dedup: readKeys(from) };
   const epoch = (has & QUEUE_EPOCH) === 0 ? {} : { queueEpoch: from.uint() };
-  return { ...command, ...delay, ...dedup, ...epoch };
+  const keys = (has & KEYS) === 0 ? {} : { keys: readMessageKeys(from) };
+  return { ...command, ...delay, ...dedup, ...epoch, ...keys };
 }
 
 function readKeys(from: ByteReader) {
@@ -303,6 +329,7 @@ function encodeOffsets(
 function versionOf(command: Command): number {
   if (isDeliveryCommand(command)) return deliveryVersion(command);
   if (isGroupCommand(command)) return groupVersion(command);
+  if (command.type === 'openQueue') return openingVersion(command);
   if (command.type !== 'commitOffsets' || command.member === undefined) return VERSION;
   return command.member.principal === undefined ? MEMBER_VERSION : PRINCIPAL_VERSION;
 }

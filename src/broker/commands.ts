@@ -32,6 +32,32 @@ export interface QueueOffsetEntry {
   readonly offset: number;
 }
 
+/** Of each key the newest message stays for as long as the queue does; older ones may go. */
+export interface QueueCompaction {
+  /** A message that was shown within so long is read by everybody, newer ones of its key or not. */
+  readonly minLagMs: number;
+  /** A message without a body deletes its key: it is read for so long itself. */
+  readonly tombstoneMs: number;
+}
+
+/** What a compacted queue needs to know of a message. */
+export interface MessageKey {
+  readonly key: string;
+  /** It has no body: of its key nothing is to stay. */
+  readonly isTombstone: boolean;
+}
+
+/** Messages that lay next to each other in one entry, and that compaction left. */
+export interface KeptRun {
+  readonly offset: number;
+  readonly count: number;
+  /** When they became visible. */
+  readonly storedAtMs: ShardTimeMs;
+  /** The entry that held them first, and the first one's position there: their names for ever. */
+  readonly firstIndex: LogIndex;
+  readonly firstPosition: number;
+}
+
 export type Command =
   /** Payload = the request's messages. */
   | {
@@ -46,6 +72,8 @@ export type Command =
       readonly dedup?: { readonly windowMs: number; readonly keys: readonly string[] };
       /** Of the topic when the queue was picked; absent = before its queues were ever fenced. */
       readonly queueEpoch?: number;
+      /** One per message, if the queue is compacted; never with `deliverAtMs`. */
+      readonly keys?: readonly MessageKey[];
     }
   /** Delayed batches that are due: each gets its offsets now. */
   | { readonly type: 'deliver'; readonly batches: readonly BatchId[] }
@@ -77,12 +105,34 @@ export type Command =
       readonly lowest: LogIndex;
       readonly until: number;
     }
+  /**
+   * Payload = what is left of some rows of a compacted queue that stand next to each other in one
+   * bucket: one row takes their place (compacted-rows.ts).
+   */
+  | {
+      readonly type: 'compactRows';
+      /** From the first one's base offset to the last one's end; of the last one all the rest. */
+      readonly row: CopiedRow;
+      /** Last offsets of the rows before the last one, ascending. */
+      readonly replaced: readonly number[];
+      /** Ascending, as in the payload. */
+      readonly runs: readonly KeptRun[];
+      /** Messages that are left in the bucket then. */
+      readonly left: number;
+      /** The entry that compacted the bucket before; 0 = none did. */
+      readonly before: LogIndex;
+      /** As in `copyRow`. */
+      readonly lowest: LogIndex;
+      readonly until: number;
+    }
   | {
       readonly type: 'openQueue';
       readonly queueId: QueueId;
       readonly topicId: string;
       /** The queue's number within its topic. */
       readonly queue: number;
+      /** Absent = every message stays until its retention ends. */
+      readonly compaction?: QueueCompaction | undefined;
     }
   | { readonly type: 'closeQueue'; readonly queueId: QueueId }
   /** Writes whose queue was picked at an earlier queue epoch are refused from now on. */
@@ -190,7 +240,7 @@ export type ApplyResult =
     }
   | { readonly type: 'delivered'; readonly count: number }
   | { readonly type: 'recalled'; readonly count: number }
-  /** False: its owner is gone, or points elsewhere. */
+  /** False: its owner is gone, or points elsewhere; or its rows are others now. */
   | { readonly type: 'copied'; readonly moved: boolean }
   | {
       readonly type: 'prepared';
@@ -233,6 +283,8 @@ export type Refusal =
       readonly minQueueEpoch: number;
       readonly given: number;
     }
+  /** A message for a compacted queue that has no key, or that is not to be shown at once. */
+  | { readonly reason: 'KEY_REQUIRED' | 'TOPIC_COMPACTED'; readonly queueId: QueueId }
   /** `expected` = the sequence of the next new request; `given` = that of this one. */
   | {
       readonly reason: 'SEQUENCE_GAP' | 'SEQUENCE_TOO_OLD' | 'SEQUENCE_MISMATCH';

@@ -7,6 +7,7 @@ import assert from 'node:assert';
 import type { Entry, LogIndex, ShardId, ShardTimeMs } from '../../raft/types.ts';
 import { EntryType } from '../../raft/types.ts';
 import type {
+  CompactedKeysView,
   DataShard,
   DelayedView,
   GroupOffsetView,
@@ -29,7 +30,8 @@ import {
   type TransactionId,
   type TransactionRef,
 } from './commands.ts';
-import type { SequencedRequest } from './dedup.ts';
+import { CompactedKeys } from './compacted-keys.ts';
+import { compactRows } from './compacted-rows.ts';
 import { Dedup } from './dedup.ts';
 import { DedupKeys } from './dedup-keys.ts';
 import { Delays } from './delays.ts';
@@ -40,12 +42,12 @@ import { NEWEST_LEVEL, ROW_COPIES_LEVEL } from './feature-level.ts';
 import { GroupCalls } from './group-calls.ts';
 import { type GroupCommand, isGroupCommand } from './group-commands.ts';
 import type { MembershipState } from './group-rows.ts';
-import { type LateBuckets, LateReferences } from './late-references.ts';
+import { type LateBucket, type LateBuckets, LateReferences } from './late-references.ts';
 import type { DataShardLimits } from './limits.ts';
 import { DATA_SHARD_LIMITS } from './limits.ts';
 import { LogFloor } from './log-floor.ts';
-import { fenced, type QueueState, Queues, type QueueTrim } from './queues.ts';
-import { firstAnswer, repeated } from './repeated.ts';
+import { type ProducingParts, produce } from './producing.ts';
+import { Queues, type QueueTrim } from './queues.ts';
 import { moveRow } from './row-moves.ts';
 import { ShardLevel } from './shard-level.ts';
 import { ShardTransactions } from './shard-transactions.ts';
@@ -70,6 +72,7 @@ class DataShardState implements DataShard {
   readonly #queues: Queues;
   readonly #dedup: Dedup;
   readonly #dedupKeys = new DedupKeys();
+  readonly #compactedKeys: CompactedKeys;
   readonly #transactions: ShardTransactions;
   readonly #references = new LateReferences();
   readonly #delays: Delays;
@@ -77,6 +80,8 @@ class DataShardState implements DataShard {
   readonly #groups: GroupCalls;
   readonly #level: ShardLevel;
   readonly #floor = new LogFloor();
+  readonly #rows: { readonly queues: Queues; readonly references: LateReferences };
+  readonly #producing: ProducingParts;
   #lastIndex: LogIndex = 0;
   #lastTimeMs: ShardTimeMs = 0;
 
@@ -92,6 +97,12 @@ class DataShardState implements DataShard {
     });
     this.#delays = new Delays(this.#queues, this.#references);
     this.#deliveries = new Deliveries(this.#queues, limits, this.#floor);
+    this.#compactedKeys = new CompactedKeys(this.#queues, limits);
+    this.#rows = { queues: this.#queues, references: this.#references };
+    this.#producing = {
+      ...{ queues: this.#queues, dedup: this.#dedup, dedupKeys: this.#dedupKeys },
+      ...{ delays: this.#delays, compactedKeys: this.#compactedKeys },
+    };
   }
 
   load(rows: Iterable<StateRow>): void {
@@ -106,6 +117,7 @@ class DataShardState implements DataShard {
     this.#queues.load(rowsOf('queue'));
     this.#dedup.load(rowsOf('producer'));
     this.#dedupKeys.load(rowsOf('dedup-key'));
+    this.#compactedKeys.load(rowsOf('compacted-key'));
     this.#transactions.load(rowsOf);
     this.#references.load(rowsOf('late-reference'));
     this.#delays.load(rowsOf('delayed'));
@@ -135,6 +147,10 @@ class DataShardState implements DataShard {
 
   featureLevel(): number {
     return this.#level.current;
+  }
+
+  get compactedKeys(): CompactedKeysView {
+    return this.#compactedKeys;
   }
 
   get deliveries(): DeliveriesView {
@@ -286,6 +302,10 @@ class DataShardState implements DataShard {
     return this.#references.all();
   }
 
+  lateBucket(queueId: QueueId, bucket: number): LateBucket | undefined {
+    return this.#references.of(queueId, bucket);
+  }
+
   uncountedFrom(queueId: QueueId, offset: number): number {
     return this.#references.uncountedFrom(queueId, offset);
   }
@@ -310,6 +330,7 @@ class DataShardState implements DataShard {
       ...this.#transactions.counts,
       delayed: this.#delays.count,
       dedupKeys: this.#dedupKeys.count,
+      compactedKeys: this.#compactedKeys.count,
       ...this.#deliveries.counts,
       groups: this.#groups.offsets.count,
       groupOffsets: this.#groups.offsets.offsetCount,
@@ -324,7 +345,7 @@ class DataShardState implements DataShard {
     if (isGroupCommand(command)) return this.#changeGroup(command, entry, out);
     switch (command.type) {
       case 'produce':
-        return this.#produce(command, entry, out);
+        return produce(command, this.#producing, entry, out);
       case 'commitOffsets':
       case 'resetOffsets':
         return this.#moveOffsets(command, entry, out);
@@ -339,7 +360,9 @@ class DataShardState implements DataShard {
       case 'copy':
         return this.#move(command, entry, out);
       case 'copyRow':
-        return moveRow(command, { queues: this.#queues, references: this.#references }, entry, out);
+        return moveRow(command, this.#rows, entry, out);
+      case 'compactRows':
+        return compactRows(command, this.#rows, entry, out);
       case 'openQueue':
         return this.#openQueue(command, out);
       case 'closeQueue':
@@ -388,53 +411,6 @@ class DataShardState implements DataShard {
     return this.#groups.reset(command, entry, out);
   }
 
-  #produce(command: CommandOf<'produce'>, entry: Entry, out: StateWriter): ApplyResult {
-    const { queueId, count } = command;
-    const queue = this.#queues.get(queueId);
-    if (queue === undefined) return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
-    const request = hasProducer(command) ? command : undefined;
-    if (request !== undefined) {
-      const verdict = this.#dedup.check(request);
-      if (verdict.type === 'refused') return verdict;
-      if (verdict.type === 'repeat') return repeated(firstAnswer(verdict.first), count);
-    }
-    const keyed = command.dedup === undefined ? undefined : { queueId, count, ...command.dedup };
-    if (keyed !== undefined) {
-      const verdict = this.#dedupKeys.check(keyed, entry.timeMs);
-      if (verdict.type === 'refused') return verdict;
-      if (verdict.type === 'repeat') {
-        const { first } = verdict;
-        // A sequence that is answered is used up, whatever it was answered with.
-        if (request !== undefined) this.#dedup.accept(request, undefined, entry, out, first);
-        return repeated(first, count);
-      }
-    }
-    // What was stored before is answered so, whatever happened to the queue since.
-    const fence = fenced(queue, command.queueEpoch);
-    if (fence !== undefined) return refused(fence);
-    const baseOffset = this.#store(command, queue, entry, out);
-    if (request !== undefined) this.#dedup.accept(request, baseOffset, entry, out);
-    if (keyed !== undefined) this.#dedupKeys.accept(keyed, baseOffset, entry, out);
-    const at = { term: entry.term, index: entry.index };
-    return { type: 'produced', at, baseOffset, count, duplicate: false };
-  }
-
-  /** undefined = for later. */
-  #store(
-    { queueId, count, deliverAtMs = 0 }: CommandOf<'produce'>,
-    queue: QueueState,
-    entry: Entry,
-    out: StateWriter,
-  ): number | undefined {
-    if (deliverAtMs > entry.timeMs) {
-      this.#delays.add(entry, { queueId, count, deliverAtMs }, out);
-      return undefined;
-    }
-    const at = { term: entry.term, index: entry.index };
-    const batch = { at, count, bytes: entry.payload.length, storedAtMs: entry.timeMs };
-    return this.#queues.append(queue, batch, out);
-  }
-
   /** Who sends the same again means it: nothing of the first will come. */
   #recall(index: LogIndex, out: StateWriter): ApplyResult {
     const result = this.#delays.recall(index, out);
@@ -443,8 +419,8 @@ class DataShardState implements DataShard {
   }
 
   #openQueue(command: CommandOf<'openQueue'>, out: StateWriter): ApplyResult {
-    const { queueId, topicId, queue } = command;
-    const isOpen = this.#queues.open(queueId, topicId, queue, out);
+    const { queueId } = command;
+    const isOpen = this.#queues.open(command, out);
     return isOpen ? DONE : refused({ reason: 'QUEUE_NOT_OPEN', queueId });
   }
 
@@ -452,6 +428,7 @@ class DataShardState implements DataShard {
     this.#transactions.dropQueue(queueId, out);
     this.#dedup.dropQueue(queueId, out);
     this.#dedupKeys.dropQueue(queueId, out);
+    this.#compactedKeys.dropQueue(queueId, out);
     this.#delays.dropQueue(queueId, out);
     this.#deliveries.dropQueue(queueId, out);
     this.#references.trim(queueId, Number.MAX_SAFE_INTEGER, out);
@@ -464,6 +441,7 @@ class DataShardState implements DataShard {
     for (const trim of command.queues) {
       const rises = this.#queues.trim(trim, command.logTrim, out);
       if (rises) this.#references.trim(trim.queueId, this.#goneBelow(trim), out);
+      this.#compactedKeys.trim(trim.queueId, entry.timeMs, out);
     }
     // Whoever proposed it may not have seen yet that a message was given to somebody, or a copy.
     const copied = this.#references.lowestIndex('counted');
@@ -484,12 +462,6 @@ class DataShardState implements DataShard {
     const isKnown = this.#level.current >= ROW_COPIES_LEVEL;
     return isEmpty && isKnown ? Number.MAX_SAFE_INTEGER : startOffset;
   }
-}
-
-function hasProducer(
-  command: CommandOf<'produce'>,
-): command is CommandOf<'produce'> & SequencedRequest {
-  return command.producer !== undefined;
 }
 
 function lower(a: LogIndex | undefined, b: LogIndex | undefined): LogIndex | undefined {

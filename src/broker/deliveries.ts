@@ -179,6 +179,8 @@ export class Deliveries implements DeliveriesView {
     const { group, queueId, fifo, selection } = command;
     const queue = this.#queues.get(queueId);
     if (queue === undefined) return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
+    // Messages are named by their places in an entry, which compaction changes.
+    if (queue.compaction !== undefined) return refused({ reason: 'TOPIC_COMPACTED', queueId });
     const subscription = this.#subscribed(command, queue, out);
     if (subscription === undefined) return unknownSubscription(group);
     if (subscription.fifo !== fifo) {

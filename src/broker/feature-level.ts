@@ -6,7 +6,7 @@
  * (docs/upgrades.md). A cluster that is born is at the newest level of the build that bears it.
  */
 export const FIRST_LEVEL = 1;
-export const NEWEST_LEVEL = 6;
+export const NEWEST_LEVEL = 7;
 /** From here on the state keeps where groups stood, and groups may be forked. */
 export const OFFSET_HISTORY_LEVEL = 3;
 /** From here on it is written down who may do what, and whose transactions and members are. */
@@ -15,6 +15,8 @@ export const OWNERS_LEVEL = 4;
 export const QUOTAS_LEVEL = 5;
 /** From here on batches that queues show may be appended again. */
 export const ROW_COPIES_LEVEL = 6;
+/** From here on topics may be compacted. */
+export const COMPACTION_LEVEL = 7;
 
 /** What each level brought, for operators. */
 export const FEATURE_LEVELS: ReadonlyMap<number, string> = new Map([
@@ -24,6 +26,7 @@ export const FEATURE_LEVELS: ReadonlyMap<number, string> = new Map([
   [4, 'access rules, and whose transactions and members of groups are'],
   [5, 'quotas, and whose topics are'],
   [6, 'messages that are kept long are written again, and hold no log of others'],
+  [7, 'topics of which the newest message per key stays'],
 ]);
 
 /** A replica of a shard that this build must not touch. */

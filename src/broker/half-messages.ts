@@ -8,7 +8,7 @@ import type { Entry, ShardId } from '../../raft/types.ts';
 import { type ApplyResult, refused } from './commands.ts';
 import type { LateReferences } from './late-references.ts';
 import { isForeign } from './owner.ts';
-import { fenced, type QueueState, type Queues } from './queues.ts';
+import { type QueueState, type Queues, writeRefusal } from './queues.ts';
 import type { StateWriter } from './state-port.ts';
 import {
   DEFAULT_MAX_CHECKS,
@@ -53,8 +53,8 @@ export class HalfMessages {
     }
     const queue = this.#queues.get(queueId);
     if (queue === undefined) return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
-    const fence = fenced(queue, command.queueEpoch);
-    if (fence !== undefined) return refused(fence);
+    const refusal = writeRefusal(queue, { ...command, isHidden: true });
+    if (refusal !== undefined) return refused(refusal);
     const transaction = this.#newTransaction(command, queue, entry);
     this.#transactions.add(transaction, out);
     return prepared(transaction, false);

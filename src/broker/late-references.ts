@@ -5,10 +5,11 @@
  *
  * Per queue and bucket of offsets the lowest of those indexes is kept: enough for a trim to stop
  * before it, small enough to stay in memory. Once a batch was appended again its bucket is
- * *counted*: the index kept is that of all its batches, plain ones too.
+ * *counted*: the index kept is that of all its batches, plain ones too. That of a compacted queue
+ * knows which entry made it smaller last, and how many messages are left in it.
  */
 import type { LogIndex } from '../../raft/types.ts';
-import { ByteReader, ByteWriter, readVersioned } from './bytes.ts';
+import { ByteReader, ByteWriter, FormatError, readVersioned } from './bytes.ts';
 import type { QueueId } from './commands.ts';
 import { LATE_REFERENCE_OFFSETS } from './limits.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
@@ -16,11 +17,20 @@ import type { StateRow, StateWriter } from './state-port.ts';
 const VERSION = 1;
 /** Of a counted bucket. */
 const COUNTED_VERSION = 2;
+const COMPACTED_VERSION = 3;
+
+/** What compaction did in a bucket last. */
+export interface CompactedBucket {
+  readonly at: LogIndex;
+  /** Messages. */
+  readonly left: number;
+}
 
 /** By the last offsets of its batches. */
 export interface LateBucket {
   readonly lowest: LogIndex;
   readonly isCounted: boolean;
+  readonly compacted?: CompactedBucket | undefined;
 }
 
 export type LateBuckets = Iterable<LateBucket & { queueId: QueueId; bucket: number }>;
@@ -42,14 +52,29 @@ export class LateReferences {
     const bucket = bucketOf(lastOffset);
     const known = this.#queues.get(queueId)?.get(bucket);
     if (known !== undefined && known.lowest <= index) return;
-    this.#put(queueId, bucket, { lowest: index, isCounted: known?.isCounted ?? false }, out);
+    this.#put(queueId, bucket, { isCounted: false, ...known, lowest: index }, out);
   }
 
   /** No batch of the bucket lies below `index`. */
-  count(queueId: QueueId, bucket: number, index: LogIndex, out: StateWriter): void {
+  count(
+    queueId: QueueId,
+    bucket: number,
+    index: LogIndex,
+    out: StateWriter,
+    compacted?: CompactedBucket,
+  ): void {
     const known = this.#queues.get(queueId)?.get(bucket);
     const lowest = known?.isCounted === true ? Math.max(known.lowest, index) : index;
-    this.#put(queueId, bucket, { lowest, isCounted: true }, out);
+    this.#put(queueId, bucket, { lowest, isCounted: true, compacted }, out);
+  }
+
+  /** The entry that compacted it last; 0 = none did. */
+  compactedAt(queueId: QueueId, bucket: number): LogIndex {
+    return this.of(queueId, bucket)?.compacted?.at ?? 0;
+  }
+
+  of(queueId: QueueId, bucket: number): LateBucket | undefined {
+    return this.#queues.get(queueId)?.get(bucket);
   }
 
   /** `offset`, or behind the counted buckets that it is in the first of. */
@@ -94,18 +119,23 @@ export class LateReferences {
       const fromKey = new ByteReader(key);
       const queueId = fromKey.u32be();
       const bucket = fromKey.u64be();
-      const isCounted = value[0] === COUNTED_VERSION;
-      const from = readVersioned(value, isCounted ? COUNTED_VERSION : VERSION);
+      const [version = VERSION] = value;
+      if (version < VERSION || version > COMPACTED_VERSION)
+        throw new FormatError(`version ${version} is not known here`);
+      const from = readVersioned(value, version);
       const lowest = from.uint();
+      const compacted = isCompacted(value) ? { at: from.uint(), left: from.uint() } : undefined;
       from.expectEnd();
-      this.#bucketsOf(queueId).set(bucket, { lowest, isCounted });
+      const isCounted = version !== VERSION;
+      this.#bucketsOf(queueId).set(bucket, { lowest, isCounted, compacted });
     }
   }
 
   #put(queueId: QueueId, bucket: number, one: LateBucket, out: StateWriter): void {
     this.#bucketsOf(queueId).set(bucket, one);
-    const value = new ByteWriter(16).u8(one.isCounted ? COUNTED_VERSION : VERSION);
-    out.put('late-reference', bucketKey(queueId, bucket), value.uint(one.lowest).finish());
+    const value = new ByteWriter(32).u8(versionOf(one)).uint(one.lowest);
+    if (one.compacted !== undefined) value.uint(one.compacted.at).uint(one.compacted.left);
+    out.put('late-reference', bucketKey(queueId, bucket), value.finish());
   }
 
   #bucketsOf(queueId: QueueId): Map<number, LateBucket> {
@@ -117,4 +147,13 @@ export class LateReferences {
 
 function bucketKey(queueId: QueueId, bucket: number): Uint8Array {
   return new ByteWriter(12).u32be(queueId).u64be(bucket).finish();
+}
+
+function versionOf({ compacted, isCounted }: LateBucket): number {
+  if (compacted !== undefined) return COMPACTED_VERSION;
+  return isCounted ? COUNTED_VERSION : VERSION;
+}
+
+function isCompacted(value: Uint8Array): boolean {
+  return value[0] === COMPACTED_VERSION;
 }

@@ -26,6 +26,8 @@ export interface DataShardLimits {
   readonly maxDelayedBatches: number;
   /** Admission: dedup keys whose window has not ended. */
   readonly maxDedupKeys: number;
+  /** Admission: keys of compacted queues. */
+  readonly maxCompactedKeys: number;
   /** Admission: consumer groups. */
   readonly maxGroups: number;
   /** Admission: committed offsets, over all groups. */
@@ -66,6 +68,7 @@ export const DATA_SHARD_LIMITS: DataShardLimits = Object.freeze({
   maxHeldOffsets: 20_000,
   maxDelayedBatches: 100_000,
   maxDedupKeys: 200_000,
+  maxCompactedKeys: 200_000,
   maxGroups: 5000,
   maxGroupOffsets: 100_000,
   offsetRecordSpacingMs: 10_000,

@@ -15,7 +15,7 @@ import assert from 'node:assert';
 import type { LogIndex, ShardTimeMs } from '../../raft/types.ts';
 import type { QueueView } from './api.ts';
 import { ByteReader, ByteWriter, FormatError, readVersioned } from './bytes.ts';
-import type { QueueId, Refusal, StoredAt } from './commands.ts';
+import type { Command, QueueCompaction, QueueId, Refusal, StoredAt } from './commands.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 
 export interface QueueState extends QueueView {
@@ -27,6 +27,7 @@ export interface QueueState extends QueueView {
   /** False: only a lower bound is known, from a trim that did not see what the queue holds now. */
   isStartExact: boolean;
   minQueueEpoch: number;
+  compaction: QueueCompaction | undefined;
   readonly key: Uint8Array;
 }
 
@@ -44,9 +45,13 @@ export interface QueueTrim {
   readonly startIndex: LogIndex;
 }
 
+type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>;
+
 const VERSION = 1;
 /** Of a queue that was fenced: its `minQueueEpoch` comes last. */
 const FENCED_VERSION = 2;
+/** Of a queue that is compacted: its `minQueueEpoch`, 0 too, then how. */
+const COMPACTED_VERSION = 3;
 /** First byte of a row after its version. On disk: never renumber. */
 const CLOSED = 0;
 const OPEN = 1;
@@ -75,7 +80,10 @@ export class Queues {
   }
 
   /** Idempotent. False: the queue was closed before, for good. */
-  open(queueId: QueueId, topicId: string, queue: number, out: StateWriter): boolean {
+  open(
+    { compaction, queue, queueId, topicId }: Omit<CommandOf<'openQueue'>, 'type'>,
+    out: StateWriter,
+  ): boolean {
     if (this.#closed.has(queueId)) return false;
     const known = this.#open.get(queueId);
     if (known !== undefined) {
@@ -83,6 +91,7 @@ export class Queues {
       return true;
     }
     const state = newQueue(queueId, topicId, queue);
+    state.compaction = compaction;
     this.#open.set(queueId, state);
     writeQueue(state, out);
     return true;
@@ -169,13 +178,14 @@ export class Queues {
     const closed: [QueueId, LogIndex][] = [];
     for (const { key, value } of rows) {
       const queueId = new ByteReader(key).u32be();
-      const isFenced = value[0] === FENCED_VERSION;
-      const from = readVersioned(value, isFenced ? FENCED_VERSION : VERSION);
+      const version = value[0] === COMPACTED_VERSION ? COMPACTED_VERSION : fencedVersion(value);
+      const from = readVersioned(value, version);
       const kind = from.u8();
       if (kind === CLOSED) closed.push([queueId, from.uint()]);
       else {
         const queue = readQueue(queueId, kind, from);
-        if (isFenced) queue.minQueueEpoch = from.uint();
+        if (version >= FENCED_VERSION) queue.minQueueEpoch = from.uint();
+        if (version >= COMPACTED_VERSION) queue.compaction = readCompaction(from);
         this.#open.set(queueId, queue);
       }
       from.expectEnd();
@@ -206,6 +216,7 @@ function newQueue(queueId: QueueId, topicId: string, queue: number): QueueState 
     startIndex: 0,
     isStartExact: true,
     minQueueEpoch: 0,
+    compaction: undefined,
     key: queueKey(queueId),
   };
 }
@@ -220,20 +231,51 @@ export function fenced(
   return { reason: 'QUEUE_FENCED', topicId, minQueueEpoch, given };
 }
 
+export interface QueueWrite {
+  readonly count: number;
+  readonly queueEpoch?: number | undefined;
+  readonly keys?: readonly unknown[] | undefined;
+  /** It is to be shown later, if at all. */
+  readonly isHidden: boolean;
+}
+
+/** Undefined = the queue takes it. */
+export function writeRefusal(queue: QueueView, write: QueueWrite): Refusal | undefined {
+  const { compaction, queueId } = queue;
+  const fence = fenced(queue, write.queueEpoch);
+  if (fence !== undefined || compaction === undefined) return fence;
+  if (write.isHidden) return { reason: 'TOPIC_COMPACTED', queueId };
+  return write.keys?.length === write.count ? undefined : { reason: 'KEY_REQUIRED', queueId };
+}
+
 function queueKey(queueId: QueueId): Uint8Array {
   return new ByteWriter(4).u32be(queueId).finishCopy();
 }
 
-/** Row: version, kind, topicId, queue, startOffset, kept, startIndex, cumulativeBytes, fence. */
+/**
+ * Row: version, kind, topicId, queue, startOffset, kept, startIndex, cumulativeBytes, fence,
+ * compaction.
+ */
 function writeQueue(queue: QueueState, out: StateWriter): void {
-  const { minQueueEpoch } = queue;
-  const value = new ByteWriter(64).u8(minQueueEpoch === 0 ? VERSION : FENCED_VERSION);
+  const { compaction, minQueueEpoch } = queue;
+  const uncompacted = minQueueEpoch === 0 ? VERSION : FENCED_VERSION;
+  const version = compaction === undefined ? uncompacted : COMPACTED_VERSION;
+  const value = new ByteWriter(64).u8(version);
   value.u8(queue.isStartExact ? OPEN : OPEN_START_INEXACT);
   value.text(queue.topicId).uint(queue.queue);
   value.uint(queue.startOffset).uint(queue.endOffset - queue.startOffset);
   value.uint(queue.startIndex).uint(queue.cumulativeBytes);
-  if (minQueueEpoch > 0) value.uint(minQueueEpoch);
+  if (version >= FENCED_VERSION) value.uint(minQueueEpoch);
+  if (compaction !== undefined) value.uint(compaction.minLagMs).uint(compaction.tombstoneMs);
   out.put('queue', queue.key, value.finish());
+}
+
+function fencedVersion(value: Uint8Array): number {
+  return value[0] === FENCED_VERSION ? FENCED_VERSION : VERSION;
+}
+
+function readCompaction(from: ByteReader): QueueCompaction {
+  return { minLagMs: from.uint(), tombstoneMs: from.uint() };
 }
 
 function readQueue(queueId: QueueId, kind: number, from: ByteReader): QueueState {

@@ -1,4 +1,7 @@
-/** A batch that a queue shows lies in a later entry from now on; its offsets stay. */
+/**
+ * A batch that a queue shows lies in a later entry from now on; its offsets stay. Rows of compacted
+ * queues move in another way (compacted-rows.ts).
+ */
 import type { Entry } from '../../raft/types.ts';
 import type { ApplyResult, Command } from './commands.ts';
 import { bucketEnd, bucketOf, type LateReferences } from './late-references.ts';
@@ -19,9 +22,10 @@ export function moveRow(
 ): ApplyResult {
   const queue = queues.get(row.queueId);
   const bucket = bucketOf(row.baseOffset + row.count - 1);
-  const isSame = queue !== undefined && until === Math.min(queue.endOffset, bucketEnd(bucket));
+  const isPlain = queue !== undefined && queue.compaction === undefined;
+  const isSame = isPlain && until === Math.min(queue.endOffset, bucketEnd(bucket));
   if (!isSame || row.baseOffset < queue.startOffset) return { type: 'copied', moved: false };
   references.count(row.queueId, bucket, Math.min(lowest, entry.index), out);
-  out.moveIndex({ ...row, index: entry.index, term: entry.term });
+  out.moveIndex({ ...row, index: entry.index, term: entry.term }, []);
   return { type: 'copied', moved: true };
 }

@@ -25,6 +25,7 @@ export type Table =
   | 'dead-letter'
   | 'feature-level'
   | 'log-floor'
+  | 'compacted-key'
   | 'topic'
   | 'meta';
 
@@ -45,8 +46,11 @@ export interface StateWriter {
   /** `value` undefined deletes. Later puts to one key win. */
   put(table: Table, key: Uint8Array, value: Uint8Array | undefined): void;
   putIndex(row: QueueIndexRow): void;
-  /** The batch lies elsewhere now; nothing else about its row differs. */
-  moveIndex(row: QueueIndexRow): void;
+  /**
+   * The row takes the place of those that began and ended within it: its own, whose batch lies
+   * elsewhere now, and `replaced`, the last offsets of those before.
+   */
+  moveIndex(row: QueueIndexRow, replaced: readonly number[]): void;
   /** Rows of the queue that end at or below `startOffset` may be dropped, at leisure. */
   dropIndexBelow(queueId: QueueId, startOffset: number): void;
 }

@@ -12,7 +12,7 @@ import { readChoice, readEntryId } from './command-fields.ts';
 import { type ApplyResult, isAt, type QueueId, refused, type StoredAt } from './commands.ts';
 import type { LateReferences } from './late-references.ts';
 import { type DataShardLimits, MAX_FORGOTTEN_PER_ENTRY } from './limits.ts';
-import { fenced, type Queues } from './queues.ts';
+import { type Queues, writeRefusal } from './queues.ts';
 import type { StateRow, StateWriter } from './state-port.ts';
 import { readGlobalId, writeGlobalId } from './transaction-codec.ts';
 import type { GlobalTransactionId, ShownPart, TransactionCommand } from './transaction-commands.ts';
@@ -85,14 +85,14 @@ export class TransactionParts {
   }
 
   prepare(command: CommandOf<'preparePart'>, entry: Entry, out: StateWriter): ApplyResult {
-    const { transaction, part, queueId, count, queueEpoch } = command;
+    const { transaction, part, queueId, count } = command;
     const siblings = this.#byTransaction.get(globalText(transaction)) ?? [];
     const known = siblings.find((one) => one.part === part);
     if (known !== undefined) return { type: 'partPrepared', at: known.id };
     const queue = this.#queues.get(queueId);
     if (queue === undefined) return refused({ reason: 'QUEUE_NOT_OPEN', queueId });
-    const fence = fenced(queue, queueEpoch);
-    if (fence !== undefined) return refused(fence);
+    const refusal = writeRefusal(queue, { ...command, isHidden: true });
+    if (refusal !== undefined) return refused(refusal);
     const id = { term: entry.term, index: entry.index };
     const bytes = entry.payload.length;
     const what = { transaction, part, queueId, count, bytes, preparedAtMs: entry.timeMs };

@@ -132,7 +132,7 @@ async function readToEnds(
         filter,
       };
       const found = await client.fetch(query);
-      // With a filter it may have gone past the end.
+      // Where some are left out it may have gone past the end.
       const messages = found.messages.filter((message) => message.offset < place.endOffset);
       await printMessages(messages, options);
       left -= messages.length;

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -19,6 +20,7 @@ import { wholeNumber } from './options.ts';
 interface ProduceOptions extends ClientOptions {
   readonly queue?: number;
   readonly key?: string;
+  readonly keySeparator?: string;
   readonly tag?: string;
   readonly property: Readonly<Record<string, string>>;
   readonly durability?: Durability;
@@ -41,6 +43,14 @@ export function registerProduce(program: Command): void {
     .description('send each line of the input as a message; bytes are kept as they are')
     .option('-q, --queue <N>', 'send all to this queue', wholeNumber(0, 1023))
     .option('-k, --key <KEY>', 'key of all messages; the same key goes to the same queue')
+    .addOption(
+      new Option(
+        '--key-separator <TEXT>',
+        'a line is its key, TEXT and its body; without a body it deletes (compacted topics)',
+      )
+        .argParser(separator)
+        .conflicts('key'),
+    )
     .option('--tag <TAG>', 'tag of all messages')
     .option('--property <NAME=VALUE>', 'of all messages; may be repeated', property, {})
     .addOption(
@@ -139,10 +149,11 @@ class LineSender {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  #send(body: Buffer): void {
+  #send(line: Buffer): void {
     this.#lines += 1;
     const lineNumber = this.#lines;
-    const { key, property: properties, queue, tag } = this.#options;
+    const { property: properties, queue, tag } = this.#options;
+    const { body, key } = this.#keyed(line);
     const dedupKey = lineKey(this.#options.dedupKey, lineNumber);
     const deliverAtMs = this.#deliverAtMs;
     // What is delayed comes behind what is sent later: its key orders nothing.
@@ -153,6 +164,21 @@ class LineSender {
       this.#failure ??= lineFailure(lineNumber, error);
     });
   }
+
+  /** What has no key of its own ends the run: sent without, it would replace nothing. */
+  #keyed(line: Buffer): { readonly body: Buffer; readonly key: string | undefined } {
+    const { key, keySeparator } = this.#options;
+    if (keySeparator === undefined) return { body: line, key };
+    const end = line.indexOf(keySeparator);
+    const ownKey = line.subarray(0, Math.max(0, end));
+    if (ownKey.length === 0 || !isUtf8(ownKey)) throw keyless(this.#lines, keySeparator);
+    return { body: line.subarray(end + Buffer.byteLength(keySeparator)), key: ownKey.toString() };
+  }
+}
+
+function separator(text: string): string {
+  if (text !== '') return text;
+  throw new InvalidArgumentError('must not be empty.');
 }
 
 function property(text: string, before: Readonly<Record<string, string>>) {
@@ -167,6 +193,11 @@ function lineKey(key: string | undefined, lineNumber: number): string | undefine
 
 function deliveryTime({ delay, deliverAt }: ProduceOptions): number | undefined {
   return delay === undefined ? deliverAt?.getTime() : Date.now() + delay;
+}
+
+function keyless(lineNumber: number, keySeparator: string): Failure {
+  const text = `no key (of UTF-8) stands before a ${JSON.stringify(keySeparator)}`;
+  return new Failure(`line ${lineNumber}: ${text}; nothing from there on was sent`);
 }
 
 function lineFailure(lineNumber: number, error: unknown): Failure {

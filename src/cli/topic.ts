@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Durability, Topic, TopicDescription } from '../client/index.ts';
 import { ExitCode, Failure } from '../failure.ts';
 import {
@@ -26,6 +26,11 @@ interface TopicOptions extends ClientOptions {
   readonly order?: 'NORMAL' | 'STRICT';
   readonly diskPolicy?: 'PREFER_DATA' | 'PREFER_AVAILABILITY';
 }
+interface CreateOptions extends TopicOptions {
+  readonly compact?: boolean;
+  readonly compactLag?: number;
+  readonly tombstones?: number;
+}
 interface UpdateOptions extends TopicOptions {
   readonly writes?: 'ACCEPTED' | 'REFUSED';
   readonly drain?: boolean;
@@ -37,7 +42,9 @@ export function registerTopic(program: Command): void {
     .description('create, list, describe, update, delete topics');
   const named = (name: string, text: string) =>
     addClientOptions(topic.command(`${name} <TOPIC>`).description(text));
-  addSettings(named('create', 'make a topic; done when every queue is open')).action(createTopic);
+  addCompaction(addSettings(named('create', 'make a topic; done when every queue is open'))).action(
+    createTopic,
+  );
   addSettings(named('update', 'change what is given; queues only grow'))
     .option(
       '--writes <WRITES>',
@@ -106,6 +113,25 @@ function addSettings(command: Command): Command {
     );
 }
 
+function addCompaction(command: Command): Command {
+  const duration = (flags: string, text: string) =>
+    new Option(flags, text).argParser(durationOption).implies({ compact: true });
+  return command
+    .option(
+      '--compact',
+      'of each key the newest message stays, for ever; an empty one deletes its key',
+    )
+    .addOption(
+      duration('--compact-lag <TIME>', '… but all that was sent within this time (default: 0s)'),
+    )
+    .addOption(
+      duration(
+        '--tombstones <TIME>',
+        '… and what deletes a key is read for so long (default: 24h)',
+      ),
+    );
+}
+
 function oneOf<Word extends string>(...words: readonly Word[]): (text: string) => Word {
   return (text) => {
     const word = words.find((one) => one.toUpperCase() === text.toUpperCase());
@@ -114,9 +140,10 @@ function oneOf<Word extends string>(...words: readonly Word[]): (text: string) =
   };
 }
 
-async function createTopic(name: string, options: TopicOptions): Promise<void> {
+async function createTopic(name: string, options: CreateOptions): Promise<void> {
   await withClient(options, async ({ admin }) => {
-    const topic = await admin.createTopic({ name, ...settings(options) });
+    const compaction = compactionOf(options);
+    const topic = await admin.createTopic({ name, ...settings(options), compaction });
     if (options.json === true) printJson(topicJson(topic));
     else await print(`topic ${name} created with ${queueText(topic.queueCount)}\n`);
   });
@@ -195,6 +222,14 @@ function settings(options: TopicOptions) {
   };
 }
 
+function compactionOf({ compact, compactLag, tombstones }: CreateOptions) {
+  if (compact !== true) return undefined;
+  return {
+    ...(compactLag === undefined ? {} : { minLagMs: compactLag }),
+    ...(tombstones === undefined ? {} : { tombstoneMs: tombstones }),
+  };
+}
+
 function topicJson(topic: Topic) {
   const { name, topicId, queueCount, queueEpoch, config, createdAtMs } = topic;
   return {
@@ -209,8 +244,16 @@ function topicJson(topic: Topic) {
     order: config.order,
     writes: config.writes,
     disk_policy: config.diskPolicy,
+    ...compactionJson(config),
     created_at_ms: createdAtMs,
   };
+}
+
+/** Absent: not compacted. */
+function compactionJson({ compaction }: Topic['config']) {
+  if (compaction === undefined) return {};
+  const { minLagMs, tombstoneMs } = compaction;
+  return { compaction: { min_lag_ms: minLagMs, tombstone_ms: tombstoneMs } };
 }
 
 function descriptionJson({ topic, queues }: TopicDescription) {
@@ -224,14 +267,26 @@ function descriptionJson({ topic, queues }: TopicDescription) {
   return { ...topicJson(topic), queues: rows };
 }
 
+function compactionText({ config: { compaction } }: Topic): string {
+  if (compaction === undefined) return '';
+  const { minLagMs, tombstoneMs } = compaction;
+  const lag = minLagMs === 0 ? '' : `, all of the last ${hours(minLagMs)}`;
+  return `${lag}, deletions for ${hours(tombstoneMs)}`;
+}
+
 function queueText(count: number): string {
   return count === 1 ? '1 queue' : `${count} queues`;
 }
 
 function configCells({ config }: Topic): [string, string] {
-  const time = config.retentionMs === 0 ? 'for ever' : `${config.retentionMs / 3_600_000} h`;
+  const time = config.retentionMs === 0 ? 'for ever' : hours(config.retentionMs);
   const bytes = config.retentionBytes === 0 ? '' : `, ${config.retentionBytes} bytes per queue`;
-  return [time + bytes, config.durability];
+  const only = config.compaction === undefined ? '' : ', newest of each key';
+  return [time + bytes + only, config.durability];
+}
+
+function hours(ms: number): string {
+  return `${ms / 3_600_000} h`;
 }
 
 function configText(topic: Topic): string {
@@ -239,6 +294,7 @@ function configText(topic: Topic): string {
   const order = topic.config.order === 'STRICT' ? ', strict order' : '';
   const writes = topic.config.writes === 'REFUSED' ? ', writes refused' : '';
   const policy = topic.config.diskPolicy === 'PREFER_DATA' ? '' : ', prefers availability';
+  const kept = retention + compactionText(topic);
   const rest = order + policy + writes;
-  return `${queueText(topic.queueCount)}, kept ${retention}, ${durability}${rest}`;
+  return `${queueText(topic.queueCount)}, kept ${kept}, ${durability}${rest}`;
 }

@@ -24,18 +24,18 @@ import type {
   QueueOffset,
   QueueOffsets,
   Topic,
-  TopicConfig,
   TopicDescription,
+  TopicSettings,
   TraceTarget,
 } from './types.ts';
 
-export interface CreateTopic extends Partial<TopicConfig> {
+export interface CreateTopic extends TopicSettings {
   readonly name: string;
   /** Default 3. */
   readonly queueCount?: number | undefined;
 }
 
-export interface UpdateTopic extends Partial<TopicConfig> {
+export interface UpdateTopic extends Omit<TopicSettings, 'compaction'> {
   readonly name: string;
   /** Only grows. */
   readonly queueCount?: number | undefined;

@@ -7,8 +7,8 @@ import type { Ack, BatchAck } from './types.ts';
 export interface PendingSend {
   readonly resolve: (ack: Ack) => void;
   readonly reject: (error: HoldfastError) => void;
-  /** Decides the queue; undefined: any queue will do, or one was named. */
-  readonly orderingKey: string | undefined;
+  /** Decides the queue, once the topic is known; undefined: any will do, or one was named. */
+  orderingKey: string | undefined;
 }
 
 /** What holds for all messages of a batch. */

@@ -82,7 +82,7 @@ interface Arrived {
   readonly batch: StoredBatch;
   readonly bytes: number;
   taken: number;
-  /** Where its queue goes on when all of it is taken: past what a filter left out. */
+  /** Where its queue goes on when all of it is taken: past what was left out. */
   nextOffset: number;
 }
 
@@ -386,9 +386,8 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     this.#serveWaiters();
   }
 
-  /** What a filter left out is done with when all that came before it is. */
+  /** What a filter or compaction left out is done with when all that came before it is. */
   #goPast(queue: number, nextOffset: number): void {
-    if (this.#options.filter === undefined) return;
     const last = this.#arrived.findLast((one) => one.queue === queue);
     if (last === undefined) this.#uncommitted.set(queue, nextOffset);
     else last.nextOffset = nextOffset;

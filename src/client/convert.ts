@@ -1,7 +1,15 @@
 /** From what @grpc/proto-loader builds to our types: int64 comes as text and is converted once. */
 import { durabilityName, durabilityNumber } from './produce-codec.ts';
 import type { WireObject } from './proto.ts';
-import type { Durability, Filter, Message, Topic, TopicConfig } from './types.ts';
+import type {
+  Compaction,
+  Durability,
+  Filter,
+  Message,
+  Topic,
+  TopicConfig,
+  TopicSettings,
+} from './types.ts';
 
 export function int(value: unknown): number {
   const number = Number(value ?? 0);
@@ -79,13 +87,27 @@ function topicConfig(from: WireObject): TopicConfig {
     order: from.order === 'STRICT' ? 'STRICT' : 'NORMAL',
     writes: from.writes === 'REFUSED' ? 'REFUSED' : 'ACCEPTED',
     diskPolicy: from.disk_policy === 'PREFER_AVAILABILITY' ? 'PREFER_AVAILABILITY' : 'PREFER_DATA',
+    compaction: compactionIn(from.compaction),
+  };
+}
+
+function compactionIn(value: unknown): Compaction | undefined {
+  if (value === undefined || value === null) return undefined;
+  const { min_lag_ms: minLagMs, tombstone_ms: tombstoneMs } = object(value);
+  return { minLagMs: int(minLagMs), tombstoneMs: int(tombstoneMs) };
+}
+
+function compactionOut({ minLagMs, tombstoneMs }: Partial<Compaction>): WireObject {
+  return {
+    ...(minLagMs === undefined ? {} : { min_lag_ms: String(minLagMs) }),
+    ...(tombstoneMs === undefined ? {} : { tombstone_ms: String(tombstoneMs) }),
   };
 }
 
 /** Unset fields are left out: the server's default, or what is there already. */
-export function topicConfigOut(config: Partial<TopicConfig>): WireObject {
+export function topicConfigOut(config: TopicSettings): WireObject {
   const { retentionMs, retentionBytes, durability: level, dedupWindowMs } = config;
-  const { diskPolicy, order, writes } = config;
+  const { compaction, diskPolicy, order, writes } = config;
   return {
     ...(retentionMs === undefined ? {} : { retention_ms: String(retentionMs) }),
     ...(retentionBytes === undefined ? {} : { retention_bytes: String(retentionBytes) }),
@@ -94,5 +116,6 @@ export function topicConfigOut(config: Partial<TopicConfig>): WireObject {
     ...(order === undefined ? {} : { order }),
     ...(writes === undefined ? {} : { writes }),
     ...(diskPolicy === undefined ? {} : { disk_policy: diskPolicy }),
+    ...(compaction === undefined ? {} : { compaction: compactionOut(compaction) }),
   };
 }

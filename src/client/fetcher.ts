@@ -16,12 +16,13 @@ export interface FetchOptions {
   /** See every message acknowledged before this call. */
   readonly linearizable?: boolean | undefined;
   readonly topicId?: string | undefined;
-  /** `messages` may be empty before the end then: go on at `nextOffset`. */
   readonly filter?: Filter | undefined;
 }
 
 export interface FetchResult {
+  /** With a filter, and of a compacted topic, it may be empty before the end of the queue. */
   readonly messages: readonly Message[];
+  /** Where to go on: past what was left out. */
   readonly nextOffset: number;
   readonly startOffset: number;
   readonly endOffset: number;

@@ -77,6 +77,23 @@ export function checkDedupKey({ dedupKey }: SendMessage): HoldfastError | undefi
   return new HoldfastError({ code: 'INVALID_ARGUMENT', reason: 'INVALID_REQUEST', message });
 }
 
+/** maxCompactedMessages: of one request for a compacted topic. */
+export const COMPACTED_BATCH_MESSAGES_MAX = 1024;
+/** maxCompactedKeyBytes. */
+const COMPACTED_KEY_BYTES_MAX = 256;
+
+/** Of a compacted topic: the server refuses the whole request, and with it what is not to blame. */
+export function checkKey({ key = '' }: SendMessage): HoldfastError | undefined {
+  const bytes = Buffer.byteLength(key);
+  if (bytes > 0 && bytes <= COMPACTED_KEY_BYTES_MAX) return undefined;
+  const reason = bytes === 0 ? 'KEY_REQUIRED' : 'INVALID_REQUEST';
+  const message =
+    bytes === 0
+      ? 'the message has no key: in a compacted topic it says which earlier ones it replaces'
+      : `key has ${bytes} bytes: at most ${COMPACTED_KEY_BYTES_MAX} in a compacted topic`;
+  return new HoldfastError({ code: 'INVALID_ARGUMENT', reason, message });
+}
+
 export function checkDelay({ deliverAtMs, orderingKey }: SendMessage): HoldfastError | undefined {
   if (deliverAtMs === undefined) return undefined;
   const isTime = Number.isSafeInteger(deliverAtMs) && deliverAtMs > 0;

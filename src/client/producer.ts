@@ -9,8 +9,10 @@ import { durabilityNumber, HeadWriter, headRoom, type RequestConstants } from '.
 import type { OpenProduceStream } from './produce-stream.ts';
 import {
   bufferFull,
+  COMPACTED_BATCH_MESSAGES_MAX,
   checkDedupKey,
   checkDelay,
+  checkKey,
   closedError,
   fullOptions,
   MESSAGE_BYTES_MAX,
@@ -97,8 +99,7 @@ export class Producer implements AsyncDisposable {
     const signal = options?.signal;
     if (signal?.aborted === true) return Promise.reject(cancelled(signal, false));
     const sent = new Promise<Ack>((resolve, reject) => {
-      const key = message.queue === undefined ? routingKey(message) : undefined;
-      const refused = this.#accept(message, { resolve, reject, orderingKey: key });
+      const refused = this.#accept(message, { resolve, reject, orderingKey: undefined });
       if (refused !== undefined) reject(refused);
     });
     return signal === undefined ? sent : abortable(sent, signal);
@@ -157,7 +158,11 @@ export class Producer implements AsyncDisposable {
 
   /** The encoder has measured this message last. */
   #route(message: SendMessage, framed: number, send: PendingSend): HoldfastError | undefined {
-    const lane = this.#laneOf(message);
+    const isCompacted = this.#isCompacted;
+    const wrong = isCompacted ? checkKey(message) : undefined;
+    if (wrong !== undefined) return wrong;
+    send.orderingKey = routingKey(message, isCompacted);
+    const lane = this.#laneOf(message, send.orderingKey);
     if (lane instanceof HoldfastError) return lane;
     const { deliverAtMs = 0, dedupKey = '' } = message;
     const terms = { deliverAtMs, dedupKey };
@@ -171,11 +176,13 @@ export class Producer implements AsyncDisposable {
     return undefined;
   }
 
+  get #isCompacted(): boolean {
+    return this.#described!.config.compaction !== undefined;
+  }
+
   /** undefined: any queue will do. */
-  #laneOf(message: SendMessage): Lane | HoldfastError | undefined {
-    const { queue } = message;
+  #laneOf({ queue }: SendMessage, key: string | undefined): Lane | HoldfastError | undefined {
     if (queue !== undefined) return this.#lanes[queue] ?? noSuchQueue(this.#described!, queue);
-    const key = routingKey(message);
     if (key === undefined) return undefined;
     return this.#lanes[queueOfKey(key, this.#lanes.length)];
   }
@@ -200,7 +207,8 @@ export class Producer implements AsyncDisposable {
 
   #fits(batch: Batch, framedSize: number, nowMs: number): boolean {
     const { maxBatchBytes, timeoutMs } = this.#options;
-    if (batch.bytes + framedSize > maxBatchBytes || batch.count >= BATCH_MESSAGES_MAX) return false;
+    const most = this.#isCompacted ? COMPACTED_BATCH_MESSAGES_MAX : BATCH_MESSAGES_MAX;
+    if (batch.bytes + framedSize > maxBatchBytes || batch.count >= most) return false;
     return (nowMs - batch.createdAtMs) * BATCH_AGE_SHARE <= timeoutMs;
   }
 
@@ -385,6 +393,8 @@ function abortable(sent: Promise<Ack>, signal: AbortSignal): Promise<Ack> {
 }
 
 /** What names its queue, where it does not do so itself. */
-function routingKey({ orderingKey, dedupKey }: SendMessage): string | undefined {
-  return orderingKey ?? dedupKey;
+function routingKey(message: SendMessage, isCompacted: boolean): string | undefined {
+  const { dedupKey, key, orderingKey, queue } = message;
+  if (queue !== undefined) return undefined;
+  return orderingKey ?? (isCompacted ? key : dedupKey);
 }

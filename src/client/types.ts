@@ -4,11 +4,14 @@
 export type Durability = 'MAJORITY_FSYNC' | 'MAJORITY' | 'LEADER' | 'NONE';
 
 export interface OutgoingMessage {
-  /** Business key: shown in listings and traces. */
+  /**
+   * Business key: shown in listings and traces. A compacted topic needs one: there it says which
+   * earlier messages this one replaces, and chooses the queue where nothing else does.
+   */
   readonly key?: string | undefined;
   readonly tag?: string | undefined;
   readonly properties?: Readonly<Record<string, string>> | undefined;
-  /** Text is sent as UTF-8. Absent = no bytes. */
+  /** Text is sent as UTF-8. Absent = no bytes, which deletes the key of a compacted topic. */
   readonly body?: Uint8Array | string | undefined;
   /** When the application made it, Unix milliseconds. */
   readonly bornAtMs?: number | undefined;
@@ -106,6 +109,23 @@ export interface TopicConfig {
    * (`DISK_FULL`), or let the oldest go and store on.
    */
   readonly diskPolicy: 'PREFER_DATA' | 'PREFER_AVAILABILITY';
+  /**
+   * Of each key the newest message stays, without any retention; undefined = all do. Settled at
+   * creation.
+   */
+  readonly compaction: Compaction | undefined;
+}
+
+export interface Compaction {
+  /** For so long a message is there for every reader, whatever comes after it. */
+  readonly minLagMs: number;
+  /** A message without a body, which deletes its key, is read for so long itself. */
+  readonly tombstoneMs: number;
+}
+
+/** As it is asked for: what is left out is as it was, or the default. */
+export interface TopicSettings extends Partial<Omit<TopicConfig, 'compaction'>> {
+  readonly compaction?: Partial<Compaction> | undefined;
 }
 
 export interface Topic {

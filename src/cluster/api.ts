@@ -8,7 +8,7 @@ import type {
   ShardId,
   ShardTimeMs,
 } from '../../raft/types.ts';
-import type { Durability, QueueId } from '../broker/commands.ts';
+import type { Durability, QueueCompaction, QueueId } from '../broker/commands.ts';
 import type { StateRow, StateWriter } from '../broker/state-port.ts';
 import type { AccessRule, AccessView } from './access-api.ts';
 import type { Quota, QuotaView } from './quota-api.ts';
@@ -27,6 +27,8 @@ export interface TopicConfig {
   readonly writes?: 'accepted' | 'refused';
   /** When disks are nearly full: keep every message, or go on taking new ones. Absent = data. */
   readonly diskPolicy?: 'data' | 'availability';
+  /** Settled when the topic is created. Absent = it is not compacted. */
+  readonly compaction?: QueueCompaction;
 }
 
 /**
@@ -71,6 +73,8 @@ export type PendingTopic =
   | {
       readonly phase: 'open';
       readonly topicId: string;
+      /** Of the topic. */
+      readonly compaction?: QueueCompaction | undefined;
       /** How many queues the topic will have once these are open. */
       readonly queueCount: number;
       /** Those still to be opened. */
@@ -135,7 +139,7 @@ export type MetaCommand =
       readonly name: string;
       readonly topicId: string;
       readonly queueCount: number | undefined;
-      readonly config: Partial<TopicConfig>;
+      readonly config: Partial<Omit<TopicConfig, 'compaction'>>;
       /** Behind this fence nothing is left to be read or decided; absent = nobody looked. */
       readonly drainedAtEpoch?: number;
     }
@@ -210,6 +214,7 @@ export type MetaResult =
         | 'TOPIC_BUSY'
         | 'QUEUES_ONLY_GROW'
         | 'TOPIC_STRICT'
+        | 'TOPIC_COMPACTED'
         | 'TOO_MANY_TOPICS'
         | 'MEMBER_EXISTS'
         | 'MEMBER_LEAVING'

@@ -2,7 +2,7 @@
  * Metadata commands and rows as JSON behind a version byte: they are rare, and readable in an
  * inspection. What is decoded is checked field by field, for it is replayed for ever.
  */
-import type { Durability } from '../broker/commands.ts';
+import type { Durability, QueueCompaction } from '../broker/commands.ts';
 import { type AccessRule, orderedVerbs, RESOURCE_KINDS } from './access-api.ts';
 import { DISK_LEVELS, type DiskLevel, type MetaCommand, type TopicConfig } from './api.ts';
 import { QUOTA_NAMES, type Quota } from './quota-api.ts';
@@ -139,7 +139,13 @@ export function decodeConfig(fields: JsonRecord): TopicConfig {
     retentionBytes: uint(fields, 'retentionBytes'),
     durability: durability(fields),
     ...laterConfig(fields),
+    ...(fields.compaction === undefined ? {} : { compaction: compactionOf(fields) }),
   };
+}
+
+function compactionOf(fields: JsonRecord): QueueCompaction {
+  const given = record(fields, 'compaction');
+  return { minLagMs: uint(given, 'minLagMs'), tombstoneMs: uint(given, 'tombstoneMs') };
 }
 
 /** What earlier builds did not write: absent means the default. */

@@ -263,6 +263,8 @@ class MetaShardState implements MetaState {
       );
     }
     const changed = { ...found, config: { ...config, ...command.config } };
+    const unfit = compactedUnfit(changed, wanted);
+    if (unfit !== undefined) return unfit;
     const changesWrites = refusesWrites(changed) !== refusesWrites(found);
     if ((wanted > queues.length || changesWrites) && isGrowing(found)) {
       return refuse('TOPIC_BUSY', `queues of ${found.name} are still being opened`);
@@ -416,6 +418,21 @@ function switched(topic: TopicRecord): TopicRecord {
   const { minQueueEpoch, queueEpoch } = topic;
   if (!refusesWrites(topic)) return { ...topic, queueEpoch: minQueueEpoch };
   return { ...topic, minQueueEpoch: queueEpoch + 1, isFenced: false };
+}
+
+/** A key stays in its queue, and nobody takes the newest of one: undefined = it may be so. */
+function compactedUnfit(topic: TopicRecord, wanted: number): MetaResult | undefined {
+  const { config, name, queues } = topic;
+  if (config.compaction === undefined) return undefined;
+  if (wanted > queues.length) {
+    const text = `topic ${name} is compacted, and keeps its queues (${queues.length})`;
+    return refuse('TOPIC_COMPACTED', `${text}: with more of them keys would fall on others`);
+  }
+  const isTimed = config.retentionMs > 0 || config.retentionBytes > 0;
+  if (!isTimed && config.diskPolicy !== 'availability') return undefined;
+  const text = `topic ${name} is compacted: ${isTimed ? 'retention' : 'PREFER_AVAILABILITY'}`;
+  const instead = 'what shall go is deleted by a message of its key without a body';
+  return refuse('TOPIC_COMPACTED', `${text} would take the newest of keys; ${instead}`);
 }
 
 function notDrained({ name, queues }: TopicRecord): MetaResult {

@@ -235,10 +235,11 @@ function reportOf(topic: PendingTopic): Report {
 function callsFor(topic: PendingTopic, work: Work, dataShards: readonly ShardId[]): Call[] {
   const { topicId } = topic;
   if (topic.phase === 'open') {
+    const { compaction } = topic;
     return topic.queues.map(({ queueId, queue, shard }) => ({
       work,
       shard,
-      command: { type: 'openQueue', queueId, topicId, queue },
+      command: { type: 'openQueue', queueId, topicId, queue, compaction },
     }));
   }
   if (topic.phase === 'fence') {

@@ -166,10 +166,11 @@ function isPending(topic: TopicRecord): boolean {
 
 function pendingOf(topic: TopicRecord): PendingTopic {
   const { topicId, queues, minQueueEpoch } = topic;
+  const { compaction } = topic.config;
   if (topic.state === 'deleting') return { phase: 'close', topicId, queues };
   if (!isGrowing(topic)) return { phase: 'fence', topicId, minQueueEpoch, queues };
   const toOpen = queues.slice(topic.openCount);
-  return { phase: 'open', topicId, queueCount: queues.length, queues: toOpen };
+  return { phase: 'open', topicId, compaction, queueCount: queues.length, queues: toOpen };
 }
 
 function viewOf(topic: TopicRecord): TopicView {

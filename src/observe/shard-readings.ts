@@ -59,6 +59,7 @@ const COUNTS = {
   heldOffsets: ['transaction_held_offsets', "Groups' offsets that transactions hold"],
   delayed: ['delayed_batches', 'Batches that wait for their time'],
   dedupKeys: ['dedup_keys', 'Business ids that are remembered'],
+  compactedKeys: ['compacted_keys', 'Keys of compacted queues whose newest message is kept'],
   producers: ['idempotent_producers', 'Producers whose sequences are remembered'],
   subscriptions: ['subscriptions', 'Queues that groups take message by message'],
   pendingDeliveries: ['pending_deliveries', 'Messages leased, or waiting for another attempt'],

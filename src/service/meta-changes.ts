@@ -36,7 +36,7 @@ export function catchUpMeta({ topics }: MetaChangeParts, call: Call): Promise<vo
   return step((done) => topics.catchUp(call, (error) => done(error, undefined)));
 }
 
-function tooEarly(level: number): CallError {
+export function tooEarly(level: number): CallError {
   const text = `this needs feature level ${level}: holdfast cluster upgrade`;
   return new CallError('UPGRADE_UNFINISHED', text);
 }

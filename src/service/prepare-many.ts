@@ -12,6 +12,7 @@ import { DEMANDS } from '../security/permissions.ts';
 import { CallError } from '../status.ts';
 import { type Call, type Done, principalOf } from './call.ts';
 import { step } from './cold.ts';
+import { NO_HALF, refuseCompacted } from './compaction.ts';
 import { isDelayed } from './delay.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import { decodeFrame, encodeFrame } from './json-frame.ts';
@@ -96,7 +97,7 @@ export class PrepareMany {
     checkPart(head, part);
     const { picker, topics } = this.#parts;
     const topic = await step<TopicView>((found) => topics.find(call, part, found));
-    const queue = picker.pick(topic, part);
+    const queue = refuseCompacted(topic, NO_HALF) ?? picker.pick(topic, part);
     if (queue instanceof CallError) throw queue;
     const { shard, queueId } = queueOf(topic, queue);
     const plan = { shard, topic: part.topic, queueId, queue, count: part.count };

@@ -1,7 +1,7 @@
 /** Produce: the node that was asked picks the queue, the shard's leader appends. */
 import type { ProposalOutcome } from '../../raft/driver.ts';
 import { encodeCommand } from '../broker/command-codec.ts';
-import { type ApplyResult, Durability } from '../broker/commands.ts';
+import { type ApplyResult, Durability, type MessageKey } from '../broker/commands.ts';
 import type { TopicView } from '../cluster/api.ts';
 import { checkedId } from '../convert.ts';
 import type { Caller } from '../security/caller.ts';
@@ -11,11 +11,13 @@ import type { Call, Done } from './call.ts';
 import { checkDedupKeys, checkDedupOn, dedupOf, refuseDedupKeys } from './dedup.ts';
 import { checkDelay, deliveryTime, isDelayed, refuseDelayed } from './delay.ts';
 import type { ExecutorParts } from './executor-parts.ts';
+import { messageKeys } from './message-keys.ts';
 import { pickedAt, type ShardMethod, type Target } from './methods.ts';
 import { ProducerOrder } from './producer-order.ts';
 import { proposalError, refusalError, refuseFullDisk } from './refusals.ts';
 import { ProduceHead, peekQueue, readProduceHead } from './request-head.ts';
 import { encodeProduceAck, type ProduceAck } from './responses.ts';
+import { refuseKeys } from './state-admission.ts';
 
 export const PRODUCE_PATH = '/holdfast.v1.Log/Produce';
 
@@ -67,9 +69,7 @@ export class ProduceCalls {
     caller?.check(DEMANDS.produceTo, head.topic);
     const topic = this.#parts.topics.known(head);
     if (topic === undefined) return undefined;
-    const isOff = checkDedupOn(head, topic.config);
-    if (isOff !== undefined) throw isOff;
-    const queue = this.#parts.picker.pick(topic, head);
+    const queue = this.#pick(topic, head);
     if (queue instanceof CallError) throw queue;
     return { head, target: produceTarget(topic, queue, head) };
   }
@@ -96,11 +96,17 @@ export class ProduceCalls {
         done(error, undefined);
         return;
       }
-      const isOff = checkDedupOn(head, topic!.config);
-      const queue = isOff ?? this.#parts.picker.pick(topic!, head);
+      const queue = this.#pick(topic!, head);
       if (queue instanceof CallError) done(queue, undefined);
       else done(undefined, { head, target: produceTarget(topic!, queue, head) });
     });
+  }
+
+  #pick(topic: TopicView, head: ProduceHead): number | CallError {
+    const isOff = checkDedupOn(head, topic.config);
+    if (isOff !== undefined) return isOff;
+    const keys = topic.config.compaction && messageKeys(head);
+    return keys instanceof CallError ? keys : this.#parts.picker.pick(topic, head);
   }
 
   #append(call: Call, target: Target, body: Uint8Array, parsed: unknown, done: Done): void {
@@ -117,6 +123,11 @@ export class ProduceCalls {
     const dedup = this.#dedup(target, head);
     if (dedup instanceof CallError) {
       done(dedup, undefined);
+      return;
+    }
+    const keys = this.#keys(target, head);
+    if (keys instanceof CallError) {
+      done(keys, undefined);
       return;
     }
     const refusal = this.#parts.fences.refusal(target);
@@ -140,6 +151,7 @@ export class ProduceCalls {
       ...(deliverAtMs === undefined ? {} : { deliverAtMs }),
       ...(dedup === undefined ? {} : { dedup }),
       ...(queueEpoch === undefined ? {} : { queueEpoch }),
+      ...(keys === undefined ? {} : { keys }),
     });
     const isWeak = durability !== Durability.majorityFsync;
     const request = producer && { producerId, producerEpoch, sequence, queueId, count };
@@ -169,6 +181,20 @@ export class ProduceCalls {
     const dedup = dedupOf(head, queueId, data, host.meta());
     const nowMs = host.shardTimeMs(shard);
     return (dedup && refuseDedupKeys(data, queueId, dedup.keys, nowMs)) ?? dedup;
+  }
+
+  /** By the queue itself: whether it is compacted was settled when it was opened. */
+  #keys(
+    { shard, queueId }: Target,
+    head: ProduceHead,
+  ): readonly MessageKey[] | CallError | undefined {
+    const { host } = this.#parts;
+    const data = host.data(shard);
+    if (data.queue(queueId)?.compaction === undefined) return undefined;
+    const keys = messageKeys(head);
+    return keys instanceof CallError
+      ? keys
+      : (refuseKeys(data, queueId, keys, host.shardTimeMs(shard)) ?? keys);
   }
 
   #deliveryTime(shard: number, head: ProduceHead): number | CallError | undefined {

@@ -1,4 +1,8 @@
-/** Which queue a message goes to: by its ordering keys, as named, by its dedup keys, or in turn. */
+/**
+ * Which queue a message goes to: by its ordering keys, as named, by its own key where the topic is
+ * compacted, by its dedup keys, or in turn.
+ */
+import type { MessageKey } from '../broker/commands.ts';
 import type { TopicView } from '../cluster/api.ts';
 import { keyHash } from '../cluster/hash.ts';
 import { CallError } from '../status.ts';
@@ -9,6 +13,8 @@ export interface QueueWish {
   readonly queue: number;
   readonly orderingKeys: readonly string[] | undefined;
   readonly dedupKeys?: readonly string[] | undefined;
+  /** Of a compacted topic. */
+  readonly messageKeys?: readonly MessageKey[] | undefined;
   readonly count: number;
 }
 
@@ -26,6 +32,10 @@ export class QueuePicker {
   pick(topic: TopicView, wish: QueueWish): number | CallError {
     if (wish.orderingKeys !== undefined) return this.#byKey(topic, wish);
     if (wish.queue >= 0) return wish.queue;
+    if (wish.messageKeys !== undefined) {
+      const keys = wish.messageKeys.map(({ key }) => key);
+      return sharedQueue('keys of the messages', keys, topic);
+    }
     if (wish.dedupKeys !== undefined) return sharedQueue('dedup_keys', wish.dedupKeys, topic);
     const next = this.#next.get(topic.topicId) ?? 0;
     if (this.#next.size >= this.#maxTopics) this.#next.clear();

@@ -7,6 +7,8 @@ import { transactionIdText } from '../convert.ts';
 import { notLeader } from '../router.ts';
 import type { ShardHost } from '../shards/api.ts';
 import { CallError } from '../status.ts';
+import { NO_DELIVERIES, NO_HALF, topicCompacted } from './compaction.ts';
+import { keyRequired } from './message-keys.ts';
 
 type FailedProposal = Exclude<ProposalOutcome, { status: 'applied' | 'written' }>;
 
@@ -67,6 +69,10 @@ export function refusalError(refusal: Refusal): CallError {
       return queueNotOpen();
     case 'QUEUE_FENCED':
       return writesRefused(refusal.minQueueEpoch);
+    case 'KEY_REQUIRED':
+      return keyRequired('a message has no key');
+    case 'TOPIC_COMPACTED':
+      return topicCompacted(`the queue is compacted: ${NO_HALF}, and ${NO_DELIVERIES}`);
     case 'SEQUENCE_GAP':
       return sequenceError(refusal, 'skips ahead: send what is missing first');
     case 'SEQUENCE_TOO_OLD':

@@ -2,6 +2,7 @@
  * Heads of the hot requests, read from the raw bytes. The messages stay one slice of the request:
  * what a producer sent is what is logged, replicated and delivered (api.md section 2).
  */
+import type { MessageKey } from '../broker/commands.ts';
 import { checkedNumber, MAX_INT32 } from '../convert.ts';
 import type { FilterText } from '../filter/filter.ts';
 import { CallError } from '../status.ts';
@@ -31,6 +32,8 @@ export class ProduceHead {
   count = 0;
   /** All `messages` fields, tags included. */
   payload: Uint8Array = NO_BYTES;
+  /** One per message, once they were asked for (message-keys.ts). */
+  messageKeys: readonly MessageKey[] | undefined = undefined;
 }
 
 const NO_BYTES = new Uint8Array(0);

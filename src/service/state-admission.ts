@@ -3,14 +3,16 @@
  * Checked on the leader only: what is under way at that moment may go a little over.
  */
 import type { DataShard } from '../broker/api.ts';
-import type { Command, QueueOffsetEntry } from '../broker/commands.ts';
+import type { Command, MessageKey, QueueId, QueueOffsetEntry } from '../broker/commands.ts';
 import { DATA_SHARD_LIMITS } from '../broker/limits.ts';
 import type { TopicOffsets } from '../broker/transaction-commands.ts';
 import { CallError } from '../status.ts';
 import type { Limit } from './limits.ts';
+import { MAX_COMPACTED_KEY_BYTES, MAX_COMPACTED_MESSAGES } from './message-keys.ts';
 
 type AdmissionLimit =
   | 'maxUndecidedTransactions'
+  | 'maxCompactedKeys'
   | 'maxTransactionParts'
   | 'maxHeldOffsets'
   | 'maxGroups'
@@ -23,6 +25,7 @@ type AdmissionLimit =
 
 const WHAT: Readonly<Record<AdmissionLimit, string>> = {
   maxUndecidedTransactions: 'undecided transactions: end some first',
+  maxCompactedKeys: 'keys of compacted queues: delete some, or take another topic',
   maxTransactionParts: 'parts of transactions: end some first',
   maxHeldOffsets: 'offsets for transactions: end some first',
   maxGroups: 'consumer groups',
@@ -44,6 +47,25 @@ export function refuseTransaction(data: DataShard): CallError | undefined {
   const { transactions } = data.counts();
   if (transactions < DATA_SHARD_LIMITS.maxUndecidedTransactions) return undefined;
   return full('maxUndecidedTransactions');
+}
+
+/** undefined = there is room for its keys, or they add none. */
+export function refuseKeys(
+  data: DataShard,
+  queueId: QueueId,
+  keys: readonly MessageKey[],
+  nowMs: number,
+): CallError | undefined {
+  const { compactedKeys } = data.counts();
+  if (compactedKeys + keys.length <= DATA_SHARD_LIMITS.maxCompactedKeys) return undefined;
+  const added = new Set(keys.map(({ key }) => key).filter((key) => isNewKey(data, queueId, key)));
+  const isOver = compactedKeys + added.size > DATA_SHARD_LIMITS.maxCompactedKeys;
+  const isFull = isOver && added.size > 0 && !data.compactedKeys.mayForget(nowMs);
+  return isFull ? full('maxCompactedKeys') : undefined;
+}
+
+function isNewKey(data: DataShard, queueId: QueueId, key: string): boolean {
+  return data.compactedKeys.latest(queueId, key) === undefined;
 }
 
 /** undefined = there is room for one more part. */
@@ -161,6 +183,19 @@ export function stateLimits(): Limit[] {
       value: DATA_SHARD_LIMITS.maxDedupKeys,
       unit: 'items',
       meaning: 'dedup keys that one shard remembers',
+    },
+    limit('maxCompactedKeys', 'keys of compacted queues in one shard'),
+    {
+      name: 'maxCompactedKeyBytes',
+      value: MAX_COMPACTED_KEY_BYTES,
+      unit: 'bytes',
+      meaning: 'the key of one message for a compacted topic',
+    },
+    {
+      name: 'maxCompactedMessages',
+      value: MAX_COMPACTED_MESSAGES,
+      unit: 'messages',
+      meaning: 'one produce request for a compacted topic',
     },
     limit('maxTransactionParts', 'parts of transactions over several queues in one shard'),
     limit('maxHeldOffsets', 'offsets that transactions hold in one shard'),

@@ -1,6 +1,6 @@
 /** Topics: proposals to the metadata shard, then waiting until the reconciler has done its part. */
 import { type Durability, Durability as Levels } from '../broker/commands.ts';
-import { QUOTAS_LEVEL } from '../broker/feature-level.ts';
+import { COMPACTION_LEVEL, QUOTAS_LEVEL } from '../broker/feature-level.ts';
 import {
   DEFAULT_DEDUP_WINDOW_MS,
   type MetaCommand,
@@ -14,9 +14,17 @@ import { DEMANDS } from '../security/permissions.ts';
 import { CallError } from '../status.ts';
 import type { Call } from './call.ts';
 import { ask, step } from './cold.ts';
+import {
+  type CompactionFields,
+  checkCompaction,
+  checkNotCompacting,
+  compactionFields,
+  compactionOf,
+} from './compaction.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import type { Proposed } from './internal-methods.ts';
 import type { Leftovers } from './leftovers.ts';
+import { tooEarly } from './meta-changes.ts';
 import type { OffsetCalls } from './offsets.ts';
 import { metaError, topicNotFound } from './refusals.ts';
 
@@ -35,6 +43,7 @@ interface ConfigFields {
   readonly order?: number;
   readonly writes?: number;
   readonly disk_policy?: number;
+  readonly compaction?: CompactionFields | null;
 }
 export interface TopicChange {
   readonly name: string;
@@ -70,8 +79,11 @@ export class TopicCalls {
     if (asked.writes === 'refused') {
       throw new CallError('INVALID_REQUEST', 'a new topic accepts writes: refuse them afterwards');
     }
+    checkCompaction(asked);
+    const isCompacted = asked.compaction !== undefined;
+    if (isCompacted && this.#featureLevel < COMPACTION_LEVEL) throw tooEarly(COMPACTION_LEVEL);
     const config: TopicConfig = {
-      retentionMs: this.#parts.config.defaultRetentionMs,
+      retentionMs: isCompacted ? 0 : this.#parts.config.defaultRetentionMs,
       retentionBytes: 0,
       durability: Levels.majorityFsync,
       ...asked,
@@ -91,6 +103,7 @@ export class TopicCalls {
     const name = checkedName('name', request.name);
     const queueCount = this.#queueCount(request) || undefined;
     const config = configOf(request.config);
+    checkNotCompacting(config);
     const topicId = request.topic_id;
     const command = { type: 'updateTopic', name, topicId, queueCount, config } as const;
     const drained = await this.#drained(call, name, queueCount ?? 0);
@@ -163,6 +176,7 @@ export class TopicCalls {
     await step((done) => this.#parts.topics.catchUp(call, (error) => done(error, undefined)));
     const topic = this.#parts.host.meta().topic(name);
     if (topic?.config.order !== 'strict' || queueCount <= topic.queues.length) return {};
+    if (topic.config.compaction !== undefined) return {};
     if (topic.config.writes !== 'refused' || !topic.isFenced) return {};
     await this.#leftovers.check(call, topic);
     return { drainedAtEpoch: topic.minQueueEpoch };
@@ -203,9 +217,13 @@ export class TopicCalls {
 
   /** Whose quota a new topic counts against: not an admin's. */
   #ownerOf({ caller, principal }: Call): { readonly owner?: string } {
-    const isKept = this.#parts.host.meta().featureLevel() >= QUOTAS_LEVEL;
+    const isKept = this.#featureLevel >= QUOTAS_LEVEL;
     const isNobodys = principal === '' || caller?.principal.isAdmin === true;
     return isNobodys || !isKept ? {} : { owner: principal };
+  }
+
+  get #featureLevel(): number {
+    return this.#parts.host.meta().featureLevel();
   }
 
   #queueCount(request: TopicChange): number {
@@ -236,6 +254,7 @@ function configOf(fields: ConfigFields | null): Partial<TopicConfig> {
     ...orderOf(fields),
     ...writesOf(fields),
     ...diskPolicyOf(fields),
+    ...(fields.compaction ? { compaction: compactionOf(fields.compaction) } : {}),
   };
 }
 
@@ -270,6 +289,7 @@ function diskPolicyOf({ disk_policy: policy = 0 }: ConfigFields): Partial<TopicC
 }
 
 function topicFields(topic: TopicView): object {
+  const { compaction } = topic.config;
   return {
     name: topic.name,
     topic_id: topic.topicId,
@@ -283,6 +303,7 @@ function topicFields(topic: TopicView): object {
       order: 1 + ORDERS.indexOf(topic.config.order ?? 'normal'),
       writes: 1 + WRITES.indexOf(topic.config.writes ?? 'accepted'),
       disk_policy: 1 + DISK_POLICIES.indexOf(topic.config.diskPolicy ?? 'data'),
+      compaction: compaction && compactionFields(compaction),
     },
     created_at_ms: topic.createdAtMs,
   };

@@ -12,6 +12,7 @@ import { checkedId, parseTransactionId, transactionIdText } from '../convert.ts'
 import { DEMANDS } from '../security/permissions.ts';
 import { CallError, toCallError } from '../status.ts';
 import { type Call, type Done, principalOf } from './call.ts';
+import { NO_HALF, refuseCompacted } from './compaction.ts';
 import type { ExecutorParts } from './executor-parts.ts';
 import { pickedAt, type ShardMethod, type Target } from './methods.ts';
 import type { OutcomePusher } from './outcome-pusher.ts';
@@ -87,7 +88,8 @@ export class TransactionCalls {
         done(error, undefined);
         return;
       }
-      const queue = this.#parts.picker.pick(topic!, part);
+      const refused = refuseCompacted(topic!, NO_HALF);
+      const queue = refused ?? this.#parts.picker.pick(topic!, part);
       if (queue instanceof CallError) {
         done(queue, undefined);
         return;

@@ -5,9 +5,10 @@
  */
 import type { Entry, LogIndex, ShardId } from '../../raft/types.ts';
 import { encodeCommand, firstIdOf } from '../broker/command-codec.ts';
-import type { Command, HeldBody, StoredAt } from '../broker/commands.ts';
+import type { ApplyResult, Command, HeldBody, StoredAt } from '../broker/commands.ts';
 import { bucketOf } from '../broker/late-references.ts';
 import type { ShardHost } from './api.ts';
+import { keptRuns } from './kept-messages.ts';
 import type { RowCopy } from './row-copies.ts';
 
 type CopyingHost = Pick<ShardHost, 'propose' | 'readEntry'>;
@@ -36,6 +37,7 @@ export async function copyRowsForward(
   onDamage: OnDamage,
 ): Promise<void> {
   const damaged = new Set<string>();
+  const compactedAt = new Map<string, LogIndex>();
   for (const rowCopy of rows) {
     const { index, queueId } = rowCopy.row;
     const bucket = `${queueId}/${bucketOf(rowCopy.row.baseOffset + rowCopy.row.count - 1)}`;
@@ -44,14 +46,30 @@ export async function copyRowsForward(
     if (found instanceof Error) {
       damaged.add(bucket);
       onDamage(found, index);
-    } else if (!(await copy(host, shard, rowCommand(rowCopy, found), found))) return;
+    } else {
+      const command = rowCommand(rowCopy, found, compactedAt.get(bucket));
+      const outcome = await copy(host, shard, command, found);
+      if (outcome === undefined) return;
+      if (outcome.isMoved) compactedAt.set(bucket, outcome.index);
+    }
   }
 }
 
-export function rowCommand({ row, lowest, until }: RowCopy, entry: Entry): Command {
+/** `compactedAt`: the entry that compacted its bucket since the decision. */
+export function rowCommand(
+  { compaction, lowest, row, until }: RowCopy,
+  entry: Entry,
+  compactedAt?: LogIndex,
+): Command {
   const { queueId, baseOffset, count, storedAtMs, cumulativeBytes } = row;
   const copied = { queueId, baseOffset, count, storedAtMs, cumulativeBytes };
-  return { type: 'copyRow', row: copied, id: firstIdOf(entry), lowest, until };
+  if (compaction === undefined) {
+    return { type: 'copyRow', row: copied, id: firstIdOf(entry), lowest, until };
+  }
+  const { before, left } = compaction;
+  const what = { row: copied, replaced: [], runs: keptRuns(row, entry) };
+  const place = { left, before: compactedAt ?? before, lowest, until };
+  return { type: 'compactRows', ...what, ...place };
 }
 
 function read(host: CopyingHost, shard: ShardId, at: StoredAt): Promise<Entry | Error> {
@@ -63,16 +81,23 @@ function read(host: CopyingHost, shard: ShardId, at: StoredAt): Promise<Entry | 
   });
 }
 
-/** False: somebody else leads, or is to lead; or there is no room just now. */
+interface Copied {
+  readonly index: LogIndex;
+  readonly isMoved: boolean;
+}
+
+/** undefined: somebody else leads, or is to lead; or there is no room just now. */
 function copy(
   host: CopyingHost,
   shard: ShardId,
   command: Command,
   { payload }: Entry,
-): Promise<boolean> {
+): Promise<Copied | undefined> {
   return new Promise((resolve) => {
-    host.propose(shard, encodeCommand(command), payload, 'majorityFsync', ({ status }) => {
-      resolve(status === 'applied');
+    host.propose(shard, encodeCommand(command), payload, 'majorityFsync', (outcome) => {
+      if (outcome.status !== 'applied') return resolve(undefined);
+      const result = outcome.result as ApplyResult;
+      resolve({ index: outcome.index, isMoved: result.type === 'copied' && result.moved });
     });
   });
 }

@@ -3,18 +3,27 @@
  * nothing is said about content unless this node leads and has applied an entry of its term).
  */
 import type { ReadOutcome } from '../../raft/driver.ts';
-import type { NodeId, ShardId } from '../../raft/types.ts';
-import type { QueueView } from '../broker/api.ts';
+import type { NodeId, ShardId, ShardTimeMs } from '../../raft/types.ts';
+import type { CompactedKeysView, QueueView } from '../broker/api.ts';
 import type { QueueId } from '../broker/commands.ts';
 import type { Cancellable, FetchArguments, FetchOutcome } from './api.ts';
-import { bytesToLookAt, matchingMessages, messagesToLookAt } from './matching-messages.ts';
+import {
+  bytesToLookAt,
+  choiceOf,
+  matchingMessages,
+  messagesToLookAt,
+} from './matching-messages.ts';
 import type { QueueReader } from './queue-reader.ts';
+import { VisibleMessages } from './visible-messages.ts';
 import type { QueueWaiters, Waiter } from './waiters.ts';
 
 export interface FetchSource {
   isReady(shard: ShardId): boolean;
   leaderOf(shard: ShardId): NodeId | undefined;
   queue(shard: ShardId, queueId: QueueId): QueueView | undefined;
+  /** undefined = the shard is not here. */
+  compactedKeys(shard: ShardId): CompactedKeysView | undefined;
+  shardTimeMs(shard: ShardId): ShardTimeMs;
   readIndex(shard: ShardId, done: (outcome: ReadOutcome) => void): void;
 }
 
@@ -46,7 +55,7 @@ class FetchCall implements Cancellable {
   /** A quorum round already confirmed that this node leads. */
   #confirmed = false;
   #waited = false;
-  /** Where to read: past what the filter left out while this call waits. */
+  /** Where to read: past what was left out while this call waits, or is hidden for good. */
   #offset: number;
   #waitsUntilMs: number | undefined;
 
@@ -98,15 +107,20 @@ class FetchCall implements Cancellable {
 
   #look(): void {
     const { shard, queueId } = this.#args;
-    const offset = this.#offset;
     if (this.#done === undefined) return;
     if (!this.#source.isReady(shard)) {
       this.#notLeader();
       return;
     }
     const queue = this.#source.queue(shard, queueId);
-    if (queue === undefined || !queue.open) this.#finish({ status: 'queueNotOpen' });
-    else if (offset < queue.startOffset) this.#outOfRange(queue);
+    if (queue === undefined || !queue.open) {
+      this.#finish({ status: 'queueNotOpen' });
+      return;
+    }
+    // Of a compacted queue only what is hidden lies below the start.
+    if (queue.compaction !== undefined) this.#offset = Math.max(this.#offset, queue.startOffset);
+    const offset = this.#offset;
+    if (offset < queue.startOffset) this.#outOfRange(queue);
     else if (offset < queue.endOffset) this.#read(queue);
     else if (offset === queue.endOffset) this.#waitOrAnswer(queue);
     // A deposed leader may simply not know yet: only a confirmed one may say "past the end".
@@ -148,25 +162,40 @@ class FetchCall implements Cancellable {
   }
 
   #read(queue: QueueView): void {
-    const { shard, queueId, filter } = this.#args;
+    const { shard, queueId, filter, maxMessages } = this.#args;
     const offset = this.#offset;
-    const maxBytes = bytesToLookAt(this.#args.maxBytes, filter);
-    const maxMessages = messagesToLookAt(this.#args.maxMessages, filter);
-    this.#reader.read({ shard, queueId, offset, maxBytes, maxMessages }, (error, read) => {
+    const visible = this.#visibleOf(queue);
+    const choice = choiceOf(filter, visible);
+    const limits = {
+      maxBytes: bytesToLookAt(this.#args.maxBytes, choice),
+      maxMessages: messagesToLookAt(maxMessages, choice),
+    };
+    this.#reader.read({ shard, queueId, offset, visible, ...limits }, (error, read) => {
       if (error !== undefined) {
         this.#readFailed(error);
         return;
       }
+      // A snapshot took the place of the state that knew the keys.
+      if (visible !== undefined && visible.keys !== this.#source.compactedKeys(shard)) {
+        this.#notLeader();
+        return;
+      }
       // The queue may have moved on while the disk was read: the ends are told as they are now.
       const { startOffset, endOffset } = this.#source.queue(shard, queueId) ?? queue;
-      const found = matchingMessages(read, this.#args);
-      const { batches, nextOffset = offset } = found;
+      const { batches, nextOffset } = matchingMessages(read, choice, maxMessages);
       if (batches.length === 0 && offset < nextOffset && nextOffset === endOffset) {
         // Nothing of it is wanted: as if the queue had ended where this call began.
         this.#offset = nextOffset;
         this.#look();
       } else this.#finish({ status: 'ok', batches, nextOffset, startOffset, endOffset });
     });
+  }
+
+  /** undefined = all that the queue holds. */
+  #visibleOf({ compaction }: QueueView): VisibleMessages | undefined {
+    const { shard } = this.#args;
+    const keys = compaction && this.#source.compactedKeys(shard);
+    return keys && new VisibleMessages(compaction, keys, this.#source.shardTimeMs(shard));
   }
 
   #readFailed(error: Error): void {

@@ -19,6 +19,7 @@ import type { MetaView } from '../cluster/api.ts';
 import { encodeMetaCommand } from '../cluster/meta-codec.ts';
 import type { RetentionConfig } from '../config.ts';
 import type { NodeStorage } from '../node-storage.ts';
+import { Compaction, type CompactionSource } from './compaction.ts';
 import { copyForward, copyRowsForward } from './copy-forward.ts';
 import type { DiskLevels } from './disk-levels.ts';
 import { isNearlyFull } from './disk-meter.ts';
@@ -47,6 +48,8 @@ const EARLY_STEP_MS = 5000;
  */
 const HELD_PART = 8;
 const HELD_CHECKPOINTS = 2;
+/** Of one shard, in one pass. */
+const COMPACTION_MS_MAX = 1000;
 const NO_PAYLOAD = new Uint8Array(0);
 
 export interface LogKeeperParts {
@@ -75,6 +78,7 @@ export class LogKeeper {
   readonly #kept = new Map<ShardId, Kept>();
   readonly #clock: RetentionClock;
   readonly #earlyAtMs = new Map<ShardId, number>();
+  readonly #compactions = new Map<ShardId, Compaction>();
   #toldOfJump = false;
   #checkpointsTaken = 0;
   #stopTimer: (() => void) | undefined;
@@ -150,12 +154,26 @@ export class LogKeeper {
       return;
     }
     const { host, logger } = this.#parts;
-    const { copies, rowCopies, trim } = await decideTrim(this.#trimSource(shard));
+    const source = this.#trimSource(shard);
+    const { copies, rowCopies, trim } = await decideTrim(source);
     await this.#propose(shard, trim && encodeCommand({ type: 'trim', ...trim }));
     const onDamage = (error: Error, index: LogIndex): void =>
       logger.warn({ err: error, shard, index }, 'a body keeps the log before it');
     await copyForward(host, shard, copies, onDamage);
     await copyRowsForward(host, shard, rowCopies, onDamage);
+    await this.#compact(source, onDamage);
+  }
+
+  /** Trims and checkpoints of other shards wait for it: for so long and no longer. */
+  async #compact(source: TrimSource, onDamage: CompactionSource['onDamage']): Promise<void> {
+    const { host, world } = this.#parts;
+    const { shard } = source;
+    const endsAtMs = world.clock.nowMs() + COMPACTION_MS_MAX;
+    const mayGoOn = (): boolean =>
+      !this.#stopped && host.isReady(shard) && world.clock.nowMs() < endsAtMs;
+    const compaction = this.#compactions.get(shard) ?? new Compaction();
+    this.#compactions.set(shard, compaction);
+    await compaction.run({ ...source, host, mayGoOn, onDamage });
   }
 
   async #propose(shard: ShardId, head: Uint8Array | undefined): Promise<void> {
@@ -192,6 +210,7 @@ export class LogKeeper {
     return {
       shard,
       data: host.data(shard),
+      compactedKeys: host.data(shard).compactedKeys,
       nowMs: this.#retentionNowMs(shard),
       matchedByAll: this.#matched(shard),
       applied: driver.status(shard).applied,

@@ -1,50 +1,66 @@
 /**
- * What a filter leaves of batches that were read: runs of messages without a gap, so that the
- * offsets and ids of the layout stay true.
+ * What a reader wants of batches that were read, and what compaction shows of them: runs of
+ * messages without a gap, so that the offsets and ids of the layout stay true.
  */
 import type { MessageFilter } from '../filter/filter.ts';
 import { FILTER_LIMITS } from '../filter/limits.ts';
-import type { FetchArguments, FetchedBatch } from './api.ts';
+import type { FetchedBatch } from './api.ts';
 import { fieldEnd } from './message-slice.ts';
+import type { VisibleMessages } from './visible-messages.ts';
 
-export interface Matching {
+export interface ReadBatches {
   readonly batches: readonly FetchedBatch[];
-  /** After the last message that was looked at; undefined = there was none. */
-  readonly nextOffset: number | undefined;
+  /** After the last message that was looked at. */
+  readonly nextOffset: number;
+}
+
+/** Of message `at` of a batch: its encoded field from `start` to `end`, tag included. */
+export type Choice = (batch: FetchedBatch, at: number, start: number, end: number) => boolean;
+
+/** undefined: every message is wanted. */
+export function choiceOf(
+  filter: MessageFilter | undefined,
+  visible: VisibleMessages | undefined,
+): Choice | undefined {
+  if (filter === undefined && visible === undefined) return undefined;
+  return (batch, at, start, end) =>
+    filter?.matches(batch.messages, start, end) !== false &&
+    visible?.isShown(batch, at, start, end) !== false;
 }
 
 /** How many messages to read for so many that are wanted (0 = no matter how many). */
-export function messagesToLookAt(wanted: number, filter: MessageFilter | undefined): number {
-  if (filter === undefined) return wanted;
+export function messagesToLookAt(wanted: number, choice: Choice | undefined): number {
+  if (choice === undefined) return wanted;
   const { maxFilteredMessages, maxFilteredPerMessage } = FILTER_LIMITS;
   return Math.min(maxFilteredMessages, wanted * maxFilteredPerMessage || maxFilteredMessages);
 }
 
-export function bytesToLookAt(maxBytes: number, filter: MessageFilter | undefined): number {
-  return filter === undefined ? maxBytes : Math.min(maxBytes, FILTER_LIMITS.maxFilteredBytes);
+export function bytesToLookAt(maxBytes: number, choice: Choice | undefined): number {
+  return choice === undefined ? maxBytes : Math.min(maxBytes, FILTER_LIMITS.maxFilteredBytes);
 }
 
+/** At most `maxMessages` (0 = no matter how many). */
 export function matchingMessages(
-  read: readonly FetchedBatch[],
-  { filter, maxMessages }: Pick<FetchArguments, 'filter' | 'maxMessages'>,
-): Matching {
-  if (filter === undefined) {
-    const last = read.at(-1);
-    return { batches: read, nextOffset: last && last.baseOffset + last.count };
+  read: ReadBatches,
+  choice: Choice | undefined,
+  maxMessages: number,
+): ReadBatches {
+  if (choice === undefined) return read;
+  const selection = new Selection(choice, maxMessages || Number.MAX_SAFE_INTEGER);
+  for (const batch of read.batches) {
+    const stoppedAt = selection.look(batch);
+    if (selection.isFull) return { batches: selection.batches, nextOffset: stoppedAt };
   }
-  const selection = new Selection(filter, maxMessages || Number.MAX_SAFE_INTEGER);
-  for (const batch of read) if (!selection.isFull) selection.look(batch);
-  return selection;
+  return { batches: selection.batches, nextOffset: read.nextOffset };
 }
 
-class Selection implements Matching {
+class Selection {
   readonly batches: FetchedBatch[] = [];
-  nextOffset: number | undefined = undefined;
-  readonly #filter: MessageFilter;
+  readonly #choice: Choice;
   #left: number;
 
-  constructor(filter: MessageFilter, maxMessages: number) {
-    this.#filter = filter;
+  constructor(choice: Choice, maxMessages: number) {
+    this.#choice = choice;
     this.#left = maxMessages;
   }
 
@@ -52,7 +68,8 @@ class Selection implements Matching {
     return this.#left === 0;
   }
 
-  look(batch: FetchedBatch): void {
+  /** Returns the offset after the last message that was looked at. */
+  look(batch: FetchedBatch): number {
     const { baseOffset, count, messages } = batch;
     let end = 0;
     let at = 0;
@@ -62,7 +79,7 @@ class Selection implements Matching {
     for (; at < count && !this.isFull; at += 1) {
       const begin = end;
       end = fieldEnd(messages, begin);
-      if (this.#filter.matches(messages, begin, end)) {
+      if (this.#choice(batch, at, begin, end)) {
         this.#left -= 1;
         continue;
       }
@@ -71,7 +88,7 @@ class Selection implements Matching {
       start = end;
     }
     this.#keep(batch, first, at, messages.subarray(start, end));
-    this.nextOffset = baseOffset + at;
+    return baseOffset + at;
   }
 
   /** Messages `first` to `end`, that one not. */

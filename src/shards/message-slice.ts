@@ -10,6 +10,8 @@ const TAG_SECOND_BYTE = 0x3e;
 export interface MessageSlice {
   readonly bytes: Uint8Array;
   readonly count: number;
+  /** Where they end in the batch. */
+  readonly end: number;
 }
 
 /** End of the message field that starts at `at`. */
@@ -51,5 +53,5 @@ export function sliceMessages(
     end = next;
     count++;
   }
-  return { bytes: batch.subarray(start, end), count };
+  return { bytes: batch.subarray(start, end), count, end };
 }

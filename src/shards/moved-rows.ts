@@ -1,7 +1,7 @@
 /**
- * Index rows whose batches were appended again and that LevelDB does not hold so yet. It would
- * still answer where they were, and the log there may be gone; where the state was built again
- * after that, it would say that there are none.
+ * Index rows whose batches were appended again, alone or as one with others before them, and that
+ * LevelDB does not hold so yet. It would still answer where they were, and the log there may be
+ * gone; where the state was built again after that, it would say that there are none.
  */
 import type { ShardId } from '../../raft/types.ts';
 import type { QueueId } from '../broker/commands.ts';
@@ -18,8 +18,10 @@ interface MovedOfQueue {
 export class MovedRows {
   readonly #queues = new Map<QueueId, MovedOfQueue>();
 
-  add(shard: ShardId, row: QueueIndexRow): void {
+  /** `replaced` = last offsets of the rows that are part of it now, but for the last one. */
+  add(shard: ShardId, row: QueueIndexRow, replaced: readonly number[]): void {
     const queue = this.#queues.get(row.queueId) ?? { shard, rows: new Map(), ascending: undefined };
+    for (const last of replaced) queue.rows.delete(last);
     queue.rows.set(lastOffsetOf(row), row);
     queue.ascending = undefined;
     this.#queues.set(row.queueId, queue);

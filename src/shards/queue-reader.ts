@@ -3,8 +3,7 @@
  * was asked for. Reads applied state only; who leads is the caller's question.
  */
 import type { Entry, LogIndex, ShardId } from '../../raft/types.ts';
-import { firstWriteOf } from '../broker/command-codec.ts';
-import type { QueueId } from '../broker/commands.ts';
+import type { KeptRun, QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
 import type { FetchedBatch } from './api.ts';
 import {
@@ -15,8 +14,11 @@ import {
   SLICE_BYTES,
   type WantedRow,
 } from './entry-reader.ts';
-import { sliceMessages } from './message-slice.ts';
+import { keptRuns } from './kept-messages.ts';
+import type { ReadBatches } from './matching-messages.ts';
+import { type MessageSlice, sliceMessages } from './message-slice.ts';
 import type { LogReads } from './paced-reads.ts';
+import type { VisibleMessages } from './visible-messages.ts';
 
 /** Rows looked up for a fetch; one that needs more is continued by the reader's next call. */
 const ROWS_PER_READ_MAX = 4096;
@@ -46,6 +48,11 @@ export interface QueueRead {
   readonly offset: number;
   readonly maxBytes: number;
   readonly maxMessages: number;
+  /**
+   * Of a compacted queue: rows of which nothing is shown any more are passed over unread. What is
+   * read may hold less than its row says, and may hide more.
+   */
+  readonly visible?: VisibleMessages | undefined;
 }
 
 export interface ReadStore extends LogReads {
@@ -53,7 +60,7 @@ export interface ReadStore extends LogReads {
   readonly isHeldUp: boolean;
 }
 
-export type OnBatches = (error: Error | undefined, batches: readonly FetchedBatch[]) => void;
+export type OnBatches = (error: Error | undefined, read: ReadBatches) => void;
 
 export class QueueReader {
   readonly #rows: RowSource;
@@ -64,24 +71,27 @@ export class QueueReader {
     this.#source = { tail, store };
   }
 
-  /** At least one message when `offset` is in the queue; the first may exceed `maxBytes`. */
+  /**
+   * Gets on when `offset` is in the queue, by at least one message where none is hidden; the first
+   * may exceed `maxBytes`.
+   */
   read(request: QueueRead, onBatches: OnBatches): void {
     this.#goOn(new Gathering(request), onBatches);
   }
 
   #goOn(gathering: Gathering, onBatches: OnBatches): void {
-    const { batches } = gathering;
-    const isEnough = batches.length > 0 && gathering.isCold && this.#source.store.isHeldUp;
-    if (isEnough) onBatches(undefined, batches);
+    const { batches, isCold } = gathering;
+    const isEnough = batches.length > 0 && isCold && this.#source.store.isHeldUp;
+    if (isEnough) onBatches(undefined, gathering.read);
     else if (gathering.wantsRows) this.#lookUp(gathering, onBatches);
-    else if (gathering.isComplete) onBatches(undefined, batches);
+    else if (gathering.isComplete) onBatches(undefined, gathering.read);
     else this.#readNext(gathering, onBatches);
   }
 
   #lookUp(gathering: Gathering, onBatches: OnBatches): void {
     const { shard, queueId } = gathering.request;
-    const { nextOffset, rowsToAsk } = gathering;
-    this.#rows.rowsFrom(shard, queueId, nextOffset, rowsToAsk, (error, rows) => {
+    const { lookedUpTo, rowsToAsk } = gathering;
+    this.#rows.rowsFrom(shard, queueId, lookedUpTo, rowsToAsk, (error, rows) => {
       if (error !== undefined) this.#fail(error, gathering, onBatches);
       else {
         gathering.addRows(rows, rowsToAsk);
@@ -97,13 +107,16 @@ export class QueueReader {
     readRuns(this.#source, request.shard, runs, ({ error, found, isCold }) => {
       gathering.isCold = isCold;
       const failure = gathering.take(found);
-      if (failure !== undefined) onBatches(failure, []);
+      if (failure !== undefined) onBatches(failure, gathering.read);
       else if (error !== undefined) this.#lookAgain(error, gathering, onBatches);
       else this.#goOn(gathering, onBatches);
     });
   }
 
-  /** A batch may have been appended again since its row was looked up, and the log have gone. */
+  /**
+   * A batch may have been appended again since its row was looked up, maybe with others before it,
+   * and the log have gone.
+   */
   #lookAgain(error: Error, gathering: Gathering, onBatches: OnBatches): void {
     const row = gathering.nextRow;
     if (gathering.batches.length > 0 || row === undefined) {
@@ -112,16 +125,15 @@ export class QueueReader {
     }
     const { shard, queueId } = gathering.request;
     this.#rows.rowsFrom(shard, queueId, row.baseOffset, 1, (_, [found]) => {
-      const isMoved = found?.baseOffset === row.baseOffset && found.index > row.index;
-      if (!isMoved) this.#fail(error, gathering, onBatches);
+      const isMoved = found !== undefined && found.index > row.index;
+      if (!isMoved || found.baseOffset > row.baseOffset) this.#fail(error, gathering, onBatches);
       else this.#goOn(new Gathering(gathering.request), onBatches);
     });
   }
 
   /** What was read stands; the reader meets the trouble, if it lasts, at its next call. */
-  #fail(error: Error, { batches }: Gathering, onBatches: OnBatches): void {
-    if (batches.length > 0) onBatches(undefined, batches);
-    else onBatches(error, []);
+  #fail(error: Error, gathering: Gathering, onBatches: OnBatches): void {
+    onBatches(gathering.batches.length > 0 ? undefined : error, gathering.read);
   }
 }
 
@@ -129,24 +141,37 @@ export class QueueReader {
 class Gathering {
   readonly request: QueueRead;
   readonly batches: FetchedBatch[] = [];
+  /** Those to be read. */
   readonly #rows: QueueIndexRow[] = [];
   #nextRow = 0;
+  #rowsLookedUp = 0;
   #isLastRowKnown = false;
+  /** The rows before are known. */
+  lookedUpTo: number;
   runs = 0;
   /** What came last was read from the log. */
   isCold = false;
   #bytesLeft: number;
   #messagesLeft: number;
   #full = false;
+  /** What lies before was taken. */
+  #takenTo: number;
 
   constructor(request: QueueRead) {
     this.request = request;
+    this.lookedUpTo = request.offset;
+    this.#takenTo = request.offset;
     this.#bytesLeft = request.maxBytes;
     this.#messagesLeft = request.maxMessages || Number.MAX_SAFE_INTEGER;
   }
 
   get nextRow(): QueueIndexRow | undefined {
     return this.#rows[this.#nextRow];
+  }
+
+  get read(): ReadBatches {
+    const unread = this.nextRow?.baseOffset ?? this.lookedUpTo;
+    return { batches: this.batches, nextOffset: Math.max(this.#takenTo, unread) };
   }
 
   get wantsRows(): boolean {
@@ -157,16 +182,17 @@ class Gathering {
   /** As many again as there were. */
   get rowsToAsk(): number {
     const most = Math.min(ROWS_PER_READ_MAX, this.request.maxMessages || ROWS_PER_READ_MAX);
-    return Math.min(most - this.#rows.length, Math.max(ROWS_AT_FIRST, this.#rows.length));
-  }
-
-  get nextOffset(): number {
-    const last = this.#rows.at(-1);
-    return last === undefined ? this.request.offset : last.baseOffset + last.count;
+    const known = this.#rowsLookedUp;
+    return Math.min(most - known, Math.max(ROWS_AT_FIRST, known));
   }
 
   addRows(rows: readonly QueueIndexRow[], asked: number): void {
-    for (const row of rows) this.#rows.push(row);
+    const { visible } = this.request;
+    for (const row of rows) {
+      if (visible?.isGone(row) !== true) this.#rows.push(row);
+      this.lookedUpTo = endOf(row);
+    }
+    this.#rowsLookedUp += rows.length;
     this.#isLastRowKnown = rows.length < asked;
   }
 
@@ -177,24 +203,28 @@ class Gathering {
   /**
    * The rows to read next. Only the first batch may be cut: a later one that is larger than what is
    * left is left for the next fetch instead of being read for it as well. How large the very first
-   * is shows only when it is here.
+   * is shows only when it is here. What compaction left of a row may be little of what its bytes
+   * say: the next row of such a queue is never left unread for its size. Until there is a batch,
+   * the next row is the lowest in the log of those that are read: if one has gone, it has.
    */
   nextRows(): WantedRow[] {
-    const isStart = this.#nextRow === 0;
+    const isStart = this.batches.length === 0;
     const budget = Math.min(this.#bytesLeft, SLICE_BYTES);
-    const { offset, maxMessages } = this.request;
-    const end = maxMessages === 0 ? Number.MAX_SAFE_INTEGER : offset + maxMessages;
+    const isCompacted = this.request.visible !== undefined;
     const wanted: WantedRow[] = [];
     let total = 0;
+    let messages = 0;
     for (let at = this.#nextRow; at < this.#rows.length; at++) {
       const row = this.#rows[at]!;
       const before = this.#rows[at - 1];
-      const bytes = before === undefined ? 0 : row.cumulativeBytes - before.cumulativeBytes;
-      total += bytes;
       const isNext = at === this.#nextRow;
-      if (row.baseOffset >= end || total > (isNext ? this.#bytesLeft : budget)) break;
-      if (isStart && before !== undefined && !liesCloseAfter(before, row)) break;
+      const once = before === undefined ? 0 : row.cumulativeBytes - before.cumulativeBytes;
+      const bytes = isNext && isCompacted ? Math.min(once, budget) : once;
+      total += bytes;
+      if (messages >= this.#messagesLeft || total > (isNext ? this.#bytesLeft : budget)) break;
+      if (isStart && !isNext && !liesCloseAfter(before!, row)) break;
       wanted.push({ row, bytes: before === undefined ? budget : bytes });
+      messages += endOf(row) - Math.max(row.baseOffset, this.#takenTo);
     }
     return wanted;
   }
@@ -202,52 +232,63 @@ class Gathering {
   /** Takes entries for the next rows, in order, as far as they are there. */
   take(found: ReadonlyMap<LogIndex, Entry>): Error | undefined {
     while (!this.#full) {
-      const row = this.#rows[this.#nextRow];
+      const row = this.nextRow;
       const entry = row && found.get(row.index);
-      if (row === undefined || entry === undefined || !this.#fits(row)) return undefined;
+      if (row === undefined || entry === undefined) return undefined;
       if (entry.term !== row.term) {
         const where = `shard ${this.request.shard} index ${row.index}`;
         return Object.assign(new Error(`index row names term ${row.term} at ${where}`), {
           code: 'DATA_LOSS',
         });
       }
-      this.#takeOne(row, entry);
+      const fits = this.batches.length === 0 || entry.payload.length <= this.#bytesLeft;
+      this.#full = !fits || !this.#takeAll(row, entry);
     }
     return undefined;
   }
 
-  #fits(row: QueueIndexRow): boolean {
-    const before = this.#rows[this.#nextRow - 1];
-    if (before === undefined) return true;
-    return row.cumulativeBytes - before.cumulativeBytes <= this.#bytesLeft;
+  /** False: the budgets end with it, or within it. */
+  #takeAll(row: QueueIndexRow, entry: Entry): boolean {
+    const runs = keptRuns(row, entry);
+    let rest: Uint8Array = entry.payload;
+    for (const run of runs) {
+      const skip = Math.min(run.count, Math.max(0, this.#takenTo - run.offset));
+      const isWhole = skip === 0 && run === runs.at(-1);
+      const slice = this.#slice(rest, skip, run.count - skip, isWhole);
+      const taken = skip + slice.count;
+      if (slice.count > 0) this.#push(row, run, skip, slice);
+      this.#takenTo = Math.max(this.#takenTo, run.offset + taken);
+      if (taken < run.count) return false;
+      rest = rest.subarray(slice.end);
+    }
+    this.#nextRow++;
+    return this.#bytesLeft > 0 && this.#messagesLeft > 0;
   }
 
-  #takeOne(row: QueueIndexRow, entry: Entry): void {
-    const skip = Math.max(0, this.request.offset - row.baseOffset);
-    const whole = skip === 0 && entry.payload.length <= this.#bytesLeft;
-    const slice =
-      whole && row.count <= this.#messagesLeft
-        ? { bytes: entry.payload, count: row.count }
-        : sliceMessages(
-            entry.payload,
-            skip,
-            this.#bytesLeft,
-            this.#messagesLeft,
-            this.batches.length === 0,
-          );
-    if (slice.count > 0) {
-      this.batches.push({
-        baseOffset: row.baseOffset + skip,
-        count: slice.count,
-        row,
-        messages: slice.bytes,
-        firstIndex: firstWriteOf(entry),
-        firstPosition: skip,
-      });
-    }
-    this.#bytesLeft -= slice.bytes.length;
-    this.#messagesLeft -= slice.count;
-    this.#full = skip + slice.count < row.count || this.#bytesLeft <= 0 || this.#messagesLeft <= 0;
-    this.#nextRow++;
+  /** What is whole, to its end, is not walked through when all of it fits. */
+  #slice(messages: Uint8Array, skip: number, count: number, isWhole: boolean): MessageSlice {
+    const end = messages.length;
+    const fits = end <= this.#bytesLeft && count <= this.#messagesLeft;
+    if (isWhole && fits) return { bytes: messages, count, end };
+    const most = Math.min(count, this.#messagesLeft);
+    return sliceMessages(messages, skip, this.#bytesLeft, most, this.batches.length === 0);
   }
+
+  #push(row: QueueIndexRow, run: KeptRun, skip: number, { bytes, count }: MessageSlice): void {
+    const { firstIndex, firstPosition, offset, storedAtMs } = run;
+    this.batches.push({
+      baseOffset: offset + skip,
+      count,
+      row: storedAtMs === row.storedAtMs ? row : { ...row, storedAtMs },
+      messages: bytes,
+      firstIndex,
+      firstPosition: firstPosition + skip,
+    });
+    this.#bytesLeft -= bytes.length;
+    this.#messagesLeft -= count;
+  }
+}
+
+function endOf({ baseOffset, count }: QueueIndexRow): number {
+  return baseOffset + count;
 }

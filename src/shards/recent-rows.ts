@@ -64,10 +64,20 @@ export class QueueTail {
     this.#rows.push(row);
   }
 
-  /** Its batch lies elsewhere now. */
-  move(row: QueueIndexRow): void {
-    const at = this.#firstAt((one) => endOf(one) > row.baseOffset);
-    if (this.#rows[at]?.baseOffset === row.baseOffset) this.#rows[at] = row;
+  /**
+   * The row takes the place of those within it, as far as they are here: where only its end is, it
+   * comes first. Returns how many rows fewer there are.
+   */
+  move(row: QueueIndexRow): number {
+    const from = this.#firstAt((one) => endOf(one) > row.baseOffset);
+    const before = this.#firstAt((one) => one.baseOffset >= endOf(row));
+    const parts = this.#rows.slice(from, before);
+    const [first, last] = [parts[0], parts.at(-1)];
+    if (first === undefined || last === undefined) return 0;
+    const isWhole = first.baseOffset >= row.baseOffset && endOf(last) === endOf(row);
+    assert(isWhole, `queue ${row.queueId}: row at ${row.baseOffset} cuts others in two`);
+    this.#rows.splice(from, parts.length, row);
+    return parts.length - 1;
   }
 
   covers(offset: number): boolean {
@@ -157,7 +167,7 @@ export class RecentRows {
   }
 
   move(row: QueueIndexRow): void {
-    this.#tails.get(row.queueId)?.move(row);
+    this.#rowCount -= this.#tails.get(row.queueId)?.move(row) ?? 0;
   }
 
   /** LevelDB holds the row, and so everything before it. */

@@ -65,7 +65,9 @@ export class RetentionReports implements RetentionPort {
     const queue = host.data(shard).queue(queueId);
     if (queue === undefined) return undefined;
     const nowMs = this.#clock.nowMs(host.shardTimeMs(shard));
-    const asked = { nowMs, mayGoEarly: isNearlyFull(disk), topicConfig: () => config };
+    const { compactedKeys } = host.data(shard);
+    const mayGoEarly = isNearlyFull(disk);
+    const asked = { nowMs, mayGoEarly, compactedKeys, topicConfig: () => config };
     return planQueue({ ...asked, ...trimRows(flush, shard) }, queue);
   }
 

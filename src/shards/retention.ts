@@ -7,8 +7,8 @@
  * show (row-copies.ts).
  */
 import type { LogIndex, ShardId } from '../../raft/types.ts';
-import type { DataShard, QueueView } from '../broker/api.ts';
-import type { HeldBody, QueueId } from '../broker/commands.ts';
+import type { CompactedKeysView, DataShard, QueueView } from '../broker/api.ts';
+import type { HeldBody, QueueCompaction, QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
 import type { TopicConfig } from '../cluster/api.ts';
 import { firstPlain, lowestOf, type QueueFront } from './queue-front.ts';
@@ -36,6 +36,7 @@ export interface StartSource {
   /** A disk is nearly full, and a part may go before its time where the topic allows it. */
   readonly mayGoEarly: boolean;
   topicConfig(topicId: string): TopicConfig | undefined;
+  readonly compactedKeys: Pick<CompactedKeysView, 'firstLive'>;
   /** The row that holds `offset`; undefined at the end of the queue. */
   rowAt(queueId: QueueId, offset: number): Promise<StartRow | undefined>;
   offsetAtTime(queue: QueueView, atMs: number): Promise<number>;
@@ -60,6 +61,7 @@ export interface TrimSource extends StartSource {
 }
 
 async function newStart(source: StartSource, queue: QueueView): Promise<number> {
+  if (queue.compaction !== undefined) return compactedStart(source, queue, queue.compaction);
   const config = source.topicConfig(queue.topicId);
   if (config === undefined || queue.startOffset === queue.endOffset) return queue.startOffset;
   let start = queue.startOffset;
@@ -74,6 +76,18 @@ async function newStart(source: StartSource, queue: QueueView): Promise<number> 
     start = Math.max(start, await earlyStart(source, queue));
   }
   return start;
+}
+
+/** What lies before the first message that is shown is hidden for good. */
+async function compactedStart(
+  { compactedKeys, nowMs, offsetAtTime }: StartSource,
+  queue: QueueView,
+  { minLagMs }: QueueCompaction,
+): Promise<number> {
+  const { endOffset, queueId, startOffset } = queue;
+  if (startOffset === endOffset) return startOffset;
+  const young = await offsetAtTime(queue, nowMs - minLagMs + 1);
+  return Math.max(startOffset, Math.min(young, compactedKeys.firstLive(queueId) ?? endOffset));
 }
 
 /** Behind the oldest part of the queue. What came last stays. */
@@ -100,7 +114,8 @@ export async function findStart(
     const wanted = await newStart(source, queue);
     const row = await source.rowAt(queueId, wanted);
     // Whole batches go: a batch that holds one message still wanted stays.
-    return { startOffset: row?.baseOffset ?? wanted, row };
+    // A start from before rows became one may lie within a row.
+    return { startOffset: Math.max(before, row?.baseOffset ?? wanted), row };
   } catch (error) {
     if (queue.open && queue.startOffset === before) throw error;
     return undefined;
@@ -167,9 +182,10 @@ async function decide(source: TrimSource): Promise<TrimDecision> {
     if (plain !== undefined) lowest = Math.min(lowest, plain.index);
     fronts.push(front);
     const rises = startOffset > queue.startOffset;
-    hasRisen ||= rises;
+    const mayForget = mayForgetKeys(source, queue);
+    hasRisen ||= rises || mayForget;
     // What was appended again raises where the queue's own order begins, its start or not.
-    if (rises || isMoved) {
+    if (rises || isMoved || mayForget) {
       queues.push({ queueId: queue.queueId, startOffset, startIndex: plain?.index ?? 0 });
     }
   }
@@ -180,6 +196,10 @@ async function decide(source: TrimSource): Promise<TrimDecision> {
   const copies = worthCopying(source, free);
   const mixed = copies.length === 0 ? await copiesOfFronts(source, fronts) : { copies };
   return { rowCopies: [], ...mixed, trim: isWorthIt ? { queues, logTrim } : undefined };
+}
+
+function mayForgetKeys({ data, nowMs }: TrimSource, { compaction, queueId }: QueueView): boolean {
+  return compaction !== undefined && data.compactedKeys.mayForgetOf(queueId, nowMs);
 }
 
 /** What lies below `free`, where nothing else does: all of it, or as much as pays. */

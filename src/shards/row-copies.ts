@@ -23,6 +23,8 @@ export interface RowCopy {
   /** As in the command: of its bucket, with this one and those before it copied. */
   readonly lowest: LogIndex;
   readonly until: number;
+  /** Of a compacted queue: as in `compactRows`, but for what is copied of the bucket before. */
+  readonly compaction?: { readonly before: LogIndex; readonly left: number };
 }
 
 /** What copying it lets go of begins at `index`; that may be below where it lies. */
@@ -32,7 +34,7 @@ type Candidate = { readonly index: LogIndex; readonly bytes: number } & (
 );
 
 /** Buckets that one decision reads: what lies beyond is looked at once these have gone. */
-const BUCKETS_MAX = 16;
+const BUCKETS_MAX = 256;
 const BODIES_MAX = 4096;
 /** What an entry takes in the log beside its messages, about. */
 const ENTRY_OVERHEAD_BYTES = 128;
@@ -136,6 +138,8 @@ async function rowsOf(
   { before, queue, startOffset }: QueueFront,
 ): Promise<Candidate[]> {
   const until = Math.min(queue.endOffset, bucketEnd(bucket));
+  const isCompacted = queue.compaction !== undefined;
+  const compacted = isCompacted ? source.data.lateBucket(queueId, bucket)?.compacted : undefined;
   // With the row before the bucket, which says how large the first one in it is.
   const first = Math.max(before, bucketEnd(bucket - 1) - 1);
   const limit = LATE_REFERENCE_OFFSETS + 1;
@@ -143,16 +147,23 @@ async function rowsOf(
   // Some may have left memory while LevelDB was asked: of a bucket all or none is told.
   const isWhole = read.length > 0 && lastOf(read.at(-1)!) + 1 >= until;
   const rows = isWhole ? read.filter((row) => bucketOf(lastOf(row)) === bucket) : [];
-  const bytesOf = new Map(read.map((row, at) => [row, bytesBetween(read[at - 1], row)]));
-  const going = rows.filter(({ baseOffset }) => baseOffset < startOffset);
-  const staying = rows.filter(({ baseOffset }) => baseOffset >= startOffset);
+  const messages = rows.reduce((sum, { count }) => sum + count, 0);
+  const { at: compactedBy = 0, left: known = messages } = compacted ?? {};
+  // What is still to come of an open bucket must not be unknown to whoever looks at it when full.
+  const left = until < bucketEnd(bucket) ? LATE_REFERENCE_OFFSETS : known;
+  const compaction = isCompacted ? { compaction: { before: compactedBy, left } } : {};
+  // Rows say what was stored once.
+  const leftPart = messages === 0 ? 1 : Math.min(1, left / messages);
+  const bytesOf = new Map(read.map((row, at) => [row, bytesBetween(read[at - 1], row) * leftPart]));
+  const going = rows.filter((row) => lastOf(row) < startOffset);
+  const staying = rows.filter((row) => lastOf(row) >= startOffset);
   staying.sort((a, b) => a.index - b.index);
   const behind = Math.min(source.applied + 1, ...going.map((row) => row.index));
   return staying.map((row, at) => {
     const lowest = Math.min(staying[at + 1]?.index ?? behind, behind);
     // What is known of a bucket may be of a batch that has gone since.
     const from = at === 0 ? Math.min(index, row.index) : row.index;
-    return { row: { row, lowest, until }, index: from, bytes: bytesOf.get(row)! };
+    return { row: { row, lowest, until, ...compaction }, index: from, bytes: bytesOf.get(row)! };
   });
 }
 
@@ -179,7 +190,35 @@ function worthIt(source: TrimSource, { candidates, end }: Stretch): readonly Can
     const gain = gained - cost;
     if (gain > best.gain) best = { count: at + 1, gain };
   }
-  return firstOf(candidates.slice(0, Math.min(best.count, COPIES_PER_DECISION)));
+  // Side by side no few of them pay, however little is needed: then a round through all does.
+  const isDense = best.count === 0 && candidates.length > 0;
+  const count = isDense && isMostlyFree(source, first) ? candidates.length : best.count;
+  return firstOf(candidates.slice(0, Math.min(count, COPIES_PER_DECISION)));
+}
+
+/** At most so much of the log from `first` on is needed that it is worth a round. */
+function isMostlyFree(source: TrimSource, first: LogIndex): boolean {
+  const { applied, data } = source;
+  const bytesPerEntry = entryBytes(source);
+  let entries = data.heldBodies(Number.MAX_SAFE_INTEGER, BODIES_MAX).length;
+  if (entries === BODIES_MAX) return false;
+  let bytes = entries * bytesPerEntry;
+  const bytesPerMessage = new Map<QueueId, number>();
+  for (const { cumulativeBytes, endOffset, queueId, startOffset } of data.queues()) {
+    const each = cumulativeBytes / Math.max(1, endOffset);
+    bytesPerMessage.set(queueId, each);
+    entries += endOffset - startOffset;
+    bytes += (endOffset - startOffset) * (each + ENTRY_OVERHEAD_BYTES);
+  }
+  // A bucket that was compacted is one entry, or few.
+  for (const { compacted, queueId } of data.lateBuckets()) {
+    if (compacted === undefined) continue;
+    const gone = LATE_REFERENCE_OFFSETS - compacted.left;
+    entries -= LATE_REFERENCE_OFFSETS - 1;
+    bytes -= gone * ((bytesPerMessage.get(queueId) ?? 0) + ENTRY_OVERHEAD_BYTES);
+  }
+  const worth = (applied - first) * COPIED_PART;
+  return entries <= worth && bytes <= worth * bytesPerEntry;
 }
 
 /** Of this shard's entries since its beginning, whatever became of them: about. */

@@ -10,6 +10,7 @@ import type { MetaView } from '../cluster/api.ts';
 import type { Cancellable, FetchArguments, FetchOutcome, ShardHost, ShardStatus } from './api.ts';
 import type { DiskLevels } from './disk-levels.ts';
 import { Fetcher } from './fetcher.ts';
+import { firstKeptSince } from './kept-messages.ts';
 import type { Listeners } from './listeners.ts';
 import { type Flushes, type LogReads, PacedReads } from './paced-reads.ts';
 import { QueueReader } from './queue-reader.ts';
@@ -80,6 +81,9 @@ export class LocalShardHost implements ShardHost {
         leaderOf: (shard) => driver.leaderOf(shard),
         queue: (shard, queueId) =>
           machine.holds(shard) ? machine.data(shard).queue(queueId) : undefined,
+        compactedKeys: (shard) =>
+          machine.holds(shard) ? machine.data(shard).compactedKeys : undefined,
+        shardTimeMs: (shard) => driver.shardTimeMs(shard),
         readIndex: (shard, done) => driver.readIndex(shard, done),
       },
       new QueueReader(flush, driver, this.#reads),
@@ -188,11 +192,35 @@ export class LocalShardHost implements ShardHost {
     done: (error: Error | undefined, offset: number) => void,
   ): void {
     const queue = this.data(shard).queue(queueId);
-    if (queue === undefined) done(new Error(`queue ${queueId} is not open`), 0);
-    else {
-      const { startOffset, endOffset } = queue;
-      this.#parts.flush.firstOffsetAtTime(shard, queueId, startOffset, endOffset, atMs, done);
+    if (queue === undefined) {
+      done(new Error(`queue ${queueId} is not open`), 0);
+      return;
     }
+    const { compaction, endOffset, startOffset } = queue;
+    const onOffset = (error: Error | undefined, offset: number): void => {
+      if (error !== undefined || compaction === undefined) done(error, offset);
+      else this.#withinRow(shard, queueId, offset, atMs, (within) => done(undefined, within));
+    };
+    this.#parts.flush.firstOffsetAtTime(shard, queueId, startOffset, endOffset, atMs, onOffset);
+  }
+
+  /** A compacted row has the time of its last batch. What cannot be read begins where it does. */
+  #withinRow(
+    shard: ShardId,
+    queueId: QueueId,
+    offset: number,
+    atMs: ShardTimeMs,
+    done: (offset: number) => void,
+  ): void {
+    this.#parts.flush.rowsFrom(shard, queueId, offset, 1, (_, [row]) => {
+      if (row === undefined) done(offset);
+      else {
+        this.readEntry(shard, row.index, (_error, entry) => {
+          if (entry?.term !== row.term) done(offset);
+          else done(Math.max(offset, firstKeptSince(row, entry, atMs)));
+        });
+      }
+    });
   }
 
   readEntry(

@@ -8,7 +8,7 @@ import { strict as assert } from 'node:assert';
 import type { LogIndex, ShardId, ShardTimeMs, Term } from '../../raft/types.ts';
 import type { IndexDrop } from '../../storage/index-dropper.ts';
 import type { QueueIndex } from '../../storage/index-reader.ts';
-import { tableKey } from '../../storage/keys.ts';
+import { indexKey, tableKey } from '../../storage/keys.ts';
 import type { TableRow } from '../../storage/level-db.ts';
 import { indexOp, type LevelState } from '../../storage/level-state.ts';
 import type { AppliedMark } from '../../storage/row-codec.ts';
@@ -63,11 +63,16 @@ const MAX_HANDED_BYTES = 1024 * 1024;
 /** Once full, there is room again when this part of the bound is left. */
 const ROOM_AGAIN_PART = 0.5;
 
+interface Move {
+  readonly row: QueueIndexRow;
+  readonly replaced: readonly number[];
+}
+
 /** What one pass of entries did to a shard. */
 interface Pass {
   readonly ops: StateOp[];
   readonly rows: QueueIndexRow[];
-  readonly moves: QueueIndexRow[];
+  readonly moves: Move[];
   readonly drops: IndexDrop[];
   bytes: number;
   mark: AppliedMark | undefined;
@@ -151,10 +156,10 @@ export class StateFlush {
         this.#count(effects.filling, INDEX_ROW_BYTES);
         this.#recent.append(shard, row);
       },
-      moveIndex: (row: QueueIndexRow) => {
-        effects.filling.moves.push(row);
-        this.#count(effects.filling, INDEX_ROW_BYTES);
-        this.#moved.add(shard, row);
+      moveIndex: (row: QueueIndexRow, replaced: readonly number[]) => {
+        effects.filling.moves.push({ row, replaced });
+        this.#count(effects.filling, INDEX_ROW_BYTES * (1 + replaced.length));
+        this.#moved.add(shard, row, replaced);
         this.#recent.move(row);
       },
       dropIndexBelow: (queueId: QueueId, startOffset: number) => {
@@ -321,7 +326,7 @@ export class StateFlush {
     for (const pass of passes) {
       for (const op of pass.ops) ops.push(op);
       for (const row of pass.rows) ops.push(indexOp(shard, row));
-      for (const row of pass.moves) ops.push(indexOp(shard, row));
+      for (const move of pass.moves) ops.push(...moveOps(shard, move));
       for (const drop of pass.drops) drops.push(drop);
       this.#waitingBytes -= pass.bytes;
     }
@@ -333,7 +338,7 @@ export class StateFlush {
   #written(shard: ShardId, passes: readonly Pass[]): void {
     for (const { rows, moves, drops } of passes) {
       for (const row of rows) this.#recent.readable(row);
-      for (const row of moves) this.#moved.readable(row);
+      for (const { row } of moves) this.#moved.readable(row);
       for (const { queueId, startOffset } of drops) {
         this.#recent.dropBelow(shard, queueId, startOffset);
       }
@@ -371,7 +376,9 @@ export class StateFlush {
         const last = found.at(-1) as QueueIndexRow;
         const next = last.baseOffset + last.count;
         const more = tail?.covers(next) ? tail.from(next, limit - found.length) : [];
-        onRows(undefined, more.length === 0 ? found : [...found, ...more]);
+        // Those that LevelDB answered may have become one with others here meanwhile.
+        const follows = more[0]?.baseOffset === next;
+        onRows(undefined, follows ? [...found, ...more] : found);
       } else if (tail?.covers(offset)) onRows(undefined, tail.from(offset, limit));
       // Written to LevelDB and evicted here while we looked there: it is there now.
       else if (mayRepeat && tail?.first !== undefined) {
@@ -420,6 +427,12 @@ function takePasses(effects: ShardEffects, durable: LogIndex): readonly Pass[] {
     count++;
   }
   return effects.waiting.splice(0, count);
+}
+
+/** What it replaces goes with the batch that brings it: offsets are dense at any moment. */
+function moveOps(shard: ShardId, { row, replaced }: Move): readonly StateOp[] {
+  const gone = replaced.map((last) => indexKey(shard, row.queueId, last));
+  return [...gone.map((key) => ({ key, value: undefined })), indexOp(shard, row)];
 }
 
 function belowStart(queueId: QueueId, offset: number): Error {

@@ -25,6 +25,7 @@ export const TABLE_KIND = {
   'dead-letter': KeyKind.deadLetter,
   'feature-level': KeyKind.featureLevel,
   'log-floor': KeyKind.logFloor,
+  'compacted-key': KeyKind.compactedKey,
 } as const satisfies Record<Table, TableKind>;
 
 const KIND_TABLE: ReadonlyMap<TableKind, Table> = new Map(

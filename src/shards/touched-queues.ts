@@ -20,8 +20,8 @@ export class TouchedQueues implements StateWriter {
   }
 
   /** Readers have nothing to wake for. */
-  moveIndex(row: QueueIndexRow): void {
-    this.#target.moveIndex(row);
+  moveIndex(row: QueueIndexRow, replaced: readonly number[]): void {
+    this.#target.moveIndex(row, replaced);
   }
 
   dropIndexBelow(queueId: QueueId, startOffset: number): void {

@@ -11,11 +11,17 @@ interface RowPut {
   readonly hash: number | undefined;
 }
 
+/** A row that takes the place of those which began and ended within it. */
+export interface MovedRow {
+  readonly row: QueueIndexRow;
+  readonly replaced: readonly number[];
+}
+
 /** What one entry wrote. */
 export class Effects implements StateWriter {
   readonly puts: RowPut[] = [];
   readonly shown: QueueIndexRow[] = [];
-  readonly moved: QueueIndexRow[] = [];
+  readonly moved: MovedRow[] = [];
 
   put(table: Table, key: Uint8Array, value: Uint8Array | undefined): void {
     const name = `${table} ${asBuffer(key).toString('latin1')}`;
@@ -27,8 +33,8 @@ export class Effects implements StateWriter {
     this.shown.push(row);
   }
 
-  moveIndex(row: QueueIndexRow): void {
-    this.moved.push(row);
+  moveIndex(row: QueueIndexRow, replaced: readonly number[]): void {
+    this.moved.push({ row, replaced });
   }
 
   dropIndexBelow(_queueId: QueueId, _startOffset: number): void {
@@ -47,9 +53,9 @@ export function teed(left: StateWriter, right: StateWriter): StateWriter {
       left.putIndex(row);
       right.putIndex(row);
     },
-    moveIndex: (row) => {
-      left.moveIndex(row);
-      right.moveIndex(row);
+    moveIndex: (row, replaced) => {
+      left.moveIndex(row, replaced);
+      right.moveIndex(row, replaced);
     },
     dropIndexBelow: (queueId, startOffset) => {
       left.dropIndexBelow(queueId, startOffset);

@@ -52,6 +52,7 @@ export interface MachineHost extends LevelHost {
   readonly files: Files;
   /** Effects that may wait for LevelDB. */
   readonly maxPendingBytes: number;
+  readonly maxRowsPerQueue: number;
   durableIndex(shard: ShardId): LogIndex;
   durableLogStart(shard: ShardId): LogIndex;
   onRoom(): void;
@@ -117,6 +118,7 @@ export class SimMachine implements StateMachine {
     const host = this.#host;
     const flush = new StateFlush(state, {
       maxPendingBytes: host.maxPendingBytes,
+      maxRowsPerQueue: host.maxRowsPerQueue,
       durableIndexOf: (shard) => host.durableIndex(shard),
       durableLogStartOf: (shard) => host.durableLogStart(shard),
       onRoom: () => host.onRoom(),

@@ -107,6 +107,7 @@ export class SimNode {
       onApplied: (shard) => this.#house?.applied(shard),
       files: this.disk.files,
       maxPendingBytes: swarm.maxPendingStateBytes,
+      maxRowsPerQueue: swarm.maxRowsPerQueue,
       deliver: (run) => this.alive(run)(),
       writeFails: () => this.disk.files.failsWrite(),
       durableIndex: (shard) => this.driver?.durableIndex(shard) ?? 0,

@@ -32,6 +32,8 @@ export interface Swarm {
   readonly log: Partial<CommitLogLimits>;
   /** Over it nothing more is applied for now. */
   readonly maxPendingStateBytes: number;
+  /** Index rows of a queue that memory has; LevelDB is asked for the others. */
+  readonly maxRowsPerQueue: number;
   readonly lossRate: number;
   readonly duplicateRate: number;
   readonly replayRate: number;
@@ -161,5 +163,6 @@ export function drawSwarm(random: Random, options: SimOptions): Swarm {
     clockRates: calm ? [1] : random.pick([[1], [1, 0.99, 1.01], [1, 0.9, 1.1]]),
     hastyTrimRate: random.pick([0, 0.5, 1]),
     retention: random.chance(0.7),
+    maxRowsPerQueue: random.pick([2, 1024]),
   };
 }

@@ -87,6 +87,7 @@ class Run {
     this.#nemesis.heal();
     this.#clients.stop();
     await this.#getWell();
+    await this.#readCompacted();
     this.#cluster.judge.end();
     expectFinalStates(this.#cluster);
     const [problem] = this.findings().problems;
@@ -105,14 +106,14 @@ class Run {
    * it does not.
    */
   async #getWell(): Promise<void> {
-    const { shards, dataShards } = this.#cluster;
+    const { dataShards } = this.#cluster;
     const { healMs } = this.#options;
     const pending = new Set(dataShards);
     let least = Number.POSITIVE_INFINITY;
     let untilMs = this.#scheduler.nowMs + healMs;
     const latestMs = this.#scheduler.nowMs + HEAL_TIMES_MAX * healMs;
     for (;;) {
-      const missing = shards.reduce((sum, shard) => sum + this.#missing(shard), this.#unplaced);
+      const missing = this.#allMissing();
       if (pending.size === 0 && this.#clients.isSettled && missing === 0) return;
       if (missing < least) untilMs = Math.min(latestMs, this.#scheduler.nowMs + healMs);
       least = Math.min(least, missing);
@@ -124,8 +125,29 @@ class Run {
     }
   }
 
+  /** What compaction leaves is applied, and read, everywhere. */
+  async #readCompacted(): Promise<void> {
+    this.#clients.compactAll();
+    await this.#settled();
+    this.#clients.readAll();
+    await this.#settled();
+  }
+
+  async #settled(): Promise<void> {
+    const untilMs = this.#scheduler.nowMs + HEAL_TIMES_MAX * this.#options.healMs;
+    while (!this.#clients.isSettled || this.#allMissing() > 0) {
+      expect(this.#scheduler.nowMs < untilMs, 'liveness', () => 'a compacted queue is not read');
+      await this.#runFor(HEAL_STEP_MS);
+    }
+  }
+
   get #unplaced(): number {
     return this.#cluster.metadata?.isSettled === false ? 1 : 0;
+  }
+
+  #allMissing(): number {
+    const { shards } = this.#cluster;
+    return shards.reduce((sum, shard) => sum + this.#missing(shard), this.#unplaced);
   }
 
   /** Entries that members whose directories are whole have yet to apply. */

@@ -31,6 +31,7 @@ export function fakeRetention(shards: Shards): RetentionPort {
         nowMs: shards.timeMs,
         mayGoEarly: disk === 'critical' || disk === 'full',
         topicConfig: () => config,
+        compactedKeys: data.compactedKeys,
         rowAt: async (_: number, offset: number) =>
           own.find((row) => row.baseOffset + row.count > offset),
         offsetAtTime: async (view: QueueView, atMs: number) =>

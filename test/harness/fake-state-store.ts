@@ -74,6 +74,20 @@ export class FakeStateStore implements Store {
     return true;
   }
 
+  /** Rows that end below a start that was written go, at most so many: the lowest first. */
+  dropRows(most: number): void {
+    const starts = new Map<number, number>();
+    for (const { drops = [] } of this.written) {
+      for (const { queueId, startOffset } of drops) starts.set(queueId, startOffset);
+    }
+    const isBelow = ([key]: StoredRow): boolean => {
+      const { number, queueId } = decodeKey(key);
+      return number < (starts.get(queueId) ?? 0);
+    };
+    const below = this.#inOrder().filter(isBelow).slice(0, most);
+    for (const [key] of below) this.#rows.delete(nameOf(key));
+  }
+
   finishRead(): boolean {
     const next = this.#reads.shift();
     next?.();

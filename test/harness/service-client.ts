@@ -18,6 +18,7 @@ export interface Batch {
   readonly base_offset: string;
   readonly count: number;
   readonly first_message_id: string;
+  readonly stored_at_ms: string;
   readonly messages: readonly { readonly key: string; readonly body: Buffer }[];
 }
 

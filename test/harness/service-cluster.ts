@@ -3,13 +3,14 @@
  * is committed when the leader proposes it. Leaders, connections and metadata lag are under the
  * test's control; gRPC is real.
  */
+import { strict as assert } from 'node:assert';
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { ProposalOutcome, ReadOutcome } from '../../raft/driver.ts';
 import { EMPTY_BYTES, type Entry, EntryType } from '../../raft/types.ts';
 import { encodeEntries } from '../../src/backup/entries.ts';
-import type { DataShard } from '../../src/broker/api.ts';
+import type { DataShard, QueueView } from '../../src/broker/api.ts';
 import { decodeCommand, encodeCommand } from '../../src/broker/command-codec.ts';
-import type { Durability } from '../../src/broker/commands.ts';
+import type { Durability, QueueCompaction } from '../../src/broker/commands.ts';
 import { createDataShard } from '../../src/broker/data-shard.ts';
 import { NEWEST_LEVEL } from '../../src/broker/feature-level.ts';
 import { DATA_SHARD_LIMITS } from '../../src/broker/limits.ts';
@@ -34,15 +35,21 @@ import { createService, type Service, type ServiceLogger } from '../../src/servi
 import type {
   Cancellable,
   FetchArguments,
-  FetchedBatch,
   FetchOutcome,
   ShardHost,
   ShardStatus,
 } from '../../src/shards/api.ts';
 import type { BackupSource } from '../../src/shards/backup-source.ts';
 import type { HeldLog } from '../../src/shards/held-log.ts';
-import { matchingMessages, messagesToLookAt } from '../../src/shards/matching-messages.ts';
-import { sliceMessages } from '../../src/shards/message-slice.ts';
+import {
+  bytesToLookAt,
+  choiceOf,
+  matchingMessages,
+  messagesToLookAt,
+  type ReadBatches,
+} from '../../src/shards/matching-messages.ts';
+import { QueueReader, type ReadStore, type RowSource } from '../../src/shards/queue-reader.ts';
+import { VisibleMessages } from '../../src/shards/visible-messages.ts';
 import { bodyCrcOf } from '../../storage/record.ts';
 import { born } from './births.ts';
 import { fakeRetention } from './fake-retention.ts';
@@ -139,8 +146,14 @@ export class FakeCluster {
   }
 
   /** A topic as the reconciler would leave it. */
-  createTopic(name: string, queueCount: number, durability: Durability = 1): void {
-    const config = { retentionMs: 0, retentionBytes: 0, durability };
+  createTopic(
+    name: string,
+    queueCount: number,
+    durability: Durability = 1,
+    compaction?: QueueCompaction,
+  ): void {
+    const compacted = compaction === undefined ? {} : { compaction };
+    const config = { retentionMs: 0, retentionBytes: 0, durability, ...compacted };
     const command = { type: 'createTopic', name, queueCount, config } as const;
     this.append(0, encodeMetaCommand(command), EMPTY_BYTES);
     this.reconcile();
@@ -175,7 +188,21 @@ export class FakeCluster {
 }
 
 function indexWriter(log: ShardLog): StateWriter {
-  return { ...silent, putIndex: (row) => log.rows.push(row) };
+  return {
+    ...silent,
+    putIndex: (row) => log.rows.push(row),
+    moveIndex(row) {
+      const isIn = ({ baseOffset, queueId }: QueueIndexRow) =>
+        queueId === row.queueId && baseOffset >= row.baseOffset && baseOffset < endOf(row);
+      const at = log.rows.findIndex(isIn);
+      const others = log.rows.splice(at).filter((one) => !isIn(one));
+      log.rows.push(row, ...others);
+    },
+  };
+}
+
+function endOf({ baseOffset, count }: QueueIndexRow): number {
+  return baseOffset + count;
 }
 
 const silent: StateWriter = { put() {}, putIndex() {}, moveIndex() {}, dropIndexBelow() {} };
@@ -381,15 +408,19 @@ function fakeFetch(
       return true;
     }
     const queue = log.data.queue(args.queueId);
-    if (queue === undefined) finish({ status: 'queueNotOpen' });
-    else if (args.offset < queue.startOffset || args.offset > queue.endOffset) {
-      const { startOffset, endOffset } = queue;
+    if (queue === undefined) {
+      finish({ status: 'queueNotOpen' });
+      return true;
+    }
+    const { endOffset, startOffset } = queue;
+    const offset = firstOffset(queue, args);
+    if (offset < startOffset || offset > endOffset) {
       finish({ status: 'outOfRange', startOffset, endOffset });
-    } else if (args.offset < queue.endOffset) finish(readBatches(log, args));
+    } else if (offset < endOffset) finish(readBatches(node, log, args));
     else return false;
     return true;
   };
-  const empty = () => finish(readBatches(log, args));
+  const empty = () => finish(readBatches(node, log, args));
   if (!look()) {
     if (args.waitMs === 0) empty();
     else {
@@ -401,31 +432,46 @@ function fakeFetch(
   return { cancel: () => finish({ status: 'cancelled' }) };
 }
 
-function readBatches(log: ShardLog, args: FetchArguments): FetchOutcome {
-  const queue = log.data.queue(args.queueId)!;
-  const batches: FetchedBatch[] = [];
-  let nextOffset = args.offset;
-  let room = args.maxBytes;
-  let left = messagesToLookAt(args.maxMessages, args.filter) || Number.MAX_SAFE_INTEGER;
-  for (const row of log.rows) {
-    if (row.queueId !== args.queueId || row.baseOffset + row.count <= nextOffset) continue;
-    if (left <= 0 || room <= 0) break;
-    const skip = nextOffset - row.baseOffset;
-    const { payload } = log.entries[row.index - 1]!;
-    const { bytes, count } = sliceMessages(payload, skip, room, left, batches.length === 0);
-    if (count === 0) break;
-    const from = { firstIndex: row.index, firstPosition: skip };
-    const at = { baseOffset: nextOffset, count, row, messages: bytes, ...from };
-    batches.push(at);
-    nextOffset += count;
-    room -= bytes.length;
-    left -= count;
-    if (skip + count < row.count) break;
-  }
-  const { startOffset, endOffset } = queue;
-  const found = matchingMessages(batches, args);
-  const next = found.nextOffset ?? nextOffset;
-  return { status: 'ok', batches: found.batches, nextOffset: next, startOffset, endOffset };
+/** Below the start of a compacted queue nothing is missing. */
+function firstOffset({ compaction, startOffset }: QueueView, { offset }: FetchArguments): number {
+  return compaction === undefined ? offset : Math.max(offset, startOffset);
+}
+
+function readBatches({ cluster }: FakeNode, log: ShardLog, args: FetchArguments): FetchOutcome {
+  const { filter, maxMessages, queueId, shard } = args;
+  const queue = log.data.queue(queueId)!;
+  const { compaction, endOffset, startOffset } = queue;
+  const offset = firstOffset(queue, args);
+  const keys = log.data.compactedKeys;
+  const visible = compaction && new VisibleMessages(compaction, keys, cluster.timeMs);
+  const choice = choiceOf(filter, visible);
+  const limits = {
+    maxBytes: bytesToLookAt(args.maxBytes, choice),
+    maxMessages: messagesToLookAt(maxMessages, choice),
+  };
+  let read: ReadBatches = { batches: [], nextOffset: offset };
+  readerOf(log).read({ shard, queueId, offset, visible, ...limits }, (error, found) => {
+    if (error !== undefined) throw error;
+    read = found;
+  });
+  const found = matchingMessages(read, choice, maxMessages);
+  return { status: 'ok', ...found, startOffset, endOffset };
+}
+
+/** At once: everything is in memory. */
+function readerOf(log: ShardLog): QueueReader {
+  const rows: RowSource = {
+    rowsFrom(_shard, queueId, offset, limit, onRows) {
+      const isWanted = (row: QueueIndexRow) => row.queueId === queueId && endOf(row) > offset;
+      onRows(undefined, log.rows.filter(isWanted).slice(0, limit));
+    },
+  };
+  const store: ReadStore = {
+    isHeldUp: false,
+    read: (_shard, from) => assert.fail(`entry ${from} is in memory`),
+  };
+  const cachedEntries = (_: number, from: number, to: number) => log.entries.slice(from - 1, to);
+  return new QueueReader(rows, { cachedEntries }, store);
 }
 
 /** Calls between the nodes of a FakeCluster, in order, each a turn of the loop away. */

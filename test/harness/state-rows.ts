@@ -24,10 +24,13 @@ export class MemoryRows implements StateWriter {
     this.index.push(row);
   }
 
-  moveIndex(row: QueueIndexRow): void {
-    const isIt = (one: QueueIndexRow) =>
-      one.queueId === row.queueId && one.baseOffset === row.baseOffset;
-    this.index[this.index.findIndex(isIt)] = row;
+  moveIndex(row: QueueIndexRow, replaced: readonly number[]): void {
+    for (const last of [...replaced, lastOffsetOf(row)]) {
+      const isIt = (one: QueueIndexRow) =>
+        one.queueId === row.queueId && lastOffsetOf(one) === last;
+      const at = this.index.findIndex(isIt);
+      if (at >= 0) this.index.splice(at, 1, ...(last === lastOffsetOf(row) ? [row] : []));
+    }
   }
 
   dropIndexBelow(queueId: number, startOffset: number): void {
@@ -43,6 +46,10 @@ export class MemoryRows implements StateWriter {
   dump(): string[] {
     return this.rows().map(({ table, key, value }) => `${table} ${hex(key)} = ${hex(value)}`);
   }
+}
+
+function lastOffsetOf(row: QueueIndexRow): number {
+  return row.baseOffset + row.count - 1;
 }
 
 function copy(bytes: Uint8Array): Uint8Array {

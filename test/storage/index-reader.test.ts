@@ -63,19 +63,24 @@ describe('a search by time', () => {
 });
 
 describe('rows that LevelDB does not hold yet', () => {
-  /** Of batches by their number: those in LevelDB, and those that wait. */
-  function read(stored: readonly number[], moved: readonly number[], limit = 9) {
+  /** Rows, or the number of a batch as its row. */
+  type Given = readonly (IndexRow | number)[];
+  const rowsOf = (given: Given) => given.map((row) => (typeof row === 'number' ? rowAt(row) : row));
+
+  /** Where the rows begin that are answered, from the first offset on. */
+  function read(stored: Given, moved: Given, limit = 9) {
     const scan: Scan = (_, most, onRows) => {
-      const found = stored.slice(0, most).map((at) => {
-        const key = indexKey(SHARD, QUEUE, lastOffsetOf(rowAt(at)));
-        return [key, seal(key, encodeIndexBody(rowAt(at)))] as const;
+      const found = rowsOf(stored).map((row) => {
+        const key = indexKey(SHARD, QUEUE, lastOffsetOf(row));
+        return [key, seal(key, encodeIndexBody(row))] as const;
       });
-      onRows(undefined, found);
+      onRows(undefined, found.slice(0, most));
     };
-    let answer: readonly number[] | Error = [];
-    const queue = { shard: SHARD, queueId: QUEUE, moved: moved.map(rowAt) };
+    let answer: readonly (IndexRow | number)[] | Error = [];
+    const queue = { shard: SHARD, queueId: QUEUE, moved: rowsOf(moved) };
     indexReads(scan).indexFrom(queue, 0, limit, (error, rows) => {
-      answer = error ?? rows.map((row) => row.baseOffset / MESSAGES);
+      const given = (row: IndexRow) => (row.count === MESSAGES ? row.baseOffset / MESSAGES : row);
+      answer = error ?? rows.map(given);
     });
     return answer;
   }
@@ -84,6 +89,16 @@ describe('rows that LevelDB does not hold yet', () => {
     expect(read([1, 3], [0, 2, 4])).toEqual([0, 1, 2, 3, 4]);
     expect(read([1, 3], [0, 2, 4], 2)).toEqual([0, 1]);
     expect(read([], [0, 1])).toEqual([0, 1]);
+  });
+
+  test('stand for those that are part of them, the newest for all', () => {
+    const merged = { ...rowAt(2), baseOffset: MESSAGES, count: 2 * MESSAGES, index: 20 };
+    expect(read([0, 1, 2, 3], [merged])).toEqual([0, merged, 3]);
+    expect(read([0, 1, 2, 3], [merged], 2)).toEqual([0, merged]);
+    expect(read([0, 2], [merged, 3])).toEqual([0, merged, 3]);
+    // LevelDB was written since.
+    expect(read([0, merged, 3], [1, 2])).toEqual([0, merged, 3]);
+    expect(read([0, merged, 3], [2])).toEqual([0, merged, 3]);
   });
 
   test('are not answered beyond a hole, nor is a hole beside them damage', () => {

@@ -3,6 +3,7 @@ import type { TopicView } from '../../cluster/api.ts';
 import { toCallError } from '../../status.ts';
 import type { Call, Done } from '../call.ts';
 import { authorise } from '../cold.ts';
+import { NO_DELIVERIES, refuseCompacted } from '../compaction.ts';
 import type { ExecutorParts } from '../executor-parts.ts';
 import type { ShardMethod } from '../methods.ts';
 import type { OffsetCalls } from '../offsets.ts';
@@ -69,7 +70,8 @@ export class DeliveryCalls {
     const wanted = topicRequest(request.topic, request.topic_id);
     const endsAtMs = this.#nowMs() + request.max_wait_ms;
     this.#parts.topics.find(call, wanted, (error, topic) => {
-      if (error !== undefined) done(error, undefined);
+      const refused = error ?? refuseCompacted(topic!, NO_DELIVERIES);
+      if (refused !== undefined) done(refused, undefined);
       else this.#subscribed(call, { request, question, topic: topic!, endsAtMs }, done);
     });
   }

@@ -11,6 +11,7 @@ import { type FreshMessage, isSameFilter } from '../../broker/delivery-commands.
 import type { PendingView } from '../../broker/pending-rows.ts';
 import { keyHash } from '../../cluster/hash.ts';
 import { CompiledFilters, type MessageFilter } from '../../filter/filter.ts';
+import { keyOfMessage } from '../../filter/message-key.ts';
 import type { ShardHost } from '../../shards/api.ts';
 import { CallError } from '../../status.ts';
 import type { Call, Done } from '../call.ts';
@@ -25,7 +26,7 @@ import {
   subscriptionNotFound,
 } from '../refusals.ts';
 import { encodeDeliveries, encodeDelivery } from './encode.ts';
-import { type FreshRead, keyOf, type ReadMessage, readFresh, readPlaced } from './messages.ts';
+import { type FreshRead, type ReadMessage, readFresh, readPlaced } from './messages.ts';
 import type { Offer, Picks } from './picks.ts';
 import type { LeaseQuestion, QueueName } from './requests.ts';
 
@@ -273,7 +274,7 @@ function passedIn({ fresh, nextOffset, offer }: Reading): number[] {
 
 function freshMessage({ place, bytes }: ReadMessage<FreshRead>, fifo: boolean): FreshMessage {
   const { at, position, firstIndex, storedAtMs } = place;
-  const key = fifo ? keyOf(bytes) : '';
+  const key = fifo ? keyOfMessage(bytes, 0, bytes.length).key : '';
   // 0 stands for no key: one whose hash it is shares the line of 1.
   const hash = key === '' ? 0 : keyHash(key) || 1;
   return { at, position, firstIndex, storedAtMs, keyHash: hash };

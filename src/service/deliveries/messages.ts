@@ -5,8 +5,6 @@ import type { FetchOutcome, ShardHost } from '../../shards/api.ts';
 import { sliceMessages } from '../../shards/message-slice.ts';
 import { CallError, toCallError } from '../../status.ts';
 import { gatherCallbacks } from '../callbacks.ts';
-import { MESSAGES_TAG } from '../message-walk.ts';
-import { WireReader, WireType } from '../wire.ts';
 
 /** A message with its place. */
 export interface ReadMessage<Place extends MessagePlace> {
@@ -24,8 +22,6 @@ export interface FreshMessages {
   /** Past those, and past what the filter left out. */
   readonly nextOffset: number;
 }
-
-const KEY_TAG = 8 + WireType.bytes;
 
 /** Undefined where it cannot be read now: damage is mended from other replicas. */
 export function readPlaced<Place extends MessagePlace>(
@@ -99,19 +95,4 @@ function messagesOf(outcome: FetchOutcome): ReadMessage<FreshRead>[] {
 
 function oneMessage(batch: Uint8Array, position: number): Uint8Array {
   return sliceMessages(batch, position, 0, 1, true).bytes;
-}
-
-/** '' = it has none. */
-export function keyOf(field: Uint8Array): string {
-  const reader = new WireReader(field);
-  if (reader.varint() !== MESSAGES_TAG) throw new RangeError('not a message');
-  const length = reader.length();
-  reader.end = reader.position + length;
-  let key = '';
-  while (reader.position < reader.end) {
-    const tag = reader.varint();
-    if (tag === KEY_TAG) key = reader.text();
-    else reader.skip(tag & 7);
-  }
-  return key;
 }

@@ -5,7 +5,7 @@
  */
 import type { ShardId } from '../../../raft/types.ts';
 import type { QueueId } from '../../broker/commands.ts';
-import type { ShardHost } from '../../shards/api.ts';
+import type { FetchedBatch, ShardHost } from '../../shards/api.ts';
 import type { TraceQuestion } from './message.ts';
 
 export interface FoundByFirstWrite {
@@ -16,6 +16,8 @@ export interface FoundByFirstWrite {
 
 /** Of one question: a queue of any length needs some forty. */
 const MAX_FETCHES = 1024;
+/** Looked at for one message; the first fits whatever its size. */
+const FETCH_BYTES = 64 * 1024;
 
 type Done = (found: FoundByFirstWrite | undefined) => void;
 
@@ -30,6 +32,13 @@ export function findByFirstWrite(
     if (isCounted) queueIds.add(queueId);
   }
   new Search({ host, shard, question, done }, [...queueIds]).next();
+}
+
+interface Range {
+  readonly queueId: QueueId;
+  readonly low: number;
+  readonly middle: number;
+  readonly high: number;
 }
 
 interface Asked {
@@ -61,24 +70,40 @@ class Search {
 
   /** It stands from `low` on, and before `high`, if at all. */
   #narrow(queueId: QueueId, low: number, high: number): void {
-    const { done, host, question, shard } = this.#asked;
-    if (low >= high || this.#fetches === MAX_FETCHES) {
+    if (low >= high) this.next();
+    else {
+      const middle = low + Math.floor((high - low) / 2);
+      this.#look({ queueId, low, middle, high }, middle);
+    }
+  }
+
+  /** Nothing is shown from the middle to `offset`: a compacted queue hides what it still counts. */
+  #look(range: Range, offset: number): void {
+    const { host, shard } = this.#asked;
+    if (this.#fetches === MAX_FETCHES) {
       this.next();
       return;
     }
     this.#fetches += 1;
-    const offset = low + Math.floor((high - low) / 2);
-    const what = { shard, queueId, offset, maxBytes: 1, maxMessages: 1 };
+    const { high, low, middle, queueId } = range;
+    const what = { shard, queueId, offset, maxBytes: FETCH_BYTES, maxMessages: 1 };
     host.fetch({ ...what, waitMs: 0, linearizable: false }, (outcome) => {
-      const [batch] = outcome.status === 'ok' ? outcome.batches : [];
-      if (batch === undefined) this.next();
-      else {
-        const { firstIndex, firstPosition, row } = batch;
-        const after = firstIndex - question.index || firstPosition - question.position;
-        if (after === 0) done({ queueId, offset, atMs: row.storedAtMs });
-        else if (after < 0) this.#narrow(queueId, offset + 1, high);
-        else this.#narrow(queueId, low, offset);
-      }
+      const { batches = [], nextOffset = offset } = outcome.status === 'ok' ? outcome : {};
+      const [batch] = batches;
+      if (nextOffset === offset) this.next();
+      else if (batch !== undefined) this.#judge(range, batch);
+      else if (nextOffset < high) this.#look(range, nextOffset);
+      else this.#narrow(queueId, low, middle);
     });
+  }
+
+  /** By the first message that is shown from the middle on. */
+  #judge({ high, low, middle, queueId }: Range, batch: FetchedBatch): void {
+    const { done, question } = this.#asked;
+    const { baseOffset: offset, firstIndex, firstPosition, row } = batch;
+    const after = firstIndex - question.index || firstPosition - question.position;
+    if (after === 0) done({ queueId, offset, atMs: row.storedAtMs });
+    else if (after < 0) this.#narrow(queueId, offset + 1, high);
+    else this.#narrow(queueId, low, middle);
   }
 }

@@ -40,17 +40,29 @@ function look(
   const { shard, queueId } = search;
   const what = { shard, queueId, offset, maxBytes: FETCH_BYTES, maxMessages: 0 };
   host.fetch({ ...what, waitMs: 0, linearizable: false }, (outcome) => {
-    if (outcome.status !== 'ok' || outcome.batches.length === 0) {
+    if (outcome.status !== 'ok') {
       done(undefined);
       return;
     }
-    const found = outcome.batches.find((batch) => holds(batch, search));
+    const { batches, endOffset, nextOffset } = outcome;
+    const found = batches.find((batch) => holds(batch, search));
+    const isEnd = nextOffset >= endOffset || isPast(host, search, batches.at(-1));
     if (found !== undefined) {
       const at = found.baseOffset + search.position - found.firstPosition;
       done({ offset: at, atMs: found.row.storedAtMs });
-    } else if (left > 1) look(host, search, outcome.nextOffset, left - 1, done);
+    } else if (left > 1 && !isEnd) look(host, search, nextOffset, left - 1, done);
     else done(undefined);
   });
+}
+
+/** What a compacted queue shows stands in the order in which it was stored; much is hidden. */
+function isPast(
+  host: ShardHost,
+  { index, queueId, shard }: Search,
+  last: FetchedBatch | undefined,
+): boolean {
+  const isOrdered = host.data(shard).queue(queueId)?.compaction !== undefined;
+  return isOrdered && last !== undefined && last.firstIndex > index;
 }
 
 function holds({ firstIndex, firstPosition, count }: FetchedBatch, search: Search): boolean {

@@ -1,9 +1,11 @@
 /**
  * Messages by a key, at the leader of their shard. A dedup key is known by the state, exactly. The
- * key of a message is in no index: its queues are read from their ends backwards, up to a bound,
- * and what was read is part of the answer.
+ * key of a message is in no index, but of compacted queues: others are read from their ends
+ * backwards, up to a bound, and what was read is part of the answer.
  */
 import type { ShardId } from '../../../raft/types.ts';
+import type { QueueView } from '../../broker/api.ts';
+import { keyOfMessage } from '../../filter/message-key.ts';
 import type { ShardHost } from '../../shards/api.ts';
 import { CallError } from '../../status.ts';
 import type { Done } from '../call.ts';
@@ -11,7 +13,6 @@ import { step } from '../cold.ts';
 import {
   type FreshMessages,
   type FreshRead,
-  keyOf,
   type ReadMessage,
   readFresh,
 } from '../deliveries/messages.ts';
@@ -126,6 +127,7 @@ async function scanQueue(
 ): Promise<QueueScan | undefined> {
   const view = host.data(shard).queue(queueId);
   if (view === undefined) return undefined;
+  if (view.compaction !== undefined) return newestOf(host, shard, view, key);
   const { endOffset: end, startOffset } = view;
   const matches: KeyMatch[] = [];
   let from = end;
@@ -135,10 +137,25 @@ async function scanQueue(
     if (window === undefined) break;
     left -= window.bytes;
     from = first;
-    const found = window.read.filter(({ bytes }) => keyOf(bytes) === key).map(matchOf(queue));
+    const found = window.read.filter(hasKey(key)).map(matchOf(queue));
     matches.push(...found.reverse());
   }
   return { matches: matches.slice(0, MAX_MATCHES), from, end };
+}
+
+/** A compacted queue knows where the newest message of a key is: what follows has another one. */
+async function newestOf(
+  host: ShardHost,
+  shard: ShardId,
+  { endOffset: end, queue, queueId, startOffset }: QueueView,
+  key: string,
+): Promise<QueueScan> {
+  const newest = host.data(shard).compactedKeys.latest(queueId, key);
+  if (newest === undefined) return { matches: [], from: startOffset, end };
+  const { offset: from } = newest;
+  const place = { shard, queueId, first: from, end: from + 1, maxBytes: FETCH_BYTES };
+  const { read = [] } = (await readWindow(host, place)) ?? {};
+  return { matches: read.map(matchOf(queue)), from, end };
 }
 
 interface Window {
@@ -163,15 +180,19 @@ async function readWindow(
   for (let offset = first; offset < end; ) {
     if (bytes >= maxBytes) return undefined;
     const what = { shard, queueId, offset, count: end - offset, maxBytes: FETCH_BYTES };
-    const { read: part } = await step<FreshMessages>((done) => {
+    const { read: part, nextOffset } = await step<FreshMessages>((done) => {
       readFresh(host, what, done);
     });
-    if (part.length === 0) return undefined;
+    if (nextOffset === offset) return undefined;
     for (const one of part) bytes += one.bytes.length;
-    read.push(...part);
-    offset = part.at(-1)!.place.offset + 1;
+    read.push(...part.filter(({ place }) => place.offset < end));
+    offset = nextOffset;
   }
   return { read, bytes };
+}
+
+function hasKey(key: string): (read: ReadMessage<FreshRead>) => boolean {
+  return ({ bytes }) => keyOfMessage(bytes, 0, bytes.length).key === key;
 }
 
 function matchOf(queue: number): (read: ReadMessage<FreshRead>) => KeyMatch {

@@ -56,7 +56,7 @@ export function traceMessageMethod(host: ShardHost): ShardMethod {
 export function messageNotFound(): CallError {
   return new CallError(
     'MESSAGE_NOT_FOUND',
-    'no such message: never stored under this id, or deleted since (retention)',
+    'no such message: never stored under this id, or deleted since (retention, compaction)',
   );
 }
 

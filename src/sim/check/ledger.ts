@@ -10,10 +10,12 @@ import { decodeCommand } from '../../broker/command-codec.ts';
 import type { ApplyResult, Command, QueueId } from '../../broker/commands.ts';
 import type { QueueIndexRow } from '../../broker/state-port.ts';
 import { META_SHARD } from '../../cluster/birth-placement.ts';
+import type { MovedRow } from '../effects.ts';
 import { expect } from '../failure.ts';
 import { AppliedOnce } from '../invariants/applied-once.ts';
 import { ChecksCounted } from '../invariants/checks-counted.ts';
 import { ClosedQueues } from '../invariants/closed-queues.ts';
+import { CompactedLatest } from '../invariants/compacted-latest.ts';
 import { CopiedBodies } from '../invariants/copied-bodies.ts';
 import { DedupOnce } from '../invariants/dedup-once.ts';
 import { DelayHidden } from '../invariants/delay-hidden.ts';
@@ -60,6 +62,7 @@ export class Ledger {
   readonly #keys = new DedupOnce();
   readonly #checks = new ChecksCounted();
   readonly #deliveries = new DeliveryRules(this);
+  readonly compacted = new CompactedLatest((queueId) => this.startOf(queueId));
   readonly once = new AppliedOnce();
   readonly spanning = new SpanningWhole(this.#copies);
 
@@ -83,7 +86,8 @@ export class Ledger {
       this.#closed.shows(row);
       this.#show(shard, row);
     }
-    for (const row of effects.moved) this.#moves(shard, row, batch);
+    for (const moved of effects.moved) this.#moves(shard, moved, command!.type, batch);
+    this.compacted.applied(shard, entry, command, result);
     if (command === undefined) return;
     this.#copies.applied(shard, entry, command, result);
     this.#delays.applied(shard, entry, command, result);
@@ -145,10 +149,13 @@ export class Ledger {
   }
 
   /** Whoever reads it from now on finds it there. */
-  #moves(shard: ShardId, row: QueueIndexRow, batch: string): void {
-    this.#places.moves(shard, row, batch);
+  #moves(shard: ShardId, { row, replaced }: MovedRow, type: string, batch: string): void {
     const rows = this.#rows.get(row.queueId)!;
-    rows[rows.findIndex(({ baseOffset }) => baseOffset === row.baseOffset)] = row;
+    const start = this.startOf(row.queueId);
+    if (type === 'compactRows') this.#places.merges(shard, row, replaced, start);
+    else this.#places.moves(shard, row, batch);
+    const at = rows.findIndex(({ baseOffset }) => baseOffset === row.baseOffset);
+    rows.splice(at, replaced.length + 1, row);
   }
 
   #trims({ queues }: CommandOf<'trim'>): void {
@@ -238,6 +245,7 @@ export class Ledger {
     this.#checks.expectState(shard, data);
     this.#delays.expectState(shard, data);
     this.#deliveries.expectState(shard, data, logTrim);
+    this.compacted.expectState(shard, data);
     for (const group of data.groupNames('', Number.MAX_SAFE_INTEGER)) {
       for (const topicId of data.groupTopicIds(group)) {
         for (const { queue, offset } of data.groupOffsets(group, topicId)) {

@@ -145,7 +145,7 @@ export const BROKER: readonly Mutant[] = [
   {
     name: 'a batch that was appended again is still read where it was',
     file: 'src/broker/row-moves',
-    from: 'out.moveIndex({ ...row, index: entry.index, term: entry.term });',
+    from: 'out.moveIndex({ ...row, index: entry.index, term: entry.term }, []);',
     to: '',
     test: {
       file: 'test/src/broker/row-moves.test.ts',

@@ -1,5 +1,6 @@
 /** Planted bugs, all of them: what is wrong in Raft and in the log here, the broker's beside it. */
 import { BROKER } from './broker.ts';
+import { COMPACTION } from './compaction.ts';
 import { DELIVERIES } from './deliveries.ts';
 import type { Mutant } from './mutant.ts';
 import { TRANSACTIONS } from './transactions.ts';
@@ -307,5 +308,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...BROKER,
   ...TRANSACTIONS,
   ...DELIVERIES,
+  ...COMPACTION,
   ...CLUSTER,
 ];

@@ -7,6 +7,7 @@ import type { SimNode } from '../node.ts';
 import type { Random } from '../random.ts';
 import { Abandoned } from './abandoned.ts';
 import { Checkers } from './checkers.ts';
+import { CompactedQueues } from './compacted-queues.ts';
 import { Delays } from './delays.ts';
 import { Group, TOPIC_ID } from './groups.ts';
 import { Keys } from './keys.ts';
@@ -36,6 +37,7 @@ export const OPERATIONS = [
   'plain',
   'idempotent',
   'keyed',
+  'compacted',
   'transaction',
   'spanning',
   'checks',
@@ -52,9 +54,10 @@ export type Operation = (typeof OPERATIONS)[number];
 
 /** Of a hundred. Reads have a pace of their own, checks come of what is undecided. */
 const WEIGHTS: Readonly<Record<Exclude<Operation, 'read' | 'checks'>, number>> = {
-  plain: 21,
-  idempotent: 23,
+  plain: 18,
+  idempotent: 20,
   keyed: 5,
+  compacted: 6,
   transaction: 9,
   spanning: 7,
   delayed: 6,
@@ -87,6 +90,7 @@ export class SimClients {
   readonly #sweeps: Sweeps;
   readonly #delays: Delays;
   readonly #keys: Keys;
+  readonly #compacted: CompactedQueues;
   readonly #readers: Readers;
   readonly #retention: Retention;
   readonly #shortQueues: ShortQueues;
@@ -107,6 +111,7 @@ export class SimClients {
     this.#sweeps = new Sweeps(session, cluster.dataShards);
     this.#delays = new Delays(session);
     this.#keys = new Keys(session);
+    this.#compacted = new CompactedQueues(session, (shard) => this.#trim(shard));
     this.#readers = new Readers(session);
     this.#retention = new Retention(session);
     this.#shortQueues = new ShortQueues(session, (shard, queueId) => this.#plain(shard, queueId));
@@ -141,7 +146,8 @@ export class SimClients {
   /** Nothing waits to be sent again, every queue is open. */
   get isSettled(): boolean {
     const isSent = this.#shards.every(({ lanes }) => lanes.every(({ isSettled }) => isSettled));
-    const parts = [this.#transactions, this.#spanning, this.#shortQueues, this.#delays];
+    const queues = [this.#shortQueues, this.#compacted];
+    const parts = [this.#transactions, this.#spanning, this.#delays, ...queues];
     const isEnded = parts.every((part) => part.isSettled) && this.#unopened === 0;
     return isSent && isEnded && this.#tellers.isSettled && this.#sweeps.isSettled;
   }
@@ -153,6 +159,7 @@ export class SimClients {
         this.#open(shard, queueId, queue);
       });
     }
+    if (!this.#without.has('compacted')) this.#compacted.start(this.#cluster.dataShards);
     this.#sweeps.start();
     this.#tellers.start();
     if (!this.#without.has('checks')) this.#checkers.start(this.#cluster.dataShards);
@@ -164,6 +171,16 @@ export class SimClients {
   /** Nothing new is begun; what is under way goes on until it is answered. */
   stop(): void {
     this.session.isStopped = true;
+  }
+
+  /** Once all is well. */
+  compactAll(): void {
+    this.#compacted.compactAll(this.#cluster.dataShards);
+  }
+
+  /** What compaction left, everywhere. */
+  readAll(): void {
+    this.#compacted.readAll(this.#cluster.dataShards);
   }
 
   #open(shard: ShardId, queueId: QueueId, queue: number): void {
@@ -200,6 +217,9 @@ export class SimClients {
       case 'keyed':
         this.#keys.send(shard.shard, shard.queueIds[at]!);
         break;
+      case 'compacted':
+        this.#compacted.act(shard.shard);
+        break;
       case 'transaction':
         this.#transactions.begin(shard.shard, shard.queueIds[at]!);
         break;
@@ -222,13 +242,17 @@ export class SimClients {
         for (let left = RECEIVER_TURNS; left > 0; left--) shard.receivers[at]!.act();
         break;
       case 'trim':
-        this.#retention.trim(shard.shard);
+        this.#trim(shard.shard);
         break;
       case 'queues':
         this.#shortQueues.begin(shard.shard);
         break;
       default:
     }
+  }
+
+  #trim(shard: ShardId): void {
+    if (!this.#without.has('trim')) this.#retention.trim(shard);
   }
 
   #draw(): Operation {

@@ -73,6 +73,7 @@ export class Retention {
       isHoldingLog: isEarly || random.chance(0.5),
       mayGoEarly: config.retentionBytes === 0,
       topicConfig: () => config,
+      compactedKeys: machine.data(shard).compactedKeys,
       onDamage: (error) => {
         if (!disk.flips.isAny) cluster.scheduler.fail(error);
       },

@@ -1,11 +1,13 @@
 /** A leader that appends again what queues show: one after the other, as production does. */
-import type { Entry, ShardId } from '../../../raft/types.ts';
+import type { Entry, LogIndex, ShardId } from '../../../raft/types.ts';
+import type { Command } from '../../broker/commands.ts';
+import { bucketOf } from '../../broker/late-references.ts';
 import { rowCommand } from '../../shards/copy-forward.ts';
 import { findFront, type TrimDecision, type TrimSource } from '../../shards/retention.ts';
 import { lowestOnes, type RowCopy } from '../../shards/row-copies.ts';
 import type { SimNode } from '../node.ts';
-import type { Session } from './session.ts';
-import { taggedOf } from './values.ts';
+import type { Request, Session } from './session.ts';
+import { taggedOf, untagged } from './values.ts';
 
 /** Histories are short: so many rows are copied long before that would be worth it. */
 const EARLY_ROWS = 4;
@@ -33,23 +35,30 @@ export class RowCopies {
     this.#session = session;
   }
 
-  copy(shard: ShardId, leader: SimNode, [first, ...others]: readonly RowCopy[]): void {
+  /** `compacted`: by bucket, the entry that compacted it since the decision. */
+  copy(
+    shard: ShardId,
+    leader: SimNode,
+    [first, ...others]: readonly RowCopy[],
+    compacted: ReadonlyMap<string, LogIndex> = new Map(),
+  ): void {
     if (first === undefined || !leader.isUp) return;
-    const { index, term } = first.row;
+    const { baseOffset, count, index, queueId, term } = first.row;
+    const bucket = `${queueId}/${bucketOf(baseOffset + count - 1)}`;
     const read = (error: Error | undefined, [entry]: readonly Entry[]): void => {
       // What was given up meanwhile was copied before, or is gone: the rows say which.
       if (error !== undefined || entry?.term !== term) return;
-      const { batch = '' } = taggedOf(entry) ?? {};
-      const request = { command: rowCommand(first, entry), batch };
+      const request = requestOf(rowCommand(first, entry, compacted.get(bucket)), entry);
       this.#session.request(
         shard,
         request,
         (reply) => {
           if (reply.status !== 'applied') return;
-          const { result } = reply;
+          const { index: copiedAt, result } = reply;
           const isMoved = result.type === 'copied' && result.moved;
           if (isMoved) this.#session.cluster.judge.coverage.reach('shown batch copied');
-          this.copy(shard, leader, others);
+          const at = isMoved ? new Map([...compacted, [bucket, copiedAt]]) : compacted;
+          this.copy(shard, leader, others, at);
         },
         leader,
       );
@@ -58,4 +67,10 @@ export class RowCopies {
     if (cached !== undefined) read(undefined, cached);
     else leader.disk.read(shard, index, index, 1, read);
   }
+}
+
+/** What is left of a compacted row has no name, and is looked into. */
+function requestOf(command: Command, entry: Entry): Request {
+  if (command.type === 'compactRows') return { command, messages: untagged(entry).payload };
+  return { command, batch: taggedOf(entry)?.batch ?? '' };
 }

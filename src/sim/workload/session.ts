@@ -25,6 +25,8 @@ export interface Request {
   /** '' = it carries no messages. */
   readonly batch?: string;
   readonly paddingBytes?: number;
+  /** In place of padding: what somebody looks into. */
+  readonly messages?: Uint8Array;
   readonly level?: ProposalLevel;
 }
 
@@ -67,9 +69,10 @@ export class Session {
       done({ status: 'failed' });
       return;
     }
-    const { command, batch = '', paddingBytes = 0, level = 'majorityFsync' } = request;
+    const { command, batch = '', level = 'majorityFsync' } = request;
     const tag = this.history.name('a');
-    const body = bodyOf(command, { tag, batch }, paddingBytes);
+    const rest = request.messages ?? new Uint8Array(request.paddingBytes ?? 0);
+    const body = bodyOf(command, { tag, batch }, rest);
     const answer = once(done);
     this.proposals++;
     const { trace } = this.cluster;

@@ -3,9 +3,11 @@
  * in its payload, every batch of messages a name that its repeated attempts share:
  *
  *   payload = tag ' ' batch '\n' padding        messages of batch b7 = b7.0, b7.1, ...
+ *
+ * What somebody looks into, as compaction does, has its messages in place of the padding.
  */
 import type { CommandBody } from '../../../raft/replication.ts';
-import { type Entry, EntryType } from '../../../raft/types.ts';
+import { EMPTY_BYTES, type Entry, EntryType } from '../../../raft/types.ts';
 import { bodyCrcOf } from '../../../storage/record.ts';
 import { encodeCommand } from '../../broker/command-codec.ts';
 import type { Command } from '../../broker/commands.ts';
@@ -16,17 +18,18 @@ export interface Tagged {
   readonly batch: string;
 }
 
-export function bodyOf(command: Command, tagged: Tagged, paddingBytes = 0): CommandBody {
-  return bodyWith(encodeCommand(command), tagged, paddingBytes);
+export function bodyOf(command: Command, tagged: Tagged, rest = EMPTY_BYTES): CommandBody {
+  return bodyWith(encodeCommand(command), tagged, rest);
 }
 
-export function bodyWith(encoded: Uint8Array, { tag, batch }: Tagged, paddingBytes = 0) {
+export function bodyWith(encoded: Uint8Array, { tag, batch }: Tagged, rest = EMPTY_BYTES) {
   // Own memory each: the log counts what its entries hold on to, and what Buffer's shared pool is
   // used for depends on everything else in the process.
   const head = new Uint8Array(encoded);
   const text = `${tag} ${batch}\n`;
-  const payload = new Uint8Array(text.length + paddingBytes);
+  const payload = new Uint8Array(text.length + rest.length);
   for (let at = 0; at < text.length; at++) payload[at] = text.charCodeAt(at);
+  payload.set(rest, text.length);
   return { head, payload, bodyCrc: bodyCrcOf(head, payload) };
 }
 
@@ -38,6 +41,22 @@ export function taggedOf({ type, payload }: Entry): Tagged | undefined {
     .toString('latin1')
     .split(' ');
   return { tag: tag ?? '', batch: batch ?? '' };
+}
+
+/** The entry as production knows it: nothing but messages in its payload. */
+export function untagged(entry: Entry): Entry {
+  return { ...entry, payload: entry.payload.subarray(entry.payload.indexOf(0x0a) + 1) };
+}
+
+/** One of the `messages` of a request (message-slice.ts); without a body it deletes its key. */
+export function messageBytes(key: string, body: string): Buffer {
+  const fields = [textField([0x0a], key), body === '' ? [] : textField([0x22], body)].flat();
+  return Buffer.from([0xc2, 0x3e, fields.length, ...fields]);
+}
+
+/** Short: its length is one byte. */
+function textField(tag: readonly number[], text: string): number[] {
+  return [...tag, text.length, ...Buffer.from(text, 'latin1')];
 }
 
 /** By the checksum over all bytes, which the real log verifies whenever it reads. */

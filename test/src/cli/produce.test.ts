@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { queueOfKey } from '../../../src/client/index.ts';
 import { FakeCluster } from '../client/fake-cluster.ts';
 import { runCommand } from './run-command.ts';
 
@@ -114,6 +115,41 @@ describe('holdfast produce', () => {
         message_id: expect.stringMatching(/^1-\d+-0$/),
       },
     ]);
+  });
+
+  it('--key-separator: each line has its key, what has nothing behind it deletes', async () => {
+    cluster.createTopic('t', 4);
+    const binary = Buffer.from([0xff, 0x3d, 0x00]);
+    const input = Buffer.concat([Buffer.from('käse=>12\nplum=>\npear=>a=>b\nfig=>'), binary]);
+    expect((await produce(input, '--key-separator', '=>')).exitCode).toBe(0);
+    const { queues } = cluster.topics.get('t')!;
+    const stored = queues.flatMap((queue, at) => queue.map(({ body, key }) => ({ at, body, key })));
+    const at = (key: string) => queueOfKey(key, 4);
+    expect(stored).toHaveLength(4);
+    expect(stored).toEqual(
+      expect.arrayContaining([
+        { at: at('käse'), key: 'käse', body: Buffer.from('12') },
+        { at: at('plum'), key: 'plum', body: Buffer.alloc(0) },
+        { at: at('pear'), key: 'pear', body: Buffer.from('a=>b') },
+        { at: at('fig'), key: 'fig', body: binary },
+      ]),
+    );
+    for (const wrong of ['plum', '=>1', '', Buffer.from([0xff, 0x3d, 0x3e])]) {
+      const lines = Buffer.concat([
+        Buffer.from('a=>1\n'),
+        Buffer.from(wrong),
+        Buffer.from('\nb=>1'),
+      ]);
+      const run = produce(lines, '--key-separator', '=>');
+      await expect(run).rejects.toThrow(/^line 2: no key .* before a "=>"; nothing from/);
+    }
+    expect(queues.flat()).toHaveLength(8);
+    for (const usage of [
+      ['--key-separator', ''],
+      ['--key-separator', ':', '--key', 'k'],
+    ]) {
+      expect((await produce('a:b\n', ...usage)).exitCode).toBe(2);
+    }
   });
 
   it('passes key, queue and durability on', async () => {

@@ -30,6 +30,31 @@ describe('holdfast topic, holdfast cluster status', () => {
     expect((await run('topic', 'list', '--json')).json()).toEqual([[]]);
   });
 
+  it('create --compact: the newest of each key', async () => {
+    const create = (name: string, ...options: string[]) => run('topic', 'create', name, ...options);
+    await create('plain');
+    await create('latest', '--compact');
+    await create('slow', '--compact-lag', '90m', '--tombstones', '2d');
+    const given = (name: string) => cluster.topics.get(name)?.compaction;
+    expect(given('plain')).toBeNull();
+    expect(given('latest')).not.toHaveProperty('_min_lag_ms');
+    expect(given('slow')).toMatchObject({ min_lag_ms: '5400000', tombstone_ms: '172800000' });
+    const described = async (name: string) =>
+      (await run('topic', 'describe', name)).stdout.toString().split('\n')[0];
+    const text = 'kept 72 h, newest of each key, all of the last 1.5 h, deletions for 48 h, MAJ';
+    expect(await described('slow')).toContain(text);
+    expect(await described('latest')).toContain('newest of each key, deletions for 0 h, MAJ');
+    expect(await described('plain')).toContain('kept 72 h, MAJ');
+    expect((await run('topic', 'list')).stdout.toString()).toMatch(/72 h, newest of each key {2}/);
+    const [json] = (await run('topic', 'list', '--json')).json();
+    expect(json).toMatchObject([
+      expect.not.objectContaining({ compaction: expect.anything() }),
+      { name: 'latest', compaction: { min_lag_ms: 0 } },
+      { name: 'slow', compaction: { min_lag_ms: 5_400_000, tombstone_ms: 172_800_000 } },
+    ]);
+    expect((await run('topic', 'update', 'plain', '--compact')).exitCode).toBe(2);
+  });
+
   it('retention: what is kept, what would go, and why the logs are so long', async () => {
     await run('topic', 'create', 't', '--queues', '2');
     const settings = ['--retention', '1h', '--retention-bytes', '1KiB', '--at', 'CRITICAL'];

@@ -174,6 +174,19 @@ describe('Consumer', () => {
     expect(result.messages[0]).toMatchObject({ offset: 1, queue: 0, topic: 'orders' });
   });
 
+  it('of a compacted topic it commits past what is hidden', async () => {
+    cluster.topics.get('orders')!.compaction = {};
+    cluster.topics
+      .get('orders')!
+      .queues[0]!.push({ ...stored('a'), key: 'x' }, ...['1', '2', ''].map(stored));
+    const consumer = client.consumer({ topic: 'orders', queues: [0], group: 'g' });
+    expect((await take(consumer, 2)).map(({ offset }) => offset)).toEqual([0, 2]);
+    await consumer.commit();
+    const query = { group: 'g', topic: 'orders', queues: [0] };
+    const [place] = await client.admin.groupOffsets(query);
+    expect(place).toMatchObject({ offset: 4, lag: 0 });
+  });
+
   describe('with a filter', () => {
     const tagged = (body: string, tag: string): Stored => ({ ...stored(body), tag });
     const filter = { tag: 'paid' };

@@ -39,6 +39,8 @@ export interface FakeTopic {
   epoch: number;
   queues: Stored[][];
   starts: number[];
+  /** As CreateTopic gave it; null = not compacted. */
+  compaction: Wire | null;
 }
 
 const definition = loadProto('log', 'transactions', 'admin') as unknown as Record<
@@ -90,7 +92,7 @@ export class FakeCluster {
   createTopic(name: string, queueCount: number): FakeTopic {
     const queues = Array.from({ length: queueCount }, () => []);
     const starts = Array.from({ length: queueCount }, () => 0);
-    const topic = { id: String(++this.#index), epoch: 1, queues, starts };
+    const topic = { id: String(++this.#index), epoch: 1, queues, starts, compaction: null };
     this.topics.set(name, topic);
     return topic;
   }
@@ -403,7 +405,8 @@ export class FakeNode {
     return {
       CreateTopic: this.#unary((request) => {
         if (cluster.topics.has(request.name)) throw refusal('ALREADY_EXISTS', 'TOPIC_EXISTS');
-        cluster.createTopic(request.name, request.queue_count || 3);
+        const created = cluster.createTopic(request.name, request.queue_count || 3);
+        created.compaction = request.config.compaction;
         return { topic: describe(request.name, cluster) };
       }),
       UpdateTopic: this.#unary((request) => {
@@ -466,13 +469,13 @@ export class FakeNode {
 }
 
 function describe(name: string, cluster: FakeCluster): Wire {
-  const { id, epoch, queues } = cluster.topics.get(name)!;
-  const config = { retention_ms: '259200000', durability: 'MAJORITY_FSYNC' };
+  const { compaction, id, epoch, queues } = cluster.topics.get(name)!;
+  const config = { retention_ms: '259200000', durability: 'MAJORITY_FSYNC', compaction };
   const counts = { queue_count: queues.length, queue_epoch: String(epoch) };
   return { name, topic_id: id, ...counts, config, created_at_ms: '1700000000000' };
 }
 
-/** With a filter, each message of that very tag as a batch of its own. */
+/** With a filter, or of a compacted topic, each message that is left as a batch of its own. */
 function batchesOf(
   topic: FakeTopic,
   queue: number,
@@ -488,14 +491,19 @@ function batchesOf(
     first_message_id: `1-5-${at}`,
     messages: some,
   });
-  const matching = messages.flatMap((one, at) =>
-    one.tag === filter?.expression ? [batch(offset + at, [one])] : [],
-  );
+  const newest = new Map<string, Stored>();
+  for (const one of topic.queues[queue]!) if (one.body.length > 0) newest.set(one.key, one);
+  const isLeft = (one: Stored): boolean => {
+    // Deletions are over at once.
+    if (topic.compaction !== null && newest.get(one.key) !== one) return false;
+    return filter === null || one.tag === filter.expression;
+  };
+  const left = messages.flatMap((one, at) => (isLeft(one) ? [batch(offset + at, [one])] : []));
   const all = messages.length === 0 ? [] : [batch(offset, messages)];
   return {
     next_offset: String(offset + messages.length),
     start_offset: String(topic.starts[queue]),
     end_offset: String(topic.queues[queue]!.length),
-    batches: filter === null ? all : matching,
+    batches: left.length === messages.length ? all : left,
   };
 }

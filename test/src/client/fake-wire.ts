@@ -12,6 +12,7 @@ export interface WireRequest {
   readonly queue: number;
   readonly queues: readonly number[];
   readonly queue_count: number;
+  readonly config: { readonly compaction: Wire | null };
   readonly queue_epoch: string;
   readonly _queue_epoch?: string;
   readonly offset: string;

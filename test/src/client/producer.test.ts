@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Holdfast } from '../../../src/client/holdfast.ts';
-import { connect, HoldfastError, queueOfKey } from '../../../src/client/index.ts';
+import { connect, HoldfastError, type Producer, queueOfKey } from '../../../src/client/index.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { holdAnswers, later, numbers } from './helpers.ts';
 
@@ -65,6 +65,60 @@ describe('Producer', () => {
       expect(own).toEqual(numbers(20).map((i) => `${key}:${i}`));
       expect(acks[k * 20]!.queue).toBe(queue);
     });
+  });
+
+  it('puts messages of a compacted topic where their keys fall, also after a refresh', async () => {
+    const made = await client.admin.createTopic({ name: 'latest', compaction: { minLagMs: 5 } });
+    expect(made.config.compaction).toEqual({ minLagMs: 5, tombstoneMs: 0 });
+    expect((await client.admin.describeTopic('orders')).topic.config.compaction).toBeUndefined();
+    const producer = client.producer({ topic: 'latest', maxInFlight: 1 });
+    const keys = ['a', 'b', 'order-17', 'käse'];
+    const send = (key: string, more: object = {}) => producer.send({ key, body: 'x', ...more });
+    const home = (key: string) => queueOfKey(key, 3);
+    const queuesOf = async (sends: Promise<{ queue: number }>[]) =>
+      (await Promise.all(sends)).map(({ queue }) => queue);
+    expect(await queuesOf(keys.map((key) => send(key)))).toEqual(keys.map(home));
+    // Its batches wait, and are looked at again when the epoch is another one.
+    const release = holdAnswers(cluster);
+    const first = keys.map((key) => send(key));
+    await later(5);
+    cluster.grow('latest', 3);
+    const dedupKey = (key: string) => `not-${key}`;
+    const waiting = keys.map((key) => send(key, { dedupKey: dedupKey(key) }));
+    release();
+    expect(await queuesOf([...first, ...waiting])).toEqual([...keys, ...keys].map(home));
+    const orderingKey = 'elsewhere';
+    expect(await queuesOf([send('a', { orderingKey })])).toEqual([home(orderingKey)]);
+    expect(await queuesOf([send('a', { queue: 2 }), send('b', { queue: 2 })])).toEqual([2, 2]);
+  });
+
+  it('refuses alone what has no key for a compacted topic', async () => {
+    await client.admin.createTopic({ name: 'latest', queueCount: 1, compaction: {} });
+    const producer = client.producer({ topic: 'latest' });
+    const sends = [{}, { key: '' }, { key: 'k' }, { key: `${'x'.repeat(255)}é` }].map((fields) =>
+      producer.send({ body: 'x', ...fields }).then(
+        () => 'stored',
+        ({ message, reason }: HoldfastError) => `${reason}: ${message}`,
+      ),
+    );
+    const [none, empty, keyed, long] = await Promise.all(sends);
+    expect([none, empty]).toEqual(Array(2).fill(expect.stringMatching(/^KEY_REQ.*has no key/)));
+    expect([keyed, long]).toEqual(['stored', expect.stringMatching(/^INVALID_REQ.*257 bytes/)]);
+    expect(cluster.requests).toHaveLength(1);
+  });
+
+  it('sends a compacted topic as many messages at once as it takes', async () => {
+    await client.admin.createTopic({ name: 'latest', queueCount: 1, compaction: {} });
+    const producer = client.producer({ topic: 'latest' });
+    const sends = (topic: Producer) =>
+      Promise.all(numbers(1500).map((i) => topic.send({ key: `${i}` })));
+    await sends(producer);
+    await sends(producer);
+    const sizes = () => cluster.requests.splice(0).map(({ messages }) => messages.length);
+    expect(sizes()).toEqual([1024, 476, 1024, 476]);
+    const plain = client.producer({ topic: 'one' });
+    await sends(plain);
+    expect(sizes()).toEqual([1500]);
   });
 
   it('sends what is delayed to the same time together, and says until when', async () => {

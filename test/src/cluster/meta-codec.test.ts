@@ -20,6 +20,12 @@ const everyOrder = { principal: 'app', kind: 'topic', name: 'orders', isPrefix: 
 
 const commands: MetaCommand[] = [
   { type: 'createTopic', name: 'orders', queueCount: 3, config },
+  {
+    type: 'createTopic',
+    name: 'latest',
+    queueCount: 1,
+    config: { ...config, compaction: { minLagMs: 0, tombstoneMs: 9 } },
+  },
   { type: 'createTopic', name: 'owned', queueCount: 1, config, owner: 'app' },
   { type: 'updateTopic', name: 'orders', topicId: '', queueCount: undefined, config: {} },
   {
@@ -87,6 +93,8 @@ describe('metadata commands', () => {
     { type: 'replaceReplica', shard: 1, replica: 0 },
     { type: 'createTopic', name: 'a', queueCount: 0, config },
     { type: 'createTopic', name: 'a', queueCount: 1, config: { ...config, durability: 5 } },
+    { type: 'createTopic', name: 'a', queueCount: 1, config: { ...config, compaction: {} } },
+    { type: 'createTopic', name: 'a', queueCount: 1, config: { ...config, compaction: null } },
     [],
   ])('are refused when a field is wrong: %j', (fields) => {
     expect(() => decodeMetaCommand(encodeVersionedJson(fields))).toThrow(MetaFormatError);

@@ -177,6 +177,26 @@ describe('topics', () => {
     expect(meta.apply(grow('orders', 4))).toMatchObject(refused);
   });
 
+  it('that are compacted open so, stay so, and keep their queues', () => {
+    const meta = new Fixture();
+    const compaction = { minLagMs: 5, tombstoneMs: 7 };
+    const compacted = { ...config, retentionMs: 0, compaction };
+    meta.apply({ type: 'createTopic', name: 'latest', queueCount: 2, config: compacted });
+    expect(meta.state.pendingTopics()).toMatchObject([{ phase: 'open', compaction }]);
+    meta.settle();
+    expect(meta.apply(grow('latest', 3))).toMatchObject({ reason: 'TOPIC_COMPACTED' });
+    const update = { ...grow('latest', 2), type: 'updateTopic' } as const;
+    const available = meta.apply({ ...update, config: { diskPolicy: 'availability' } } as never);
+    expect(available).toMatchObject({ reason: 'TOPIC_COMPACTED' });
+    for (const retention of [{ retentionMs: 9 }, { retentionBytes: 9 }]) {
+      const refused = meta.apply({ ...update, config: retention } as never);
+      expect(refused).toMatchObject({ reason: 'TOPIC_COMPACTED' });
+    }
+    meta.apply({ ...update, config: { durability: 2, compaction: { minLagMs: 1 } } } as never);
+    expect(meta.state.topic('latest')?.config).toEqual({ ...compacted, durability: 2 });
+    expect(meta.reload().topic('latest')).toEqual(meta.state.topic('latest'));
+  });
+
   it('are hidden while being deleted, gone afterwards, and come back under another id', () => {
     const meta = new Fixture();
     meta.create('orders');

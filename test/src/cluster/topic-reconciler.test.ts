@@ -88,6 +88,17 @@ describe('topic reconciler', () => {
     expect(test.calls).toHaveLength(2);
   });
 
+  it('opens the queues of a compacted topic as such', () => {
+    const test = new Fixture();
+    test.reconciler.becameReady();
+    const compaction = { minLagMs: 5, tombstoneMs: 7 };
+    test.set({ ...opening, compaction });
+    expect(test.takeCalls().map(({ command }) => command)).toMatchObject([
+      { type: 'openQueue', compaction },
+      { type: 'openQueue', compaction },
+    ]);
+  });
+
   it('opens every queue on its shard, then reports once', () => {
     const test = new Fixture();
     test.reconciler.becameReady();

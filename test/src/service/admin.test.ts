@@ -140,6 +140,7 @@ describe('cluster', () => {
   test('limits have names, units and a meaning', async () => {
     const { limits } = await admin<{ limits: { name: string; value: string }[] }>('DescribeLimits');
     expect(limits.find((limit) => limit.name === 'maxMessageBytes')!.value).toBe('4000000');
+    expect(limits.find(({ name }) => name === 'maxCompactedMessages')!.value).toBe('1024');
     expect(limits.length).toBeGreaterThan(20);
   });
 });

@@ -26,6 +26,7 @@ beforeAll(async () => {
   await cluster.start();
   cluster.createTopic(TOPIC, 3);
   cluster.createTopic(`${TOPIC}-off`, 1);
+  cluster.createTopic(`${TOPIC}-compacted`, 3, 1, { minLagMs: 0, tombstoneMs: 1000 });
   client = connect(cluster.node(1).port);
   const config = { dedup_window_ms: 0 };
   await client.call('Admin/UpdateTopic', { name: `${TOPIC}-off`, config });

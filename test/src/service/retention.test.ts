@@ -62,6 +62,15 @@ test('what is kept, and what would go under other settings; nothing goes', async
   expect(after[1]).toMatchObject({ start_offset: '0', end_offset: '10' });
 });
 
+test('of a compacted topic no such settings take anything', async () => {
+  topic = `${topic}-compacted`;
+  cluster.createTopic(topic, 2, 1, { minLagMs: 0, tombstoneMs: 0 });
+  await client.call('Log/Produce', { topic, queue: 1, messages: [message('x', { key: 'k' })] });
+  cluster.timeMs += 3_600_000;
+  const { queues } = await describeRetention({ topic, retention_ms: 1, retention_bytes: 1 });
+  expect(queues[1]).toMatchObject({ end_offset: '1', going_messages: '0', new_start_offset: '0' });
+});
+
 test('what a disk that is nearly full would take', async () => {
   await tenHours();
   const going = async (disk: string) =>

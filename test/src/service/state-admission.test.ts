@@ -2,7 +2,11 @@ import { describe, expect, test } from 'vitest';
 import type { DataShard } from '../../../src/broker/api.ts';
 import type { Command } from '../../../src/broker/commands.ts';
 import { DATA_SHARD_LIMITS } from '../../../src/broker/limits.ts';
-import { refuseCommand, refuseTransaction } from '../../../src/service/state-admission.ts';
+import {
+  refuseCommand,
+  refuseKeys,
+  refuseTransaction,
+} from '../../../src/service/state-admission.ts';
 
 function shard(counts: Partial<ReturnType<DataShard['counts']>>): DataShard {
   return {
@@ -35,6 +39,27 @@ describe('admission to the replicated state', () => {
     const full = shard({ groupOffsets: DATA_SHARD_LIMITS.maxGroupOffsets });
     expect(refuseCommand(full, commit('old', 0))).toBeUndefined();
     expect(refuseCommand(full, commit('old', 1))?.message).toContain('maxGroupOffsets');
+  });
+
+  test('new keys of compacted queues up to the limit; of known ones more may come', () => {
+    const { maxCompactedKeys: most } = DATA_SHARD_LIMITS;
+    const refused = (compactedKeys: number, keys: readonly string[], mayForget = false) => {
+      const data = {
+        counts: () => ({ compactedKeys }),
+        compactedKeys: {
+          latest: (_queueId: number, key: string) => (key === 'old' ? { offset: 0 } : undefined),
+          mayForget: () => mayForget,
+        },
+      } as unknown as DataShard;
+      const asked = keys.map((key) => ({ key, isTombstone: false }));
+      return refuseKeys(data, 1, asked, 1000);
+    };
+    expect(refused(most - 2, ['a', 'b'])).toBeUndefined();
+    expect(refused(most - 1, ['a', 'a', 'old'])).toBeUndefined();
+    expect(refused(most - 1, ['a', 'b'])).toMatchObject({ reason: 'SHARD_STATE_FULL' });
+    expect(refused(most, ['a'])?.message).toContain('maxCompactedKeys');
+    expect(refused(most + 3, ['old'])).toBeUndefined();
+    expect(refused(most, ['a'], true)).toBeUndefined();
   });
 
   test('other commands pass', () => {

@@ -25,7 +25,9 @@ function host(fate: ProposalOutcome['status'] = 'applied') {
       const [, head, payload, level, done] = args;
       expect(level).toBe('majorityFsync');
       proposed.push({ head: head as Uint8Array, payload: payload as Uint8Array });
-      (done as (outcome: object) => void)({ status: fate });
+      const result = { type: 'copied', moved: true };
+      const index = 100 + proposed.length;
+      (done as (outcome: object) => void)({ status: fate, index, result });
     },
   } as unknown as Parameters<typeof copyForward>[0] & { proposed: typeof proposed };
 }
@@ -80,6 +82,19 @@ describe('what queues show', () => {
     expect(Buffer.from(one.proposed[0]!.payload).toString()).toBe('body 2');
     const entry = entryOf(decodeCommand(one.proposed[0]!.head), 9, 1, 0, 5);
     expect(firstWriteOf(entry)).toBe(2);
+  });
+
+  test('of a compacted queue goes into the log again as what is left of it', async () => {
+    const one = host();
+    const compaction = { before: 7, left: 4 };
+    const rows = [row(2, 4), row(3, 6)].map((copy) => ({ ...copy, compaction }));
+    await copyRowsForward(one, 3, rows, () => undefined);
+    const commands = one.proposed.map(({ head }) => decodeCommand(head));
+    const run = { offset: 4, count: 2, storedAtMs: 3, firstIndex: 2, firstPosition: 0 };
+    const first = { type: 'compactRows', replaced: [], runs: [run], left: 4, until: 40 };
+    expect(commands[0]).toMatchObject({ ...first, row: { baseOffset: 4 }, before: 7, lowest: 3 });
+    // The second one comes after what the first has changed.
+    expect(commands[1]).toMatchObject({ row: { baseOffset: 6 }, before: 101, lowest: 4 });
   });
 
   test('stays where something before it in its bucket cannot be read', async () => {

@@ -86,8 +86,11 @@ class Rig {
               endOffset: this.end,
               cumulativeBytes: 0,
               minQueueEpoch: 0,
+              compaction: undefined,
             }
           : undefined,
+      compactedKeys: () => undefined,
+      shardTimeMs: () => 0,
       readIndex: (_, done) => {
         this.confirmations++;
         done(this.confirmed === 'ok' ? { status: 'ok', index: 1 } : { status: 'notLeader' });

@@ -1,13 +1,17 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { MessageFilter } from '../../../src/filter/filter.ts';
 import { FILTER_LIMITS } from '../../../src/filter/limits.ts';
 import type { FetchedBatch } from '../../../src/shards/api.ts';
-import { matchingMessages, messagesToLookAt } from '../../../src/shards/matching-messages.ts';
+import {
+  type Choice,
+  choiceOf,
+  matchingMessages,
+  messagesToLookAt,
+} from '../../../src/shards/matching-messages.ts';
 
 /** Each message is one byte. */
 const field = (byte: number) => Buffer.from([0xc2, 0x3e, 1, byte]);
-const IS_WANTED: MessageFilter = { matches: (bytes, start) => bytes[start + 3] === 1 };
+const IS_WANTED: Choice = ({ messages }, _, start) => messages[start + 3] === 1;
 
 function batchesOf(sizes: readonly (readonly number[])[], firstOffset: number): FetchedBatch[] {
   let baseOffset = firstOffset;
@@ -39,25 +43,24 @@ test('each message that matches is there once with its own offset and place', ()
   const batch = fc.array(fc.constantFrom(0, 1), { minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(fc.array(batch, { maxLength: 5 }), fc.nat(12), (sizes, maxMessages) => {
-      const read = batchesOf(sizes, 100);
-      const found = matchingMessages(read, { filter: IS_WANTED, maxMessages });
-      const all = messagesIn(read);
+      const batches = batchesOf(sizes, 100);
+      const all = messagesIn(batches);
+      const nextOffset = 100 + all.length;
+      const found = matchingMessages({ batches, nextOffset }, IS_WANTED, maxMessages);
       const wanted = all.filter(({ byte }) => byte === 1).slice(0, maxMessages || undefined);
       expect(messagesIn(found.batches)).toEqual(wanted);
       expect(found.batches.every(({ count }) => count > 0)).toBe(true);
       const isFull = maxMessages > 0 && wanted.length === maxMessages;
-      const last = isFull ? wanted.at(-1) : all.at(-1);
-      expect(found.nextOffset).toBe(last && last.offset + 1);
+      expect(found.nextOffset).toBe(isFull ? wanted.at(-1)!.offset + 1 : nextOffset);
     }),
     { numRuns: 500 },
   );
 });
 
-test('without a filter it is what was read', () => {
-  const read = batchesOf([[0, 1], [1]], 4);
-  const found = matchingMessages(read, { filter: undefined, maxMessages: 1 });
-  expect(found).toEqual({ batches: read, nextOffset: 7 });
-  expect(found.batches).toBe(read);
+test('without a choice it is what was read', () => {
+  const read = { batches: batchesOf([[0, 1], [1]], 4), nextOffset: 7 };
+  expect(choiceOf(undefined, undefined)).toBeUndefined();
+  expect(matchingMessages(read, undefined, 1)).toBe(read);
 });
 
 test('how many are looked at is bounded, by what is asked for and at all', () => {

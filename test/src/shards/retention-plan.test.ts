@@ -14,6 +14,7 @@ function queueOf(batches: number, gone = 0) {
   const source: StartSource = {
     nowMs: batches * HOUR_MS,
     mayGoEarly: false,
+    compactedKeys: { firstLive: () => undefined },
     topicConfig: () => ({ retentionMs: 2 * HOUR_MS, retentionBytes: 0, durability: 1 }),
     rowAt: async (_, offset) => {
       const at = Math.floor(offset / 10);

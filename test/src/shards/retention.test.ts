@@ -23,7 +23,7 @@ function queue(queueId: number, rows: FakeQueue['rows'], startOffset = 0): FakeQ
   const endOffset = (rows.at(-1)?.[0] ?? -10) + 10;
   const cumulativeBytes = endOffset * 100;
   const view = { queueId, topicId: '5', queue: 0, open: true, startOffset, endOffset };
-  return { ...view, cumulativeBytes, minQueueEpoch: 0, rows };
+  return { ...view, cumulativeBytes, minQueueEpoch: 0, compaction: undefined, rows };
 }
 
 function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): TrimSource {
@@ -39,6 +39,7 @@ function source(queues: readonly FakeQueue[], other: Partial<TrimSource> = {}): 
     isHoldingLog: false,
     rowsFrom: async () => [],
     mayGoEarly: false,
+    compactedKeys: { firstLive: () => undefined },
     topicConfig: () => ({ retentionMs: 0, retentionBytes: 1000, durability: 1 }),
     rowAt: async (queueId, offset) => {
       const row = byId(queueId).rows.findLast(([base]) => base <= offset);

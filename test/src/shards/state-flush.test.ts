@@ -64,7 +64,7 @@ describe('state flush', () => {
   describe('a batch that was appended again', () => {
     const moved = (row: QueueIndexRow, index: number) => ({ ...row, index });
     const move = ({ flush, writer }: ReturnType<typeof setUp>, row: QueueIndexRow) => {
-      writer.moveIndex(row);
+      writer.moveIndex(row, []);
       flush.markApplied(SHARD, applied(row.index));
     };
 

@@ -438,6 +438,41 @@ describe('queues', () => {
     expect(() => places().moves(0, { ...row(8, 0), count: 2 }, 'b1')).toThrow('row-kept');
   });
 
+  it('one row takes the place of several that stood next to each other, and of all of each', () => {
+    const places = (): RowPlaces => {
+      const found = new RowPlaces();
+      for (const at of [0, 2, 4]) found.shows(0, row(5 + at, at, 2), `b${at}`);
+      return found;
+    };
+    const one = places();
+    one.merges(0, row(12, 0, 4), [1], 0);
+    one.merges(0, row(13, 0, 6), [3], 0);
+    one.merges(0, row(14, 0, 6), [], 0);
+    one.trimmed(0, 13, () => 0);
+    expect(() => one.trimmed(0, 14, () => 0)).toThrow('row-there');
+    const wrong = [
+      [row(12, 0, 4), []],
+      [row(12, 0, 4), [0]],
+      [row(12, 0, 3), [1]],
+      [row(12, 1, 3), [1]],
+      [row(12, 0, 8), [1, 3, 5]],
+      [{ ...row(12, 0, 4), queueId: 2 }, [1]],
+    ] as const;
+    for (const [merged, replaced] of wrong) {
+      expect(() => places().merges(0, merged, replaced, 0)).toThrow('row-stretch');
+    }
+    expect(() => places().merges(0, row(6, 0, 4), [1], 0)).toThrow('row-kept');
+    // Of the first one everything was deleted.
+    const begun = places();
+    begun.trimmed(0, 4, () => 2);
+    begun.merges(0, row(12, 0, 6), [1, 3], 2);
+    const alone = places();
+    alone.trimmed(0, 4, () => 2);
+    expect(() => alone.merges(0, row(12, 0, 6), [1], 2)).toThrow('row-stretch');
+    const later = { ...row(12, 0, 4), storedAtMs: 1 };
+    expect(() => places().merges(0, later, [1], 0)).toThrow('row-kept');
+  });
+
   describe('delayed messages', () => {
     const at = (index: number, timeMs: number) => entry(index, 1, `${index}`, timeMs);
     const later: Command = { ...PRODUCE, producer: undefined, deliverAtMs: 100 };

@@ -68,6 +68,7 @@ class Rig {
     onApplied: () => {},
     files: this.files,
     maxPendingBytes: 1e6,
+    maxRowsPerQueue: 2,
     deliver: (run) => run(),
     writeFails: () => false,
     durableIndex: () => this.durable,

@@ -18,6 +18,9 @@ const badConfigs = [
   [{ config: { order: 3 } }, BAD, 'INVALID_REQUEST', /order 3 does not exist/],
   [{ config: { writes: 3 } }, BAD, 'INVALID_REQUEST', /writes 3 does not exist/],
 ] as const;
+const compaction = (fields: object, more: object = {}) => {
+  return { config: { compaction: fields, ...more } };
+};
 const unknown = [
   [{ name: 'none' }, 'NOT_FOUND', 'TOPIC_NOT_FOUND', /topic create none/],
   [{ topic_id: '999' }, 'NOT_FOUND', 'TOPIC_RECREATED', /./],
@@ -67,12 +70,19 @@ export const ADMIN: RefusedTables = {
     ...badConfigs,
     [{ name: TOPIC }, 'ALREADY_EXISTS', 'TOPIC_EXISTS', /./],
     [{ config: { writes: 2 } }, BAD, 'INVALID_REQUEST', /new topic accepts writes/],
+    [compaction({ min_lag_ms: -1 }), BAD, 'NUMBER_OUT_OF_RANGE', /min_lag_ms is -1/],
+    [compaction({ min_lag_ms: 604_800_001 }), BAD, 'NUMBER_OUT_OF_RANGE', /min_lag_ms is 6048/],
+    [compaction({ tombstone_ms: 2_592_000_001 }), BAD, 'NUMBER_OUT_OF_RANGE', /tombstone_ms/],
+    [compaction({}, { disk_policy: 2 }), BAD, 'INVALID_REQUEST', /PREFER_AVAILABILITY takes/],
+    [compaction({}, { retention_ms: 1 }), BAD, 'INVALID_REQUEST', /retention_ms .*without a body/],
+    [compaction({}, { retention_bytes: 1 }), BAD, 'INVALID_REQUEST', /retention_bytes would take/],
   ]),
   'Admin/UpdateTopic': table({ name: TOPIC }, [
     ...badNames,
     ...badConfigs,
     ...unknown,
     [{ queue_count: 2 }, 'FAILED_PRECONDITION', 'QUEUES_ONLY_GROW', /./],
+    [compaction({}), 'FAILED_PRECONDITION', 'TOPIC_COMPACTED', /settled when it is created/],
   ]),
   'Admin/DeleteTopic': table({ name: TOPIC }, [...badNames, ...unknown]),
   'Admin/ListTopics': table({}, Object.values(paged)),

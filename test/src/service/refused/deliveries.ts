@@ -29,6 +29,10 @@ export const DELIVERIES: RefusedTables = {
     [{ lease_ms: 43_200_001 }, BAD, 'NUMBER_OUT_OF_RANGE', /\(12 h\)/],
     [{ max_wait_ms: -1 }, BAD, 'NUMBER_OUT_OF_RANGE', /max_wait_ms is -1/],
     [{ from: 7 }, BAD, 'INVALID_REQUEST', /EARLIEST or LATEST/],
+    [
+      { topic: `${TOPIC}-compacted` },
+      ...['FAILED_PRECONDITION', 'TOPIC_COMPACTED', /not message by message/],
+    ] as never,
     [{ consumer: 'x'.repeat(65) }, BAD, 'INVALID_NAME', /consumer has 65 bytes/],
     ...filters,
     [

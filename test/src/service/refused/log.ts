@@ -7,6 +7,10 @@ const big = '9007199254740992';
 /** A time that is far enough ahead for every clock. */
 const LATER = 9e12;
 
+const compacted = { topic: `${TOPIC}-compacted`, messages: [{ ...one, key: 'k' }] };
+const keyed = (...keys: string[]) => keys.map((key) => ({ ...one, key }));
+const NO_DELAYED = ['FAILED_PRECONDITION', 'TOPIC_COMPACTED', /takes no delayed messages/] as const;
+
 const PRODUCE = table(produce, [
   ...Object.values(inTopic),
   [{ topic: '..' }, BAD, 'INVALID_NAME', /neither \. nor \.\./],
@@ -50,6 +54,26 @@ const PRODUCE = table(produce, [
   [{ delay_level: 1, ordering_keys: ['k'] }, BAD, 'INVALID_REQUEST', /leave ordering_keys out/],
   [{ delay_level: 1, durability: 2 }, BAD, 'INVALID_REQUEST', /needs durability MAJORITY_FSYNC/],
   [{ deliver_at_ms: LATER, durability: 4 }, BAD, 'INVALID_REQUEST', /MAJORITY_FSYNC/],
+  // Compacted topics.
+  [{ ...compacted, messages: [one] }, BAD, 'KEY_REQUIRED', /message 0 has no key/],
+  [{ ...compacted, messages: keyed('k', '') }, BAD, 'KEY_REQUIRED', /message 1 has no key/],
+  [{ ...compacted, messages: [one], durability: 3 }, BAD, 'KEY_REQUIRED', /Nothing was stored/],
+  [{ ...compacted, messages: [one], durability: 4 }, BAD, 'KEY_REQUIRED', /Nothing was stored/],
+  [
+    { ...compacted, messages: keyed('k', `${'x'.repeat(255)}é`) },
+    ...[BAD, 'INVALID_REQUEST', /message 1 has a key of 257 bytes.*maxCompactedKeyBytes/],
+  ] as never,
+  [
+    { ...compacted, messages: keyed(...Array(1025).fill('k')) },
+    ...[BAD, 'TOO_MANY_MESSAGES', /1025 messages.*at most 1024 \(maxCompactedMessages\)/],
+  ] as never,
+  [
+    { ...compacted, messages: keyed('a', 'b', 'c', 'd') },
+    ...[BAD, 'KEYS_ON_DIFFERENT_QUEUES', /the keys of the messages fall on queues/],
+  ] as never,
+  [{ ...compacted, delay_level: 1 }, ...NO_DELAYED],
+  [{ ...compacted, deliver_at_ms: LATER }, ...NO_DELAYED],
+  [{ ...compacted, deliver_at_ms: 1 }, ...NO_DELAYED],
 ]);
 
 /** One answer of the stream: the rows of Produce hold, as a request in a frame. */

@@ -33,7 +33,10 @@ export function table(request: object, rows: readonly Row[]): RefusedInputs {
 /** Takes no input: nothing can be wrong with it. */
 export const TAKES_NOTHING: RefusedInputs = { request: {}, rows: [] };
 
-/** The topic `refused` has three queues, and `refused-off` remembers no dedup keys. */
+/**
+ * The topic `refused` has three queues, `refused-compacted` too; `refused-off` remembers no dedup
+ * keys.
+ */
 export const TOPIC = 'refused';
 export const LONG_NAME = 'x'.repeat(128);
 

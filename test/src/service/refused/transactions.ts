@@ -2,6 +2,7 @@ import { paged, type RefusedTables, TOPIC, table } from './table.ts';
 
 const BAD = 'INVALID_ARGUMENT';
 const part = { topic: TOPIC, queue: 0, messages: [{ body: Buffer.from('x') }] };
+const compacted = { ...part, topic: `${TOPIC}-compacted` };
 const offsets = (fields: object = {}) => [
   { group: 'g', topic: TOPIC, offsets: [{ queue: 0, offset: 1 }], ...fields },
 ];
@@ -12,6 +13,10 @@ export const TRANSACTIONS: RefusedTables = {
     [{ producer_group: 'x'.repeat(128) }, BAD, 'INVALID_NAME', /producer_group has 128 bytes/],
     [{ parts: [] }, BAD, 'INVALID_REQUEST', /needs one part/],
     [{ parts: Array(65).fill(part) }, BAD, 'INVALID_REQUEST', /maxPartsPerTransaction/],
+    ...[[compacted], [part, compacted]].map(
+      (parts) =>
+        [{ parts }, 'FAILED_PRECONDITION', 'TOPIC_COMPACTED', /takes no half messages/] as const,
+    ),
     [{ parts: [part, part] }, BAD, 'INVALID_REQUEST', /two parts for one queue/],
     [{ parts: [{ ...part, messages: [] }] }, BAD, 'EMPTY_BATCH', /holds no message/],
     [{ parts: [{ ...part, topic: 'none' }] }, 'NOT_FOUND', 'TOPIC_NOT_FOUND', /create none/],
