@@ -64,9 +64,8 @@ export interface ReadEntries {
   readonly isCold: boolean;
 }
 
-export interface EntrySource {
+export interface EntrySource extends LogReads {
   readonly tail: EntryTail;
-  readonly store: LogReads;
 }
 
 export function readRuns(
@@ -130,12 +129,12 @@ class RunsRead implements ReadEntries {
     };
     const to = last.row.index;
     const bytes = logBytes(run);
-    const { tail, store } = this.#source;
-    const cached = tail.cachedEntries(this.#shard, from, to, bytes);
+    const source = this.#source;
+    const cached = source.tail.cachedEntries(this.#shard, from, to, bytes);
     if (cached !== undefined && cached.length > 0) take(undefined, cached);
     else {
       this.isCold = true;
-      store.read(this.#shard, from, to, Math.min(bytes, sliceBytes(first)), take);
+      source.read(this.#shard, from, to, Math.min(bytes, sliceBytes(first)), take);
     }
   }
 }

@@ -13,7 +13,7 @@ import {
   matchingMessages,
   messagesToLookAt,
 } from './matching-messages.ts';
-import type { QueueReader } from './queue-reader.ts';
+import type { QueueReader, Reading } from './queue-reader.ts';
 import { VisibleMessages } from './visible-messages.ts';
 import type { QueueWaiters, Waiter } from './waiters.ts';
 
@@ -52,6 +52,7 @@ class FetchCall implements Cancellable {
   readonly #waiters: QueueWaiters;
   #done: ((outcome: FetchOutcome) => void) | undefined;
   #waiter: Waiter | undefined;
+  #reading: Reading | undefined;
   /** A quorum round already confirmed that this node leads. */
   #confirmed = false;
   #waited = false;
@@ -81,6 +82,7 @@ class FetchCall implements Cancellable {
 
   cancel(): void {
     this.#waiter?.leave('cancelled');
+    this.#reading?.cancel();
     this.#finish({ status: 'cancelled' });
   }
 
@@ -170,7 +172,8 @@ class FetchCall implements Cancellable {
       maxBytes: bytesToLookAt(this.#args.maxBytes, choice),
       maxMessages: messagesToLookAt(maxMessages, choice),
     };
-    this.#reader.read({ shard, queueId, offset, visible, ...limits }, (error, read) => {
+    const request = { shard, queueId, offset, visible, ...limits };
+    const reading = this.#reader.reading(request, (error, read) => {
       if (error !== undefined) {
         this.#readFailed(error);
         return;
@@ -189,6 +192,9 @@ class FetchCall implements Cancellable {
         this.#look();
       } else this.#finish({ status: 'ok', batches, nextOffset, startOffset, endOffset });
     });
+    // Before it starts: it may be answered at once, and another one follow it.
+    this.#reading = reading;
+    reading.start();
   }
 
   /** undefined = all that the queue holds. */

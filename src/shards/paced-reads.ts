@@ -5,9 +5,9 @@
  * Raft, which cannot go on without reads of its own, finds room in the log's queue. A flush that
  * ends lets the next reads go, so a slow disk or a busy node slows them down by itself.
  */
-import { Fifo } from '../../raft/fifo.ts';
 import type { LogStore } from '../../raft/ports.ts';
 import type { Entry } from '../../raft/types.ts';
+import { type Leave, WaitingLine } from './waiting-line.ts';
 
 export type LogReads = Pick<LogStore, 'read'>;
 
@@ -38,7 +38,7 @@ const READ_BYTES_MIN = 16 * 1024;
 export class PacedReads implements LogReads {
   readonly #log: LogReads;
   readonly #flushes: Flushes;
-  readonly #waiting = new Fifo<Request>();
+  readonly #waiting = new WaitingLine<Request>();
   #underWay = 0;
   /** Read while the log was being written, less what flushes have let through since. */
   #owedBytes = 0;
@@ -56,9 +56,11 @@ export class PacedReads implements LogReads {
     });
   }
 
-  read(...request: Request): void {
-    this.#waiting.push(request);
+  /** Who leaves before the log is asked is not called back. */
+  read(...request: Request): Leave {
+    const leave = this.#waiting.push(request);
     this.#startWaiting();
+    return leave;
   }
 
   /** A read would have to wait for the end of a flush. */

@@ -5,8 +5,9 @@
 import type { Entry, LogIndex, ShardId } from '../../raft/types.ts';
 import type { KeptRun, QueueId } from '../broker/commands.ts';
 import type { QueueIndexRow } from '../broker/state-port.ts';
-import type { FetchedBatch } from './api.ts';
+import type { Cancellable, FetchedBatch } from './api.ts';
 import {
+  type EntrySource,
   type EntryTail,
   liesCloseAfter,
   readRuns,
@@ -18,7 +19,9 @@ import { keptRuns } from './kept-messages.ts';
 import type { ReadBatches } from './matching-messages.ts';
 import { type MessageSlice, sliceMessages } from './message-slice.ts';
 import type { LogReads } from './paced-reads.ts';
+import { READING_BYTES_MAX, ReadTurns } from './read-turns.ts';
 import type { VisibleMessages } from './visible-messages.ts';
+import type { Leave } from './waiting-line.ts';
 
 /** Rows looked up for a fetch; one that needs more is continued by the reader's next call. */
 const ROWS_PER_READ_MAX = 4096;
@@ -32,15 +35,16 @@ const ROWS_AT_FIRST = 64;
  */
 const RUNS_PER_READ_MAX = 256;
 
+/** What a row takes while it is read, about. */
+const ROW_BYTES = 256;
+
 export interface RowSource {
-  rowsFrom(
-    shard: ShardId,
-    queueId: QueueId,
-    offset: number,
-    limit: number,
-    onRows: (error: Error | undefined, rows: readonly QueueIndexRow[]) => void,
-  ): void;
+  /** Those from `offset` on are in memory: `rowsFrom` answers at once. */
+  isRecent(queueId: QueueId, offset: number): boolean;
+  rowsFrom(shard: ShardId, queueId: QueueId, offset: number, limit: number, onRows: OnRows): void;
 }
+
+export type OnRows = (error: Error | undefined, rows: readonly QueueIndexRow[]) => void;
 
 export interface QueueRead {
   readonly shard: ShardId;
@@ -55,61 +59,118 @@ export interface QueueRead {
   readonly visible?: VisibleMessages | undefined;
 }
 
-export interface ReadStore extends LogReads {
+export interface ReadStore {
   /** The next read has to wait until appends are through: what was read is answered first. */
   readonly isHeldUp: boolean;
+  /** Who leaves in time is not called back. */
+  read(...request: Parameters<LogReads['read']>): Leave;
 }
 
 export type OnBatches = (error: Error | undefined, read: ReadBatches) => void;
 
-export class QueueReader {
-  readonly #rows: RowSource;
-  readonly #source: { readonly tail: EntryTail; readonly store: ReadStore };
+interface ReaderParts {
+  readonly rows: RowSource;
+  readonly tail: EntryTail;
+  readonly store: ReadStore;
+  readonly turns: ReadTurns;
+}
 
-  constructor(rows: RowSource, tail: EntryTail, store: ReadStore) {
-    this.#rows = rows;
-    this.#source = { tail, store };
+export class QueueReader {
+  readonly #parts: ReaderParts;
+
+  constructor(
+    rows: RowSource,
+    tail: EntryTail,
+    store: ReadStore,
+    turns = new ReadTurns(READING_BYTES_MAX),
+  ) {
+    this.#parts = { rows, tail, store, turns };
   }
 
   /**
-   * Gets on when `offset` is in the queue, by at least one message where none is hidden; the first
-   * may exceed `maxBytes`.
+   * Once started, gets on when `offset` is in the queue, by at least one message where none is
+   * hidden; the first may exceed `maxBytes`.
    */
-  read(request: QueueRead, onBatches: OnBatches): void {
-    this.#goOn(new Gathering(request), onBatches);
+  reading(request: QueueRead, onBatches: OnBatches): Reading {
+    return new Reading(this.#parts, request, onBatches);
+  }
+}
+
+/**
+ * The steps of one read. What memory has is taken at once. For anything else it needs a turn, which
+ * it keeps to its end; whoever has to wait for one holds nothing meanwhile, and begins anew.
+ */
+export class Reading implements EntrySource, Cancellable {
+  readonly #parts: ReaderParts;
+  readonly #request: QueueRead;
+  #gathering: Gathering;
+  /** undefined: nobody waits for it any more. */
+  #onBatches: OnBatches | undefined;
+  #turnBytes = 0;
+  /** Out of where it waits. */
+  #leave: Leave | undefined;
+
+  constructor(parts: ReaderParts, request: QueueRead, onBatches: OnBatches) {
+    this.#parts = parts;
+    this.#request = request;
+    this.#gathering = new Gathering(request);
+    this.#onBatches = onBatches;
   }
 
-  #goOn(gathering: Gathering, onBatches: OnBatches): void {
-    const { batches, isCold } = gathering;
-    const isEnough = batches.length > 0 && isCold && this.#source.store.isHeldUp;
-    if (isEnough) onBatches(undefined, gathering.read);
-    else if (gathering.wantsRows) this.#lookUp(gathering, onBatches);
-    else if (gathering.isComplete) onBatches(undefined, gathering.read);
-    else this.#readNext(gathering, onBatches);
+  start(): void {
+    this.#goOn();
   }
 
-  #lookUp(gathering: Gathering, onBatches: OnBatches): void {
-    const { shard, queueId } = gathering.request;
-    const { lookedUpTo, rowsToAsk } = gathering;
-    this.#rows.rowsFrom(shard, queueId, lookedUpTo, rowsToAsk, (error, rows) => {
-      if (error !== undefined) this.#fail(error, gathering, onBatches);
+  /** What is under way keeps its room until it is here; nothing follows it. */
+  cancel(): void {
+    this.#onBatches = undefined;
+    if (this.#leave?.() === true) this.#end();
+  }
+
+  get tail(): EntryTail {
+    return this.#parts.tail;
+  }
+
+  read(...[shard, from, to, maxBytes, onEntries]: Parameters<LogReads['read']>): void {
+    this.#inTurn(() => {
+      const leave = this.#parts.store.read(shard, from, to, maxBytes, (error, entries) => {
+        if (this.#isWanted()) onEntries(error, entries);
+      });
+      // Unless it was answered at once, and waits for the next one by now.
+      this.#leave ??= leave;
+    });
+  }
+
+  #goOn(): void {
+    const { batches, isCold } = this.#gathering;
+    const isEnough = batches.length > 0 && isCold && this.#parts.store.isHeldUp;
+    if (isEnough) this.#answer();
+    else if (this.#gathering.wantsRows) this.#lookUp();
+    else if (this.#gathering.isComplete) this.#answer();
+    else this.#readNext();
+  }
+
+  #lookUp(): void {
+    const { lookedUpTo, rowsToAsk } = this.#gathering;
+    this.#rowsFrom(lookedUpTo, rowsToAsk, (error, rows) => {
+      if (error !== undefined) this.#fail(error);
       else {
-        gathering.addRows(rows, rowsToAsk);
-        this.#goOn(gathering, onBatches);
+        this.#gathering.addRows(rows, rowsToAsk);
+        this.#goOn();
       }
     });
   }
 
-  #readNext(gathering: Gathering, onBatches: OnBatches): void {
-    const { request } = gathering;
+  #readNext(): void {
+    const gathering = this.#gathering;
     const runs = runsOf(gathering.nextRows(), RUNS_PER_READ_MAX - gathering.runs);
     gathering.runs += runs.length;
-    readRuns(this.#source, request.shard, runs, ({ error, found, isCold }) => {
+    readRuns(this, this.#request.shard, runs, ({ error, found, isCold }) => {
       gathering.isCold = isCold;
       const failure = gathering.take(found);
-      if (failure !== undefined) onBatches(failure, gathering.read);
-      else if (error !== undefined) this.#lookAgain(error, gathering, onBatches);
-      else this.#goOn(gathering, onBatches);
+      if (failure !== undefined) this.#answer(failure);
+      else if (error !== undefined) this.#lookAgain(error);
+      else this.#goOn();
     });
   }
 
@@ -117,24 +178,87 @@ export class QueueReader {
    * A batch may have been appended again since its row was looked up, maybe with others before it,
    * and the log have gone.
    */
-  #lookAgain(error: Error, gathering: Gathering, onBatches: OnBatches): void {
-    const row = gathering.nextRow;
-    if (gathering.batches.length > 0 || row === undefined) {
-      this.#fail(error, gathering, onBatches);
+  #lookAgain(error: Error): void {
+    const row = this.#gathering.nextRow;
+    if (this.#gathering.batches.length > 0 || row === undefined) {
+      this.#fail(error);
       return;
     }
-    const { shard, queueId } = gathering.request;
-    this.#rows.rowsFrom(shard, queueId, row.baseOffset, 1, (_, [found]) => {
+    this.#rowsFrom(row.baseOffset, 1, (_, [found]) => {
       const isMoved = found !== undefined && found.index > row.index;
-      if (!isMoved || found.baseOffset > row.baseOffset) this.#fail(error, gathering, onBatches);
-      else this.#goOn(new Gathering(gathering.request), onBatches);
+      if (!isMoved || found.baseOffset > row.baseOffset) this.#fail(error);
+      else {
+        this.#gathering = new Gathering(this.#request);
+        this.#goOn();
+      }
     });
   }
 
   /** What was read stands; the reader meets the trouble, if it lasts, at its next call. */
-  #fail(error: Error, gathering: Gathering, onBatches: OnBatches): void {
-    onBatches(gathering.batches.length > 0 ? undefined : error, gathering.read);
+  #fail(error: Error): void {
+    this.#answer(this.#gathering.batches.length > 0 ? undefined : error);
   }
+
+  #answer(error?: Error): void {
+    const onBatches = this.#onBatches;
+    this.#onBatches = undefined;
+    onBatches?.(error, this.#gathering.read);
+    this.#end();
+  }
+
+  #rowsFrom(offset: number, limit: number, onRows: OnRows): void {
+    const { rows } = this.#parts;
+    const { shard, queueId } = this.#request;
+    if (rows.isRecent(queueId, offset)) rows.rowsFrom(shard, queueId, offset, limit, onRows);
+    else {
+      this.#inTurn(() =>
+        rows.rowsFrom(shard, queueId, offset, limit, (error, found) => {
+          if (this.#isWanted()) onRows(error, found);
+        }),
+      );
+    }
+  }
+
+  /** Where something was read already, that is the answer, instead of a wait. */
+  #inTurn(step: () => void): void {
+    const { turns } = this.#parts;
+    const bytes = heldBytes(this.#request);
+    if (this.#turnBytes > 0) step();
+    else if (turns.take(bytes)) {
+      this.#turnBytes = bytes;
+      step();
+    } else if (this.#gathering.batches.length > 0) this.#answer();
+    else {
+      this.#gathering = new Gathering(this.#request);
+      this.#leave = turns.wait(bytes, () => {
+        this.#leave = undefined;
+        this.#turnBytes = bytes;
+        this.#goOn();
+      });
+    }
+  }
+
+  /** Asked when a step is back from the disk. */
+  #isWanted(): boolean {
+    this.#leave = undefined;
+    if (this.#onBatches === undefined) this.#end();
+    return this.#onBatches !== undefined;
+  }
+
+  #end(): void {
+    const bytes = this.#turnBytes;
+    this.#turnBytes = 0;
+    if (bytes > 0) this.#parts.turns.giveBack(bytes);
+  }
+}
+
+/** The most that a read holds, about: what is to be answered, and rows. */
+function heldBytes({ maxBytes, maxMessages }: QueueRead): number {
+  return maxBytes + ROW_BYTES * mostRows(maxMessages);
+}
+
+function mostRows(maxMessages: number): number {
+  return Math.min(ROWS_PER_READ_MAX, maxMessages || ROWS_PER_READ_MAX);
 }
 
 /** The state of one read: which rows are done, what is left of the budgets. */
@@ -181,7 +305,7 @@ class Gathering {
 
   /** As many again as there were. */
   get rowsToAsk(): number {
-    const most = Math.min(ROWS_PER_READ_MAX, this.request.maxMessages || ROWS_PER_READ_MAX);
+    const most = mostRows(this.request.maxMessages);
     const known = this.#rowsLookedUp;
     return Math.min(most - known, Math.max(ROWS_AT_FIRST, known));
   }

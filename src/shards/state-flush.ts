@@ -237,6 +237,10 @@ export class StateFlush {
     this.#hand(effects);
   }
 
+  isRecent(queueId: QueueId, offset: number): boolean {
+    return this.#recent.tail(queueId)?.covers(offset) === true;
+  }
+
   /** Rows from the one that holds `offset` on: at once when memory has them. */
   rowsFrom(shard: ShardId, queueId: QueueId, offset: number, limit: number, onRows: OnRows): void {
     const tail = this.#recent.tail(queueId);

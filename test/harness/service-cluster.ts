@@ -450,10 +450,12 @@ function readBatches({ cluster }: FakeNode, log: ShardLog, args: FetchArguments)
     maxMessages: messagesToLookAt(maxMessages, choice),
   };
   let read: ReadBatches = { batches: [], nextOffset: offset };
-  readerOf(log).read({ shard, queueId, offset, visible, ...limits }, (error, found) => {
+  const request = { shard, queueId, offset, visible, ...limits };
+  const reading = readerOf(log).reading(request, (error, found) => {
     if (error !== undefined) throw error;
     read = found;
   });
+  reading.start();
   const found = matchingMessages(read, choice, maxMessages);
   return { status: 'ok', ...found, startOffset, endOffset };
 }
@@ -461,6 +463,7 @@ function readBatches({ cluster }: FakeNode, log: ShardLog, args: FetchArguments)
 /** At once: everything is in memory. */
 function readerOf(log: ShardLog): QueueReader {
   const rows: RowSource = {
+    isRecent: () => true,
     rowsFrom(_shard, queueId, offset, limit, onRows) {
       const isWanted = (row: QueueIndexRow) => row.queueId === queueId && endOf(row) > offset;
       onRows(undefined, log.rows.filter(isWanted).slice(0, limit));

@@ -114,7 +114,7 @@ export class CompactedReaders {
     const reader = new QueueReader(node.machine.life.flush, tail, store);
     const limits = { maxBytes, maxMessages, visible };
     const request = { shard, queueId: queue.queueId, offset, ...limits };
-    reader.read(request, (error, read) => {
+    const step = reader.reading(request, (error, read) => {
       try {
         if (!reading.isCurrent()) done();
         else if (error !== undefined) this.#failed(reading, offset, error, done);
@@ -128,6 +128,7 @@ export class CompactedReaders {
         this.#session.cluster.scheduler.fail(failure as Error);
       }
     });
+    step.start();
   }
 
   #compare({ began, found, queue, startOffset }: Reading): void {

@@ -12,10 +12,12 @@ export function untaggedReads(node: SimNode): { tail: EntryTail; store: ReadStor
     node.driver?.cachedEntries(...request)?.map(untagged);
   const read: ReadStore['read'] = (shard, from, to, maxBytes, onEntries) => {
     // Nobody is left to hear of it.
-    if (!node.isUp) return;
-    node.disk.read(shard, from, to, maxBytes, (error, entries) =>
-      onEntries(error, entries.map(untagged)),
-    );
+    if (node.isUp) {
+      node.disk.read(shard, from, to, maxBytes, (error, entries) =>
+        onEntries(error, entries.map(untagged)),
+      );
+    }
+    return () => false;
   };
   return { tail: { cachedEntries: cached }, store: { read, isHeldUp: false } };
 }

@@ -175,6 +175,7 @@ class CompactedQueue {
 
   #reader(): QueueReader {
     const rows: RowSource = {
+      isRecent: () => false,
       rowsFrom: (_shard, _queue, offset, limit, onRows) => {
         const found = this.rows.filter((row) => endOf(row) > offset);
         onRows(undefined, found.slice(0, limit));
@@ -195,6 +196,7 @@ class CompactedQueue {
         this.entriesRead += found.length;
         const gone = Object.assign(new Error('gone'), { code: 'COMPACTED' });
         done(found.length === 0 ? gone : undefined, found);
+        return () => false;
       },
     };
     return new QueueReader(rows, { cachedEntries: () => undefined }, store);

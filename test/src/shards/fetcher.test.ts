@@ -36,6 +36,7 @@ class Rig {
   storeError: Error | undefined;
   isHeldUp = false;
   onStoreRead: () => void = () => undefined;
+  whenRead: (answer: () => void) => void = (answer) => answer();
 
   add(index: number, ...texts: string[]): void {
     const payload = messages(...texts);
@@ -115,10 +116,12 @@ class Rig {
         this.onStoreRead();
         const read = this.storeError === undefined ? fitting(between(from, to), bytes) : [];
         this.entriesRead += read.length;
-        done(this.storeError, read);
+        this.whenRead(() => done(this.storeError, read));
+        return () => false;
       },
     };
     const rows = {
+      isRecent: () => false,
       rowsFrom: (
         _shard: number,
         _queue: number,
@@ -392,6 +395,23 @@ describe('fetch', () => {
     waiting.cancel();
     expect(waiting.outcome).toEqual({ status: 'cancelled' });
     expect(rig.waiters.count).toBe(0);
+  });
+
+  test('a cancelled fetch reads no further', () => {
+    const rig = new Rig();
+    for (let index = 1; index <= 10; index++) {
+      rig.add(index, 'x');
+      rig.grow(100_000);
+    }
+    rig.cachedFrom = Number.MAX_SAFE_INTEGER;
+    const held: (() => void)[] = [];
+    rig.whenRead = (answer) => void held.push(answer);
+    const call = rig.fetch({ maxBytes: 1_000_000 });
+    held.shift()!();
+    expect([call.outcome, rig.storeReads]).toEqual([undefined, 2]);
+    call.cancel();
+    held.shift()!();
+    expect([call.outcome, rig.storeReads]).toEqual([{ status: 'cancelled' }, 2]);
   });
 
   test('a wait ends with the leadership', () => {

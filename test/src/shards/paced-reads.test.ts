@@ -93,6 +93,17 @@ function reader(log: HeldLog) {
   return { came, ask, answerAll };
 }
 
+test('who leaves before the log is asked is not read for, and nobody waits behind it', () => {
+  const log = new HeldLog();
+  const reads = new PacedReads(log, log);
+  const done: number[] = [];
+  const ask = (at: number) => reads.read(1, at, at, 1, () => done.push(at));
+  const leaves = [0, 1, 2, 3, 4].map(ask);
+  expect([leaves[0]!(), leaves[2]!(), leaves[4]!()]).toEqual([false, true, true]);
+  for (let end = log.underWay.shift(); end !== undefined; end = log.underWay.shift()) end();
+  expect(done).toEqual([0, 1, 3]);
+});
+
 test('beside a flush a few begin, then they wait for its end; single entries are cheap', () => {
   const log = new HeldLog();
   const { came, ask, answerAll } = reader(log);
