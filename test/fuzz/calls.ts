@@ -14,7 +14,7 @@ import { Random } from '../../src/sim/random.ts';
 import { ClusterProcess } from '../e2e/cluster-process.ts';
 import { Bystander } from './bystander.ts';
 import { outcomeOf } from './call-outcome.ts';
-import { NodeMemory } from './node-memory.ts';
+import { NODE_OPTIONS, NodeMemory } from './node-memory.ts';
 import { type Alive, type Messages, RequestMaker } from './requests.ts';
 import type { Row } from './row.ts';
 
@@ -31,7 +31,7 @@ const CANCELLED = 0.05;
  * reset: a thousand, and 33 a second), as waiting calls are when they are given up.
  */
 const CALLS_PER_CONNECTION = 500;
-/** What a stretch is compared with: the first tenth of a campaign, which also warms up. */
+/** What is held is compared with what was after the first tenth of a campaign. */
 const WARM_UP = 0.1;
 /** They change who is in the cluster: last, and never about a node that is. */
 const MAX_NODES = 7;
@@ -51,28 +51,28 @@ export interface CallCampaign {
 export async function fuzzCalls(campaign: CallCampaign): Promise<void> {
   const { callsPerMethod, named, nodes, onRow, seed } = campaign;
   const data = mkdtempSync(join(tmpdir(), 'holdfast-fuzz-'));
-  const cluster = await ClusterProcess.start(data, nodes);
-  const memory = new NodeMemory(cluster.servers);
+  const cluster = await ClusterProcess.start(data, nodes, { NODE_OPTIONS });
   const holdfast = connect({ servers: cluster.servers });
   try {
     const pids = await pidsOf(cluster, nodes);
+    const memory = new NodeMemory(cluster.servers, pids);
     const bystander = await Bystander.enter(holdfast);
     for (const [at, method] of methods().entries()) {
       if (!method.path.includes(named)) continue;
       const random = new Random(seed + at);
       const caller = new Caller(cluster.servers[0]!, method, random, await bystander.alive());
       await caller.call(Math.ceil(callsPerMethod * WARM_UP));
-      const before = await memory.stretch();
+      await bystander.check();
+      const before = await memory.held();
       const row = await caller.call(callsPerMethod);
-      const after = await memory.stretch();
+      await bystander.check();
+      const after = await memory.held();
       const grownBytes = Math.max(...after.map((bytes, node) => bytes - before[node]!));
       onRow({ ...row, grownBytes });
-      await bystander.check();
       const now = await pidsOf(cluster, nodes);
       if (now.join() !== pids.join()) throw new Error(`${method.path}: a node has died: ${now}`);
     }
   } finally {
-    await memory.stop();
     await holdfast.close();
     await cluster.stop();
     rmSync(data, { recursive: true, force: true });
