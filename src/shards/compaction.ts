@@ -159,12 +159,18 @@ function inTurn(queues: QueueView[], last: QueueId): QueueView[] {
 
 /** From there on buckets may still grow, or hold what everybody may read. */
 async function firstYoungBucket(
-  { nowMs, offsetAtTime }: CompactionSource,
+  { nowMs, offsetAtTime, onDamage }: CompactionSource,
   queue: QueueView,
 ): Promise<number> {
   const { compaction, endOffset, startOffset } = queue;
   if (startOffset === endOffset) return bucketOf(startOffset);
-  return bucketOf(await offsetAtTime(queue, nowMs - compaction!.minLagMs + 1));
+  try {
+    return bucketOf(await offsetAtTime(queue, nowMs - compaction!.minLagMs + 1));
+  } catch (error) {
+    // Rows that go while they are looked at are no damage.
+    if (queue.open && queue.startOffset === startOffset) onDamage(error as Error, 0);
+    return bucketOf(startOffset);
+  }
 }
 
 function isMostlyGone(live: number, total: number): boolean {

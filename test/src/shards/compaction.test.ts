@@ -149,6 +149,16 @@ describe('a bucket of which most is shown', () => {
   });
 });
 
+test('rows that cannot be read end nothing but the pass through their queue', async () => {
+  const queue = new CompactedQueue(AT_ONCE);
+  versions(queue, 'a', BUCKET);
+  const source = queue.source();
+  const offsetAtTime = () => Promise.reject(new Error('a row is damaged'));
+  await new Compaction().run({ ...source, offsetAtTime });
+  expect(queue.damaged).toEqual(['a row is damaged']);
+  expect(queue.rows.index.length).toBe(BUCKET);
+});
+
 test('whoever decided by rows that are others now is not heard', async () => {
   const queue = new CompactedQueue(AT_ONCE);
   versions(queue, 'a', BUCKET);
