@@ -374,16 +374,18 @@ class Gathering {
   /** False: the budgets end with it, or within it. */
   #takeAll(row: QueueIndexRow, entry: Entry): boolean {
     const runs = keptRuns(row, entry);
+    const last = runs.at(-1);
     let rest: Uint8Array = entry.payload;
     for (const run of runs) {
       const skip = Math.min(run.count, Math.max(0, this.#takenTo - run.offset));
-      const isWhole = skip === 0 && run === runs.at(-1);
+      const isWhole = skip === 0 && run === last;
       const slice = this.#slice(rest, skip, run.count - skip, isWhole);
       const taken = skip + slice.count;
       if (slice.count > 0) this.#push(row, run, skip, slice);
       this.#takenTo = Math.max(this.#takenTo, run.offset + taken);
       if (taken < run.count) return false;
-      rest = rest.subarray(slice.end);
+      // A view of nothing costs as much as all the rest does here.
+      if (run !== last) rest = rest.subarray(slice.end);
     }
     this.#nextRow++;
     return this.#bytesLeft > 0 && this.#messagesLeft > 0;
